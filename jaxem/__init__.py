@@ -1,0 +1,20 @@
+"""Expectation-maximization for JAX."""
+
+from jaxem import families as families
+from jaxem.analysis.predict import log_prob as log_prob
+from jaxem.analysis.predict import n_free_parameters as n_free_parameters
+from jaxem.analysis.predict import predict as predict
+from jaxem.analysis.predict import predict_proba as predict_proba
+from jaxem.analysis.predict import sample as sample
+from jaxem.core.status import FitError as FitError
+from jaxem.core.status import Status as Status
+from jaxem.fitting.fit import em as em
+from jaxem.fitting.fit import fit as fit
+from jaxem.fitting.result import Result as Result
+from jaxem.fitting.steps import e_step as e_step
+from jaxem.fitting.steps import m_step as m_step
+from jaxem.models.mixture import Mixture as Mixture
+from jaxem.models.mixture import MixtureParams as MixtureParams
+from jaxem.models.mixture import MixturePrior as MixturePrior
+
+__version__ = "0.1.0"

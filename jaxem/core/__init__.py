@@ -1,0 +1,1 @@
+"""What every other floor stands on: the contracts, status codes, guarded numerics, input checks."""

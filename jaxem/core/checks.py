@@ -1,0 +1,270 @@
+"""Checks of what a person hands in: what is wrong, where, and what to do. Host side only.
+
+Values are looked at only when they are concrete: under jit, vmap or grad the shapes alone are.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_BLOCK = 1 << 16  # rows looked at together: the temporaries stay small
+
+
+def is_concrete(*trees: Any) -> bool:
+    """Whether every array has values to look at, that is, whether none is traced."""
+    leaves = jax.tree.leaves(trees)
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+
+
+def column_names(data: Any) -> tuple[str, ...] | None:
+    """The column names of a pandas, polars or arrow frame, else None."""
+    names = getattr(data, "column_names", None)
+    if names is None:
+        names = getattr(data, "columns", None)
+    if names is None or callable(names):
+        return None
+    names = tuple(str(name) for name in names)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"column names appear twice: {', '.join(twice)}; rename them")
+    return names
+
+
+def table(data: Any, what: str = "x") -> Any:
+    """Numbers as a person has them -> a float array (n, d); (n,) is one feature."""
+    array = _frame(data) if column_names(data) is not None else _array(data, what)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2:
+        raise ValueError(
+            f"{what} has shape {array.shape}; it must be (n, d), rows by columns, "
+            "or (n,) for one feature"
+        )
+    if array.shape[1] == 0:
+        raise ValueError(f"{what} has no columns; give at least one numeric column")
+    return array
+
+
+def _frame(data: Any) -> np.ndarray:
+    names = list(data.columns if hasattr(data, "columns") and not hasattr(data, "column_names")
+                 else data.column_names)
+    if not names:
+        raise ValueError("the frame has no columns; give at least one numeric column")
+    columns = [_column(data[name]) for name in names]
+    text = [str(n) for n, c in zip(names, columns, strict=True) if c is None]
+    if text:
+        raise ValueError(
+            f"columns that are not numeric: {', '.join(text)}; drop them or encode them as numbers"
+        )
+    return np.stack(columns, axis=1)  # type: ignore[arg-type]
+
+
+def _column(values: Any) -> np.ndarray | None:
+    """One column as floats, its missing cells as NaN; None where it holds anything else."""
+    column = np.asarray(values)
+    if column.dtype.kind in "biuf":
+        return column
+    if column.dtype.kind != "O":
+        return None
+    holes = np.array([v is None or type(v).__name__ == "NAType" for v in column], bool)
+    if not all(isinstance(v, (int, float, np.number)) for v in column[~holes]):
+        return None
+    return np.where(holes, np.nan, column).astype(np.float64)
+
+
+def _array(data: Any, what: str) -> Any:
+    if isinstance(data, jax.Array):
+        array = data
+    else:
+        try:
+            array = np.asarray(data)
+        except ValueError as error:
+            raise ValueError(
+                f"{what} is not a table: its rows have different lengths ({error})"
+            ) from None
+    kind = np.dtype(array.dtype).kind if array.dtype != jnp.bfloat16 else "V"
+    if kind == "c":
+        raise ValueError(
+            f"{what} is complex ({array.dtype}); give the real and imaginary parts as two columns"
+        )
+    if kind in "biu":
+        return array.astype(np.float64) if isinstance(array, np.ndarray) else array.astype(float)
+    if kind == "f" and array.dtype.itemsize in (4, 8):
+        return array
+    if kind == "O":
+        column = _column(np.ravel(array))
+        if column is not None:
+            return column.reshape(array.shape)
+    if kind in "OUS":
+        raise ValueError(f"{what} holds text; drop those columns or encode them as numbers")
+    raise ValueError(
+        f"{what} has dtype {array.dtype}; give float32 or float64 (x.astype('float32'))"
+    )
+
+
+def floating(array: Any) -> jax.Array:
+    """The array on the device, in its own float dtype, or float32 when x64 is off."""
+    dtype = jax.dtypes.canonicalize_dtype(array.dtype)
+    return jnp.asarray(array, dtype)
+
+
+def blocks(array: Any) -> Iterator[Any]:
+    for start in range(0, max(array.shape[0], 1), _BLOCK):
+        yield array[start : start + _BLOCK]
+
+
+def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None) -> None:
+    """ValueError when a row of positive weight holds NaN or infinity, or overflows on the way in."""
+    if not is_concrete(x, weight):
+        return
+    present = None if weight is None else np.asarray(weight) > 0
+    largest = float(jnp.finfo(jax.dtypes.canonicalize_dtype(x.dtype)).max)
+    bad = np.zeros(x.shape[1], np.int64)
+    overflow = np.zeros(x.shape[1], np.int64)
+    for i, block in enumerate(blocks(x)):
+        block = np.asarray(block)
+        if present is not None:
+            block = block[present[i * _BLOCK : i * _BLOCK + len(block)]]
+        if len(block) and not np.abs(block).max() <= largest:  # NaN compares as not
+            bad += (~np.isfinite(block)).sum(0)
+            overflow += (np.isfinite(block) & (np.abs(block) > largest)).sum(0)
+    for count, text in (
+        (bad, "NaN or infinite values; drop those rows or impute them first"),
+        (overflow, "values too large for float32; rescale them, or switch on float64 with "
+         "jax.config.update('jax_enable_x64', True)"),
+    ):
+        if count.any():
+            where = ", ".join(
+                f"{names[j] if names else j} ({count[j]})" for j in np.flatnonzero(count)
+            )
+            raise ValueError(f"x has {count.sum()} {text.split(';')[0]}, in columns: {where};"
+                             f"{text.split(';', 1)[1]}")
+
+
+def weights(weight: Any, n: int) -> Any:
+    """Frequencies (n,), finite, none negative, not all zero; None stays None."""
+    if weight is None:
+        return None
+    weight = _array(weight, "sample_weight")
+    if weight.shape != (n,):
+        raise ValueError(f"sample_weight has shape {weight.shape}, x has {n} rows: give ({n},)")
+    if is_concrete(weight):
+        values = np.asarray(weight)
+        if not np.isfinite(values).all():
+            bad = int((~np.isfinite(values)).sum())
+            raise ValueError(f"sample_weight has {bad} NaN or infinite values; use 0 for absent rows")
+        if (values < 0).any():
+            first = int(np.argmax(values < 0))
+            raise ValueError(
+                f"sample_weight has {int((values < 0).sum())} negative values (the first in row "
+                f"{first}: {values[first]}); weights are frequencies, from 0"
+            )
+        if not (values > 0).any():
+            raise ValueError("sample_weight is all zero: no row is left to fit")
+    return weight
+
+
+def labels(values: Any, n: int, k: int) -> Any:
+    """Known components (n,) in -1..k-1 as int32; None stays None."""
+    if values is None:
+        return None
+    values = values if isinstance(values, jax.Array) else np.asarray(values)
+    if values.shape != (n,):
+        raise ValueError(f"labels has shape {values.shape}, x has {n} rows: give ({n},)")
+    if np.dtype(values.dtype).kind not in "iu":
+        raise ValueError(f"labels has dtype {values.dtype}; give integers, -1 where unknown")
+    if is_concrete(values):
+        host = np.asarray(values)
+        outside = (host < -1) | (host >= k)
+        if outside.any():
+            first = int(np.argmax(outside))
+            raise ValueError(
+                f"labels has {int(outside.sum())} values outside -1..{k - 1} (the first in row "
+                f"{first}: {host[first]}); components count from 0, -1 is unknown"
+            )
+    return jnp.asarray(values, jnp.int32)
+
+
+def enough_rows(x: Any, weight: Any, k: int) -> None:
+    """ValueError when fewer than k distinct rows are there; looks no further than it must."""
+    if not is_concrete(x, weight):
+        return
+    present = None if weight is None else np.asarray(weight) > 0
+    n = x.shape[0] if present is None else int(present.sum())
+    if n == 0:
+        raise ValueError("x has no rows; there is nothing to fit")
+    seen = np.empty((0, x.shape[1]), x.dtype)
+    for i, block in enumerate(blocks(x)):
+        block = np.asarray(block)
+        if present is not None:
+            block = block[present[i * _BLOCK : i * _BLOCK + len(block)]]
+        seen = np.unique(np.concatenate([seen, block]), axis=0)
+        if len(seen) >= k:
+            return
+    raise ValueError(
+        f"x has {len(seen)} distinct rows, fewer than the {k} components asked for; "
+        f"use at most {len(seen)} components"
+    )
+
+
+def whole(value: Any, name: str, least: int) -> int:
+    """A whole number from `least`, as an int."""
+    try:
+        number = value.__index__()
+    except (AttributeError, TypeError):
+        number = int(value) if isinstance(value, float) and value.is_integer() else None
+    if number is None or number < least:
+        raise ValueError(f"{name} is {value!r}; give a whole number from {least}")
+    return number
+
+
+def nonnegative(value: Any, name: str) -> None:
+    """ValueError for a concrete scalar that is NaN, negative or no number."""
+    if not is_concrete(value):
+        return
+    try:
+        number = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {value!r}; give a number from 0") from None
+    if number.ndim != 0 or not number >= 0:
+        raise ValueError(f"{name} is {value!r}; give a number from 0")
+
+
+def shape(value: Any, expected: tuple[int, ...], name: str, made_for: str) -> None:
+    """ValueError when an array of the parameters has not the shape that the data asks for."""
+    actual = np.shape(value)
+    if actual != expected:
+        raise ValueError(f"{name} has shape {actual}, expected {expected} for {made_for}")
+
+
+def fields(value: Any, kind: type, what: str) -> None:
+    """ValueError when a value is not the NamedTuple that is asked for."""
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"{what} is a {type(value).__name__}; give {kind.__name__}"
+            f"({', '.join(getattr(kind, '_fields', ()))})"
+        )
+
+
+def broadcast(value: Any, shape: tuple[int, ...], dtype: Any, name: str) -> jax.Array:
+    """The value as an array of that shape; ValueError where it does not broadcast or is NaN."""
+    array = jnp.asarray(value, dtype)
+    if is_concrete(array) and not np.isfinite(np.asarray(array)).all():
+        raise ValueError(f"{name} holds NaN or infinite values")
+    missing = len(shape) - array.ndim
+    if missing < 0 or any(
+        have not in (1, want) for have, want in zip(array.shape, shape[missing:], strict=True)
+    ):
+        raise ValueError(f"{name} has shape {array.shape}, which does not broadcast to {shape}")
+    return jnp.broadcast_to(jnp.reshape(array, (1,) * missing + array.shape), shape)
+
+
+def positive_array(value: Any, name: str, zero_allowed: bool = False) -> None:
+    """ValueError when a concrete array is not positive throughout."""
+    if is_concrete(value):
+        array = np.asarray(value)
+        if not (array >= 0 if zero_allowed else array > 0).all():
+            raise ValueError(f"{name} is {value}; it must be {'at least' if zero_allowed else 'above'} 0")

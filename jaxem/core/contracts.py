@@ -1,0 +1,187 @@
+"""The contracts between the loop, the models and the families.
+
+A *family* is one component distribution, k copies of it. A *model* is a latent structure over a
+family. The loop sees a model alone, through additive sufficient statistics:
+
+    e_step(prepare(theta), rows) -> (statistics, objective)     both are sums over the rows
+    m_step(theta, statistics)    -> theta'                      weighted maximum likelihood
+
+Specs (families, models) are frozen dataclasses of plain Python values: hashable, static under jit,
+checked once. Values (rows, parameters, statistics) are NamedTuples of arrays and never checked.
+"""
+
+import abc
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Float, Int, PyTree
+
+Params = Any
+Prepared = Any
+Statistics = Any
+Prior = Any
+
+
+class Rows(NamedTuple):
+    """What a model iterates over; the leading axis of every leaf is the unit of independence."""
+
+    x: PyTree
+    weight: Array  # frequencies, 0 for a row that is absent; (n,) or with further axes
+    labels: Array | None  # known components, -1 where unknown
+
+
+class Health(NamedTuple):
+    """How near each component is to a collapse, at given parameters.
+
+    count: effective number of rows, 0 for a component that is absent.
+    variance_ratio: smallest variance relative to the pooled one; 0 where singular to the dtype,
+        +inf where a collapse is impossible, NaN where the parameters are NaN.
+    """
+
+    count: Float[Array, "*starts k"]
+    variance_ratio: Float[Array, "*starts k"]
+
+
+class Family(abc.ABC):
+    """k copies of one distribution. Arrays of the hot path are (k, n): the long axis is innermost.
+
+    `live` marks the components of positive weight, (k,); the others are absent.
+    """
+
+    @abc.abstractmethod
+    def read(self, data: Any) -> PyTree:
+        """Host side: data as a person has it -> arrays of floats; ValueError if that cannot be."""
+
+    @abc.abstractmethod
+    def check_params(self, params: Params, x: PyTree, k: int) -> None:
+        """Host side: ValueError when the shapes of `params` do not fit k components of x."""
+
+    @abc.abstractmethod
+    def as_prior(self, prior: Prior | None, reg_covar: Any, x: PyTree, k: int) -> Prior:
+        """Host side: a prior of plain numbers -> arrays with an entry for each component.
+
+        `reg_covar`, where not None, takes the place of the prior's own.
+        """
+
+    @abc.abstractmethod
+    def default_min_count(self, x: PyTree) -> float:
+        """Effective rows under which a component counts as collapsed."""
+
+    @abc.abstractmethod
+    def coordinates(self, x: PyTree) -> Float[Array, "n p"]:
+        """x as points between which a distance has a meaning: where k-means looks for starts."""
+
+    @abc.abstractmethod
+    def pooled(self, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:
+        """k copies of the one-component fit."""
+
+    @abc.abstractmethod
+    def starting_prior(self, pooled: Params) -> Prior:
+        """A weak prior around the pooled fit: no start is singular, one row is enough for one."""
+
+    @abc.abstractmethod
+    def prepare(self, params: Params, prior: Prior | None) -> Prepared:
+        """What every row needs, once an iteration: factors, normalisers, the pivot."""
+
+    @abc.abstractmethod
+    def evaluate(self, prepared: Prepared, x: PyTree) -> tuple[Float[Array, "k n"], Any]:
+        """-> (log_density, cache); the cache is what `statistics` can use again."""
+
+    @abc.abstractmethod
+    def statistics(
+        self, prepared: Prepared, x: PyTree, cache: Any, responsibilities: Float[Array, "k n"]
+    ) -> Statistics:
+        """Sums over rows, additive over blocks of rows for one and the same `prepared`."""
+
+    @abc.abstractmethod
+    def m_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
+        """The maximiser; `params` are those of the E-step; a component of no weight keeps them."""
+
+    @abc.abstractmethod
+    def log_prior(
+        self, params: Params, prior: Prior, live: Array
+    ) -> Float[Array, ""]:
+        """Log density of the prior, up to its normalising constant."""
+
+    @abc.abstractmethod
+    def variance_ratio(
+        self, params: Params, weights: Float[Array, " k"], prior: Prior | None
+    ) -> Float[Array, " k"]:
+        """`Health.variance_ratio`; the pooled variance is the one within components."""
+
+    @abc.abstractmethod
+    def sample(self, key: Array, params: Params, labels: Int[Array, " n"]) -> PyTree:
+        """One row of component `labels[i]` for each i."""
+
+    @abc.abstractmethod
+    def n_free_parameters(self, params: Params, live: Array) -> Array:
+        """Free parameters of the live components."""
+
+
+class Model(abc.ABC):
+    """A latent structure over a family: all that the loop sees.
+
+    A model's statistics have a field `total_weight`, one of the summed statistics.
+    """
+
+    @property
+    @abc.abstractmethod
+    def n_parts(self) -> int:
+        """How many components or states."""
+
+    @abc.abstractmethod
+    def rows(self, data: Any, sample_weight: Any, labels: Any) -> Rows:
+        """Host side: data to fit -> Rows, checked. A row of weight 0 leaves nothing of itself."""
+
+    @abc.abstractmethod
+    def new_rows(self, data: Any) -> Rows:
+        """Host side: data to look at with given parameters -> Rows, checked; may be one row."""
+
+    @abc.abstractmethod
+    def check_params(self, params: Params, rows: Rows) -> None:
+        """Host side: ValueError when the shapes of `params` do not fit."""
+
+    @abc.abstractmethod
+    def as_prior(self, prior: Prior | None, reg_covar: Any, rows: Rows) -> Prior | None:
+        """Host side: a prior of plain numbers -> arrays; None stays None."""
+
+    @abc.abstractmethod
+    def default_min_count(self, rows: Rows) -> float:
+        """Effective rows under which a component counts as collapsed."""
+
+    @abc.abstractmethod
+    def start(self, key: Array, rows: Rows, method: Int[Array, ""]) -> Params:
+        """Starting parameters from (a sample of) the rows, by a traced method code."""
+
+    @abc.abstractmethod
+    def prepare(self, params: Params, prior: Prior | None) -> Prepared:
+        """What every row needs, once an iteration."""
+
+    @abc.abstractmethod
+    def e_step(self, prepared: Prepared, rows: Rows) -> tuple[Statistics, Float[Array, ""]]:
+        """-> (statistics, log-likelihood), both additive over blocks of rows."""
+
+    @abc.abstractmethod
+    def m_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
+        """The maximiser of the expected complete log-likelihood plus log prior."""
+
+    @abc.abstractmethod
+    def log_prior(self, params: Params, prior: Prior | None) -> Float[Array, ""]:
+        """Log density of the prior, up to its normalising constant; 0 without one."""
+
+    @abc.abstractmethod
+    def health(self, params: Params, statistics: Statistics, prior: Prior | None) -> Health:
+        """How near each component is to a collapse."""
+
+    @abc.abstractmethod
+    def posterior(
+        self, prepared: Prepared, rows: Rows
+    ) -> tuple[Float[Array, " n"], Float[Array, "k n"]]:
+        """-> (log density of each row, posterior probability of each component given the row)."""
+
+    @abc.abstractmethod
+    def sample(self, key: Array, params: Params, n: int) -> tuple[PyTree, Array]:
+        """-> (n rows, their labels)."""
+
+    @abc.abstractmethod
+    def n_free_parameters(self, params: Params) -> Array:
+        """The number of free parameters, for AIC and BIC."""

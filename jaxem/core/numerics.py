@@ -1,0 +1,73 @@
+"""Guarded numerics: products that state their precision, logs and factors that fail as NaN."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy.linalg import solve_triangular
+from jaxtyping import Array, Float, Int
+
+# The default product on recent GPUs is TF32, with three digits: wrong for EM.
+einsum = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
+
+
+def safe_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """log x, -inf at 0, with a gradient of 0 there instead of NaN."""
+    positive = x > 0
+    return jnp.where(positive, jnp.log(jnp.where(positive, x, jnp.ones_like(x))), -jnp.inf)
+
+
+def safe_divide(
+    a: Float[Array, "*shape"], b: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    """a / b, and 0 where b is 0."""
+    zero = b == 0
+    return jnp.where(zero, jnp.zeros_like(a), a / jnp.where(zero, jnp.ones_like(b), b))
+
+
+def transpose(a: Float[Array, "*batch d e"]) -> Float[Array, "*batch e d"]:
+    return jnp.swapaxes(a, -1, -2)
+
+
+def inverse_cholesky(
+    covariance: Float[Array, "*batch d d"],
+) -> tuple[Float[Array, "*batch d d"], Float[Array, "*batch"]]:
+    """-> (inv(L), log det(C)) with C = L L'; NaN where C is not positive definite."""
+    d = covariance.shape[-1]
+    if d == 1:  # a custom call for one square root costs more than the whole E-step of a small fit
+        variance = covariance[..., 0, 0]
+        variance = jnp.where(variance > 0, variance, jnp.nan)
+        return (1 / jnp.sqrt(variance))[..., None, None], jnp.log(variance)
+    factor = jnp.linalg.cholesky(covariance)
+    identity = jnp.broadcast_to(jnp.eye(d, dtype=covariance.dtype), covariance.shape)
+    diagonal = jnp.diagonal(factor, axis1=-2, axis2=-1)
+    return solve_triangular(factor, identity, lower=True), 2 * jnp.sum(jnp.log(diagonal), -1)
+
+
+def smallest_correlation_eigenvalue(
+    covariance: Float[Array, "*batch d d"],
+) -> Float[Array, "*batch"]:
+    """Smallest eigenvalue of the correlation matrix, and 0 once that is lost in rounding.
+
+    Free of the columns' scales. 0 as well where a variance is not positive; NaN for NaN.
+    """
+    variance = jnp.diagonal(covariance, axis1=-2, axis2=-1)
+    positive = jnp.all(variance > 0, -1)
+    scale = 1 / jnp.sqrt(jnp.where(variance > 0, variance, jnp.ones_like(variance)))
+    correlation = covariance * scale[..., :, None] * scale[..., None, :]
+    smallest = jnp.linalg.eigvalsh(correlation)[..., 0]
+    d = covariance.shape[-1]
+    lost = smallest <= 8 * d * jnp.finfo(covariance.dtype).eps
+    nan = jnp.any(jnp.isnan(covariance), (-2, -1))
+    zero = jnp.zeros_like(smallest)
+    return jnp.where(nan, jnp.nan, jnp.where(positive & ~lost, smallest, zero))
+
+
+def draw(
+    key: Array, odds: Float[Array, " n"], shape: tuple[int, ...] = ()
+) -> Int[Array, "*shape"]:
+    """Indices drawn with replacement, in proportion to the odds, by inversion."""
+    cumulated = jnp.cumsum(odds)
+    target = jax.random.uniform(key, shape, odds.dtype) * cumulated[-1]
+    return jnp.searchsorted(cumulated, target, side="right").astype(jnp.int32)

@@ -1,0 +1,55 @@
+"""How a fit ended: codes that travel through jit as int32, and what each means for a person."""
+
+import enum
+
+
+class Status(enum.IntEnum):
+    """The state of one start. Only CONVERGED and PRECISION are success."""
+
+    RUNNING = 0
+    CONVERGED = 1
+    PRECISION = 2
+    MAX_ITER = 3
+    DECREASED = 4
+    DEGENERATE = 5
+    NONFINITE = 6
+
+    @property
+    def message(self) -> str:
+        """What happened, and what to do about it."""
+        return _MESSAGES[self]
+
+    @property
+    def converged(self) -> bool:
+        return self in (Status.CONVERGED, Status.PRECISION)
+
+
+class FitError(RuntimeError):
+    """A fit did not end in success; the text says why and what to do."""
+
+
+_MESSAGES = {
+    Status.RUNNING: "the fit is not finished",
+    Status.CONVERGED: "the projected remaining gain of the mean objective is under tol",
+    Status.PRECISION: (
+        "the gains are under the resolution of this dtype: as good as it gets "
+        "(float64 data with jax_enable_x64 goes further)"
+    ),
+    Status.MAX_ITER: (
+        "ran out of iterations before the projected remaining gain was under tol; "
+        "raise max_iter or tol, or start again from these parameters"
+    ),
+    Status.DECREASED: (
+        "a step lowered the objective by more than rounding; the parameters before it are kept; "
+        "rescale the columns or use float64"
+    ),
+    Status.DEGENERATE: (
+        "a component collapsed onto a few rows or a singular covariance, where the likelihood is "
+        "unbounded; use fewer components, a prior on the covariances, tied covariances, "
+        "or drop duplicated and constant columns"
+    ),
+    Status.NONFINITE: (
+        "a NaN or infinity appeared; the last good parameters are kept; look for NaN, infinite or "
+        "extreme values in the data, weights, prior and starting parameters"
+    ),
+}

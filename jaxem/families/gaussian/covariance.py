@@ -1,0 +1,104 @@
+"""What a covariance structure is: how the k covariances are stored, and what sums they need.
+
+The *form* of a matrix in a structure is what the structure keeps of a sum of outer products:
+full keeps (k, d, d), tied adds up the components to (d, d), diag keeps the diagonals (k, d),
+spherical the traces (k,). The M-step is linear in it: with N rows and `entries` squared residuals
+added up into each number, C = form / (N entries).
+"""
+
+import abc
+from typing import Any, ClassVar, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+class Factor(NamedTuple):
+    """What a density needs of the covariances: inv(C) = root' root, and log det(C)."""
+
+    root: Array  # in the structure's own shape
+    log_det: Float[Array, " k"]
+
+
+class Covariance(abc.ABC):
+    """One covariance structure; the shapes of `covariances` are scikit-learn's."""
+
+    name: ClassVar[str]
+    unbounded: ClassVar[bool] = True  # whether one component can collapse on its own
+
+    @abc.abstractmethod
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        """The shape of `covariances`, and of a form."""
+
+    @abc.abstractmethod
+    def pooled(self, covariance: Float[Array, "d d"], k: int) -> Array:
+        """k copies of the one-component fit, whose scatter per row is `covariance`."""
+
+    @abc.abstractmethod
+    def identity(self, d: int, dtype: Any) -> Array:
+        """The form of the identity matrix, of one component; broadcasts against `covariances`."""
+
+    @abc.abstractmethod
+    def per_covariance(self, value: Float[Array, " k"]) -> Array:
+        """A number for each component, shaped for arithmetic with `covariances`."""
+
+    def entries(self, d: int) -> float:
+        """How many squared residuals of one row go into each number of a form."""
+        return 1.0
+
+    def flat_degrees_of_freedom(self, d: int) -> float:
+        """The degrees of freedom at which the prior on the covariances is flat.
+
+        The (inverse) Wishart prior has exponent -(dof - flat) / 2 on det C.
+        """
+        return -2.0
+
+    @abc.abstractmethod
+    def factor(self, covariances: Array, k: int, d: int) -> Factor:
+        """Factors once an iteration; NaN where a covariance is not positive definite."""
+
+    @abc.abstractmethod
+    def squared_distance(
+        self, root: Array, residuals: Float[Array, "k d n"]
+    ) -> Float[Array, "k n"]:
+        """(x - m)' inv(C) (x - m) from the residuals x - m."""
+
+    @abc.abstractmethod
+    def outer(
+        self, weight: Float[Array, "k n"], a: Float[Array, "k d n"], b: Float[Array, "k d n"]
+    ) -> Array:
+        """The form of sum_n weight a b'."""
+
+    @abc.abstractmethod
+    def trace(self, root: Array, form: Array) -> Array:
+        """tr(inv(C) M), for each covariance stored, from the form of M."""
+
+    @abc.abstractmethod
+    def log_scale(self, covariances: Array, factor: Factor) -> Array:
+        """The log of what the prior's exponent counts for: log det C, or log variances."""
+
+    @abc.abstractmethod
+    def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
+        """`new` where a component lives, `old` where it is absent."""
+
+    @abc.abstractmethod
+    def variance_ratio(
+        self, covariances: Array, weights: Float[Array, " k"]
+    ) -> Float[Array, " k"]:
+        """Smallest variance of each component relative to the pooled within-component one.
+
+        0 where singular to the dtype, NaN where NaN.
+        """
+
+    @abc.abstractmethod
+    def cholesky(self, covariances: Array, k: int, d: int) -> Float[Array, "k d d"]:
+        """Lower factors of the k covariances, for sampling."""
+
+    @abc.abstractmethod
+    def n_free(self, n_live: Array, d: int) -> Array:
+        """Free parameters of the covariances of `n_live` components."""
+
+
+def positive(variance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The variance, NaN where it is none."""
+    return jnp.where(variance > 0, variance, jnp.nan)

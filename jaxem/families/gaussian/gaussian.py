@@ -1,0 +1,333 @@
+"""The multivariate normal family: means and their M-step; covariances by structure.
+
+log N(x; m, C) = -1/2 [ d log 2 pi + log det C + (x - m)' inv(C) (x - m) ]
+
+Statistics are measured from the means of the E-step, m_old, so that nothing cancels near a fixed
+point and offsets of the data cost no digits:
+
+    count[k]  = sum_n r[k, n]
+    first[k]  = sum_n r[k, n] (x[n] - m_old[k])
+    second[k] = sum_n r[k, n] (x[n] - m_old[k]) (x[n] - m_old[k])'     (in the structure's form)
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxem.core import checks
+from jaxem.core.contracts import Family
+from jaxem.core.numerics import einsum, safe_divide
+from jaxem.families.gaussian.covariance import Covariance, Factor
+from jaxem.families.gaussian.diag import Diag
+from jaxem.families.gaussian.full import Full
+from jaxem.families.gaussian.spherical import Spherical
+from jaxem.families.gaussian.tied import Tied
+
+STRUCTURES = {structure.name: structure() for structure in (Full, Tied, Diag, Spherical)}
+
+
+class GaussianParams(NamedTuple):
+    """means (k, d); covariances full (k, d, d), tied (d, d), diag (k, d), spherical (k,)."""
+
+    means: Array
+    covariances: Array
+
+
+class GaussianPrior(NamedTuple):
+    """Normal-inverse-Wishart prior on each component, its mode found by MAP estimation.
+
+    m | C ~ N(mean, C / mean_precision),  C ~ inverse-Wishart(degrees_of_freedom, scale).
+    For diag each variance, and for spherical the one variance, is inverse-gamma(dof / 2, scale / 2);
+    for tied the k means share the one covariance. The density is
+    det(C)^-(dof + d + 1)/2 exp(-tr(scale inv(C)) / 2), and for diag and spherical
+    v^-(dof + 2)/2 exp(-scale / 2v), times that of the mean. (Fraley and Raftery 2007, section 3.)
+
+    A part left out is flat. Numbers broadcast over the components.
+
+    mean: (d,) or (k, d); mean_precision: how many rows the prior mean is worth.
+    degrees_of_freedom: scalar or (k,) (tied: scalar).
+    scale: the shape of one component's covariance, or with k in front: full and tied (d, d) or a
+        scalar times the identity, diag (d,), spherical ().
+    reg_covar: variance added to every covariance, by exact ascent: the log density of component k
+        is lowered by reg_covar / 2 tr(inv(C[k])), so that the M-step adds reg_covar to the diagonal
+        and the objective never falls. scikit-learn adds it after the M-step, which is not ascent;
+        the results differ to first order in reg_covar.
+    """
+
+    mean: Any = None
+    mean_precision: Any = 0.0
+    degrees_of_freedom: Any = None
+    scale: Any = None
+    reg_covar: Any = 0.0
+
+
+class GaussianStatistics(NamedTuple):
+    """Sums over rows, from the pivot of the E-step's means."""
+
+    count: Float[Array, " k"]
+    first: Float[Array, "k d"]
+    second: Array
+
+
+class Prepared(NamedTuple):
+    means: Float[Array, "k d"]
+    root: Array
+    log_normaliser: Float[Array, " k"]
+
+
+@dataclass(frozen=True, repr=False)
+class Gaussian(Family):
+    """Normal components with `covariance` "full", "tied", "diag" or "spherical"."""
+
+    covariance: Any = "full"
+
+    def __post_init__(self) -> None:
+        structure = self.covariance
+        if not isinstance(structure, Covariance):
+            structure = STRUCTURES.get(structure) if isinstance(structure, str) else None
+        if structure is None:
+            raise ValueError(
+                f"covariance is {self.covariance!r}; it must be one of {', '.join(STRUCTURES)}"
+            )
+        object.__setattr__(self, "covariance", structure)
+
+    def __repr__(self) -> str:
+        return f"Gaussian({self.covariance.name!r})"
+
+    # ---- host side
+
+    def read(self, data: Any) -> Any:
+        return checks.table(data)
+
+    def check_params(self, params: GaussianParams, x: Array, k: int) -> None:
+        d = x.shape[1]
+        checks.fields(params, GaussianParams, "components")
+        columns = np.shape(params.means)[-1:] or (0,)
+        if columns != (d,):
+            raise ValueError(f"x has {d} columns, params were made for {columns[0]}")
+        made_for = f"{k} components, {d} columns and {self!r}"
+        checks.shape(params.means, (k, d), "means", made_for)
+        checks.shape(params.covariances, self.covariance.shape(k, d), "covariances", made_for)
+
+    def as_prior(
+        self, prior: GaussianPrior | None, reg_covar: Any, x: Array, k: int
+    ) -> GaussianPrior:
+        d, dtype, structure = x.shape[1], x.dtype, self.covariance
+        prior = GaussianPrior() if prior is None else prior
+        checks.fields(prior, GaussianPrior, "the prior's components")
+        if reg_covar is not None:
+            prior = prior._replace(reg_covar=reg_covar)
+        given_dof, given_scale = prior.degrees_of_freedom is not None, prior.scale is not None
+        if given_dof != given_scale:
+            raise ValueError(
+                "a prior on the covariances needs both degrees_of_freedom and scale; "
+                f"{'scale' if given_dof else 'degrees_of_freedom'} is missing"
+            )
+        checks.nonnegative(prior.reg_covar, "reg_covar")
+        checks.positive_array(prior.mean_precision, "mean_precision", zero_allowed=True)
+        if prior.mean is None and np.any(_concrete(prior.mean_precision) > 0):
+            raise ValueError("mean_precision is given without a prior mean; give mean, (d,)")
+        flat = structure.flat_degrees_of_freedom(d)
+        one = structure.per_covariance(jnp.ones(k, dtype)).shape
+        shape = structure.shape(k, d)
+
+        def spread(value: Any, shape: tuple[int, ...], name: str) -> Array:
+            return checks.broadcast(value, shape, dtype, f"the prior's {name}")
+
+        dof = flat if not given_dof else prior.degrees_of_freedom
+        if np.ndim(dof) == 1 and one:
+            dof = jnp.reshape(jnp.asarray(dof, dtype), (-1, *one[1:]))
+        scale = 0.0 if not given_scale else prior.scale
+        if np.ndim(scale) == 0 and len(shape) > 1:
+            scale = jnp.asarray(scale, dtype) * structure.identity(d, dtype)
+        return GaussianPrior(
+            mean=spread(0.0 if prior.mean is None else prior.mean, (k, d), "mean"),
+            mean_precision=spread(prior.mean_precision, (k,), "mean_precision"),
+            degrees_of_freedom=spread(dof, one, "degrees_of_freedom"),
+            scale=spread(scale, shape, "scale"),
+            reg_covar=spread(prior.reg_covar, (), "reg_covar"),
+        )
+
+    def default_min_count(self, x: Array) -> float:
+        d = x.shape[1]
+        return 2.5 if d == 1 else 2.0 * (d + 1)
+
+    # ---- starts
+
+    def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+        return x
+
+    def pooled(
+        self, x: Float[Array, "n d"], weight: Float[Array, " n"], k: int
+    ) -> GaussianParams:
+        mean, covariance = weighted_moments(x, weight)
+        means = jnp.broadcast_to(mean, (k, x.shape[1]))
+        return GaussianParams(means, self.covariance.pooled(covariance, k))
+
+    def starting_prior(self, pooled: GaussianParams) -> GaussianPrior:
+        """d + 1 pseudo-rows of pooled scatter; a scatter of N rows counts as N - 1.
+
+        C = (S + (d + 1) C_pooled) / (N + d): the pooled covariance itself for one row.
+        """
+        structure = self.covariance
+        k, d = pooled.means.shape
+        ones = jnp.ones(k, pooled.means.dtype)
+        pseudo, entries = d + 1.0, structure.entries(d)
+        exponent = entries * (pseudo - structure.per_covariance(ones))
+        return GaussianPrior(
+            mean=jnp.zeros_like(pooled.means),
+            mean_precision=jnp.zeros_like(ones),
+            degrees_of_freedom=exponent + structure.flat_degrees_of_freedom(d),
+            scale=pseudo * entries * pooled.covariances,
+            reg_covar=jnp.zeros((), ones.dtype),
+        )
+
+    # ---- the two steps
+
+    def prepare(self, params: GaussianParams, prior: GaussianPrior | None) -> Prepared:
+        means, covariances = params
+        k, d = means.shape
+        factor = self.covariance.factor(covariances, k, d)
+        log_normaliser = -0.5 * (d * math.log(2 * math.pi) + factor.log_det)
+        if prior is not None:
+            form = self.covariance.identity(d, means.dtype)
+            trace = self.covariance.trace(factor.root, form)
+            trace = jnp.sum(trace, axis=tuple(range(1, trace.ndim)))
+            log_normaliser = log_normaliser - 0.5 * prior.reg_covar * trace
+        return Prepared(means, factor.root, log_normaliser)
+
+    def evaluate(
+        self, prepared: Prepared, x: Float[Array, "n d"]
+    ) -> tuple[Float[Array, "k n"], Float[Array, "k d n"]]:
+        residuals = x.T[None] - prepared.means[:, :, None]
+        distance = self.covariance.squared_distance(prepared.root, residuals)
+        return prepared.log_normaliser[:, None] - 0.5 * distance, residuals
+
+    def statistics(
+        self,
+        prepared: Prepared,
+        x: Float[Array, "n d"],
+        cache: Float[Array, "k d n"],
+        responsibilities: Float[Array, "k n"],
+    ) -> GaussianStatistics:
+        return GaussianStatistics(
+            count=jnp.sum(responsibilities, axis=1),
+            first=einsum("kn,kdn->kd", responsibilities, cache),
+            second=self.covariance.outer(responsibilities, cache, cache),
+        )
+
+    def m_step(
+        self, params: GaussianParams, statistics: GaussianStatistics, prior: GaussianPrior | None
+    ) -> GaussianParams:
+        """m = (first + p (prior_mean - m_old)) / (N + p) + m_old, with p = mean_precision;
+
+        C = (scatter around m + p (m - prior_mean)(m - prior_mean)' + scale + N reg I)
+            / (N + [p > 0] + dof + d + 1)      (full; the structure's own counts otherwise)
+        """
+        if prior is None:
+            prior = self._flat_prior(params)
+        structure = self.covariance
+        k, d = params.means.shape
+        count, first, second = statistics
+        live = count > 0
+        precision = jnp.where(live, prior.mean_precision, jnp.zeros_like(count))
+
+        pull = precision[:, None] * (prior.mean - params.means)
+        shift = safe_divide(first + pull, jnp.broadcast_to((count + precision)[:, None], (k, d)))
+        means = params.means + shift
+
+        def outer(weight: Array, a: Array, b: Array) -> Array:
+            return structure.outer(weight[:, None], a[:, :, None], b[:, :, None])
+
+        scatter = second - outer(jnp.ones_like(count), first, shift)
+        scatter = scatter - outer(jnp.ones_like(count), shift, first - count[:, None] * shift)
+        to_prior = means - prior.mean
+        scatter = scatter + outer(precision, to_prior, to_prior) + prior.scale
+        rows = structure.per_covariance(count)
+        scatter = scatter + prior.reg_covar * rows * structure.identity(d, count.dtype)
+        total = structure.entries(d) * (
+            rows + structure.per_covariance((precision > 0).astype(count.dtype))
+        )
+        total = total + self._exponent(prior, d)
+        covariances = scatter / jnp.where(total > 0, total, jnp.ones_like(total))
+        covariances = structure.select(live, covariances, params.covariances)
+        return GaussianParams(jnp.where(live[:, None], means, params.means), covariances)
+
+    def log_prior(
+        self, params: GaussianParams, prior: GaussianPrior, live: Bool[Array, " k"]
+    ) -> Float[Array, ""]:
+        structure = self.covariance
+        k, d = params.means.shape
+        factor = structure.factor(params.covariances, k, d)
+        precision = jnp.where(live, prior.mean_precision, jnp.zeros_like(prior.mean_precision))
+        has_mean = structure.per_covariance((precision > 0).astype(precision.dtype))
+        exponent = self._exponent(prior, d) + structure.entries(d) * has_mean
+        spread = exponent * structure.log_scale(params.covariances, factor)
+        spread = spread + structure.trace(factor.root, prior.scale)
+        spread = structure.select(live, spread, jnp.zeros_like(spread))
+        residual = (params.means - prior.mean)[:, :, None]
+        distance = structure.squared_distance(factor.root, residual)[:, 0]
+        distance = jnp.where(precision > 0, precision * distance, jnp.zeros_like(distance))
+        return -0.5 * (jnp.sum(spread) + jnp.sum(distance))
+
+    # ---- what is said of a result
+
+    def variance_ratio(
+        self, params: GaussianParams, weights: Float[Array, " k"], prior: GaussianPrior | None
+    ) -> Float[Array, " k"]:
+        ratio = self.covariance.variance_ratio(params.covariances, weights)
+        if prior is None:
+            return ratio
+        k, d = params.means.shape
+        root_is_real = jnp.isfinite(self.covariance.factor(prior.scale, k, d).log_det)
+        proper = jnp.any(self._exponent(prior, d) > 0) & root_is_real
+        return jnp.where(proper & (ratio > 0), jnp.inf, ratio)
+
+    def sample(
+        self, key: Array, params: GaussianParams, labels: Int[Array, " n"]
+    ) -> Float[Array, "n d"]:
+        k, d = params.means.shape
+        factor = self.covariance.cholesky(params.covariances, k, d)
+        noise = jax.random.normal(key, (labels.shape[0], d), params.means.dtype)
+        return params.means[labels] + einsum("nij,nj->ni", factor[labels], noise)
+
+    def n_free_parameters(self, params: GaussianParams, live: Bool[Array, " k"]) -> Array:
+        d = params.means.shape[1]
+        n_live = jnp.sum(live, dtype=jnp.int32)
+        return n_live * d + self.covariance.n_free(n_live, d)
+
+    def _exponent(self, prior: GaussianPrior, d: int) -> Array:
+        return prior.degrees_of_freedom - self.covariance.flat_degrees_of_freedom(d)
+
+    def _flat_prior(self, params: GaussianParams) -> GaussianPrior:
+        k, d = params.means.shape
+        zeros = jnp.zeros(k, params.means.dtype)
+        flat = self.covariance.flat_degrees_of_freedom(d)
+        return GaussianPrior(
+            mean=jnp.zeros_like(params.means),
+            mean_precision=zeros,
+            degrees_of_freedom=jnp.full_like(self.covariance.per_covariance(zeros), flat),
+            scale=jnp.zeros_like(params.covariances),
+            reg_covar=jnp.zeros((), zeros.dtype),
+        )
+
+
+def weighted_moments(
+    x: Float[Array, "n d"], weight: Float[Array, " n"]
+) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
+    """Mean and maximum-likelihood covariance, from a row of the data as origin."""
+    origin = x[jnp.argmax(weight)]
+    share = weight / jnp.sum(weight)
+    residuals = x - origin[None]
+    shift = einsum("n,nd->d", share, residuals)
+    residuals = residuals - shift[None]
+    return origin + shift, einsum("ni,nj->ij", share[:, None] * residuals, residuals)
+
+
+def _concrete(value: Any) -> Any:
+    return np.asarray(value) if checks.is_concrete(value) else np.zeros(())

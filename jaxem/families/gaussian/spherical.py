@@ -1,0 +1,69 @@
+"""Spherical covariances: one variance for all columns of a component, (k,)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxem.core.numerics import einsum
+from jaxem.families.gaussian.covariance import Covariance, Factor, positive
+
+
+@dataclass(frozen=True)
+class Spherical(Covariance):
+    """C[k] = tr(S[k]) / (d N[k])."""
+
+    name = "spherical"
+
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        return (k,)
+
+    def pooled(self, covariance: Float[Array, "d d"], k: int) -> Float[Array, " k"]:
+        return jnp.broadcast_to(jnp.mean(jnp.diagonal(covariance)), (k,))
+
+    def identity(self, d: int, dtype: Any) -> Float[Array, " 1"]:
+        return jnp.full((1,), d, dtype)
+
+    def per_covariance(self, value: Float[Array, " k"]) -> Float[Array, " k"]:
+        return value
+
+    def entries(self, d: int) -> float:
+        return float(d)
+
+    def factor(self, covariances: Float[Array, " k"], k: int, d: int) -> Factor:
+        variance = positive(covariances)
+        return Factor(1 / jnp.sqrt(variance), d * jnp.log(variance))
+
+    def squared_distance(
+        self, root: Float[Array, " k"], residuals: Float[Array, "k d n"]
+    ) -> Float[Array, "k n"]:
+        return jnp.sum((root[:, None, None] * residuals) ** 2, axis=1)
+
+    def outer(
+        self, weight: Float[Array, "k n"], a: Float[Array, "k d n"], b: Float[Array, "k d n"]
+    ) -> Float[Array, " k"]:
+        return einsum("kn,kn->k", weight, jnp.sum(a * b, axis=1))
+
+    def trace(self, root: Float[Array, " k"], form: Float[Array, "#k"]) -> Float[Array, " k"]:
+        return root**2 * form
+
+    def log_scale(self, covariances: Float[Array, " k"], factor: Factor) -> Float[Array, " k"]:
+        return jnp.log(positive(covariances))
+
+    def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
+        return jnp.where(live, new, old)
+
+    def variance_ratio(
+        self, covariances: Float[Array, " k"], weights: Float[Array, " k"]
+    ) -> Float[Array, " k"]:
+        pooled = jnp.sum(weights * covariances)
+        return jnp.where(pooled == 0, jnp.zeros_like(covariances), covariances / pooled)
+
+    def cholesky(
+        self, covariances: Float[Array, " k"], k: int, d: int
+    ) -> Float[Array, "k d d"]:
+        return jnp.sqrt(covariances)[:, None, None] * jnp.eye(d, dtype=covariances.dtype)[None]
+
+    def n_free(self, n_live: Array, d: int) -> Array:
+        return n_live

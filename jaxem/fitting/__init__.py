@@ -1,0 +1,1 @@
+"""The loop and what drives it; knows the contracts, and no model or family."""

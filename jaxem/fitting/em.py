@@ -1,0 +1,187 @@
+"""The iteration: one while_loop over (M-step, E-step) that knows only the contracts.
+
+The state always holds parameters with the statistics and the objective *of those parameters*:
+what a fit returns about itself is never a step old, and a bad step is undone by not being taken.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxem.core.contracts import Health, Model, Params, Prior, Rows, Statistics
+from jaxem.core.status import Status
+from jaxem.fitting.blocks import accumulate
+
+MIN_ITER = 5  # lack of progress is not convergence: EM can rest for a few steps
+_FLOOR = 4.0  # gains within so many units of rounding of the objective are not seen
+_SLACK = 64.0  # a fall by more than so many units is one
+_SLOW = 0.999  # the rate taken for gains that are not seen
+
+
+class State(NamedTuple):
+    """One start on its way. `objective` and gains are means per unit of weight."""
+
+    params: Params
+    statistics: Statistics  # of params
+    objective: Float[Array, ""]  # of params
+    gain: Float[Array, ""]  # of the last step
+    previous_gain: Float[Array, ""]
+    n_iter: Int[Array, ""]
+    status: Int[Array, ""]
+
+
+class Thresholds(NamedTuple):
+    """When a component counts as collapsed."""
+
+    min_count: Float[Array, ""]
+    min_variance_ratio: Float[Array, ""]
+
+
+class Outcome(NamedTuple):
+    """What one start came to."""
+
+    params: Params
+    log_likelihood: Float[Array, ""]
+    log_posterior: Float[Array, ""]
+    n_iter: Int[Array, ""]
+    status: Int[Array, ""]
+    health: Health
+    total_weight: Float[Array, ""]
+
+
+def _evaluate(
+    model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int
+) -> tuple[Statistics, Float[Array, ""]]:
+    """-> (statistics, mean objective) of the parameters."""
+    statistics, log_likelihood = accumulate(model, model.prepare(params, prior), rows, block_size)
+    objective = log_likelihood + model.log_prior(params, prior)
+    return statistics, objective / statistics.total_weight
+
+
+def begin(
+    model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int
+) -> State:
+    """The state at the starting parameters."""
+    statistics, objective = _evaluate(model, params, rows, prior, block_size)
+    status = jnp.where(jnp.isfinite(objective), Status.RUNNING, Status.NONFINITE)
+    infinite = jnp.full_like(objective, jnp.inf)
+    return State(
+        params, statistics, objective, infinite, infinite,
+        jnp.zeros((), jnp.int32), status.astype(jnp.int32),
+    )
+
+
+def advance(
+    model: Model,
+    state: State,
+    rows: Rows,
+    prior: Prior | None,
+    tol: Float[Array, ""],
+    until: Int[Array, ""],
+    block_size: int,
+) -> State:
+    """EM steps until the start has ended or has taken `until` iterations in all."""
+
+    def step(state: State) -> State:
+        params = model.m_step(state.params, state.statistics, prior)
+        statistics, objective = _evaluate(model, params, rows, prior, block_size)
+        gain = objective - state.objective
+        n_iter = state.n_iter + 1
+        status = judge(objective, gain, state.gain, n_iter, tol)
+        good = (status != Status.NONFINITE) & (status != Status.DECREASED)
+        new = State(params, statistics, objective, gain, state.gain, n_iter, status)
+        old = state._replace(n_iter=n_iter, status=status)
+        return _select(good, new, old)
+
+    def running(state: State) -> Bool[Array, ""]:
+        return (state.status == Status.RUNNING) & (state.n_iter < until)
+
+    return lax.while_loop(running, step, state)
+
+
+def judge(
+    objective: Float[Array, ""],
+    gain: Float[Array, ""],
+    previous_gain: Float[Array, ""],
+    n_iter: Int[Array, ""],
+    tol: Float[Array, ""],
+) -> Int[Array, ""]:
+    """The status after a step.
+
+    Aitken's projection: gains that shrink by the rate r each step add up to gain / (1 - r).
+    While they grow, r >= 1, nothing is projected. A gain below the resolution of the objective is
+    not seen; after two of those, what is left is projected from the resolution and a rate of
+    0.999, and where that is above tol the dtype has no more to give.
+    """
+    unit = jnp.finfo(objective.dtype).eps * jnp.maximum(jnp.abs(objective), 1)
+    resolution = _FLOOR * unit
+    rate = gain / previous_gain
+    projected = jnp.where(rate < 1, gain / (1 - rate), jnp.inf)
+    seen = gain > resolution
+    unseen_twice = ~seen & (previous_gain <= resolution)
+    at_floor = unseen_twice & (resolution / (1 - _SLOW) <= tol)
+    late = n_iter >= MIN_ITER
+    status = jnp.select(
+        [
+            ~jnp.isfinite(objective),
+            gain < -_SLACK * unit,
+            late & ((seen & (projected <= tol)) | at_floor),
+            late & unseen_twice,
+        ],
+        [Status.NONFINITE, Status.DECREASED, Status.CONVERGED, Status.PRECISION],
+        Status.RUNNING,
+    )
+    return status.astype(jnp.int32)
+
+
+def conclude(
+    model: Model,
+    state: State,
+    rows: Rows,
+    prior: Prior | None,
+    thresholds: Thresholds,
+    block_size: int,
+) -> Outcome:
+    """Judge a start on its final parameters, and say what it came to."""
+    total_weight = state.statistics.total_weight
+    log_posterior = state.objective * total_weight
+    log_likelihood = log_posterior
+    if prior is not None:
+        prepared = model.prepare(state.params, None)
+        log_likelihood = accumulate(model, prepared, rows, block_size)[1]
+
+    health = model.health(state.params, state.statistics, prior)
+    status = jnp.where(state.status == Status.RUNNING, Status.MAX_ITER, state.status)
+    # A collapse onto a point mass is over in one step: then the step not taken is singular.
+    refused = model.m_step(state.params, state.statistics, prior)
+    singular = model.health(refused, state.statistics, prior).variance_ratio <= 0
+    fell_in = (status == Status.NONFINITE) & jnp.isfinite(state.objective) & jnp.any(singular)
+    degenerate = is_degenerate(health, thresholds) | fell_in
+    ratio = jnp.where(fell_in & singular, jnp.zeros_like(health.count), health.variance_ratio)
+    return Outcome(
+        params=state.params,
+        log_likelihood=log_likelihood,
+        log_posterior=log_posterior,
+        n_iter=state.n_iter,
+        status=jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32),
+        health=Health(health.count, ratio),
+        total_weight=total_weight,
+    )
+
+
+def is_degenerate(health: Health, thresholds: Thresholds) -> Bool[Array, ""]:
+    """Whether a component has few rows, or few rows and little variance, or is singular."""
+    count, ratio = health
+    can_collapse = ratio < jnp.inf
+    few = can_collapse & (count < thresholds.min_count)
+    thin = (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)
+    return jnp.any(few | thin | (ratio <= 0))
+
+
+def _select(take: Bool[Array, ""], new: Any, old: Any) -> Any:
+
+
+    return jax.tree.map(lambda a, b: jnp.where(take, a, b), new, old)

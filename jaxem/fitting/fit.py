@@ -1,0 +1,230 @@
+"""The public verbs that fit: plain doors over module-level jitted functions."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxem.core import checks
+from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.fitting import restarts, starts
+from jaxem.fitting.blocks import default_block_size
+from jaxem.fitting.em import State, Thresholds
+from jaxem.fitting.result import About, Result
+
+
+class Job(NamedTuple):
+    """A checked fit: what `start`, `advance` and `finish` need. Cut it where you like:
+
+    state = start(job); state = advance(job, state, 50); ...; result = finish(job, state)
+    """
+
+    model: Model
+    rows: Rows
+    prior: Prior | None
+    key: Array | None
+    methods: Array  # (r,) codes, filled up to whole chunks
+    params: Params | None  # (r, ...) starting parameters, in place of methods
+    n_starts: int
+    tol: Array
+    max_iter: Array
+    thresholds: Thresholds
+    block_size: int
+    chunk: int
+    about: About
+
+
+def fit(
+    model: Model,
+    x: Any,
+    *,
+    key: Array,
+    n_init: int = 20,
+    init: str | Params = "portfolio",
+    sample_weight: Any = None,
+    prior: Prior | None = None,
+    labels: Any = None,
+    tol: Any = 1e-6,
+    max_iter: Any = 1000,
+    reg_covar: Any = 0.0,
+    block_size: int | None = None,
+    min_count: Any = None,
+    min_variance_ratio: Any = 1e-3,
+) -> Result:
+    """Fit a model by EM from many starts and keep the best regular one.
+
+    theta <- argmax_theta' E[log p(x, z; theta') | x; theta] + log p(theta'), from each start.
+
+    x: (n, d) rows by columns, (n,) for one feature; arrays, lists, or pandas, polars, arrow frames.
+    key: a `jax.random.key`; the same key gives the same fit.
+    n_init: number of starts. init: "portfolio" (k-means++ on standardised columns, on sphered
+        columns, and random rows, in turn), "k-means++", "random_from_data", or parameters (one
+        start from them).
+    sample_weight: (n,) frequencies, 3 means three equal rows; a row of weight 0 is absent.
+    prior: a `MixturePrior`; reg_covar: shorthand for that field of the Gaussian's prior.
+    labels: (n,) known components, -1 where unknown.
+    tol: bound on the projected remaining gain of the mean objective per unit of weight (nats).
+    max_iter: M-steps a start may take.
+    block_size: rows a block; None chooses by shape and platform.
+    min_count, min_variance_ratio: a start is DEGENERATE when a component has fewer effective rows
+        than min_count (None: 2.5 for one column, else 2 (d + 1)), or a variance under
+        min_variance_ratio of the pooled one with fewer than 5 min_count rows, or is singular.
+
+    Errors: ValueError for bad input; numerical trouble is a status of the result.
+    Source: Dempster, Laird and Rubin (1977), J. R. Stat. Soc. B 39, 1-38.
+    """
+    job = prepare(
+        model, x, key=key, n_init=n_init, init=init, sample_weight=sample_weight, prior=prior,
+        labels=labels, tol=tol, max_iter=max_iter, reg_covar=reg_covar, block_size=block_size,
+        min_count=min_count, min_variance_ratio=min_variance_ratio,
+    )  # fmt: skip
+    return finish(job, advance(job, start(job), job.max_iter))
+
+
+def em(
+    model: Model,
+    params: Params,
+    x: Any,
+    sample_weight: Any = None,
+    prior: Prior | None = None,
+    tol: Any = 1e-6,
+    max_iter: Any = 1000,
+    *,
+    labels: Any = None,
+    reg_covar: Any = 0.0,
+    block_size: int | None = None,
+    min_count: Any = None,
+    min_variance_ratio: Any = 1e-3,
+) -> Result:
+    """Fit a model by EM from one start, the given parameters. The options are those of `fit`."""
+    job = prepare(
+        model, x, init=params, sample_weight=sample_weight, prior=prior, labels=labels, tol=tol,
+        max_iter=max_iter, reg_covar=reg_covar, block_size=block_size, min_count=min_count,
+        min_variance_ratio=min_variance_ratio,
+    )  # fmt: skip
+    return finish(job, advance(job, start(job), job.max_iter))
+
+
+def prepare(
+    model: Model,
+    x: Any,
+    *,
+    key: Array | None = None,
+    n_init: int = 1,
+    init: str | Params,
+    sample_weight: Any = None,
+    prior: Prior | None = None,
+    labels: Any = None,
+    tol: Any = 1e-6,
+    max_iter: Any = 1000,
+    reg_covar: Any = 0.0,
+    block_size: int | None = None,
+    min_count: Any = None,
+    min_variance_ratio: Any = 1e-3,
+) -> Job:
+    """Check everything, and give all numbers their fixed dtypes: nothing retraces for a new tol."""
+    if not isinstance(model, Model):
+        raise ValueError(f"model is {model!r}; give one, such as jaxem.Mixture(family, k)")
+    n_init = checks.whole(n_init, "n_init", least=1)
+    checks.nonnegative(tol, "tol")
+    if checks.is_concrete(max_iter):
+        max_iter = checks.whole(max_iter, "max_iter", least=0)
+    rows = model.rows(x, sample_weight, labels)
+    prior = model.as_prior(prior, reg_covar, rows)
+    min_count = model.default_min_count(rows) if min_count is None else min_count
+    checks.nonnegative(min_count, "min_count")
+    checks.nonnegative(min_variance_ratio, "min_variance_ratio")
+    dtype = rows.weight.dtype
+
+    k = model.n_parts
+    n = rows.weight.shape[0]
+    block = default_block_size(rows, k) if block_size is None else block_size
+    block = min(checks.whole(block, "block_size", least=1), n)
+    if isinstance(init, str):
+        if init not in starts.METHODS:
+            names = ", ".join(repr(name) for name in starts.METHODS)
+            raise ValueError(f"init is {init!r}; it must be one of {names}, or parameters")
+        _check_key(key)
+        params, n_starts = None, n_init
+    else:
+        model.check_params(init, rows)
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype)[None], init)
+        n_starts = 1
+    chunk = restarts.chunk_size(rows, k, n_starts, block)
+    filled = chunk * -(-n_starts // chunk)
+    codes = starts.methods(init if isinstance(init, str) else "portfolio", filled)
+    leaf = jax.tree.leaves(rows.x)[0]
+    return Job(
+        model=model,
+        rows=rows,
+        prior=prior,
+        key=key,
+        methods=jnp.asarray(codes),
+        params=params,
+        n_starts=n_starts,
+        tol=jnp.asarray(tol, dtype),
+        max_iter=jnp.asarray(max_iter, jnp.int32),
+        thresholds=Thresholds(
+            jnp.asarray(min_count, dtype), jnp.asarray(min_variance_ratio, dtype)
+        ),
+        block_size=block,
+        chunk=chunk,
+        about=About(
+            model, n, int(np.prod(leaf.shape[1:])), checks.column_names(x), _dtype_name(x, dtype)
+        ),
+    )
+
+
+def start(job: Job) -> State:
+    """All starts at their starting parameters."""
+    if job.params is not None:
+        return restarts.start_from(
+            job.model, job.rows, job.prior, job.params, job.block_size, job.chunk
+        )
+    return restarts.start(
+        job.model, job.rows, job.prior, job.key, job.methods, job.block_size, job.chunk
+    )
+
+
+def advance(job: Job, state: State, until: Any) -> State:
+    """Every running start, up to `until` iterations in all."""
+    until = jnp.minimum(jnp.asarray(until, jnp.int32), job.max_iter)
+    return restarts.advance(
+        job.model, job.rows, job.prior, state, job.tol, until, job.block_size, job.chunk
+    )
+
+
+def finish(job: Job, state: State) -> Result:
+    """Judge every start on its final parameters and return the best with all of them."""
+    best, all_starts, n_free = restarts.finish(
+        job.model, job.rows, job.prior, state, job.thresholds, job.n_starts, job.block_size,
+        job.chunk,
+    )  # fmt: skip
+    return Result(
+        params=best.params,
+        log_likelihood=best.log_likelihood,
+        log_posterior=best.log_posterior,
+        n_iter=best.n_iter,
+        status=best.status,
+        health=best.health,
+        total_weight=best.total_weight,
+        n_free_parameters=n_free,
+        restarts=all_starts,
+        about=job.about,
+    )
+
+
+def _check_key(key: Any) -> None:
+    is_key = isinstance(key, jax.Array) and (
+        jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32
+    )
+    if not is_key:
+        raise ValueError(f"key is {key!r}; give jax.random.key(0), or another seed")
+
+
+def _dtype_name(x: Any, dtype: Any) -> str:
+    """The float dtype that the data came in; that of the fit for whole numbers."""
+    given = getattr(x, "dtype", None)
+    return str(given) if given is not None and np.dtype(given).kind == "f" else str(np.dtype(dtype))

@@ -1,0 +1,152 @@
+"""Many starts in three compiled functions: start, advance(state, until), finish.
+
+Starts run in vmapped chunks, one chunk after the other: on a CPU what fits the cache, on an
+accelerator all at once. Cut into pieces by `until`, a fit has the same bits as uncut.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.status import Status
+from jaxem.fitting import em, starts
+from jaxem.fitting.em import Outcome, State, Thresholds
+
+_STATIC = ("model", "block_size", "chunk")
+
+
+class Restarts(NamedTuple):
+    """What each start came to, in the order of the starts; `params` has a leading axis r.
+
+    n_best: how many regular starts are within 1e-6 relative of the best log posterior.
+    """
+
+    log_likelihood: Float[Array, "*batch r"]
+    log_posterior: Float[Array, "*batch r"]
+    n_iter: Int[Array, "*batch r"]
+    status: Int[Array, "*batch r"]
+    params: Params
+    n_best: Int[Array, "*batch"]
+
+
+def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
+    """Starts a chunk, evened out so that the last chunk is nearly full.
+
+    On a CPU as many as keep 2^16 numbers of a block each; on an accelerator 2^28.
+    """
+    width = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(rows.x))
+    numbers = min(rows.weight.shape[0], block_size) * k * (width + 2)
+    room = 1 << (16 if jax.default_backend() == "cpu" else 28)
+    most = max(1, min(n_starts, room // numbers))
+    n_chunks = -(-n_starts // most)
+    return -(-n_starts // n_chunks)
+
+
+@partial(jax.jit, static_argnames=_STATIC)
+def start(
+    model: Model,
+    rows: Rows,
+    prior: Prior | None,
+    key: Array,
+    methods: Int[Array, " r"],
+    block_size: int,
+    chunk: int,
+) -> State:
+    """All starts at their starting parameters; starts past len(methods) fill the last chunk."""
+
+    def one(key_and_method: tuple[Array, Array]) -> State:
+        key, method = key_and_method
+        params = starts.start(model, key, rows, method)
+        return em.begin(model, params, rows, prior, block_size)
+
+    keys = jax.random.split(key, methods.shape[0])
+    return _each(one, (keys, methods), chunk)
+
+
+@partial(jax.jit, static_argnames=_STATIC)
+def start_from(
+    model: Model, rows: Rows, prior: Prior | None, params: Params, block_size: int, chunk: int
+) -> State:
+    """Starts at given parameters, which have a leading axis r."""
+    return _each(lambda p: em.begin(model, p, rows, prior, block_size), params, chunk)
+
+
+@partial(jax.jit, static_argnames=_STATIC)
+def advance(
+    model: Model,
+    rows: Rows,
+    prior: Prior | None,
+    state: State,
+    tol: Float[Array, ""],
+    until: Int[Array, ""],
+    block_size: int,
+    chunk: int,
+) -> State:
+    """Every start that is still running, up to `until` iterations in all."""
+
+    def one(state: State) -> State:
+        return em.advance(model, state, rows, prior, tol, until, block_size)
+
+    return _each(one, state, chunk)
+
+
+@partial(jax.jit, static_argnames=(*_STATIC, "n_starts"))
+def finish(
+    model: Model,
+    rows: Rows,
+    prior: Prior | None,
+    state: State,
+    thresholds: Thresholds,
+    n_starts: int,
+    block_size: int,
+    chunk: int,
+) -> tuple[Outcome, Restarts, Array]:
+    """-> (the best start, all of them, the number of free parameters of the best)."""
+
+    def one(state: State) -> Outcome:
+        return em.conclude(model, state, rows, prior, thresholds, block_size)
+
+    outcomes: Any = jax.tree.map(lambda leaf: leaf[:n_starts], _each(one, state, chunk))
+    index, n_best = best_of(outcomes.log_posterior, outcomes.status)
+    best = jax.tree.map(lambda leaf: leaf[index], outcomes)
+    restarts = Restarts(
+        outcomes.log_likelihood,
+        outcomes.log_posterior,
+        outcomes.n_iter,
+        outcomes.status,
+        outcomes.params,
+        n_best,
+    )
+    return best, restarts, model.n_free_parameters(best.params)
+
+
+def best_of(
+    objective: Float[Array, " r"], status: Int[Array, " r"]
+) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    """-> (the best start, how many regular ones are within 1e-6 relative of it).
+
+    A regular start wins over every degenerate one, and that over one that met a NaN.
+    """
+    finite = jnp.isfinite(objective)
+    regular = finite & (status != Status.DEGENERATE) & (status != Status.NONFINITE)
+    degenerate = finite & (status == Status.DEGENERATE)
+    eligible = jnp.where(jnp.any(regular), regular, jnp.where(jnp.any(degenerate), degenerate, finite))
+    score = jnp.where(eligible, objective, -jnp.inf)
+    index = jnp.argmax(score).astype(jnp.int32)
+    best = score[index]
+    near = regular & (objective >= best - 1e-6 * jnp.abs(best))
+    return index, jnp.sum(near, dtype=jnp.int32)
+
+
+def _each(function: Any, starts: Any, chunk: int) -> Any:
+    """function over the leading axis, `chunk` at a time, the last chunk filled up by start 0."""
+    r = jax.tree.leaves(starts)[0].shape[0]
+    if r == 1:
+        one = function(jax.tree.map(lambda leaf: leaf[0], starts))
+        return jax.tree.map(lambda leaf: leaf[None], one)
+    return lax.map(function, starts, batch_size=None if chunk == 1 else chunk)

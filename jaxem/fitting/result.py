@@ -1,0 +1,130 @@
+"""What a fit returns, and how it reads."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxem.core.contracts import Health, Model, Params
+from jaxem.core.status import FitError, Status
+from jaxem.fitting.restarts import Restarts
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class About:
+    """What a result is about; static, so that a result goes through jit and vmap."""
+
+    model: Model
+    n_rows: int
+    n_columns: int
+    columns: tuple[str, ...] | None
+    data_dtype: str
+
+
+class Result(NamedTuple):
+    """A fit: the best start, and all of them in `restarts`.
+
+    log_likelihood: natural log with every constant, summed over rows by weight, of exactly these
+        parameters, without the prior.
+    log_posterior: the objective climbed: log-likelihood plus log prior (up to its normalising
+        constant) and the reg_covar term; equal to log_likelihood without a prior.
+    status: a `jaxem.Status` as int32; n_iter: M-steps taken.
+    health: count and variance ratio of each component, which decide what is DEGENERATE.
+    """
+
+    params: Params
+    log_likelihood: Float[Array, "*batch"]
+    log_posterior: Float[Array, "*batch"]
+    n_iter: Int[Array, "*batch"]
+    status: Int[Array, "*batch"]
+    health: Health
+    total_weight: Float[Array, "*batch"]
+    n_free_parameters: Int[Array, "*batch"]
+    restarts: Restarts
+    about: About
+
+    @property
+    def converged(self) -> Array:
+        """Whether the status is CONVERGED or PRECISION."""
+        return (self.status == Status.CONVERGED) | (self.status == Status.PRECISION)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype that the fit was computed in."""
+        return np.dtype(self.log_likelihood.dtype)
+
+    @property
+    def aic(self) -> Array:
+        """-2 log-likelihood + 2 p; lower is better."""
+        return -2 * self.log_likelihood + 2 * self.n_free_parameters.astype(self.dtype)
+
+    @property
+    def bic(self) -> Array:
+        """-2 log-likelihood + p log(total weight); lower is better (mclust's has the other sign)."""
+        penalty = self.n_free_parameters.astype(self.dtype) * jax.numpy.log(self.total_weight)
+        return -2 * self.log_likelihood + penalty
+
+    def raise_for_status(self) -> None:
+        """FitError unless the fit converged; the text says what to do."""
+        if not np.all(self.converged):
+            raise FitError(self.explanation())
+
+    def explanation(self) -> str:
+        """What the status means, and which components are behind it."""
+        if np.ndim(self.status):
+            bad = int(np.sum(~np.asarray(self.converged)))
+            return f"{bad} of {np.size(self.status)} fits did not converge; look at .status"
+        status = Status(int(self.status))
+        text = f"{status.name}: {status.message}"
+        return f"{text}. {self._collapsed()}" if status == Status.DEGENERATE else text
+
+    def _collapsed(self) -> str:
+        count, ratio = (np.asarray(leaf, float) for leaf in self.health)
+        weight = float(np.sum(count))
+        parts = []
+        for i in np.flatnonzero((ratio < np.inf) & (count > 0)):
+            rows = f"{count[i]:.3g} of {weight:.6g} rows"
+            if ratio[i] <= 0 and count[i] > 0.02 * weight and count[i] >= 3:
+                parts.append(
+                    f"component {i} ({rows}) is singular: a point mass of equal rows, "
+                    "or columns that are constant or duplicated within it"
+                )
+            elif ratio[i] < 1e-3 or count[i] <= 2 * (self.about.n_columns + 1):
+                parts.append(f"component {i} has {rows} and variance ratio {ratio[i]:.2g}")
+        return "; ".join(parts)
+
+    def __str__(self) -> str:
+        if np.ndim(self.status):
+            return f"{np.shape(self.status)} fits of {self.about.model!r}"
+        return "\n".join(self._lines())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _lines(self) -> list[str]:
+        about, restarts = self.about, self.restarts
+        status = Status(int(self.status))
+        n_starts = np.size(restarts.status)
+        n_degenerate = int(np.sum(np.asarray(restarts.status) == Status.DEGENERATE))
+        n_failed = int(np.sum(np.asarray(restarts.status) == Status.NONFINITE))
+        lines = [
+            f"{about.model!r} on {about.n_rows} rows, {about.n_columns} columns",
+            f"status          {self.explanation()}" if not status.converged
+            else f"status          {status.name}",
+            f"log-likelihood  {float(self.log_likelihood):.6f}",
+            f"BIC             {float(self.bic):.4f}   AIC {float(self.aic):.4f}   "
+            f"({int(self.n_free_parameters)} free parameters)",
+            f"iterations      {int(self.n_iter)}",
+            f"starts          {int(restarts.n_best)} of {n_starts} reached the best regular "
+            f"optimum; {n_degenerate} degenerate, {n_failed} not finite",
+            f"dtype           {self.dtype}",
+        ]
+        if about.data_dtype != str(self.dtype):
+            lines[-1] += (
+                f" (the data is {about.data_dtype}; for float64 call "
+                "jax.config.update('jax_enable_x64', True) first)"
+            )
+        return lines

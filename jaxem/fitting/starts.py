@@ -1,0 +1,54 @@
+"""Where the starts begin: which method each uses, and the rows it looks at."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from jaxem.core.contracts import Model, Params, Rows
+from jaxem.core.numerics import draw
+from jaxem.inference.kmeans import ROWS, SPHERED, STANDARDISED
+
+# No single rule finds the best optimum everywhere: the portfolio cycles through three.
+METHODS = {
+    "portfolio": (STANDARDISED, SPHERED, ROWS),
+    "k-means++": (STANDARDISED,),
+    "random_from_data": (ROWS,),
+}
+SAMPLE = 8192  # rows one start looks at
+
+
+def methods(init: str, n_starts: int) -> np.ndarray:
+    """The method code of each start."""
+    cycle = METHODS[init]
+    return np.resize(np.array(cycle, np.int32), n_starts)
+
+
+def start(model: Model, key: Array, rows: Rows, method: Int[Array, ""]) -> Params:
+    """Starting parameters from a sample of the rows."""
+    key_sample, key_start = jax.random.split(key)
+    return model.start(key_start, sample(key_sample, rows), method)
+
+
+def sample(key: Array, rows: Rows) -> Rows:
+    """All rows of a small table; else SAMPLE rows drawn by weight, half of them labelled ones."""
+    n = rows.weight.shape[0]
+    if n <= SAMPLE:
+        return rows
+    odds = jnp.sum(rows.weight, axis=tuple(range(1, rows.weight.ndim)))
+    if rows.labels is not None:
+        odds = _balanced(odds, rows.labels >= 0)
+    index = draw(key, odds, (SAMPLE,))
+    chosen: Any = jax.tree.map(lambda leaf: leaf[index], rows)
+    return chosen._replace(weight=jnp.ones_like(chosen.weight))
+
+
+def _balanced(odds: Array, labelled: Array) -> Array:
+    """Odds under which labelled rows, where there are any, come up half of the time."""
+    zero = jnp.zeros_like(odds)
+    known = jnp.sum(jnp.where(labelled, odds, zero))
+    unknown = jnp.sum(jnp.where(labelled, zero, odds))
+    ratio = jnp.where((known > 0) & (unknown > 0), unknown / jnp.maximum(known, 1e-30), 1)
+    return jnp.where(labelled, odds * jnp.maximum(ratio, 1), odds)

@@ -1,0 +1,65 @@
+"""The two pure steps of EM as public verbs, each jitted."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxem.core.contracts import Model, Params, Prior, Rows, Statistics
+from jaxem.fitting.blocks import accumulate, default_block_size
+
+
+def e_step(
+    model: Model,
+    params: Params,
+    x: Any,
+    sample_weight: Any = None,
+    prior: Prior | None = None,
+    labels: Any = None,
+) -> tuple[Statistics, Array]:
+    """Expected sufficient statistics and the log-likelihood of `params`, both sums over rows.
+
+    statistics = E[T(x, z) | x; params],  log_likelihood = sum_n weight[n] log p(x[n]; params).
+    Statistics of blocks of rows add up when their params are the same. With a prior that has a
+    reg_covar term, that term is in the log-likelihood.
+    Errors: ValueError for shapes that disagree and for bad values. Source: Dempster et al. (1977).
+    """
+    rows = model.rows(x, sample_weight, labels)
+    model.check_params(params, rows)
+    prior = model.as_prior(prior, None, rows)
+    block = min(default_block_size(rows, model.n_parts), rows.weight.shape[0])
+    return _e_step(model, _cast(params, rows), rows, prior, block)
+
+
+def m_step(
+    model: Model, params: Params, statistics: Statistics, prior: Prior | None = None
+) -> Params:
+    """argmax_theta E[log p(x, z; theta) | x; params] + log prior, from the statistics alone.
+
+    `params` are those that the statistics were computed with: they are the origin of the sums.
+    A component of zero weight keeps its parameters.
+    """
+    if prior is not None:
+        key = jax.random.key(0)
+        x, _ = jax.eval_shape(partial(model.sample, n=1), key, params)
+        weight = jax.ShapeDtypeStruct((1,), jax.tree.leaves(x)[0].dtype)
+        prior = model.as_prior(prior, None, Rows(x, weight, None))  # type: ignore[arg-type]
+    return _m_step(model, params, statistics, prior)
+
+
+@partial(jax.jit, static_argnames=("model", "block_size"))
+def _e_step(
+    model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int
+) -> tuple[Statistics, Array]:
+    return accumulate(model, model.prepare(params, prior), rows, block_size)
+
+
+@partial(jax.jit, static_argnames=("model",))
+def _m_step(model: Model, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
+    return model.m_step(params, statistics, prior)
+
+
+def _cast(params: Params, rows: Rows) -> Params:
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, rows.weight.dtype), params)

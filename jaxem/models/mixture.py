@@ -1,0 +1,284 @@
+"""Finite mixtures: each row is drawn from one of k components, which is hidden.
+
+p(x) = sum_k w[k] p_k(x)                         (Dempster, Laird and Rubin 1977, section 4.3)
+r[k, n] = w[k] p_k(x[n]) / sum_j w[j] p_j(x[n])      E-step: responsibilities
+w[k] = N[k] / sum_j N[j],  N[k] = sum_n weight[n] r[k, n]      M-step, beside that of the family
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import xlogy
+from jaxtyping import Array, Float, Int
+
+from jaxem.core import checks
+from jaxem.core.contracts import Family, Health, Model, Params, Prepared, Prior, Rows, Statistics
+from jaxem.core.numerics import safe_divide, safe_log
+from jaxem.inference import kmeans
+
+
+class MixtureParams(NamedTuple):
+    """weights (k,), summing to 1, 0 for an absent component; components: the family's."""
+
+    weights: Array
+    components: Params
+
+
+class MixturePrior(NamedTuple):
+    """Dirichlet(weights) on the weights (a number or (k,)); components: the family's prior."""
+
+    weights: Any = 1.0
+    components: Prior = None
+
+
+class MixtureStatistics(NamedTuple):
+    total_weight: Float[Array, ""]
+    counts: Float[Array, " k"]
+    components: Statistics
+
+
+class MixturePrepared(NamedTuple):
+    log_weights: Float[Array, " k"]
+    components: Prepared
+
+
+@dataclass(frozen=True)
+class Mixture(Model):
+    """A mixture of `n_components` components of one family."""
+
+    family: Family
+    n_components: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.family, Family):
+            raise ValueError(
+                f"family is {self.family!r}; give a family, such as families.Gaussian('full')"
+            )
+        k = checks.whole(self.n_components, "n_components", least=1)
+        object.__setattr__(self, "n_components", k)
+
+    @property
+    def n_parts(self) -> int:
+        return self.n_components
+
+    # ---- host side
+
+    def rows(self, data: Any, sample_weight: Any, labels: Any) -> Rows:
+        x = self.family.read(data)
+        n = jax.tree.leaves(x)[0].shape[0]
+        weight = checks.weights(sample_weight, n)
+        labels = checks.labels(labels, n, self.n_components)
+        for leaf in jax.tree.leaves(x):
+            checks.finite(leaf, weight, checks.column_names(data))
+        checks.enough_rows(x, weight, self.n_components)
+        return _as_rows(x, weight, labels)
+
+    def new_rows(self, data: Any) -> Rows:
+        x = self.family.read(data)
+        for leaf in jax.tree.leaves(x):
+            checks.finite(leaf, None, checks.column_names(data))
+        return _as_rows(x, None, None)
+
+    def check_params(self, params: MixtureParams, rows: Rows) -> None:
+        checks.fields(params, MixtureParams, "params")
+        k = self.n_components
+        checks.shape(params.weights, (k,), "weights", f"{k} components")
+        self.family.check_params(params.components, rows.x, k)
+
+    def as_prior(
+        self, prior: MixturePrior | None, reg_covar: Any, rows: Rows
+    ) -> MixturePrior | None:
+        checks.nonnegative(reg_covar, "reg_covar")
+        regularised = not checks.is_concrete(reg_covar) or float(reg_covar) > 0
+        if prior is None and not regularised:
+            return None
+        prior = MixturePrior() if prior is None else prior
+        checks.fields(prior, MixturePrior, "prior")
+        components = prior.components
+        if regularised or components is not None:
+            components = self.family.as_prior(
+                components, reg_covar if regularised else None, rows.x, self.n_components
+            )
+        checks.positive_array(prior.weights, "the prior's weights")
+        dtype, k = rows.weight.dtype, self.n_components
+        weights = checks.broadcast(prior.weights, (k,), dtype, "the prior's weights")
+        return MixturePrior(weights, components)
+
+    def default_min_count(self, rows: Rows) -> float:
+        return self.family.default_min_count(rows.x)
+
+    # ---- starts
+
+    def start(self, key: Array, rows: Rows, method: Int[Array, ""]) -> MixtureParams:
+        """One M-step from hard labels: those of k-means, or of one row for each component.
+
+        The M-step is taken under a weak prior around the pooled fit. The seeds are distinct rows
+        and keep their own label, so that no component is empty and no two are identical.
+        """
+        k = self.n_components
+        key_seeds, key_spare = jax.random.split(key)
+        pooled = self.family.pooled(rows.x, rows.weight, k)
+        # Spare rows, drawn from the pooled fit, are seeds when distinct rows run out.
+        spare = self.family.sample(key_spare, pooled, jnp.arange(k, dtype=jnp.int32))
+        spare = jax.tree.map(lambda a, b: jnp.where(jnp.isfinite(a), a, b[:1]), spare, rows.x)
+        x = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), rows.x, spare)
+        weight = jnp.concatenate([rows.weight, jnp.zeros(k, rows.weight.dtype)])
+        labels = rows.labels if rows.labels is not None else jnp.full_like(
+            rows.weight, -1, dtype=jnp.int32
+        )
+        labels = jnp.concatenate([labels, jnp.full((k,), -1, jnp.int32)])
+
+        points = kmeans.transformed(self.family.coordinates(x), weight, method)
+        seeds = kmeans.seeds(key_seeds, points, weight, labels, k, method)
+        assigned = kmeans.lloyd(points, weight, labels, seeds, k)
+        # Seeds count as rows of weight 1 at least, also where they are spare ones.
+        is_seed = jnp.zeros_like(weight).at[seeds].set(1)
+        from_rows = method == kmeans.ROWS
+        weight = jnp.where(from_rows, is_seed, jnp.maximum(weight, is_seed))
+        one_hot = assigned[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
+        responsibilities = jnp.where(one_hot, weight[None], 0.0)
+
+        prepared = self.family.prepare(pooled, None)
+        _, cache = self.family.evaluate(prepared, x)
+        statistics = MixtureStatistics(
+            jnp.sum(weight),
+            jnp.sum(responsibilities, axis=1),
+            self.family.statistics(prepared, x, cache, responsibilities),
+        )
+        prior = MixturePrior(
+            jnp.full((k,), 2, weight.dtype), self.family.starting_prior(pooled)
+        )
+        return self.m_step(MixtureParams(jnp.full_like(prior.weights, 1 / k), pooled),
+                           statistics, prior)
+
+    # ---- the two steps
+
+    def prepare(self, params: MixtureParams, prior: MixturePrior | None) -> MixturePrepared:
+        components = None if prior is None else prior.components
+        return MixturePrepared(
+            safe_log(params.weights), self.family.prepare(params.components, components)
+        )
+
+    def e_step(
+        self, prepared: MixturePrepared, rows: Rows
+    ) -> tuple[MixtureStatistics, Float[Array, ""]]:
+        log_density, log_joint, cache = self._joint(prepared, rows)
+        present = rows.weight > 0
+        shifted, largest = _shift(log_joint)
+        total = jnp.sum(shifted, axis=0)
+        log_density = jnp.where(present, largest + jnp.log(total), jnp.zeros_like(total))
+        share = jnp.where(present, rows.weight / total, jnp.zeros_like(total))
+        responsibilities = shifted * share[None]
+        statistics = MixtureStatistics(
+            total_weight=jnp.sum(rows.weight),
+            counts=jnp.sum(responsibilities, axis=1),
+            components=self.family.statistics(
+                prepared.components, rows.x, cache, responsibilities
+            ),
+        )
+        return statistics, jnp.sum(rows.weight * log_density)
+
+    def posterior(
+        self, prepared: MixturePrepared, rows: Rows
+    ) -> tuple[Float[Array, " n"], Float[Array, "k n"]]:
+        _, log_joint, _ = self._joint(prepared, rows)
+        shifted, largest = _shift(log_joint)
+        total = jnp.sum(shifted, axis=0)
+        return largest + jnp.log(total), shifted / total[None]
+
+    def m_step(
+        self, params: MixtureParams, statistics: MixtureStatistics, prior: MixturePrior | None
+    ) -> MixtureParams:
+        counts = statistics.counts
+        if prior is not None:  # mode of the Dirichlet posterior; absent components stay absent
+            pseudo = jnp.where(params.weights > 0, prior.weights - 1, jnp.zeros_like(counts))
+            counts = jnp.maximum(counts + pseudo, 0)
+        total = jnp.broadcast_to(jnp.sum(counts), counts.shape)
+        return MixtureParams(
+            safe_divide(counts, total),
+            self.family.m_step(
+                params.components,
+                statistics.components,
+                None if prior is None else prior.components,
+            ),
+        )
+
+    def log_prior(self, params: MixtureParams, prior: MixturePrior | None) -> Float[Array, ""]:
+        if prior is None:
+            return jnp.zeros((), params.weights.dtype)
+        live = params.weights > 0
+        safe = jnp.where(live, params.weights, jnp.ones_like(params.weights))
+        log_prior = jnp.sum(xlogy(prior.weights - 1, safe))
+        if prior.components is None:
+            return log_prior
+        return log_prior + self.family.log_prior(params.components, prior.components, live)
+
+    # ---- what is said of a result
+
+    def health(
+        self, params: MixtureParams, statistics: MixtureStatistics, prior: MixturePrior | None
+    ) -> Health:
+        components = None if prior is None else prior.components
+        ratio = self.family.variance_ratio(params.components, params.weights, components)
+        absent = params.weights == 0
+        zero = jnp.zeros_like(ratio)
+        return Health(
+            jnp.where(absent, zero, statistics.counts), jnp.where(absent, jnp.inf, ratio)
+        )
+
+    def sample(self, key: Array, params: MixtureParams, n: int) -> tuple[Any, Int[Array, " n"]]:
+        key_labels, key_rows = jax.random.split(key)
+        labels = jax.random.categorical(key_labels, safe_log(params.weights), shape=(n,))
+        labels = labels.astype(jnp.int32)
+        return self.family.sample(key_rows, params.components, labels), labels
+
+    def n_free_parameters(self, params: MixtureParams) -> Array:
+        live = params.weights > 0
+        n_live = jnp.sum(live, dtype=jnp.int32)
+        return n_live - 1 + self.family.n_free_parameters(params.components, live)
+
+    def _joint(
+        self, prepared: MixturePrepared, rows: Rows
+    ) -> tuple[Float[Array, "k n"], Float[Array, "k n"], Any]:
+        """log w[k] + log p_k(x[n]); -inf for absent components and for labels that rule it out."""
+        log_density, cache = self.family.evaluate(prepared.components, rows.x)
+        possible = (prepared.log_weights > -jnp.inf)[:, None]
+        if rows.labels is not None:
+            k = jnp.arange(self.n_components, dtype=jnp.int32)[:, None]
+            possible = possible & ((rows.labels < 0)[None] | (rows.labels[None] == k))
+        log_joint = log_density + prepared.log_weights[:, None]
+        return log_density, jnp.where(possible, log_joint, -jnp.inf), cache
+
+
+def _as_rows(x: Any, weight: Any, labels: Any) -> Rows:
+    x = jax.tree.map(checks.floating, x)
+    leaf = jax.tree.leaves(x)[0]
+    if weight is None:
+        return Rows(x, jnp.ones(leaf.shape[0], leaf.dtype), labels)
+    weight = jnp.asarray(weight, leaf.dtype)
+    return Rows(replace_absent(x, weight), weight, labels)
+
+
+def _shift(
+    log_joint: Float[Array, "k n"],
+) -> tuple[Float[Array, "k n"], Float[Array, " n"]]:
+    """-> (exp(a - max a), max a): one exponential serves the log-likelihood and the shares."""
+    largest = jnp.max(log_joint, axis=0)
+    safe = jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
+    return jnp.exp(log_joint - safe[None]), largest
+
+
+def replace_absent(x: Any, weight: Float[Array, " n"]) -> Any:
+    """x with every row of weight 0 replaced by one that is there: NaN * 0 would be NaN."""
+    if checks.is_concrete(weight) and bool(np.all(np.asarray(weight) > 0)):
+        return x
+    present, live = weight > 0, jnp.argmax(weight)
+
+    def replace(leaf: Array) -> Array:
+        mask = jnp.reshape(present, (-1,) + (1,) * (leaf.ndim - 1))
+        return jnp.where(mask, leaf, jnp.broadcast_to(leaf[live], leaf.shape))
+
+    return jax.tree.map(replace, x)
