@@ -27,9 +27,10 @@ class State(NamedTuple):
     params: Params
     statistics: Statistics  # of params
     objective: Float[Array, ""]  # of params
+    candidate: Params  # the M-step from params: what the next trip evaluates
     gain: Float[Array, ""]  # of the last step
     previous_gain: Float[Array, ""]
-    n_iter: Int[Array, ""]
+    n_iter: Int[Array, ""]  # M-steps taken; -1 before the starting parameters are evaluated
     status: Int[Array, ""]
 
 
@@ -52,25 +53,21 @@ class Outcome(NamedTuple):
     total_weight: Float[Array, ""]
 
 
-def _evaluate(
-    model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int
-) -> tuple[Statistics, Float[Array, ""]]:
-    """-> (statistics, mean objective) of the parameters."""
-    statistics, log_likelihood = accumulate(model, model.prepare(params, prior), rows, block_size)
-    objective = log_likelihood + model.log_prior(params, prior)
-    return statistics, objective / statistics.total_weight
-
-
-def begin(
-    model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int
-) -> State:
-    """The state at the starting parameters."""
-    statistics, objective = _evaluate(model, params, rows, prior, block_size)
-    status = jnp.where(jnp.isfinite(objective), Status.RUNNING, Status.NONFINITE)
-    infinite = jnp.full_like(objective, jnp.inf)
+def begin(model: Model, params: Params, rows: Rows) -> State:
+    """The state before the first trip, which evaluates the starting parameters."""
+    dtype = rows.weight.dtype
+    shapes = jax.eval_shape(lambda p, r: model.e_step(model.prepare(p, None), r)[0], params, rows)
+    statistics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    infinite = jnp.full((), jnp.inf, dtype)
     return State(
-        params, statistics, objective, infinite, infinite,
-        jnp.zeros((), jnp.int32), status.astype(jnp.int32),
+        params=params,
+        statistics=statistics,
+        objective=-infinite,
+        candidate=params,
+        gain=infinite,
+        previous_gain=infinite,
+        n_iter=jnp.full((), -1, jnp.int32),
+        status=jnp.full((), Status.RUNNING, jnp.int32),
     )
 
 
@@ -83,23 +80,26 @@ def advance(
     until: Int[Array, ""],
     block_size: int,
 ) -> State:
-    """EM steps until the start has ended or has taken `until` iterations in all."""
+    """Trips of one E-step and one M-step until the start has ended or has taken `until` steps."""
 
-    def step(state: State) -> State:
-        params = model.m_step(state.params, state.statistics, prior)
-        statistics, objective = _evaluate(model, params, rows, prior, block_size)
-        gain = objective - state.objective
-        n_iter = state.n_iter + 1
+    def trip(state: State) -> State:
+        params = state.candidate
+        prepared = model.prepare(params, prior)
+        statistics, log_likelihood = accumulate(model, prepared, rows, block_size)
+        objective = log_likelihood + model.log_prior(params, prior)
+        objective = objective / statistics.total_weight
+        gain, n_iter = objective - state.objective, state.n_iter + 1
         status = judge(objective, gain, state.gain, n_iter, tol)
-        good = (status != Status.NONFINITE) & (status != Status.DECREASED)
-        new = State(params, statistics, objective, gain, state.gain, n_iter, status)
-        old = state._replace(n_iter=n_iter, status=status)
-        return _select(good, new, old)
+        candidate = model.m_step(params, statistics, prior)
+        taken = State(params, statistics, objective, candidate, gain, state.gain, n_iter, status)
+        refused = state._replace(n_iter=n_iter, status=status)
+        refuse = (status == Status.NONFINITE) | (status == Status.DECREASED)
+        return jax.tree.map(lambda old, new: jnp.where(refuse, old, new), refused, taken)
 
     def running(state: State) -> Bool[Array, ""]:
         return (state.status == Status.RUNNING) & (state.n_iter < until)
 
-    return lax.while_loop(running, step, state)
+    return lax.while_loop(running, trip, state)
 
 
 def judge(
@@ -156,9 +156,9 @@ def conclude(
     health = model.health(state.params, state.statistics, prior)
     status = jnp.where(state.status == Status.RUNNING, Status.MAX_ITER, state.status)
     # A collapse onto a point mass is over in one step: then the step not taken is singular.
-    refused = model.m_step(state.params, state.statistics, prior)
-    singular = model.health(refused, state.statistics, prior).variance_ratio <= 0
-    fell_in = (status == Status.NONFINITE) & jnp.isfinite(state.objective) & jnp.any(singular)
+    refused = model.health(state.candidate, state.statistics, prior)
+    singular = refused.variance_ratio <= 0
+    fell_in = (status == Status.NONFINITE) & jnp.any(singular)
     degenerate = is_degenerate(health, thresholds) | fell_in
     ratio = jnp.where(fell_in & singular, jnp.zeros_like(health.count), health.variance_ratio)
     return Outcome(
@@ -180,8 +180,3 @@ def is_degenerate(health: Health, thresholds: Thresholds) -> Bool[Array, ""]:
     thin = (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)
     return jnp.any(few | thin | (ratio <= 0))
 
-
-def _select(take: Bool[Array, ""], new: Any, old: Any) -> Any:
-
-
-    return jax.tree.map(lambda a, b: jnp.where(take, a, b), new, old)

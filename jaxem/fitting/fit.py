@@ -180,12 +180,8 @@ def prepare(
 def start(job: Job) -> State:
     """All starts at their starting parameters."""
     if job.params is not None:
-        return restarts.start_from(
-            job.model, job.rows, job.prior, job.params, job.block_size, job.chunk
-        )
-    return restarts.start(
-        job.model, job.rows, job.prior, job.key, job.methods, job.block_size, job.chunk
-    )
+        return restarts.start_from(job.model, job.rows, job.params)
+    return restarts.start(job.model, job.rows, job.key, job.methods, job.chunk)
 
 
 def advance(job: Job, state: State, until: Any) -> State:

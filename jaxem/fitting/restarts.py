@@ -47,33 +47,23 @@ def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
     return -(-n_starts // n_chunks)
 
 
-@partial(jax.jit, static_argnames=_STATIC)
-def start(
-    model: Model,
-    rows: Rows,
-    prior: Prior | None,
-    key: Array,
-    methods: Int[Array, " r"],
-    block_size: int,
-    chunk: int,
-) -> State:
-    """All starts at their starting parameters; starts past len(methods) fill the last chunk."""
+@partial(jax.jit, static_argnames=("model", "chunk"))
+def start(model: Model, rows: Rows, key: Array, methods: Int[Array, " r"], chunk: int) -> State:
+    """All starts at their starting parameters, one for each method code."""
 
-    def one(key_and_method: tuple[Array, Array]) -> State:
-        key, method = key_and_method
-        params = starts.start(model, key, rows, method)
-        return em.begin(model, params, rows, prior, block_size)
+    def one(keys_and_method: tuple[Array, Array]) -> State:
+        (key_sample, key_start), method = keys_and_method
+        params = model.start(key_start, starts.sample(key_sample, rows), method)
+        return em.begin(model, params, rows)
 
-    keys = jax.random.split(key, methods.shape[0])
+    keys = jax.random.split(key, (methods.shape[0], 2))
     return _each(one, (keys, methods), chunk)
 
 
-@partial(jax.jit, static_argnames=_STATIC)
-def start_from(
-    model: Model, rows: Rows, prior: Prior | None, params: Params, block_size: int, chunk: int
-) -> State:
+@partial(jax.jit, static_argnames=("model",))
+def start_from(model: Model, rows: Rows, params: Params) -> State:
     """Starts at given parameters, which have a leading axis r."""
-    return _each(lambda p: em.begin(model, p, rows, prior, block_size), params, chunk)
+    return jax.vmap(lambda p: em.begin(model, p, rows))(params)
 
 
 @partial(jax.jit, static_argnames=_STATIC)

@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array
 
-from jaxem.core.contracts import Model, Params, Rows
+from jaxem.core.contracts import Rows
 from jaxem.core.numerics import draw
 from jaxem.inference.kmeans import ROWS, SPHERED, STANDARDISED
 
@@ -24,12 +24,6 @@ def methods(init: str, n_starts: int) -> np.ndarray:
     """The method code of each start."""
     cycle = METHODS[init]
     return np.resize(np.array(cycle, np.int32), n_starts)
-
-
-def start(model: Model, key: Array, rows: Rows, method: Int[Array, ""]) -> Params:
-    """Starting parameters from a sample of the rows."""
-    key_sample, key_start = jax.random.split(key)
-    return model.start(key_start, sample(key_sample, rows), method)
 
 
 def sample(key: Array, rows: Rows) -> Rows:

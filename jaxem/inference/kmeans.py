@@ -8,9 +8,9 @@ nearest centre and centres by mean (1982). Rows of known label seed and keep the
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core.numerics import draw, einsum
+from jaxem.core.numerics import einsum
 
 STANDARDISED, SPHERED, ROWS = 0, 1, 2  # the methods of a start, traced codes
 N_LLOYD = 5
@@ -52,28 +52,29 @@ def seeds(
     labels: Int[Array, " n"],
     k: int,
     method: Int[Array, ""],
-) -> Int[Array, " k"]:
-    """Indices of k distinct rows; where distinct rows run out, the spare rows: the last k.
+) -> tuple[Int[Array, " k"], Bool[Array, " k"]]:
+    """-> (indices of k distinct rows, which of them were found before distinct rows ran out).
 
     The method ROWS draws by weight alone among the rows that are no seed yet. The seed of a
     component with labelled rows is one of them.
     """
-    n = points.shape[0]
-    spare = jnp.arange(n, dtype=jnp.int32) - (n - k)
 
-    def next_seed(j: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        chosen, nearest = state
+    def next_seed(j: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        chosen, found, nearest = state
         own = (labels == j) & (weight > 0)
         free = jnp.where(jnp.any(own), own, labels < 0) & (nearest > 0)
         by_distance = (method != ROWS) & (j > 0)
         odds = jnp.where(free, jnp.where(by_distance, weight * nearest, weight), 0.0)
-        odds = jnp.where(jnp.any(odds > 0), odds, (spare == j).astype(weight.dtype))
-        index = draw(jax.random.fold_in(key, j), odds)
+        # The first of exponential clocks with these rates to ring: one row in proportion to them.
+        clock = jax.random.exponential(jax.random.fold_in(key, j), odds.shape, odds.dtype)
+        ring = jnp.where(odds > 0, clock / odds, jnp.inf)
+        index = jnp.argmin(ring).astype(jnp.int32)
         nearest = jnp.minimum(nearest, squared_distances(points, points[index]))
-        return chosen.at[j].set(index), nearest
+        return chosen.at[j].set(index), found.at[j].set(ring[index] < jnp.inf), nearest
 
-    state = jnp.zeros(k, jnp.int32), jnp.full(n, jnp.inf, points.dtype)
-    return lax.fori_loop(0, k, next_seed, state)[0]
+    nearest = jnp.full(points.shape[0], jnp.inf, points.dtype)
+    state = jnp.zeros(k, jnp.int32), jnp.zeros(k, bool), nearest
+    return lax.fori_loop(0, k, next_seed, state)[:2]
 
 
 def lloyd(
@@ -81,23 +82,30 @@ def lloyd(
     weight: Float[Array, " n"],
     labels: Int[Array, " n"],
     seeds: Int[Array, " k"],
-    k: int,
-) -> Int[Array, " n"]:
-    """Labels after a few Lloyd steps from the seeds, which keep their own label."""
-    fixed = labels.at[seeds].set(jnp.arange(k, dtype=jnp.int32))
+    found: Bool[Array, " k"],
+) -> tuple[Int[Array, " n"], Bool[Array, " n"]]:
+    """-> (labels after a few Lloyd steps from the seeds, which rows are seeds).
+
+    Seeds keep their own label, so that no centre is left without rows.
+    """
+    n, k = points.shape[0], seeds.shape[0]
+    component = jnp.arange(k, dtype=jnp.int32)
+    places = jnp.where(found, seeds, n)  # n is out of range, and dropped
+    fixed = labels.at[places].set(component, mode="drop")
 
     def assign(centres: Float[Array, "k p"]) -> Int[Array, " n"]:
         # |x - c|^2 less |x|^2: the points are centred and scaled, so that little cancels.
         product = einsum("np,kp->kn", points, centres)
         distance = jnp.sum(centres**2, axis=1)[:, None] - 2 * product
+        distance = jnp.where(found[:, None], distance, jnp.inf)
         nearest = jnp.argmin(distance, axis=0).astype(jnp.int32)
         return jnp.where(fixed >= 0, fixed, nearest)
 
     def step(_: Array, centres: Float[Array, "k p"]) -> Float[Array, "k p"]:
-        own = assign(centres)[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
-        members = jnp.where(own, jnp.maximum(weight, is_seed)[None], 0.0)
-        return einsum("kn,np->kp", members, points) / jnp.sum(members, axis=1)[:, None]
+        own = assign(centres)[None] == component[:, None]
+        members = jnp.where(own, weight[None], 0.0)
+        total = jnp.where(found, jnp.sum(members, axis=1), 1.0)
+        return einsum("kn,np->kp", members, points) / total[:, None]
 
-    is_seed = jnp.zeros_like(weight).at[seeds].set(1)
-    return assign(lax.fori_loop(0, N_LLOYD, step, points[seeds]))
-
+    is_seed = jnp.zeros(n, bool).at[places].set(True, mode="drop")
+    return assign(lax.fori_loop(0, N_LLOYD, step, points[seeds])), is_seed

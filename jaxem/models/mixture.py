@@ -116,31 +116,21 @@ class Mixture(Model):
         """One M-step from hard labels: those of k-means, or of one row for each component.
 
         The M-step is taken under a weak prior around the pooled fit. The seeds are distinct rows
-        and keep their own label, so that no component is empty and no two are identical.
+        and keep their own label, so that no component is empty and no two are identical; where
+        distinct rows run out, the components left over are absent (weight 0).
         """
-        k = self.n_components
-        key_seeds, key_spare = jax.random.split(key)
-        pooled = self.family.pooled(rows.x, rows.weight, k)
-        # Spare rows, drawn from the pooled fit, are seeds when distinct rows run out.
-        spare = self.family.sample(key_spare, pooled, jnp.arange(k, dtype=jnp.int32))
-        spare = jax.tree.map(lambda a, b: jnp.where(jnp.isfinite(a), a, b[:1]), spare, rows.x)
-        x = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), rows.x, spare)
-        weight = jnp.concatenate([rows.weight, jnp.zeros(k, rows.weight.dtype)])
-        labels = rows.labels if rows.labels is not None else jnp.full_like(
-            rows.weight, -1, dtype=jnp.int32
-        )
-        labels = jnp.concatenate([labels, jnp.full((k,), -1, jnp.int32)])
-
+        k, (x, weight, _) = self.n_components, rows
+        labels = rows.labels
+        if labels is None:
+            labels = jnp.full_like(weight, -1, dtype=jnp.int32)
         points = kmeans.transformed(self.family.coordinates(x), weight, method)
-        seeds = kmeans.seeds(key_seeds, points, weight, labels, k, method)
-        assigned = kmeans.lloyd(points, weight, labels, seeds, k)
-        # Seeds count as rows of weight 1 at least, also where they are spare ones.
-        is_seed = jnp.zeros_like(weight).at[seeds].set(1)
-        from_rows = method == kmeans.ROWS
-        weight = jnp.where(from_rows, is_seed, jnp.maximum(weight, is_seed))
-        one_hot = assigned[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
-        responsibilities = jnp.where(one_hot, weight[None], 0.0)
+        seeds, found = kmeans.seeds(key, points, weight, labels, k, method)
+        labels, is_seed = kmeans.lloyd(points, weight, labels, seeds, found)
+        weight = jnp.where((method != kmeans.ROWS) | is_seed, weight, 0.0)
+        own = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
+        responsibilities = jnp.where(own, weight[None], 0.0)
 
+        pooled = self.family.pooled(x, rows.weight, k)
         prepared = self.family.prepare(pooled, None)
         _, cache = self.family.evaluate(prepared, x)
         statistics = MixtureStatistics(
@@ -148,11 +138,9 @@ class Mixture(Model):
             jnp.sum(responsibilities, axis=1),
             self.family.statistics(prepared, x, cache, responsibilities),
         )
-        prior = MixturePrior(
-            jnp.full((k,), 2, weight.dtype), self.family.starting_prior(pooled)
-        )
-        return self.m_step(MixtureParams(jnp.full_like(prior.weights, 1 / k), pooled),
-                           statistics, prior)
+        prior = MixturePrior(jnp.full((k,), 2.0, weight.dtype), self.family.starting_prior(pooled))
+        present = MixtureParams(found.astype(weight.dtype), pooled)
+        return self.m_step(present, statistics, prior)
 
     # ---- the two steps
 
@@ -165,7 +153,7 @@ class Mixture(Model):
     def e_step(
         self, prepared: MixturePrepared, rows: Rows
     ) -> tuple[MixtureStatistics, Float[Array, ""]]:
-        log_density, log_joint, cache = self._joint(prepared, rows)
+        log_joint, cache = self._joint(prepared, rows)
         present = rows.weight > 0
         shifted, largest = _shift(log_joint)
         total = jnp.sum(shifted, axis=0)
@@ -184,7 +172,7 @@ class Mixture(Model):
     def posterior(
         self, prepared: MixturePrepared, rows: Rows
     ) -> tuple[Float[Array, " n"], Float[Array, "k n"]]:
-        _, log_joint, _ = self._joint(prepared, rows)
+        log_joint, _ = self._joint(prepared, rows)
         shifted, largest = _shift(log_joint)
         total = jnp.sum(shifted, axis=0)
         return largest + jnp.log(total), shifted / total[None]
@@ -242,7 +230,7 @@ class Mixture(Model):
 
     def _joint(
         self, prepared: MixturePrepared, rows: Rows
-    ) -> tuple[Float[Array, "k n"], Float[Array, "k n"], Any]:
+    ) -> tuple[Float[Array, "k n"], Any]:
         """log w[k] + log p_k(x[n]); -inf for absent components and for labels that rule it out."""
         log_density, cache = self.family.evaluate(prepared.components, rows.x)
         possible = (prepared.log_weights > -jnp.inf)[:, None]
@@ -250,7 +238,7 @@ class Mixture(Model):
             k = jnp.arange(self.n_components, dtype=jnp.int32)[:, None]
             possible = possible & ((rows.labels < 0)[None] | (rows.labels[None] == k))
         log_joint = log_density + prepared.log_weights[:, None]
-        return log_density, jnp.where(possible, log_joint, -jnp.inf), cache
+        return jnp.where(possible, log_joint, -jnp.inf), cache
 
 
 def _as_rows(x: Any, weight: Any, labels: Any) -> Rows:
