@@ -56,8 +56,8 @@ def smallest_correlation_eigenvalue(
     positive = jnp.all(variance > 0, -1)
     scale = 1 / jnp.sqrt(jnp.where(variance > 0, variance, jnp.ones_like(variance)))
     correlation = covariance * scale[..., :, None] * scale[..., None, :]
-    smallest = jnp.linalg.eigvalsh(correlation)[..., 0]
     d = covariance.shape[-1]
+    smallest = jnp.linalg.eigvalsh(correlation)[..., 0] if d > 1 else correlation[..., 0, 0]
     lost = smallest <= 8 * d * jnp.finfo(covariance.dtype).eps
     nan = jnp.any(jnp.isnan(covariance), (-2, -1))
     zero = jnp.zeros_like(smallest)

@@ -153,21 +153,19 @@ def conclude(
         prepared = model.prepare(state.params, None)
         log_likelihood = accumulate(model, prepared, rows, block_size)[1]
 
-    health = model.health(state.params, state.statistics, prior)
     status = jnp.where(state.status == Status.RUNNING, Status.MAX_ITER, state.status)
-    # A collapse onto a point mass is over in one step: then the step not taken is singular.
-    refused = model.health(state.candidate, state.statistics, prior)
-    singular = refused.variance_ratio <= 0
-    fell_in = (status == Status.NONFINITE) & jnp.any(singular)
-    degenerate = is_degenerate(health, thresholds) | fell_in
-    ratio = jnp.where(fell_in & singular, jnp.zeros_like(health.count), health.variance_ratio)
+    # A collapse onto a point mass is over in one step: then the step refused is singular.
+    failed = status == Status.NONFINITE
+    judged = jax.tree.map(lambda a, b: jnp.where(failed, a, b), state.candidate, state.params)
+    health = model.health(judged, state.statistics, prior)
+    degenerate = is_degenerate(health, thresholds)
     return Outcome(
         params=state.params,
         log_likelihood=log_likelihood,
         log_posterior=log_posterior,
-        n_iter=state.n_iter,
+        n_iter=jnp.maximum(state.n_iter, 0),
         status=jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32),
-        health=Health(health.count, ratio),
+        health=health,
         total_weight=total_weight,
     )
 

@@ -186,10 +186,10 @@ def start(job: Job) -> State:
 
 def advance(job: Job, state: State, until: Any) -> State:
     """Every running start, up to `until` iterations in all."""
-    until = jnp.minimum(jnp.asarray(until, jnp.int32), job.max_iter)
     return restarts.advance(
-        job.model, job.rows, job.prior, state, job.tol, until, job.block_size, job.chunk
-    )
+        job.model, job.rows, job.prior, state, job.tol, jnp.asarray(until, jnp.int32),
+        job.block_size, job.chunk,
+    )  # fmt: skip
 
 
 def finish(job: Job, state: State) -> Result:

@@ -35,14 +35,17 @@ class Restarts(NamedTuple):
 
 
 def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
-    """Starts a chunk, evened out so that the last chunk is nearly full.
+    """Starts a vmapped chunk: one on a CPU, on an accelerator all that keep 2^28 numbers.
 
-    On a CPU as many as keep 2^16 numbers of a block each; on an accelerator 2^28.
+    Lanes of one chunk wait for its slowest start, and on a CPU gain nothing for it: chunks of
+    2, 10 and 50 took 1.0 to 2.9 times as long as single starts, for n from 150 to 5000
+    (`python -m benchmarks.chunks`). Chunks are evened out, so that the last is nearly full.
     """
+    if jax.default_backend() == "cpu":
+        return 1
     width = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(rows.x))
     numbers = min(rows.weight.shape[0], block_size) * k * (width + 2)
-    room = 1 << (16 if jax.default_backend() == "cpu" else 28)
-    most = max(1, min(n_starts, room // numbers))
+    most = max(1, min(n_starts, (1 << 28) // numbers))
     n_chunks = -(-n_starts // most)
     return -(-n_starts // n_chunks)
 
@@ -51,13 +54,12 @@ def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
 def start(model: Model, rows: Rows, key: Array, methods: Int[Array, " r"], chunk: int) -> State:
     """All starts at their starting parameters, one for each method code."""
 
-    def one(keys_and_method: tuple[Array, Array]) -> State:
-        (key_sample, key_start), method = keys_and_method
-        params = model.start(key_start, starts.sample(key_sample, rows), method)
+    def one(index_and_method: tuple[Array, Array]) -> State:
+        index, method = index_and_method
+        params = starts.start(model, jax.random.fold_in(key, index), rows, method)
         return em.begin(model, params, rows)
 
-    keys = jax.random.split(key, (methods.shape[0], 2))
-    return _each(one, (keys, methods), chunk)
+    return _each(one, (jnp.arange(methods.shape[0], dtype=jnp.int32), methods), chunk)
 
 
 @partial(jax.jit, static_argnames=("model",))
@@ -134,7 +136,7 @@ def best_of(
 
 
 def _each(function: Any, starts: Any, chunk: int) -> Any:
-    """function over the leading axis, `chunk` at a time, the last chunk filled up by start 0."""
+    """function over the leading axis, `chunk` at a time."""
     r = jax.tree.leaves(starts)[0].shape[0]
     if r == 1:
         one = function(jax.tree.map(lambda leaf: leaf[0], starts))

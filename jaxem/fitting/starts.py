@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
-from jaxem.core.contracts import Rows
+from jaxem.core.contracts import Model, Params, Rows
 from jaxem.core.numerics import draw
 from jaxem.inference.kmeans import ROWS, SPHERED, STANDARDISED
 
@@ -26,11 +26,16 @@ def methods(init: str, n_starts: int) -> np.ndarray:
     return np.resize(np.array(cycle, np.int32), n_starts)
 
 
+def start(model: Model, key: Array, rows: Rows, method: Int[Array, ""]) -> Params:
+    """Starting parameters from all rows of a small table, else from a sample."""
+    if rows.weight.shape[0] <= SAMPLE:
+        return model.start(key, rows, method)
+    key_sample, key_start = jax.random.split(key)
+    return model.start(key_start, sample(key_sample, rows), method)
+
+
 def sample(key: Array, rows: Rows) -> Rows:
-    """All rows of a small table; else SAMPLE rows drawn by weight, half of them labelled ones."""
-    n = rows.weight.shape[0]
-    if n <= SAMPLE:
-        return rows
+    """SAMPLE rows drawn by weight with replacement, half of them labelled where labels are."""
     odds = jnp.sum(rows.weight, axis=tuple(range(1, rows.weight.ndim)))
     if rows.labels is not None:
         odds = _balanced(odds, rows.labels >= 0)

@@ -59,22 +59,29 @@ def seeds(
     component with labelled rows is one of them.
     """
 
-    def next_seed(j: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        chosen, found, nearest = state
+    def next_seed(
+        j: Array, state: tuple[Array, Array, Array, Array]
+    ) -> tuple[Array, Array, Array, Array]:
+        chosen, found, nearest, clocks = state
         own = (labels == j) & (weight > 0)
         free = jnp.where(jnp.any(own), own, labels < 0) & (nearest > 0)
         by_distance = (method != ROWS) & (j > 0)
         odds = jnp.where(free, jnp.where(by_distance, weight * nearest, weight), 0.0)
-        # The first of exponential clocks with these rates to ring: one row in proportion to them.
-        clock = jax.random.exponential(jax.random.fold_in(key, j), odds.shape, odds.dtype)
-        ring = jnp.where(odds > 0, clock / odds, jnp.inf)
-        index = jnp.argmin(ring).astype(jnp.int32)
-        nearest = jnp.minimum(nearest, squared_distances(points, points[index]))
-        return chosen.at[j].set(index), found.at[j].set(ring[index] < jnp.inf), nearest
+        # The exponential clock that rings first, at these rates, is a row in proportion to them;
+        # what is left on the others is exponential again.
+        rings = jnp.where(odds > 0, clocks / odds, jnp.inf)
+        index = jnp.argmin(rings).astype(jnp.int32)
+        is_there = rings[index] < jnp.inf
+        clocks = jnp.where(is_there, clocks - odds * rings[index], clocks)
+        distances = squared_distances(points, points[index])
+        nearest = jnp.where(is_there, jnp.minimum(nearest, distances), nearest)
+        return chosen.at[j].set(index), found.at[j].set(is_there), nearest, clocks
 
-    nearest = jnp.full(points.shape[0], jnp.inf, points.dtype)
-    state = jnp.zeros(k, jnp.int32), jnp.zeros(k, bool), nearest
-    return lax.fori_loop(0, k, next_seed, state)[:2]
+    n, dtype = points.shape[0], points.dtype
+    clocks = jax.random.exponential(key, (n,), dtype)
+    nothing = jnp.zeros(k, jnp.int32), jnp.zeros(k, bool), jnp.full(n, jnp.inf, dtype)
+    chosen, found, _, _ = lax.fori_loop(0, k, next_seed, (*nothing, clocks))
+    return chosen, found
 
 
 def lloyd(
