@@ -65,8 +65,10 @@ def _frame(data: Any) -> np.ndarray:
 def _column(values: Any) -> np.ndarray | None:
     """One column as floats, its missing cells as NaN; None where it holds anything else."""
     column = np.asarray(values)
-    if column.dtype.kind in "biuf":
+    if column.dtype.kind == "f":
         return column
+    if column.dtype.kind in "biu":
+        return column.astype(np.float64)
     if column.dtype.kind != "O":
         return None
     holes = np.array([v is None or type(v).__name__ == "NAType" for v in column], bool)

@@ -173,8 +173,8 @@ def conclude(
 def is_degenerate(health: Health, thresholds: Thresholds) -> Bool[Array, ""]:
     """Whether a component has few rows, or few rows and little variance, or is singular."""
     count, ratio = health
-    can_collapse = ratio < jnp.inf
+    can_collapse = (ratio < jnp.inf) & (count > 0)
     few = can_collapse & (count < thresholds.min_count)
-    thin = (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)
+    thin = (count > 0) & (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)
     return jnp.any(few | thin | (ratio <= 0))
 

@@ -122,16 +122,19 @@ def best_of(
 ) -> tuple[Int[Array, ""], Int[Array, ""]]:
     """-> (the best start, how many regular ones are within 1e-6 relative of it).
 
-    A regular start wins over every degenerate one, and that over one that met a NaN.
+    A regular start wins over every degenerate one, and that over one that met a NaN. Between
+    starts that are equal to rounding (1e-9 relative), one that converged wins.
     """
     finite = jnp.isfinite(objective)
-    regular = finite & (status != Status.DEGENERATE) & (status != Status.NONFINITE)
     degenerate = finite & (status == Status.DEGENERATE)
-    eligible = jnp.where(jnp.any(regular), regular, jnp.where(jnp.any(degenerate), degenerate, finite))
-    score = jnp.where(eligible, objective, -jnp.inf)
-    index = jnp.argmax(score).astype(jnp.int32)
-    best = score[index]
-    near = regular & (objective >= best - 1e-6 * jnp.abs(best))
+    regular = finite & ~degenerate & (status != Status.NONFINITE)
+    eligible = jnp.select([jnp.any(regular), jnp.any(degenerate)], [regular, degenerate], finite)
+    highest = jnp.max(jnp.where(eligible, objective, -jnp.inf))
+    converged = (status == Status.CONVERGED) | (status == Status.PRECISION)
+    equal = eligible & converged & (objective >= highest - 1e-9 * jnp.abs(highest))
+    chosen = jnp.where(jnp.any(equal), equal, eligible)
+    index = jnp.argmax(jnp.where(chosen, objective, -jnp.inf)).astype(jnp.int32)
+    near = regular & (objective >= highest - 1e-6 * jnp.abs(highest))
     return index, jnp.sum(near, dtype=jnp.int32)
 
 

@@ -50,7 +50,7 @@ class Mixture(Model):
     """A mixture of `n_components` components of one family."""
 
     family: Family
-    n_components: int
+    n_components: Any  # any whole number, kept as an int
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, Family):
@@ -82,17 +82,17 @@ class Mixture(Model):
             checks.finite(leaf, None, checks.column_names(data))
         return _as_rows(x, None, None)
 
-    def check_params(self, params: MixtureParams, rows: Rows) -> None:
+    def check_params(self, params: Params, rows: Rows) -> None:
         checks.fields(params, MixtureParams, "params")
         k = self.n_components
         checks.shape(params.weights, (k,), "weights", f"{k} components")
         self.family.check_params(params.components, rows.x, k)
 
-    def as_prior(
-        self, prior: MixturePrior | None, reg_covar: Any, rows: Rows
-    ) -> MixturePrior | None:
-        checks.nonnegative(reg_covar, "reg_covar")
-        regularised = not checks.is_concrete(reg_covar) or float(reg_covar) > 0
+    def as_prior(self, prior: Prior, reg_covar: Any, rows: Rows) -> MixturePrior | None:
+        regularised = reg_covar is not None
+        if regularised and checks.is_concrete(reg_covar):
+            checks.nonnegative(reg_covar, "reg_covar")
+            regularised = float(reg_covar) > 0
         if prior is None and not regularised:
             return None
         prior = MixturePrior() if prior is None else prior

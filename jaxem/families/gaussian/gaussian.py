@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
-from jaxem.core.contracts import Family
+from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import einsum, safe_divide
 from jaxem.families.gaussian.covariance import Covariance, Factor
 from jaxem.families.gaussian.diag import Diag
@@ -104,7 +104,7 @@ class Gaussian(Family):
     def read(self, data: Any) -> Any:
         return checks.table(data)
 
-    def check_params(self, params: GaussianParams, x: Array, k: int) -> None:
+    def check_params(self, params: Params, x: Array, k: int) -> None:
         d = x.shape[1]
         checks.fields(params, GaussianParams, "components")
         columns = np.shape(params.means)[-1:] or (0,)
@@ -114,9 +114,7 @@ class Gaussian(Family):
         checks.shape(params.means, (k, d), "means", made_for)
         checks.shape(params.covariances, self.covariance.shape(k, d), "covariances", made_for)
 
-    def as_prior(
-        self, prior: GaussianPrior | None, reg_covar: Any, x: Array, k: int
-    ) -> GaussianPrior:
+    def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> GaussianPrior:
         d, dtype, structure = x.shape[1], x.dtype, self.covariance
         prior = GaussianPrior() if prior is None else prior
         checks.fields(prior, GaussianPrior, "the prior's components")

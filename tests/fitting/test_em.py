@@ -1,0 +1,65 @@
+"""Stopping: lack of progress is not convergence, and no status is the leftover case."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxem import Status
+from jaxem.core.contracts import Health
+from jaxem.fitting.em import Thresholds, is_degenerate, judge
+
+
+def status(objective=-3.0, gain=1e-3, previous=2e-3, n_iter=20, tol=1e-6, dtype=jnp.float64):
+    numbers = (jnp.asarray(v, dtype) for v in (objective, gain, previous))
+    return Status(int(judge(*numbers, jnp.int32(n_iter), jnp.asarray(tol, dtype))))
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (dict(objective=np.nan, gain=np.nan), Status.NONFINITE),
+        (dict(objective=np.inf, gain=np.inf), Status.NONFINITE),
+        (dict(objective=np.nan, gain=np.nan, n_iter=0), Status.NONFINITE),
+        (dict(gain=-1e-6), Status.DECREASED),
+        (dict(gain=-1e-6, n_iter=1), Status.DECREASED),
+        (dict(gain=-1e-15), Status.RUNNING),  # rounding, once
+        (dict(gain=-1e-15, previous=1e-15), Status.CONVERGED),  # rounding, twice, far under tol
+        (dict(gain=1e-7, previous=2e-7), Status.CONVERGED),  # 1e-7 / (1 - 0.5) is left
+        (dict(gain=1e-7, previous=2e-7, n_iter=4), Status.RUNNING),  # too early to say
+        (dict(gain=1e-7, previous=1.001e-7), Status.RUNNING),  # small steps, but 1e-4 is left
+        (dict(gain=1e-7, previous=0.5e-7), Status.RUNNING),  # gains grow
+        (dict(gain=1e-12, previous=1.0000001e-12), Status.RUNNING),
+        (dict(gain=0.0, previous=0.0), Status.CONVERGED),
+        (dict(gain=0.0, previous=0.0, tol=0.0), Status.PRECISION),
+        (dict(gain=1e-7, previous=1e-7, dtype=jnp.float32), Status.PRECISION),
+        (dict(gain=1e-7, previous=1e-7, dtype=jnp.float32, tol=0.1), Status.CONVERGED),
+        (dict(gain=1e-4, previous=2e-4, dtype=jnp.float32, tol=1e-3), Status.CONVERGED),
+        (dict(gain=np.inf, objective=-3.0, previous=np.inf, n_iter=0), Status.RUNNING),
+    ],
+)
+def test_judge(case, expected):
+    assert status(**case) == expected
+
+
+def test_only_two_statuses_are_success():
+    assert [s for s in Status if s.converged] == [Status.CONVERGED, Status.PRECISION]
+    assert all(s.message for s in Status)
+
+
+@pytest.mark.parametrize(
+    ("count", "ratio", "expected"),
+    [
+        ([50, 50], [1.0, 1.0], False),
+        ([50, 2], [1.0, 1.0], True),  # few rows
+        ([50, 2], [np.inf, np.inf], False),  # ... but it cannot collapse
+        ([50, 10], [1.0, 1e-4], True),  # collapsed and few rows
+        ([50, 40], [1.0, 1e-4], False),  # thin and well supported
+        ([50, 40], [1.0, 0.0], True),  # singular
+        ([50, 0], [1.0, np.inf], False),  # absent
+        ([np.nan, np.nan], [1.0, 1.0], False),  # NaN is another status
+    ],
+)
+def test_the_rule_of_spurious_optima(count, ratio, expected):
+    health = Health(jnp.asarray(count, jnp.float64), jnp.asarray(ratio, jnp.float64))
+    thresholds = Thresholds(jnp.asarray(6.0), jnp.asarray(1e-3))
+    assert bool(is_degenerate(health, thresholds)) is expected

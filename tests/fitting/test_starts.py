@@ -1,0 +1,130 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxem
+from jaxem.families import Gaussian
+from jaxem.fitting import starts
+from jaxem.fitting.restarts import best_of
+from jaxem.inference import kmeans
+
+METHODS = ("portfolio", "k-means++", "random_from_data")
+
+
+def started(x, k, init="portfolio", n_init=9, covariance="full", **options):
+    model = jaxem.Mixture(Gaussian(covariance), k)
+    result = jaxem.fit(
+        model, x, key=jax.random.key(0), n_init=n_init, init=init, max_iter=0, **options
+    )
+    return jax.tree.map(np.asarray, result.restarts.params)
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.random.default_rng(0).normal(size=(120, 3)) @ np.diag([1.0, 10.0, 100.0])
+
+
+def test_the_portfolio_cycles_through_its_methods():
+    assert starts.methods("portfolio", 5).tolist() == [
+        kmeans.STANDARDISED, kmeans.SPHERED, kmeans.ROWS, kmeans.STANDARDISED, kmeans.SPHERED
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+def test_random_rows_have_the_pooled_covariance_and_equal_weights(x, covariance):
+    params = started(x, 4, "random_from_data", covariance=covariance)
+    pooled = np.cov(x.T, bias=True)
+    one = {"full": pooled, "tied": pooled, "diag": np.diag(pooled),
+           "spherical": np.trace(pooled) / 3}[covariance]  # fmt: skip
+    expected = np.broadcast_to(one, params.components.covariances.shape)
+    np.testing.assert_allclose(params.components.covariances, expected, rtol=1e-9)
+    np.testing.assert_allclose(params.weights, 0.25)
+    rows = {tuple(row) for row in np.round(x, 9)}
+    assert {tuple(m) for m in np.round(params.components.means.reshape(-1, 3), 9)} <= rows
+
+
+@pytest.mark.parametrize("init", METHODS)
+def test_no_start_has_identical_or_singular_components(x, init):
+    """Nor with heavy duplicates, k = n, or a point mass of nearly all rows."""
+    heavy = np.concatenate([np.zeros((100, 3)), x[:4]])
+    for data, k in ((x, 8), (heavy, 5), (x[:6], 6)):
+        params = started(data, k, init)
+        for weights, means, covariances in zip(
+            params.weights, *params.components, strict=True
+        ):
+            assert len(np.unique(np.round(means, 9), axis=0)) == k
+            assert np.all(np.asarray(weights) > 0)
+            np.testing.assert_allclose(np.sum(weights), 1)
+            assert np.all(np.linalg.eigvalsh(covariances) > 0)
+
+
+def test_components_without_a_distinct_row_are_absent():
+    """Under jit no value is looked at: two distinct rows give two live components of three."""
+    x = jnp.asarray(np.repeat([[0.0, 0.0], [1.0, 2.0]], 10, axis=0))
+    model = jaxem.Mixture(Gaussian("full"), 3)
+    fit = jax.jit(lambda x: jaxem.fit(model, x, key=jax.random.key(0), n_init=9, max_iter=0))
+    params = fit(x).restarts.params
+    np.testing.assert_array_equal(np.sum(np.asarray(params.weights) > 0, 1), 2)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
+
+
+def test_seeds_are_drawn_in_proportion_to_the_squared_distance():
+    """k = 2 of points 0, 1, 3 on a line: the law of k-means++ (Arthur and Vassilvitskii 2007)."""
+    points = jnp.array([[0.0], [1.0], [3.0]])
+    labels = jnp.full(3, -1, jnp.int32)
+    weight = jnp.array([1.0, 2.0, 1.0])
+
+    def pairs(method):
+        draw = jax.vmap(
+            lambda key: kmeans.seeds(key, points, weight, labels, 2, jnp.int32(method))[0]
+        )
+        chosen = np.asarray(draw(jax.random.split(jax.random.key(0), 40_000)))
+        table = np.zeros((3, 3))
+        np.add.at(table, (chosen[:, 0], chosen[:, 1]), 1 / len(chosen))
+        return table
+
+    first = np.array([1, 2, 1]) / 4
+    squared = (np.array([0, 1, 3])[:, None] - np.array([0, 1, 3])) ** 2.0
+    for method, odds in (
+        (kmeans.STANDARDISED, squared * [1, 2, 1]),
+        (kmeans.ROWS, (squared > 0) * np.array([1.0, 2.0, 1.0])),
+    ):
+        expected = first[:, None] * odds / odds.sum(1, keepdims=True)
+        np.testing.assert_allclose(pairs(method), expected, atol=0.012)
+
+
+def test_scaling_of_the_columns_does_not_move_scaled_starts(x):
+    """k-means on standardised, and on sphered columns, is equivariant."""
+    scale = np.array([1e3, 1e-3, 7.0])
+    plain, scaled = started(x, 3), started(x * scale, 3)
+    np.testing.assert_allclose(scaled.components.means, plain.components.means * scale, rtol=1e-8)
+
+
+def test_a_large_table_is_sampled_by_weight():
+    rng = np.random.default_rng(0)
+    n = starts.SAMPLE + 100
+    x = rng.normal(size=(n, 1))
+    weight = np.where(np.arange(n) < 50, 1.0, 0.0)
+    params = started(x, 3, n_init=3, sample_weight=weight)
+    inside = (x[:50].min() <= params.components.means) & (params.components.means <= x[:50].max())
+    assert np.all(inside)
+    labels = np.full(n, -1)
+    labels[:3] = [0, 1, 2]
+    params = started(x, 3, "random_from_data", n_init=5, labels=labels)
+    np.testing.assert_allclose(params.components.means[..., 0], np.tile(x[:3, 0], (5, 1)))
+
+
+def test_best_of_prefers_regular_then_degenerate_then_anything():
+    from jaxem import Status as S
+
+    def best(objective, status):
+        index, near = best_of(jnp.asarray(objective), jnp.asarray(status, jnp.int32))
+        return int(index), int(near)
+
+    nan = np.nan
+    assert best([-5.0, -4.0, -1.0], [S.CONVERGED, S.CONVERGED, S.DEGENERATE]) == (1, 1)
+    assert best([nan, -4.0, -4.0], [S.NONFINITE, S.MAX_ITER, S.CONVERGED]) == (2, 2)
+    assert best([nan, -4.0, -3.9], [S.NONFINITE, S.CONVERGED, S.MAX_ITER]) == (2, 1)
+    assert best([nan, -4.0, -1.0], [S.NONFINITE, S.DEGENERATE, S.NONFINITE]) == (1, 0)
+    assert best([-2.0, nan], [S.NONFINITE, S.NONFINITE]) == (0, 0)

@@ -1,0 +1,155 @@
+"""The laws that every family obeys; `check_family` runs them all on one case."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.core.contracts import Family
+
+
+class FamilyCase(NamedTuple):
+    family: Family
+    params: Any  # of 3 components
+    x: Any  # (n, ...) as the family reads it, n at least 40
+    log_prob: Callable[[Any, Any], np.ndarray]  # scipy: params, x -> (k, n)
+    mle: Callable[[np.ndarray, Any], Any]  # weights (k, n), x -> params
+    prior: Any  # as a person gives it; None where the family has none
+    shared: Any  # tree of params: True where a leaf belongs to all components together
+
+
+def close(a: Any, b: Any, rtol: float = 1e-10, atol: float = 1e-10) -> None:
+    jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, rtol=rtol, atol=atol), a, b)
+
+
+def check_family(case: FamilyCase, key: jax.Array) -> None:
+    density_is_the_oracles(case)
+    n = jax.tree.leaves(case.x)[0].shape[0]
+    r = jax.random.dirichlet(key, jnp.ones(3), (n,)).T
+    statistics_add(case, r)
+    whole_weights_are_repeated_rows(case, r)
+    m_step_is_the_weighted_mle(case, r)
+    m_step_zeroes_the_gradient(case, r)
+    absence_is_harmless(case, r)
+    components_permute(case, r)
+    jit_and_vmap_change_nothing(case, r)
+    float32_stays(case, r)
+
+
+def _statistics(family: Family, params: Any, x: Any, r: Any, prior: Any = None) -> Any:
+    prepared = family.prepare(params, prior)
+    _, cache = family.evaluate(prepared, x)
+    return family.statistics(prepared, x, cache, r)
+
+
+def _prior(case: FamilyCase) -> Any:
+    return None if case.prior is None else case.family.as_prior(case.prior, None, case.x, 3)
+
+
+def density_is_the_oracles(case: FamilyCase) -> None:
+    log_density, _ = case.family.evaluate(case.family.prepare(case.params, None), case.x)
+    close(log_density, case.log_prob(case.params, case.x))
+
+
+def statistics_add(case: FamilyCase, r: Any) -> None:
+    whole = _statistics(case.family, case.params, case.x, r)
+    for split in (1, 17):
+        head = jax.tree.map(lambda a: a[:split], case.x)  # noqa: B023
+        tail = jax.tree.map(lambda a: a[split:], case.x)  # noqa: B023
+        parts = (
+            _statistics(case.family, case.params, head, r[:, :split]),
+            _statistics(case.family, case.params, tail, r[:, split:]),
+        )
+        close(jax.tree.map(jnp.add, *parts), whole)
+
+
+def whole_weights_are_repeated_rows(case: FamilyCase, r: Any) -> None:
+    n = r.shape[1]
+    times = np.arange(n) % 4
+    repeated = jax.tree.map(lambda a: jnp.repeat(a, times, axis=0), case.x)
+    close(
+        _statistics(case.family, case.params, case.x, r * jnp.asarray(times, r.dtype)[None]),
+        _statistics(case.family, case.params, repeated, jnp.repeat(r, times, axis=1)),
+    )
+
+
+def m_step_is_the_weighted_mle(case: FamilyCase, r: Any) -> None:
+    statistics = _statistics(case.family, case.params, case.x, r)
+    close(case.family.m_step(case.params, statistics, None), case.mle(np.asarray(r), case.x), 1e-9)
+
+
+def m_step_zeroes_the_gradient(case: FamilyCase, r: Any) -> None:
+    """d/dtheta of sum r log p(x; theta) + log p(theta) is 0 at the M-step's theta."""
+    for prior in (None,) if case.prior is None else (None, _prior(case)):
+
+        def expected(params: Any, prior: Any = prior) -> jax.Array:
+            prepared = case.family.prepare(params, prior)
+            total = jnp.sum(r * case.family.evaluate(prepared, case.x)[0])
+            if prior is None:
+                return total
+            return total + case.family.log_prior(params, prior, jnp.ones(3, bool))
+
+        statistics = _statistics(case.family, case.params, case.x, r, prior)
+        best = case.family.m_step(case.params, statistics, prior)
+        scale = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(jax.grad(expected)(case.params)))
+        for gradient in jax.tree.leaves(jax.grad(expected)(best)):
+            np.testing.assert_allclose(gradient, 0, atol=1e-9 * scale)
+        assert scale > 1e-3  # the gradient elsewhere is not 0
+
+
+def absence_is_harmless(case: FamilyCase, r: Any) -> None:
+    """A component without rows keeps its parameters; the others do not notice."""
+    none_in_1 = r.at[1].set(0.0)
+    statistics = _statistics(case.family, case.params, case.x, none_in_1)
+    for prior in (None, _prior(case)):
+        new = case.family.m_step(case.params, statistics, prior)
+        leaves = zip(*map(jax.tree.leaves, (new, case.params, case.shared)), strict=True)
+        for leaf, old, shared in leaves:
+            assert np.all(np.isfinite(leaf))
+            if not shared:
+                np.testing.assert_array_equal(leaf[1], old[1])
+    live = jnp.array([True, False, True])
+    full, some = (case.family.n_free_parameters(case.params, m) for m in (jnp.ones(3, bool), live))
+    assert some < full
+
+
+def components_permute(case: FamilyCase, r: Any) -> None:
+    order = jnp.array([2, 0, 1])
+
+    def permuted(params: Any) -> Any:
+        return jax.tree.map(lambda a, shared: a if shared else a[order], params, case.shared)
+
+    params = permuted(case.params)
+    a, _ = case.family.evaluate(case.family.prepare(params, None), case.x)
+    b, _ = case.family.evaluate(case.family.prepare(case.params, None), case.x)
+    close(a, b[order])
+    new = case.family.m_step(params, _statistics(case.family, params, case.x, r[order]), None)
+    old = case.family.m_step(
+        case.params, _statistics(case.family, case.params, case.x, r), None
+    )
+    close(new, permuted(old))
+
+
+def jit_and_vmap_change_nothing(case: FamilyCase, r: Any) -> None:
+    def step(params: Any) -> Any:
+        return case.family.m_step(params, _statistics(case.family, params, case.x, r), None)
+
+    plain = step(case.params)
+    close(jax.jit(step)(case.params), plain)
+    twice = jax.tree.map(lambda a: jnp.stack([a, a * 1.1]), case.params)
+    batched = jax.vmap(step)(twice)
+    for i in range(2):
+        one = step(jax.tree.map(lambda a: a[i], twice))  # noqa: B023
+        close(jax.tree.map(lambda a: a[i], batched), one)  # noqa: B023
+
+
+def float32_stays(case: FamilyCase, r: Any) -> None:
+    params, x, r = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (case.params, case.x, r))
+    new = case.family.m_step(params, _statistics(case.family, params, x, r), None)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(new))
+    old = case.family.m_step(
+        case.params, _statistics(case.family, case.params, case.x, r.astype(jnp.float64)), None
+    )
+    close(new, old, rtol=2e-4, atol=2e-4)
