@@ -1,0 +1,1 @@
+"""One harness, one question a file: `python -m benchmarks.NAME`."""
