@@ -11,10 +11,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from benchmarks.harness import Row, agrees, peak_memory_mb, save, show, spread, timed
 from sklearn.mixture import GaussianMixture
 
 import jaxem
+from benchmarks.harness import Row, agrees, peak_memory_mb, save, show, spread, timed
 from jaxem.families import Gaussian
 
 N, STARTS = 5000, 100

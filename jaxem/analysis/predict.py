@@ -47,7 +47,7 @@ def n_free_parameters(model: Model, params: Params) -> Array:
 def _rows(model: Model, params: Params, x: Any) -> tuple[Rows, Params, int]:
     rows = model.new_rows(x)
     model.check_params(params, rows)
-    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, rows.weight.dtype), params)
+    params = jax.tree.map(lambda leaf: checks.cast(leaf, rows.weight.dtype), params)
     block = min(default_block_size(rows, model.n_parts), rows.weight.shape[0])
     return rows, params, block
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -49,8 +50,11 @@ def table(data: Any, what: str = "x") -> Any:
 
 
 def _frame(data: Any) -> np.ndarray:
-    names = list(data.columns if hasattr(data, "columns") and not hasattr(data, "column_names")
-                 else data.column_names)
+    names = list(
+        data.columns
+        if hasattr(data, "columns") and not hasattr(data, "column_names")
+        else data.column_names
+    )
     if not names:
         raise ValueError("the frame has no columns; give at least one numeric column")
     columns = [_column(data[name]) for name in names]
@@ -109,8 +113,14 @@ def _array(data: Any, what: str) -> Any:
 
 def floating(array: Any) -> jax.Array:
     """The array on the device, in its own float dtype, or float32 when x64 is off."""
-    dtype = jax.dtypes.canonicalize_dtype(array.dtype)
-    return jnp.asarray(array, dtype)
+    return cast(array, jax.dtypes.canonicalize_dtype(array.dtype))
+
+
+def cast(value: Any, dtype: Any) -> jax.Array:
+    """The value on the device in that dtype; by NumPy where it is the host's: nothing compiles."""
+    if isinstance(value, jax.Array):
+        return value if value.dtype == dtype else value.astype(dtype)
+    return jax.device_put(np.asarray(value, dtype))
 
 
 def blocks(array: Any) -> Iterator[Any]:
@@ -119,7 +129,7 @@ def blocks(array: Any) -> Iterator[Any]:
 
 
 def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None) -> None:
-    """ValueError when a row of positive weight holds NaN or infinity, or overflows on the way in."""
+    """ValueError when a row of positive weight holds NaN, infinity or what overflows."""
     if not is_concrete(x, weight):
         return
     present = None if weight is None else np.asarray(weight) > 0
@@ -135,15 +145,20 @@ def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None) -> None:
             overflow += (np.isfinite(block) & (np.abs(block) > largest)).sum(0)
     for count, text in (
         (bad, "NaN or infinite values; drop those rows or impute them first"),
-        (overflow, "values too large for float32; rescale them, or switch on float64 with "
-         "jax.config.update('jax_enable_x64', True)"),
+        (
+            overflow,
+            "values too large for float32; rescale them, or switch on float64 with "
+            "jax.config.update('jax_enable_x64', True)",
+        ),
     ):
         if count.any():
             where = ", ".join(
                 f"{names[j] if names else j} ({count[j]})" for j in np.flatnonzero(count)
             )
-            raise ValueError(f"x has {count.sum()} {text.split(';')[0]}, in columns: {where};"
-                             f"{text.split(';', 1)[1]}")
+            raise ValueError(
+                f"x has {count.sum()} {text.split(';')[0]}, in columns: {where};"
+                f"{text.split(';', 1)[1]}"
+            )
 
 
 def weights(weight: Any, n: int) -> Any:
@@ -157,7 +172,9 @@ def weights(weight: Any, n: int) -> Any:
         values = np.asarray(weight)
         if not np.isfinite(values).all():
             bad = int((~np.isfinite(values)).sum())
-            raise ValueError(f"sample_weight has {bad} NaN or infinite values; use 0 for absent rows")
+            raise ValueError(
+                f"sample_weight has {bad} NaN or infinite values; use 0 for absent rows"
+            )
         if (values < 0).any():
             first = int(np.argmax(values < 0))
             raise ValueError(
@@ -269,4 +286,6 @@ def positive_array(value: Any, name: str, zero_allowed: bool = False) -> None:
     if is_concrete(value):
         array = np.asarray(value)
         if not (array >= 0 if zero_allowed else array > 0).all():
-            raise ValueError(f"{name} is {value}; it must be {'at least' if zero_allowed else 'above'} 0")
+            raise ValueError(
+                f"{name} is {value}; it must be {'at least' if zero_allowed else 'above'} 0"
+            )

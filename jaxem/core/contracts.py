@@ -97,9 +97,7 @@ class Family(abc.ABC):
         """The maximiser; `params` are those of the E-step; a component of no weight keeps them."""
 
     @abc.abstractmethod
-    def log_prior(
-        self, params: Params, prior: Prior, live: Array
-    ) -> Float[Array, ""]:
+    def log_prior(self, params: Params, prior: Prior, live: Array) -> Float[Array, ""]:
         """Log density of the prior, up to its normalising constant."""
 
     @abc.abstractmethod

@@ -18,9 +18,7 @@ def safe_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(positive, jnp.log(jnp.where(positive, x, jnp.ones_like(x))), -jnp.inf)
 
 
-def safe_divide(
-    a: Float[Array, "*shape"], b: Float[Array, "*shape"]
-) -> Float[Array, "*shape"]:
+def safe_divide(a: Float[Array, "*shape"], b: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """a / b, and 0 where b is 0."""
     zero = b == 0
     return jnp.where(zero, jnp.zeros_like(a), a / jnp.where(zero, jnp.ones_like(b), b))
@@ -64,9 +62,7 @@ def smallest_correlation_eigenvalue(
     return jnp.where(nan, jnp.nan, jnp.where(positive & ~lost, smallest, zero))
 
 
-def draw(
-    key: Array, odds: Float[Array, " n"], shape: tuple[int, ...] = ()
-) -> Int[Array, "*shape"]:
+def draw(key: Array, odds: Float[Array, " n"], shape: tuple[int, ...] = ()) -> Int[Array, "*shape"]:
     """Indices drawn with replacement, in proportion to the odds, by inversion."""
     cumulated = jnp.cumsum(odds)
     target = jax.random.uniform(key, shape, odds.dtype) * cumulated[-1]

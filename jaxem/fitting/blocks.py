@@ -11,9 +11,7 @@ from jaxtyping import Array, Bool, PyTree
 from jaxem.core.contracts import Model, Prepared, Rows
 
 
-def block_of(
-    rows: Rows, index: Any, size: int
-) -> tuple[Rows, Array, Bool[Array, " size"]]:
+def block_of(rows: Rows, index: Any, size: int) -> tuple[Rows, Array, Bool[Array, " size"]]:
     """-> (block, its first row, which of its rows no earlier block had).
 
     The last block starts early enough to be whole: slicing or padding would copy the data.
@@ -25,9 +23,7 @@ def block_of(
     return block, start, start + jnp.arange(size, dtype=jnp.int32) >= first
 
 
-def accumulate(
-    model: Model, prepared: Prepared, rows: Rows, block_size: int
-) -> tuple[Any, Array]:
+def accumulate(model: Model, prepared: Prepared, rows: Rows, block_size: int) -> tuple[Any, Array]:
     """The E-step over all rows: the sum of the E-steps over blocks."""
     n = rows.weight.shape[0]
     if n <= block_size:

@@ -4,7 +4,7 @@ The state always holds parameters with the statistics and the objective *of thos
 what a fit returns about itself is never a step old, and a bad step is undone by not being taken.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -85,8 +85,8 @@ def advance(
     def trip(state: State) -> State:
         params = state.candidate
         prepared = model.prepare(params, prior)
-        statistics, log_likelihood = accumulate(model, prepared, rows, block_size)
-        objective = log_likelihood + model.log_prior(params, prior)
+        statistics, total = accumulate(model, prepared, rows, block_size)
+        objective = total + model.log_prior(params, prior)
         objective = objective / statistics.total_weight
         gain, n_iter = objective - state.objective, state.n_iter + 1
         status = judge(objective, gain, state.gain, n_iter, tol)
@@ -137,22 +137,15 @@ def judge(
     return status.astype(jnp.int32)
 
 
-def conclude(
-    model: Model,
-    state: State,
-    rows: Rows,
-    prior: Prior | None,
-    thresholds: Thresholds,
-    block_size: int,
-) -> Outcome:
-    """Judge a start on its final parameters, and say what it came to."""
-    total_weight = state.statistics.total_weight
-    log_posterior = state.objective * total_weight
-    log_likelihood = log_posterior
-    if prior is not None:
-        prepared = model.prepare(state.params, None)
-        log_likelihood = accumulate(model, prepared, rows, block_size)[1]
+def log_likelihood(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
+    """The log-likelihood alone, without prior and penalties."""
+    return accumulate(model, model.prepare(params, None), rows, block_size)[1]
 
+
+def conclude(model: Model, state: State, prior: Prior | None, thresholds: Thresholds) -> Outcome:
+    """Judge a start on its final parameters; its log-likelihood is exact without a prior."""
+    total_weight = state.statistics.total_weight
+    objective = state.objective * total_weight
     status = jnp.where(state.status == Status.RUNNING, Status.MAX_ITER, state.status)
     # A collapse onto a point mass is over in one step: then the step refused is singular.
     failed = status == Status.NONFINITE
@@ -161,8 +154,8 @@ def conclude(
     degenerate = is_degenerate(health, thresholds)
     return Outcome(
         params=state.params,
-        log_likelihood=log_likelihood,
-        log_posterior=log_posterior,
+        log_likelihood=objective,
+        log_posterior=objective,
         n_iter=jnp.maximum(state.n_iter, 0),
         status=jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32),
         health=health,
@@ -175,6 +168,7 @@ def is_degenerate(health: Health, thresholds: Thresholds) -> Bool[Array, ""]:
     count, ratio = health
     can_collapse = (ratio < jnp.inf) & (count > 0)
     few = can_collapse & (count < thresholds.min_count)
-    thin = (count > 0) & (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)
+    thin = (
+        (count > 0) & (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)
+    )
     return jnp.any(few | thin | (ratio <= 0))
-

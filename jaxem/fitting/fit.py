@@ -150,7 +150,7 @@ def prepare(
         params, n_starts = None, n_init
     else:
         model.check_params(init, rows)
-        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype)[None], init)
+        params = jax.tree.map(lambda leaf: checks.cast(leaf, dtype)[None], init)
         n_starts = 1
     chunk = restarts.chunk_size(rows, k, n_starts, block)
     filled = chunk * -(-n_starts // chunk)
@@ -161,13 +161,13 @@ def prepare(
         rows=rows,
         prior=prior,
         key=key,
-        methods=jnp.asarray(codes),
+        methods=jax.device_put(codes),
         params=params,
         n_starts=n_starts,
-        tol=jnp.asarray(tol, dtype),
-        max_iter=jnp.asarray(max_iter, jnp.int32),
+        tol=checks.cast(tol, dtype),
+        max_iter=checks.cast(max_iter, np.int32),
         thresholds=Thresholds(
-            jnp.asarray(min_count, dtype), jnp.asarray(min_variance_ratio, dtype)
+            checks.cast(min_count, dtype), checks.cast(min_variance_ratio, dtype)
         ),
         block_size=block,
         chunk=chunk,
@@ -187,7 +187,7 @@ def start(job: Job) -> State:
 def advance(job: Job, state: State, until: Any) -> State:
     """Every running start, up to `until` iterations in all."""
     return restarts.advance(
-        job.model, job.rows, job.prior, state, job.tol, jnp.asarray(until, jnp.int32),
+        job.model, job.rows, job.prior, state, job.tol, checks.cast(until, np.int32),
         job.block_size, job.chunk,
     )  # fmt: skip
 

@@ -54,12 +54,12 @@ def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
 def start(model: Model, rows: Rows, key: Array, methods: Int[Array, " r"], chunk: int) -> State:
     """All starts at their starting parameters, one for each method code."""
 
-    def one(index_and_method: tuple[Array, Array]) -> State:
+    def one(index_and_method: tuple[Array, Array]) -> Params:
         index, method = index_and_method
-        params = starts.start(model, jax.random.fold_in(key, index), rows, method)
-        return em.begin(model, params, rows)
+        return starts.start(model, jax.random.fold_in(key, index), rows, method)
 
-    return _each(one, (jnp.arange(methods.shape[0], dtype=jnp.int32), methods), chunk)
+    index = jnp.arange(methods.shape[0], dtype=jnp.int32)
+    return start_from(model, rows, _each(one, (index, methods), chunk))
 
 
 @partial(jax.jit, static_argnames=("model",))
@@ -100,10 +100,14 @@ def finish(
 ) -> tuple[Outcome, Restarts, Array]:
     """-> (the best start, all of them, the number of free parameters of the best)."""
 
-    def one(state: State) -> Outcome:
-        return em.conclude(model, state, rows, prior, thresholds, block_size)
+    outcomes = jax.vmap(lambda s: em.conclude(model, s, prior, thresholds))(state)
+    if prior is not None:
 
-    outcomes: Any = jax.tree.map(lambda leaf: leaf[:n_starts], _each(one, state, chunk))
+        def one(params: Params) -> Array:
+            return em.log_likelihood(model, params, rows, block_size)
+
+        outcomes = outcomes._replace(log_likelihood=_each(one, state.params, chunk))
+    outcomes = jax.tree.map(lambda leaf: leaf[:n_starts], outcomes)
     index, n_best = best_of(outcomes.log_posterior, outcomes.status)
     best = jax.tree.map(lambda leaf: leaf[index], outcomes)
     restarts = Restarts(
@@ -125,16 +129,21 @@ def best_of(
     A regular start wins over every degenerate one, and that over one that met a NaN. Between
     starts that are equal to rounding (1e-9 relative), one that converged wins.
     """
-    finite = jnp.isfinite(objective)
-    degenerate = finite & (status == Status.DEGENERATE)
-    regular = finite & ~degenerate & (status != Status.NONFINITE)
-    eligible = jnp.select([jnp.any(regular), jnp.any(degenerate)], [regular, degenerate], finite)
-    highest = jnp.max(jnp.where(eligible, objective, -jnp.inf))
+    failed = (status == Status.NONFINITE) | ~jnp.isfinite(objective)
+    rank = jnp.where(failed, 0, jnp.where(status == Status.DEGENERATE, 1, 2))
+    score = jnp.where(jnp.isfinite(objective) & (rank == jnp.max(rank)), objective, -jnp.inf)
+    highest = jnp.max(score)
+    margin = jnp.abs(highest)
     converged = (status == Status.CONVERGED) | (status == Status.PRECISION)
-    equal = eligible & converged & (objective >= highest - 1e-9 * jnp.abs(highest))
-    chosen = jnp.where(jnp.any(equal), equal, eligible)
-    index = jnp.argmax(jnp.where(chosen, objective, -jnp.inf)).astype(jnp.int32)
-    near = regular & (objective >= highest - 1e-6 * jnp.abs(highest))
+    equal = converged & (score >= highest - 1e-9 * margin)
+    highest_converged = jnp.max(jnp.where(equal, score, -jnp.inf))
+    chosen = jnp.where(
+        highest_converged > -jnp.inf, equal & (score == highest_converged), score == highest
+    )
+    r = objective.shape[0]
+    place = jnp.arange(r, dtype=jnp.int32)
+    index = jnp.min(jnp.where(chosen, place, r - 1))  # the first of them
+    near = (rank == 2) & (score >= highest - 1e-6 * margin)
     return index, jnp.sum(near, dtype=jnp.int32)
 
 

@@ -63,7 +63,7 @@ class Result(NamedTuple):
 
     @property
     def bic(self) -> Array:
-        """-2 log-likelihood + p log(total weight); lower is better (mclust's has the other sign)."""
+        """-2 log-likelihood + p log(total weight); lower is better (mclust's sign is reversed)."""
         penalty = self.n_free_parameters.astype(self.dtype) * jax.numpy.log(self.total_weight)
         return -2 * self.log_likelihood + penalty
 
@@ -112,7 +112,8 @@ class Result(NamedTuple):
         n_failed = int(np.sum(np.asarray(restarts.status) == Status.NONFINITE))
         lines = [
             f"{about.model!r} on {about.n_rows} rows, {about.n_columns} columns",
-            f"status          {self.explanation()}" if not status.converged
+            f"status          {self.explanation()}"
+            if not status.converged
             else f"status          {status.name}",
             f"log-likelihood  {float(self.log_likelihood):.6f}",
             f"BIC             {float(self.bic):.4f}   AIC {float(self.aic):.4f}   "

@@ -4,9 +4,9 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array
 
+from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior, Rows, Statistics
 from jaxem.fitting.blocks import accumulate, default_block_size
 
@@ -62,4 +62,4 @@ def _m_step(model: Model, params: Params, statistics: Statistics, prior: Prior |
 
 
 def _cast(params: Params, rows: Rows) -> Params:
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, rows.weight.dtype), params)
+    return jax.tree.map(lambda leaf: checks.cast(leaf, rows.weight.dtype), params)

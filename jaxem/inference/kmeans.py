@@ -31,6 +31,8 @@ def transformed(
     variance = jnp.diagonal(covariance)
     scale = jnp.where(variance > 0, 1 / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
     standard = centred * scale[None]
+    if points.shape[1] == 1:
+        return standard
     correlation = covariance * scale[:, None] * scale[None]
     values, vectors = jnp.linalg.eigh(correlation)
     kept = values > 8 * values.shape[0] * jnp.finfo(points.dtype).eps
@@ -108,11 +110,11 @@ def lloyd(
         nearest = jnp.argmin(distance, axis=0).astype(jnp.int32)
         return jnp.where(fixed >= 0, fixed, nearest)
 
-    def step(_: Array, centres: Float[Array, "k p"]) -> Float[Array, "k p"]:
-        own = assign(centres)[None] == component[:, None]
-        members = jnp.where(own, weight[None], 0.0)
+    def step(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        labels = assign(state[0])
+        members = jnp.where(labels[None] == component[:, None], weight[None], 0.0)
         total = jnp.where(found, jnp.sum(members, axis=1), 1.0)
-        return einsum("kn,np->kp", members, points) / total[:, None]
+        return einsum("kn,np->kp", members, points) / total[:, None], labels
 
     is_seed = jnp.zeros(n, bool).at[places].set(True, mode="drop")
-    return assign(lax.fori_loop(0, N_LLOYD, step, points[seeds])), is_seed
+    return lax.fori_loop(0, N_LLOYD + 1, step, (points[seeds], fixed))[1], is_seed

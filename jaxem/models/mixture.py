@@ -163,9 +163,7 @@ class Mixture(Model):
         statistics = MixtureStatistics(
             total_weight=jnp.sum(rows.weight),
             counts=jnp.sum(responsibilities, axis=1),
-            components=self.family.statistics(
-                prepared.components, rows.x, cache, responsibilities
-            ),
+            components=self.family.statistics(prepared.components, rows.x, cache, responsibilities),
         )
         return statistics, jnp.sum(rows.weight * log_density)
 
@@ -213,9 +211,7 @@ class Mixture(Model):
         ratio = self.family.variance_ratio(params.components, params.weights, components)
         absent = params.weights == 0
         zero = jnp.zeros_like(ratio)
-        return Health(
-            jnp.where(absent, zero, statistics.counts), jnp.where(absent, jnp.inf, ratio)
-        )
+        return Health(jnp.where(absent, zero, statistics.counts), jnp.where(absent, jnp.inf, ratio))
 
     def sample(self, key: Array, params: MixtureParams, n: int) -> tuple[Any, Int[Array, " n"]]:
         key_labels, key_rows = jax.random.split(key)
@@ -228,9 +224,7 @@ class Mixture(Model):
         n_live = jnp.sum(live, dtype=jnp.int32)
         return n_live - 1 + self.family.n_free_parameters(params.components, live)
 
-    def _joint(
-        self, prepared: MixturePrepared, rows: Rows
-    ) -> tuple[Float[Array, "k n"], Any]:
+    def _joint(self, prepared: MixturePrepared, rows: Rows) -> tuple[Float[Array, "k n"], Any]:
         """log w[k] + log p_k(x[n]); -inf for absent components and for labels that rule it out."""
         log_density, cache = self.family.evaluate(prepared.components, rows.x)
         possible = (prepared.log_weights > -jnp.inf)[:, None]
@@ -245,8 +239,8 @@ def _as_rows(x: Any, weight: Any, labels: Any) -> Rows:
     x = jax.tree.map(checks.floating, x)
     leaf = jax.tree.leaves(x)[0]
     if weight is None:
-        return Rows(x, jnp.ones(leaf.shape[0], leaf.dtype), labels)
-    weight = jnp.asarray(weight, leaf.dtype)
+        return Rows(x, checks.cast(np.ones(leaf.shape[0]), leaf.dtype), labels)
+    weight = checks.cast(weight, leaf.dtype)
     return Rows(replace_absent(x, weight), weight, labels)
 
 

@@ -3,7 +3,7 @@
 Covariances are held as k full matrices; `covariance_type` says how the M-step constrains them.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,11 +21,11 @@ class Prior(NamedTuple):
     trace as the scale of the one variance.
     """
 
-    dirichlet: np.ndarray | None = None  # (k,)
-    mean: np.ndarray | None = None  # (d,)
+    dirichlet: Any = None  # (k,)
+    mean: Any = None  # (d,)
     mean_precision: float = 0.0
-    degrees_of_freedom: float | None = None
-    scale: np.ndarray | None = None
+    degrees_of_freedom: Any = None
+    scale: Any = None
     reg_covar: float = 0.0
 
 
@@ -39,9 +39,7 @@ def log_normal_density(x: np.ndarray, mean: np.ndarray, covariance: np.ndarray) 
     return -0.5 * (d * np.log(2 * np.pi) + log_det + distance)
 
 
-def log_joint(
-    x: np.ndarray, theta: Mixture, label: int = -1, reg_covar: float = 0.0
-) -> np.ndarray:
+def log_joint(x: np.ndarray, theta: Mixture, label: int = -1, reg_covar: float = 0.0) -> np.ndarray:
     """log w[k] + log N(x; m[k], C[k]) - reg_covar / 2 tr(inv(C[k])) of one row, for each k."""
     k = len(theta.weights)
     result = np.full(k, -np.inf)
@@ -124,7 +122,7 @@ def _covariances(
 ) -> np.ndarray:
     k, d, _ = scatter.shape
     proper = prior.degrees_of_freedom is not None
-    dof = prior.degrees_of_freedom if proper else None
+    dof = prior.degrees_of_freedom
     scale = prior.scale if proper else np.zeros((d, d))
     has_mean = 1 if prior.mean_precision > 0 else 0
     live = count > 0
@@ -187,7 +185,7 @@ def em(
     labels: np.ndarray | None = None,
     prior: Prior | None = None,
 ) -> tuple[Mixture, list[float]]:
-    """-> (parameters after n_iter steps, the objective at every one of the n_iter + 1 parameters)."""
+    """-> (parameters after n_iter steps, the objective before each and after the last)."""
     prior = Prior() if prior is None else prior
     objectives = []
     for step in range(n_iter + 1):

@@ -27,7 +27,10 @@ def with_value(value, *places):
 @pytest.mark.parametrize(
     ("x", "text"),
     [
-        (with_value(np.nan, (0, 1), (4, 1), (2, 2)), r"3 NaN.*columns: 1 \(2\), 2 \(1\); drop.*impute"),
+        (
+            with_value(np.nan, (0, 1), (4, 1), (2, 2)),
+            r"3 NaN.*columns: 1 \(2\), 2 \(1\); drop.*impute",
+        ),
         (with_value(np.inf, (0, 0)), r"1 NaN or infinite.*columns: 0 \(1\)"),
         (jnp.asarray(with_value(np.nan, (0, 0))), r"1 NaN"),
         (pandas.DataFrame(with_value(np.nan, (0, 1)), columns=list("abc")), r"columns: b \(1\)"),
@@ -93,7 +96,9 @@ def test_shapes_that_disagree_with_the_parameters():
             verb(MODEL, PARAMS, four)
         with pytest.raises(ValueError, match=r"weights has shape \(2,\), expected \(3,\)"):
             verb(jaxem.Mixture(Gaussian("full"), 3), PARAMS, X)
-        with pytest.raises(ValueError, match=r"covariances has shape \(2, 3, 3\), expected \(2, 3\)"):
+        with pytest.raises(
+            ValueError, match=r"covariances has shape \(2, 3, 3\), expected \(2, 3\)"
+        ):
             verb(jaxem.Mixture(Gaussian("diag"), 2), PARAMS, X)
         with pytest.raises(ValueError, match="give MixtureParams"):
             verb(MODEL, (PARAMS.weights, PARAMS.components), X)

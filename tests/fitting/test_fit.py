@@ -7,11 +7,11 @@ import pandas
 import polars
 import pyarrow
 import pytest
-from laws.family import close
 
 import jaxem
 from jaxem import Status
 from jaxem.families import Gaussian
+from laws.family import close
 
 MODEL = jaxem.Mixture(Gaussian("full"), 2)
 
@@ -134,7 +134,9 @@ def test_inside_jit_and_vmap_as_outside(x):
 
 def test_ragged_data_sets_under_vmap_through_weights_of_zero(x):
     sizes = (80, 50)
-    padded = jnp.stack([jnp.asarray(np.where(np.arange(80)[:, None] < s, x, np.nan)) for s in sizes])
+    padded = jnp.stack(
+        [jnp.asarray(np.where(np.arange(80)[:, None] < s, x, np.nan)) for s in sizes]
+    )
     weights = jnp.stack([(jnp.arange(80) < s).astype(float) for s in sizes])
     batch = jax.vmap(lambda x, w: fit(x, sample_weight=w))(padded, weights)
     assert np.all(batch.converged)
@@ -182,7 +184,9 @@ def test_predictions_agree_with_each_other(x):
 
 
 def test_sample_then_fit_recovers(getkey):
-    truth = fit(np.random.default_rng(0).normal(size=(80, 2)) + [[0, 3 * (i % 2)] for i in range(80)])
+    truth = fit(
+        np.random.default_rng(0).normal(size=(80, 2)) + [[0, 3 * (i % 2)] for i in range(80)]
+    )
     x, labels = jaxem.sample(MODEL, truth.params, getkey(), 20_000)
     share = np.bincount(np.asarray(labels)) / 20_000
     np.testing.assert_allclose(share, truth.params.weights, atol=0.02)

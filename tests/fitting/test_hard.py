@@ -63,12 +63,10 @@ def test_clusters_1e4_deviations_apart_in_float32(covariance):
 def test_an_offset_of_1e5_deviations_in_one_column(covariance, dtype):
     rng = np.random.default_rng(2)
     x = np.round((rng.normal(size=(400, 2)) + 6.0 * (np.arange(400) % 2)[:, None]) * 64) / 64
-    result = fit((x + [1e5, 0.0]).astype(dtype), 2, covariance, n_init=6)
+    result = fit((x + np.array([1e5, 0.0])).astype(dtype), 2, covariance, n_init=6)
     exact = fit(x, 2, covariance, n_init=6)
     assert result.converged
-    np.testing.assert_allclose(
-        float(result.log_likelihood), float(exact.log_likelihood), rtol=2e-6
-    )
+    np.testing.assert_allclose(float(result.log_likelihood), float(exact.log_likelihood), rtol=2e-6)
 
 
 def test_a_duplicated_column_is_named():

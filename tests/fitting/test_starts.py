@@ -50,9 +50,7 @@ def test_no_start_has_identical_or_singular_components(x, init):
     heavy = np.concatenate([np.zeros((100, 3)), x[:4]])
     for data, k in ((x, 8), (heavy, 5), (x[:6], 6)):
         params = started(data, k, init)
-        for weights, means, covariances in zip(
-            params.weights, *params.components, strict=True
-        ):
+        for weights, means, covariances in zip(params.weights, *params.components, strict=True):
             assert len(np.unique(np.round(means, 9), axis=0)) == k
             assert np.all(np.asarray(weights) > 0)
             np.testing.assert_allclose(np.sum(weights), 1)

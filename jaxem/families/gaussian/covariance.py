@@ -82,9 +82,7 @@ class Covariance(abc.ABC):
         """`new` where a component lives, `old` where it is absent."""
 
     @abc.abstractmethod
-    def variance_ratio(
-        self, covariances: Array, weights: Float[Array, " k"]
-    ) -> Float[Array, " k"]:
+    def variance_ratio(self, covariances: Array, weights: Float[Array, " k"]) -> Float[Array, " k"]:
         """Smallest variance of each component relative to the pooled within-component one.
 
         0 where singular to the dtype, NaN where NaN.

@@ -42,14 +42,10 @@ class Diag(Covariance):
     ) -> Float[Array, "k d"]:
         return einsum("kn,kdn->kd", weight, a * b)
 
-    def trace(
-        self, root: Float[Array, "k d"], form: Float[Array, "#k d"]
-    ) -> Float[Array, "k d"]:
+    def trace(self, root: Float[Array, "k d"], form: Float[Array, "#k d"]) -> Float[Array, "k d"]:
         return root**2 * form
 
-    def log_scale(
-        self, covariances: Float[Array, "k d"], factor: Factor
-    ) -> Float[Array, "k d"]:
+    def log_scale(self, covariances: Float[Array, "k d"], factor: Factor) -> Float[Array, "k d"]:
         return jnp.log(positive(covariances))
 
     def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
@@ -62,9 +58,7 @@ class Diag(Covariance):
         ratio = jnp.where(pooled == 0, jnp.zeros_like(pooled), covariances / pooled)
         return jnp.min(ratio, axis=1)
 
-    def cholesky(
-        self, covariances: Float[Array, "k d"], k: int, d: int
-    ) -> Float[Array, "k d d"]:
+    def cholesky(self, covariances: Float[Array, "k d"], k: int, d: int) -> Float[Array, "k d d"]:
         return jnp.sqrt(covariances)[:, :, None] * jnp.eye(d, dtype=covariances.dtype)[None]
 
     def n_free(self, n_live: Array, d: int) -> Array:

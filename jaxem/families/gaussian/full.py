@@ -69,13 +69,13 @@ class Full(Covariance):
         """Smallest generalised eigenvalue of C[k] against sum_k w[k] C[k]."""
         root, _ = inverse_cholesky(einsum("k,kij->ij", weights, covariances))
         whitened = einsum("il,klm,jm->kij", root, covariances, root)
-        ratio = jnp.linalg.eigvalsh((whitened + transpose(whitened)) / 2)[:, 0]
+        whitened = (whitened + transpose(whitened)) / 2
+        d = covariances.shape[-1]
+        ratio = jnp.linalg.eigvalsh(whitened)[:, 0] if d > 1 else whitened[:, 0, 0]
         smallest = smallest_correlation_eigenvalue(covariances)
         return jnp.where(smallest > 0, jnp.nan_to_num(ratio, nan=0.0), smallest)
 
-    def cholesky(
-        self, covariances: Float[Array, "k d d"], k: int, d: int
-    ) -> Float[Array, "k d d"]:
+    def cholesky(self, covariances: Float[Array, "k d d"], k: int, d: int) -> Float[Array, "k d d"]:
         return jnp.linalg.cholesky(covariances)
 
     def n_free(self, n_live: Array, d: int) -> Array:

@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import checks
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import einsum, safe_divide
-from jaxem.families.gaussian.covariance import Covariance, Factor
+from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.diag import Diag
 from jaxem.families.gaussian.full import Full
 from jaxem.families.gaussian.spherical import Spherical
@@ -42,8 +42,8 @@ class GaussianPrior(NamedTuple):
     """Normal-inverse-Wishart prior on each component, its mode found by MAP estimation.
 
     m | C ~ N(mean, C / mean_precision),  C ~ inverse-Wishart(degrees_of_freedom, scale).
-    For diag each variance, and for spherical the one variance, is inverse-gamma(dof / 2, scale / 2);
-    for tied the k means share the one covariance. The density is
+    For diag each variance, and for spherical the one variance, is inverse-gamma(dof / 2,
+    scale / 2); for tied the k means share the one covariance. The density is
     det(C)^-(dof + d + 1)/2 exp(-tr(scale inv(C)) / 2), and for diag and spherical
     v^-(dof + 2)/2 exp(-scale / 2v), times that of the mean. (Fraley and Raftery 2007, section 3.)
 
@@ -160,9 +160,7 @@ class Gaussian(Family):
     def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return x
 
-    def pooled(
-        self, x: Float[Array, "n d"], weight: Float[Array, " n"], k: int
-    ) -> GaussianParams:
+    def pooled(self, x: Float[Array, "n d"], weight: Float[Array, " n"], k: int) -> GaussianParams:
         mean, covariance = weighted_moments(x, weight)
         means = jnp.broadcast_to(mean, (k, x.shape[1]))
         return GaussianParams(means, self.covariance.pooled(covariance, k))

@@ -60,9 +60,7 @@ class Spherical(Covariance):
         pooled = jnp.sum(weights * covariances)
         return jnp.where(pooled == 0, jnp.zeros_like(covariances), covariances / pooled)
 
-    def cholesky(
-        self, covariances: Float[Array, " k"], k: int, d: int
-    ) -> Float[Array, "k d d"]:
+    def cholesky(self, covariances: Float[Array, " k"], k: int, d: int) -> Float[Array, "k d d"]:
         return jnp.sqrt(covariances)[:, None, None] * jnp.eye(d, dtype=covariances.dtype)[None]
 
     def n_free(self, n_live: Array, d: int) -> Array:

@@ -49,9 +49,7 @@ class Tied(Covariance):
     def trace(self, root: Float[Array, "d d"], form: Float[Array, "d d"]) -> Float[Array, ""]:
         return jnp.sum(einsum("ij,jl->il", root, form) * root)
 
-    def log_scale(
-        self, covariances: Float[Array, "d d"], factor: Factor
-    ) -> Float[Array, ""]:
+    def log_scale(self, covariances: Float[Array, "d d"], factor: Factor) -> Float[Array, ""]:
         return factor.log_det[0]
 
     def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
@@ -64,9 +62,7 @@ class Tied(Covariance):
         ratio = jnp.where(smallest > 0, jnp.inf, smallest)
         return jnp.broadcast_to(ratio, weights.shape).astype(weights.dtype)
 
-    def cholesky(
-        self, covariances: Float[Array, "d d"], k: int, d: int
-    ) -> Float[Array, "k d d"]:
+    def cholesky(self, covariances: Float[Array, "d d"], k: int, d: int) -> Float[Array, "k d d"]:
         return jnp.broadcast_to(jnp.linalg.cholesky(covariances), (k, d, d))
 
     def n_free(self, n_live: Array, d: int) -> Array:

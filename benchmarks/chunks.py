@@ -1,0 +1,42 @@
+"""How many starts to run as lanes of one vmapped loop: seconds by chunk size, for several shapes.
+
+Prints, for each case, the median time of all starts for each chunk over that of chunks of one.
+"""
+
+import statistics
+
+import jax
+import numpy as np
+
+import jaxem
+from benchmarks.harness import timed
+from jaxem.families import Gaussian
+from jaxem.fitting import fit as fitting
+from jaxem.fitting import restarts
+
+STARTS = 100
+CASES = ((150, 4, 3), (272, 2, 3), (1000, 1, 2), (5000, 1, 2))
+CHUNKS = (1, 2, 10, 50, 100)
+
+
+def main() -> None:
+    jax.config.update("jax_enable_x64", True)
+    rng = np.random.default_rng(0)
+    for n, d, k in CASES:
+        x = rng.normal(size=(n, d)) + 4.0 * rng.integers(0, k, n)[:, None]
+        model = jaxem.Mixture(Gaussian("full"), k)
+        job = fitting.prepare(model, x, init="portfolio", key=jax.random.key(0), n_init=STARTS)
+        seconds = {}
+        for chunk in CHUNKS:
+            methods = job.methods[:STARTS]
+            state = restarts.start(model, job.rows, job.key, methods, chunk)
+            cut = job._replace(chunk=chunk)
+            timed(lambda: fitting.advance(cut, state, 1000))  # noqa: B023
+            runs = [timed(lambda: fitting.advance(cut, state, 1000))[0] for _ in range(5)]  # noqa: B023
+            seconds[chunk] = statistics.median(runs)
+        ratios = "   ".join(f"{c}: {seconds[c] / seconds[1]:.2f}" for c in CHUNKS)
+        print(f"n={n} d={d} k={k}   {seconds[1]:.3f} s one by one   relative to that   {ratios}")
+
+
+if __name__ == "__main__":
+    main()

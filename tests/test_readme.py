@@ -1,0 +1,43 @@
+"""The README's code runs, its printout is real, and CI calls its test command."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import jax
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_python_blocks_run_in_order():
+    space = {}
+    for code in blocks("python"):
+        exec(compile(code, "README.md", "exec"), space)  # noqa: S102
+    assert jax.numpy.all(space["many"].converged)
+    printed = blocks("text")[0].splitlines()
+    fit = space["jaxem"].fit(space["model"], space["x"], key=jax.random.key(0), n_init=100)
+    actual = str(fit).splitlines()
+    assert [line.split()[0] for line in actual] == [line.split()[0] for line in printed]
+    assert actual[:2] == printed[:2] and actual[-1] == printed[-1]
+    log_likelihood = float(printed[2].split()[1])
+    np.testing.assert_allclose(float(fit.log_likelihood), log_likelihood, rtol=1e-6)
+
+
+def test_the_two_commands_are_one_line_each():
+    demo, test = (line for line in blocks("sh")[0].splitlines() if line)
+    assert demo.startswith("python3 ") and demo.endswith("jaxem demo")
+    assert test.startswith("python3 ") and test.endswith("pytest")
+    found = subprocess.run(
+        ["grep", "-m", "1", "-E", "^python3 .*pytest", "README.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == test
