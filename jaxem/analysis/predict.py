@@ -45,7 +45,7 @@ def n_free_parameters(model: Model, params: Params) -> Array:
 
 
 def _rows(model: Model, params: Params, x: Any) -> tuple[Rows, Params, int]:
-    rows = model.new_rows(x)
+    rows = model.rows(x, None, None)
     model.check_params(params, rows)
     params = jax.tree.map(lambda leaf: checks.cast(leaf, rows.weight.dtype), params)
     block = min(default_block_size(rows, model.n_parts), rows.weight.shape[0])

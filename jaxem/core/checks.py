@@ -44,6 +44,8 @@ def table(data: Any, what: str = "x") -> Any:
             f"{what} has shape {array.shape}; it must be (n, d), rows by columns, "
             "or (n,) for one feature"
         )
+    if array.shape[0] == 0:
+        raise ValueError(f"{what} has no rows; there is nothing to look at")
     if array.shape[1] == 0:
         raise ValueError(f"{what} has no columns; give at least one numeric column")
     return array
@@ -123,9 +125,12 @@ def cast(value: Any, dtype: Any) -> jax.Array:
     return jax.device_put(np.asarray(value, dtype))
 
 
-def blocks(array: Any) -> Iterator[Any]:
-    for start in range(0, max(array.shape[0], 1), _BLOCK):
-        yield array[start : start + _BLOCK]
+def blocks(array: Any) -> Iterator[np.ndarray]:
+    """The rows in pieces on the host; no copy of all of them is made there."""
+    if isinstance(array, jax.Array) and jax.default_backend() == "cpu":
+        array = np.asarray(array)
+    for start in range(0, array.shape[0], _BLOCK):
+        yield np.asarray(array[start : start + _BLOCK])
 
 
 def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None) -> None:
@@ -137,7 +142,6 @@ def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None) -> None:
     bad = np.zeros(x.shape[1], np.int64)
     overflow = np.zeros(x.shape[1], np.int64)
     for i, block in enumerate(blocks(x)):
-        block = np.asarray(block)
         if present is not None:
             block = block[present[i * _BLOCK : i * _BLOCK + len(block)]]
         if len(block) and not np.abs(block).max() <= largest:  # NaN compares as not
@@ -207,19 +211,12 @@ def labels(values: Any, n: int, k: int) -> Any:
     return jnp.asarray(values, jnp.int32)
 
 
-def enough_rows(x: Any, weight: Any, k: int) -> None:
-    """ValueError when fewer than k distinct rows are there; looks no further than it must."""
-    if not is_concrete(x, weight):
+def enough_rows(x: Any, k: int) -> None:
+    """ValueError when fewer than k rows differ; looks no further than it must."""
+    if not is_concrete(x):
         return
-    present = None if weight is None else np.asarray(weight) > 0
-    n = x.shape[0] if present is None else int(present.sum())
-    if n == 0:
-        raise ValueError("x has no rows; there is nothing to fit")
     seen = np.empty((0, x.shape[1]), x.dtype)
-    for i, block in enumerate(blocks(x)):
-        block = np.asarray(block)
-        if present is not None:
-            block = block[present[i * _BLOCK : i * _BLOCK + len(block)]]
+    for block in blocks(x):
         seen = np.unique(np.concatenate([seen, block]), axis=0)
         if len(seen) >= k:
             return
@@ -230,13 +227,15 @@ def enough_rows(x: Any, weight: Any, k: int) -> None:
 
 
 def whole(value: Any, name: str, least: int) -> int:
-    """A whole number from `least`, as an int."""
+    """A whole number from `least` that an int32 holds, as an int."""
     try:
         number = value.__index__()
     except (AttributeError, TypeError):
         number = int(value) if isinstance(value, float) and value.is_integer() else None
     if number is None or number < least:
         raise ValueError(f"{name} is {value!r}; give a whole number from {least}")
+    if number > np.iinfo(np.int32).max:
+        raise ValueError(f"{name} is {value!r}; give at most {np.iinfo(np.int32).max}")
     return number
 
 

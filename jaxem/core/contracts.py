@@ -128,11 +128,11 @@ class Model(abc.ABC):
 
     @abc.abstractmethod
     def rows(self, data: Any, sample_weight: Any, labels: Any) -> Rows:
-        """Host side: data to fit -> Rows, checked. A row of weight 0 leaves nothing of itself."""
+        """Host side: data -> Rows, checked. A row of weight 0 leaves nothing of itself."""
 
     @abc.abstractmethod
-    def new_rows(self, data: Any) -> Rows:
-        """Host side: data to look at with given parameters -> Rows, checked; may be one row."""
+    def check_enough(self, rows: Rows) -> None:
+        """Host side: ValueError when there are fewer distinct rows than parts to start from."""
 
     @abc.abstractmethod
     def check_params(self, params: Params, rows: Rows) -> None:

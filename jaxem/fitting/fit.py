@@ -147,6 +147,7 @@ def prepare(
             names = ", ".join(repr(name) for name in starts.METHODS)
             raise ValueError(f"init is {init!r}; it must be one of {names}, or parameters")
         _check_key(key)
+        model.check_enough(rows)
         params, n_starts = None, n_init
     else:
         model.check_params(init, rows)

@@ -1,7 +1,6 @@
 """Many starts in three compiled functions: start, advance(state, until), finish.
 
-Starts run in vmapped chunks, one chunk after the other: on a CPU what fits the cache, on an
-accelerator all at once. Cut into pieces by `until`, a fit has the same bits as uncut.
+Starts run in vmapped chunks, one chunk after another: all at once on an accelerator. Cut into pieces by `until`, a fit has the same bits as uncut.
 """
 
 from functools import partial

@@ -73,14 +73,10 @@ class Mixture(Model):
         labels = checks.labels(labels, n, self.n_components)
         for leaf in jax.tree.leaves(x):
             checks.finite(leaf, weight, checks.column_names(data))
-        checks.enough_rows(x, weight, self.n_components)
         return _as_rows(x, weight, labels)
 
-    def new_rows(self, data: Any) -> Rows:
-        x = self.family.read(data)
-        for leaf in jax.tree.leaves(x):
-            checks.finite(leaf, None, checks.column_names(data))
-        return _as_rows(x, None, None)
+    def check_enough(self, rows: Rows) -> None:
+        checks.enough_rows(rows.x, self.n_components)
 
     def check_params(self, params: Params, rows: Rows) -> None:
         checks.fields(params, MixtureParams, "params")

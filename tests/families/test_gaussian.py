@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from laws.family import FamilyCase, check_family
 
 import jaxem
 from jaxem.families import Gaussian, GaussianParams, GaussianPrior
+from laws.family import FamilyCase, check_family
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 
@@ -123,7 +123,9 @@ def test_the_variance_around_the_old_mean_is_not_the_m_step(covariance):
     stale = case.family.m_step(case.params, statistics._replace(first=jnp.zeros((3, 2))), None)
 
     def expected(params):
-        return float(jnp.sum(r * case.family.evaluate(case.family.prepare(params, None), case.x)[0]))
+        return float(
+            jnp.sum(r * case.family.evaluate(case.family.prepare(params, None), case.x)[0])
+        )
 
     assert expected(exact) > expected(exact._replace(covariances=stale.covariances)) + 1
 

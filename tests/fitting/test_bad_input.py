@@ -65,6 +65,7 @@ def test_data(x, text):
         (dict(sample_weight=np.zeros(20)), r"all zero"),
         (dict(sample_weight=np.full(20, np.nan)), r"NaN"),
         (dict(sample_weight=np.eye(20)[0]), r"1 distinct rows"),
+        (dict(max_iter=2**40), r"max_iter is 1099511627776; give at most 2147483647"),
         (dict(labels=np.full(20, 2)), r"20 values outside -1..1 .*row 0: 2"),
         (dict(labels=np.full(20, -2)), r"outside"),
         (dict(labels=np.zeros(20)), r"float64; give integers, -1 where unknown"),

@@ -183,6 +183,13 @@ def test_predictions_agree_with_each_other(x):
     assert jaxem.n_free_parameters(MODEL, params) == 11
 
 
+def test_statistics_of_blocks_as_small_as_one_row_add_up(x):
+    params = fit(x).params
+    whole = jaxem.e_step(MODEL, params, x)
+    parts = [jaxem.e_step(MODEL, params, part) for part in (x[:1], x[1:30], x[30:])]
+    close(jax.tree.map(lambda *leaves: sum(leaves), *parts), whole)
+
+
 def test_sample_then_fit_recovers(getkey):
     truth = fit(
         np.random.default_rng(0).normal(size=(80, 2)) + [[0, 3 * (i % 2)] for i in range(80)]

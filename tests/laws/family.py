@@ -93,7 +93,9 @@ def m_step_zeroes_the_gradient(case: FamilyCase, r: Any) -> None:
 
         statistics = _statistics(case.family, case.params, case.x, r, prior)
         best = case.family.m_step(case.params, statistics, prior)
-        scale = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(jax.grad(expected)(case.params)))
+        scale = max(
+            float(jnp.abs(g).max()) for g in jax.tree.leaves(jax.grad(expected)(case.params))
+        )
         for gradient in jax.tree.leaves(jax.grad(expected)(best)):
             np.testing.assert_allclose(gradient, 0, atol=1e-9 * scale)
         assert scale > 1e-3  # the gradient elsewhere is not 0
@@ -126,9 +128,7 @@ def components_permute(case: FamilyCase, r: Any) -> None:
     b, _ = case.family.evaluate(case.family.prepare(case.params, None), case.x)
     close(a, b[order])
     new = case.family.m_step(params, _statistics(case.family, params, case.x, r[order]), None)
-    old = case.family.m_step(
-        case.params, _statistics(case.family, case.params, case.x, r), None
-    )
+    old = case.family.m_step(case.params, _statistics(case.family, case.params, case.x, r), None)
     close(new, permuted(old))
 
 

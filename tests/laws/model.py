@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from laws.family import close
 
 import jaxem
 from jaxem import Status
 from jaxem.core.contracts import Model
 from jaxem.fitting import fit as fitting
+from laws.family import close
 
 
 class ModelCase(NamedTuple):
@@ -74,9 +74,7 @@ def poisoned_starts_are_ignored(case: ModelCase) -> None:
     result = fitting.finish(job, fitting.advance(job, fitting.start(job), job.max_iter))
     alone = jaxem.em(case.model, case.params, case.x)
     close(result.params, alone.params)
-    np.testing.assert_array_equal(
-        result.restarts.status, [Status.NONFINITE, int(alone.status)]
-    )
+    np.testing.assert_array_equal(result.restarts.status, [Status.NONFINITE, int(alone.status)])
 
 
 def absent_rows_may_hold_anything(case: ModelCase) -> None:

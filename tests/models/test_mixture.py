@@ -2,14 +2,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from families.test_gaussian import STRUCTURES, dense
-from laws.family import close
-from laws.model import ModelCase, check_model
 
 import jaxem
+from families.test_gaussian import STRUCTURES, dense
 from jaxem import Status
 from jaxem.families import Gaussian, GaussianParams, GaussianPrior
 from jaxem.reference import gaussian_mixture as reference
+from laws.family import close
+from laws.model import ModelCase, check_model
 
 
 def two_groups(n=60, d=2, seed=1):
@@ -90,9 +90,7 @@ def test_a_whole_run_equals_the_reference(covariance, with_prior, dtype):
         prior = jaxem.MixturePrior(np.array([2.0, 1.5, 3.0]), PRIOR._replace(reg_covar=0.05))
         # spherical has one variance: its scale is the trace of the oracle's matrix
         scale = 1.5 * np.eye(2) / (2 if covariance == "spherical" else 1)
-        oracle_prior = reference.Prior(
-            np.array([2.0, 1.5, 3.0]), PRIOR.mean, 0.3, 6.0, scale, 0.05
-        )
+        oracle_prior = reference.Prior(np.array([2.0, 1.5, 3.0]), PRIOR.mean, 0.3, 6.0, scale, 0.05)
     params = start_of(covariance, 2, x)
     model = jaxem.Mixture(Gaussian(covariance), 3)
     result = jaxem.em(

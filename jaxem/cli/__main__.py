@@ -1,0 +1,5 @@
+import sys
+
+from jaxem.cli import main
+
+sys.exit(main())

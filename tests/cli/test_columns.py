@@ -1,0 +1,83 @@
+import datetime
+import decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from jaxem.cli.columns import choose, suggestion
+
+TABLE = pa.table(
+    {
+        "whole": [1, 2, 3],
+        "real number": [0.5, 1.5, 2.5],
+        "flag": [True, False, True],
+        "price": [decimal.Decimal("1.25"), decimal.Decimal("2.5"), decimal.Decimal("0")],
+        "species": ["a", "b", "c"],
+        "day": [datetime.date(2024, 1, day) for day in (1, 2, 3)],
+    }
+)
+
+
+def test_every_numeric_column_is_taken_and_the_rest_is_named():
+    chosen = choose(TABLE)
+    assert chosen.names == ("whole", "real number", "flag", "price")
+    assert chosen.x.dtype == np.float64
+    expected = [[1, 0.5, 1, 1.25], [2, 1.5, 0, 2.5], [3, 2.5, 1, 0]]
+    np.testing.assert_array_equal(chosen.x, expected)
+    assert chosen.left_out == ("not numeric: species, day",)
+
+
+def test_a_column_without_a_name_is_left_out_and_said():
+    table = pa.Table.from_arrays([pa.array([0, 1]), pa.array([2.5, 3.5])], names=["", "a"])
+    chosen = choose(table)
+    assert chosen.names == ("a",)
+    assert chosen.left_out == ("without a name: 1",)
+
+
+def test_named_columns_come_in_the_order_asked_for():
+    chosen = choose(TABLE, "real number, whole")
+    assert chosen.names == ("real number", "whole")
+    np.testing.assert_array_equal(chosen.x, [[0.5, 1], [1.5, 2], [2.5, 3]])
+    assert chosen.left_out == ()
+
+
+WRONG = {
+    "specis": "no column 'specis'; did you mean 'species'\\? its columns are whole, real number",
+    "Whole": "no column 'Whole'; did you mean 'whole'",
+    "zzz": "no column 'zzz'; its columns are",
+    "": "no column ''",
+    "whole,whole": "names a column twice",
+    "whole,species": "no numbers in the columns species; take them out of --columns",
+}
+
+
+@pytest.mark.parametrize("wanted", WRONG)
+def test_wrong_names(wanted):
+    with pytest.raises(ValueError, match=WRONG[wanted]):
+        choose(TABLE, wanted)
+
+
+def test_no_numeric_columns():
+    with pytest.raises(ValueError, match=r"no numeric columns \(it has species\); give"):
+        choose(TABLE.select(["species"]))
+
+
+def test_missing_and_infinite_cells_are_counted_by_column():
+    table = pa.table(
+        {
+            "a": pa.array([1, None, 3], pa.int64()),
+            "b": pa.array([np.nan, None, 1.0]),
+            "c": pa.array([1.0, 2.0, np.inf]),
+            "d": pa.nulls(3),
+        }
+    )
+    with pytest.raises(ValueError, match=r"6 missing cells, in columns: a \(1\), b \(2\), d \(3\)"):
+        choose(table)
+    with pytest.raises(ValueError, match=r"1 infinite cells, in columns: c \(1\); drop"):
+        choose(table, "c")
+
+
+def test_nearest_name():
+    assert suggestion("ful", ["full", "tied"]) == "did you mean 'full'? "
+    assert suggestion("xyz", ["full", "tied"]) == ""
