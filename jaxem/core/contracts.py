@@ -118,7 +118,8 @@ class Family(abc.ABC):
 class Model(abc.ABC):
     """A latent structure over a family: all that the loop sees.
 
-    A model's statistics have a field `total_weight`, one of the summed statistics.
+    A model's statistics have the fields `total_weight`, and `counts` (k,): the effective rows of
+    each component or state. Both are summed like the others.
     """
 
     @property
@@ -167,7 +168,7 @@ class Model(abc.ABC):
         """Log density of the prior, up to its normalising constant; 0 without one."""
 
     @abc.abstractmethod
-    def health(self, params: Params, statistics: Statistics, prior: Prior | None) -> Health:
+    def health(self, params: Params, counts: Float[Array, " k"], prior: Prior | None) -> Health:
         """How near each component is to a collapse."""
 
     @abc.abstractmethod

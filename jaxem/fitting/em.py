@@ -1,7 +1,8 @@
 """The iteration: one while_loop over (M-step, E-step) that knows only the contracts.
 
-The state always holds parameters with the statistics and the objective *of those parameters*:
-what a fit returns about itself is never a step old, and a bad step is undone by not being taken.
+The state always holds parameters with the objective *of those parameters*, and the M-step from
+them: what a fit returns about itself is never a step old, and a bad step is undone by not being
+taken.
 """
 
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core.contracts import Health, Model, Params, Prior, Rows, Statistics
+from jaxem.core.contracts import Health, Model, Params, Prior, Rows
 from jaxem.core.status import Status
 from jaxem.fitting.blocks import accumulate
 
@@ -25,7 +26,8 @@ class State(NamedTuple):
     """One start on its way. `objective` and gains are means per unit of weight."""
 
     params: Params
-    statistics: Statistics  # of params
+    counts: Float[Array, " k"]  # effective rows of each part, of params
+    total_weight: Float[Array, ""]
     objective: Float[Array, ""]  # of params
     candidate: Params  # the M-step from params: what the next trip evaluates
     gain: Float[Array, ""]  # of the last step
@@ -56,12 +58,11 @@ class Outcome(NamedTuple):
 def begin(model: Model, params: Params, rows: Rows) -> State:
     """The state before the first trip, which evaluates the starting parameters."""
     dtype = rows.weight.dtype
-    shapes = jax.eval_shape(lambda p, r: model.e_step(model.prepare(p, None), r)[0], params, rows)
-    statistics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     infinite = jnp.full((), jnp.inf, dtype)
     return State(
         params=params,
-        statistics=statistics,
+        counts=jnp.zeros(model.n_parts, dtype),
+        total_weight=jnp.zeros((), dtype),
         objective=-infinite,
         candidate=params,
         gain=infinite,
@@ -91,7 +92,17 @@ def advance(
         gain, n_iter = objective - state.objective, state.n_iter + 1
         status = judge(objective, gain, state.gain, n_iter, tol)
         candidate = model.m_step(params, statistics, prior)
-        taken = State(params, statistics, objective, candidate, gain, state.gain, n_iter, status)
+        taken = State(
+            params=params,
+            counts=statistics.counts,
+            total_weight=statistics.total_weight,
+            objective=objective,
+            candidate=candidate,
+            gain=gain,
+            previous_gain=state.gain,
+            n_iter=n_iter,
+            status=status,
+        )
         refused = state._replace(n_iter=n_iter, status=status)
         refuse = (status == Status.NONFINITE) | (status == Status.DECREASED)
         return jax.tree.map(lambda old, new: jnp.where(refuse, old, new), refused, taken)
@@ -144,13 +155,12 @@ def log_likelihood(model: Model, params: Params, rows: Rows, block_size: int) ->
 
 def conclude(model: Model, state: State, prior: Prior | None, thresholds: Thresholds) -> Outcome:
     """Judge a start on its final parameters; its log-likelihood is exact without a prior."""
-    total_weight = state.statistics.total_weight
-    objective = state.objective * total_weight
+    objective = state.objective * state.total_weight
     status = jnp.where(state.status == Status.RUNNING, Status.MAX_ITER, state.status)
     # A collapse onto a point mass is over in one step: then the step refused is singular.
     failed = status == Status.NONFINITE
     judged = jax.tree.map(lambda a, b: jnp.where(failed, a, b), state.candidate, state.params)
-    health = model.health(judged, state.statistics, prior)
+    health = model.health(judged, state.counts, prior)
     degenerate = is_degenerate(health, thresholds)
     return Outcome(
         params=state.params,
@@ -159,7 +169,7 @@ def conclude(model: Model, state: State, prior: Prior | None, thresholds: Thresh
         n_iter=jnp.maximum(state.n_iter, 0),
         status=jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32),
         health=health,
-        total_weight=total_weight,
+        total_weight=state.total_weight,
     )
 
 

@@ -24,8 +24,7 @@ def transformed(
     A direction without variance is dropped.
     """
     share = weight / jnp.sum(weight)
-    origin = points[jnp.argmax(weight)]
-    centred = points - origin[None]
+    centred = points - points[:1]
     centred = centred - einsum("n,np->p", share, centred)[None]
     covariance = einsum("ni,nj->ij", share[:, None] * centred, centred)
     variance = jnp.diagonal(covariance)
@@ -51,70 +50,70 @@ def seeds(
     key: Array,
     points: Float[Array, "n p"],
     weight: Float[Array, " n"],
-    labels: Int[Array, " n"],
+    labels: Int[Array, " n"] | None,
     k: int,
     method: Int[Array, ""],
-) -> tuple[Int[Array, " k"], Bool[Array, " k"]]:
-    """-> (indices of k distinct rows, which of them were found before distinct rows ran out).
+) -> Int[Array, " k"]:
+    """Indices of k distinct rows; n where distinct rows have run out.
 
     The method ROWS draws by weight alone among the rows that are no seed yet. The seed of a
     component with labelled rows is one of them.
     """
 
-    def next_seed(
-        j: Array, state: tuple[Array, Array, Array, Array]
-    ) -> tuple[Array, Array, Array, Array]:
-        chosen, found, nearest, clocks = state
-        own = (labels == j) & (weight > 0)
-        free = jnp.where(jnp.any(own), own, labels < 0) & (nearest > 0)
+    def next_seed(j: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        chosen, nearest, clocks = state
+        free = nearest > 0
+        if labels is not None:
+            own = (labels == j) & (weight > 0)
+            free = free & jnp.where(jnp.any(own), own, labels < 0)
         by_distance = (method != ROWS) & (j > 0)
         odds = jnp.where(free, jnp.where(by_distance, weight * nearest, weight), 0.0)
         # The exponential clock that rings first, at these rates, is a row in proportion to them;
         # what is left on the others is exponential again.
         rings = jnp.where(odds > 0, clocks / odds, jnp.inf)
         index = jnp.argmin(rings).astype(jnp.int32)
-        is_there = rings[index] < jnp.inf
-        clocks = jnp.where(is_there, clocks - odds * rings[index], clocks)
+        found = rings[index] < jnp.inf
+        clocks = jnp.where(found, clocks - odds * rings[index], clocks)
         distances = squared_distances(points, points[index])
-        nearest = jnp.where(is_there, jnp.minimum(nearest, distances), nearest)
-        return chosen.at[j].set(index), found.at[j].set(is_there), nearest, clocks
+        nearest = jnp.where(found, jnp.minimum(nearest, distances), nearest)
+        return chosen.at[j].set(jnp.where(found, index, n)), nearest, clocks
 
     n, dtype = points.shape[0], points.dtype
     clocks = jax.random.exponential(key, (n,), dtype)
-    nothing = jnp.zeros(k, jnp.int32), jnp.zeros(k, bool), jnp.full(n, jnp.inf, dtype)
-    chosen, found, _, _ = lax.fori_loop(0, k, next_seed, (*nothing, clocks))
-    return chosen, found
+    nothing = jnp.zeros(k, jnp.int32), jnp.full(n, jnp.inf, dtype)
+    return lax.fori_loop(0, k, next_seed, (*nothing, clocks))[0]
 
 
 def lloyd(
     points: Float[Array, "n p"],
     weight: Float[Array, " n"],
-    labels: Int[Array, " n"],
+    labels: Int[Array, " n"] | None,
     seeds: Int[Array, " k"],
-    found: Bool[Array, " k"],
 ) -> tuple[Int[Array, " n"], Bool[Array, " n"]]:
     """-> (labels after a few Lloyd steps from the seeds, which rows are seeds).
 
     Seeds keep their own label, so that no centre is left without rows.
     """
     n, k = points.shape[0], seeds.shape[0]
-    component = jnp.arange(k, dtype=jnp.int32)
-    places = jnp.where(found, seeds, n)  # n is out of range, and dropped
-    fixed = labels.at[places].set(component, mode="drop")
+    component = jnp.arange(k, dtype=jnp.int32)[:, None]
+    found = seeds < n
+    seeded = seeds[:, None] == jnp.arange(n, dtype=jnp.int32)[None]
+    is_seed = jnp.any(seeded, axis=0)
+    fixed = jnp.max(jnp.where(seeded, component, -1), axis=0)
+    if labels is not None:
+        fixed = jnp.where(is_seed, fixed, labels)
 
-    def assign(centres: Float[Array, "k p"]) -> Int[Array, " n"]:
+    def step(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         # |x - c|^2 less |x|^2: the points are centred and scaled, so that little cancels.
+        centres = state[0]
         product = einsum("np,kp->kn", points, centres)
         distance = jnp.sum(centres**2, axis=1)[:, None] - 2 * product
         distance = jnp.where(found[:, None], distance, jnp.inf)
         nearest = jnp.argmin(distance, axis=0).astype(jnp.int32)
-        return jnp.where(fixed >= 0, fixed, nearest)
-
-    def step(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        labels = assign(state[0])
-        members = jnp.where(labels[None] == component[:, None], weight[None], 0.0)
+        labels = jnp.where(fixed >= 0, fixed, nearest)
+        members = jnp.where(labels[None] == component, weight[None], 0.0)
         total = jnp.where(found, jnp.sum(members, axis=1), 1.0)
         return einsum("kn,np->kp", members, points) / total[:, None], labels
 
-    is_seed = jnp.zeros(n, bool).at[places].set(True, mode="drop")
-    return lax.fori_loop(0, N_LLOYD + 1, step, (points[seeds], fixed))[1], is_seed
+    centres = points[jnp.where(found, seeds, 0)]
+    return lax.fori_loop(0, N_LLOYD + 1, step, (centres, fixed))[1], is_seed

@@ -115,13 +115,10 @@ class Mixture(Model):
         and keep their own label, so that no component is empty and no two are identical; where
         distinct rows run out, the components left over are absent (weight 0).
         """
-        k, (x, weight, _) = self.n_components, rows
-        labels = rows.labels
-        if labels is None:
-            labels = jnp.full_like(weight, -1, dtype=jnp.int32)
+        k, (x, weight, known) = self.n_components, rows
         points = kmeans.transformed(self.family.coordinates(x), weight, method)
-        seeds, found = kmeans.seeds(key, points, weight, labels, k, method)
-        labels, is_seed = kmeans.lloyd(points, weight, labels, seeds, found)
+        seeds = kmeans.seeds(key, points, weight, known, k, method)
+        labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
         weight = jnp.where((method != kmeans.ROWS) | is_seed, weight, 0.0)
         own = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
         responsibilities = jnp.where(own, weight[None], 0.0)
@@ -135,8 +132,8 @@ class Mixture(Model):
             self.family.statistics(prepared, x, cache, responsibilities),
         )
         prior = MixturePrior(jnp.full((k,), 2.0, weight.dtype), self.family.starting_prior(pooled))
-        present = MixtureParams(found.astype(weight.dtype), pooled)
-        return self.m_step(present, statistics, prior)
+        found = (seeds < weight.shape[0]).astype(weight.dtype)
+        return self.m_step(MixtureParams(found, pooled), statistics, prior)
 
     # ---- the two steps
 
@@ -201,13 +198,13 @@ class Mixture(Model):
     # ---- what is said of a result
 
     def health(
-        self, params: MixtureParams, statistics: MixtureStatistics, prior: MixturePrior | None
+        self, params: MixtureParams, counts: Float[Array, " k"], prior: MixturePrior | None
     ) -> Health:
         components = None if prior is None else prior.components
         ratio = self.family.variance_ratio(params.components, params.weights, components)
         absent = params.weights == 0
         zero = jnp.zeros_like(ratio)
-        return Health(jnp.where(absent, zero, statistics.counts), jnp.where(absent, jnp.inf, ratio))
+        return Health(jnp.where(absent, zero, counts), jnp.where(absent, jnp.inf, ratio))
 
     def sample(self, key: Array, params: MixtureParams, n: int) -> tuple[Any, Int[Array, " n"]]:
         key_labels, key_rows = jax.random.split(key)

@@ -70,13 +70,10 @@ def test_components_without_a_distinct_row_are_absent():
 def test_seeds_are_drawn_in_proportion_to_the_squared_distance():
     """k = 2 of points 0, 1, 3 on a line: the law of k-means++ (Arthur and Vassilvitskii 2007)."""
     points = jnp.array([[0.0], [1.0], [3.0]])
-    labels = jnp.full(3, -1, jnp.int32)
     weight = jnp.array([1.0, 2.0, 1.0])
 
     def pairs(method):
-        draw = jax.vmap(
-            lambda key: kmeans.seeds(key, points, weight, labels, 2, jnp.int32(method))[0]
-        )
+        draw = jax.vmap(lambda key: kmeans.seeds(key, points, weight, None, 2, jnp.int32(method)))
         chosen = np.asarray(draw(jax.random.split(jax.random.key(0), 40_000)))
         table = np.zeros((3, 3))
         np.add.at(table, (chosen[:, 0], chosen[:, 1]), 1 / len(chosen))

@@ -317,12 +317,11 @@ def weighted_moments(
     x: Float[Array, "n d"], weight: Float[Array, " n"]
 ) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
     """Mean and maximum-likelihood covariance, from a row of the data as origin."""
-    origin = x[jnp.argmax(weight)]
     share = weight / jnp.sum(weight)
-    residuals = x - origin[None]
+    residuals = x - x[:1]
     shift = einsum("n,nd->d", share, residuals)
     residuals = residuals - shift[None]
-    return origin + shift, einsum("ni,nj->ij", share[:, None] * residuals, residuals)
+    return x[0] + shift, einsum("ni,nj->ij", share[:, None] * residuals, residuals)
 
 
 def _concrete(value: Any) -> Any:
