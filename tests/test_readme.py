@@ -18,7 +18,7 @@ def blocks(language):
 def test_python_blocks_run_in_order():
     space = {}
     for code in blocks("python"):
-        exec(compile(code, "README.md", "exec"), space)  # noqa: S102
+        exec(compile(code, "README.md", "exec"), space)
     assert jax.numpy.all(space["many"].converged)
     printed = blocks("text")[0].splitlines()
     fit = space["jaxem"].fit(space["model"], space["x"], key=jax.random.key(0), n_init=100)

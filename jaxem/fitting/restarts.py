@@ -1,6 +1,7 @@
 """Many starts in three compiled functions: start, advance(state, until), finish.
 
-Starts run in vmapped chunks, one chunk after another: all at once on an accelerator. Cut into pieces by `until`, a fit has the same bits as uncut.
+Starts run in vmapped chunks, one chunk after another: all at once on an accelerator. Cut into
+pieces by `until`, a fit has the same bits as uncut.
 """
 
 from functools import partial
