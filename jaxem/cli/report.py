@@ -158,7 +158,7 @@ def remedy(result: Result) -> str:
     """What the status means and what to do; components are numbered as in the table."""
     order = _by_weight(result)
     health = jax.tree.map(lambda leaf: leaf[order], result.health)
-    return in_options(result._replace(health=health).explanation().rstrip(". "))
+    return in_options(result._replace(health=health).explanation())
 
 
 def in_options(text: str) -> str:
@@ -184,15 +184,9 @@ def _by_weight(result: Result) -> np.ndarray:
 
 def _variances(result: Result) -> np.ndarray:
     """(k, d), from the covariances of any structure."""
-    k, d = np.shape(result.params.components.means)
-    covariances = np.asarray(result.params.components.covariances)
+    means, covariances = result.params.components
     model: Any = result.about.model
-    shape = model.family.covariance.shape(2, 3)  # with k != d, only matrices are square
-    if shape[-2:] == (3, 3):
-        covariances = np.diagonal(covariances, axis1=-2, axis2=-1)
-    elif covariances.ndim == 1:
-        covariances = covariances[:, None]
-    return np.broadcast_to(covariances, (k, d))
+    return np.asarray(model.family.covariance.variances(covariances, *means.shape))
 
 
 def _rounded(mean: float, deviation: float) -> tuple[str, str]:

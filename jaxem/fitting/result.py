@@ -79,9 +79,11 @@ class Result(NamedTuple):
             return f"{bad} of {np.size(self.status)} fits did not converge; look at .status"
         status = Status(int(self.status))
         text = f"{status.name}: {status.message}"
-        return f"{text}. {self._collapsed()}" if status == Status.DEGENERATE else text
+        parts = [text, *(self._collapsed() if status == Status.DEGENERATE else [])]
+        return "; ".join(parts)
 
-    def _collapsed(self) -> str:
+    def _collapsed(self) -> list[str]:
+        """Which components are behind DEGENERATE, a line for each."""
         count, ratio = (np.asarray(leaf, float) for leaf in self.health)
         weight = float(np.sum(count))
         parts = []
@@ -94,7 +96,7 @@ class Result(NamedTuple):
                 )
             elif ratio[i] < 1e-3 or count[i] <= 2 * (self.about.n_columns + 1):
                 parts.append(f"component {i} has {rows} and variance ratio {ratio[i]:.2g}")
-        return "; ".join(parts)
+        return parts
 
     def __str__(self) -> str:
         if np.ndim(self.status):

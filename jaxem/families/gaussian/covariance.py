@@ -93,6 +93,10 @@ class Covariance(abc.ABC):
         """Lower factors of the k covariances, for sampling."""
 
     @abc.abstractmethod
+    def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
+        """The variance of each column within each component."""
+
+    @abc.abstractmethod
     def n_free(self, n_live: Array, d: int) -> Array:
         """Free parameters of the covariances of `n_live` components."""
 

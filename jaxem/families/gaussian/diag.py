@@ -61,5 +61,8 @@ class Diag(Covariance):
     def cholesky(self, covariances: Float[Array, "k d"], k: int, d: int) -> Float[Array, "k d d"]:
         return jnp.sqrt(covariances)[:, :, None] * jnp.eye(d, dtype=covariances.dtype)[None]
 
+    def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
+        return covariances
+
     def n_free(self, n_live: Array, d: int) -> Array:
         return n_live * d

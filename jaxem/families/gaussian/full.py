@@ -78,5 +78,8 @@ class Full(Covariance):
     def cholesky(self, covariances: Float[Array, "k d d"], k: int, d: int) -> Float[Array, "k d d"]:
         return jnp.linalg.cholesky(covariances)
 
+    def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
+        return jnp.diagonal(covariances, axis1=-2, axis2=-1)
+
     def n_free(self, n_live: Array, d: int) -> Array:
         return n_live * (d * (d + 1) // 2)

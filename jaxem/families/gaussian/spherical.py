@@ -63,5 +63,8 @@ class Spherical(Covariance):
     def cholesky(self, covariances: Float[Array, " k"], k: int, d: int) -> Float[Array, "k d d"]:
         return jnp.sqrt(covariances)[:, None, None] * jnp.eye(d, dtype=covariances.dtype)[None]
 
+    def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
+        return jnp.broadcast_to(covariances[:, None], (k, d))
+
     def n_free(self, n_live: Array, d: int) -> Array:
         return n_live

@@ -65,5 +65,8 @@ class Tied(Covariance):
     def cholesky(self, covariances: Float[Array, "d d"], k: int, d: int) -> Float[Array, "k d d"]:
         return jnp.broadcast_to(jnp.linalg.cholesky(covariances), (k, d, d))
 
+    def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
+        return jnp.broadcast_to(jnp.diagonal(covariances), (k, d))
+
     def n_free(self, n_live: Array, d: int) -> Array:
         return jnp.full_like(n_live, d * (d + 1) // 2)
