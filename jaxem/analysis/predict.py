@@ -17,45 +17,54 @@ def log_prob(model: Model, params: Params, x: Any) -> Array:
 
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    rows, params, block = _rows(model, params, x)
-    return _posterior(model, params, rows, block)[0]
+    return _posterior(model, *_checked(model, params, x), "log_density")
 
 
 def predict_proba(model: Model, params: Params, x: Any) -> Array:
-    """P(component | x[n]), (n, k): w[k] p_k(x[n]) / sum_j w[j] p_j(x[n]); rows sum to 1."""
-    rows, params, block = _rows(model, params, x)
-    return _posterior(model, params, rows, block)[1].T
+    """P(component | x[n]), (n, k): w[k] p_k(x[n]) / sum_j w[j] p_j(x[n]); rows sum to 1.
+
+    NaN in a row whose density is 0 to the dtype under every component.
+    """
+    return _posterior(model, *_checked(model, params, x), "probabilities").T
 
 
 def predict(model: Model, params: Params, x: Any) -> Array:
     """The most probable component of each row, (n,) int32."""
-    return jnp.argmax(predict_proba(model, params, x), axis=1).astype(jnp.int32)
+    return _posterior(model, *_checked(model, params, x), "component")
 
 
 def sample(model: Model, params: Params, key: Array, n: int) -> tuple[Any, Array]:
     """n rows drawn from the model, and the component each came from: (x (n, d), labels (n,))."""
     n = checks.whole(n, "n", least=1)
-    params = jax.tree.map(jnp.asarray, params)
-    return _sample(model, params, key, n)
+    checks.key(key)
+    return _sample(model, model.as_params(params, None), key, n)
 
 
 def n_free_parameters(model: Model, params: Params) -> Array:
     """Free parameters, as AIC and BIC count them; components of zero weight have none."""
-    return model.n_free_parameters(jax.tree.map(jnp.asarray, params))
+    return model.n_free_parameters(model.as_params(params, None))
 
 
-def _rows(model: Model, params: Params, x: Any) -> tuple[Rows, Params, int]:
+def _checked(model: Model, params: Params, x: Any) -> tuple[Params, Rows, int]:
     rows = model.rows(x, None, None)
-    model.check_params(params, rows)
-    params = jax.tree.map(lambda leaf: checks.cast(leaf, rows.weight.dtype), params)
     block = min(default_block_size(rows, model.n_parts), rows.weight.shape[0])
-    return rows, params, block
+    return model.as_params(params, rows), rows, block
 
 
-@partial(jax.jit, static_argnames=("model", "block_size"))
-def _posterior(model: Model, params: Params, rows: Rows, block_size: int) -> tuple[Array, Array]:
+@partial(jax.jit, static_argnames=("model", "block_size", "what"))
+def _posterior(model: Model, params: Params, rows: Rows, block_size: int, what: str) -> Array:
+    """One result of the posterior, block by block: no n x k array unless it is asked for."""
     prepared = model.prepare(params, None)
-    return map_rows(partial(model.posterior, prepared), rows, block_size)
+
+    def of_block(rows: Rows) -> Array:
+        log_density, probabilities = model.posterior(prepared, rows)
+        if what == "log_density":
+            return log_density
+        if what == "component":
+            return jnp.argmax(probabilities, axis=0).astype(jnp.int32)
+        return probabilities
+
+    return map_rows(of_block, rows, block_size)
 
 
 @partial(jax.jit, static_argnames=("model", "n"))

@@ -10,6 +10,7 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 _BLOCK = 1 << 16  # rows looked at together: the temporaries stay small
 
@@ -36,7 +37,12 @@ def column_names(data: Any) -> tuple[str, ...] | None:
 
 def table(data: Any, what: str = "x") -> Any:
     """Numbers as a person has them -> a float array (n, d); (n,) is one feature."""
-    array = _frame(data) if column_names(data) is not None else _array(data, what)
+    for method, remedy in (("collect", ".collect()"), ("toarray", ".toarray()")):
+        if hasattr(data, method):
+            raise ValueError(f"{what} is a {type(data).__name__}; give {what}{remedy}")
+    if isinstance(data, np.ma.MaskedArray):
+        data = np.ma.filled(data.astype(np.float64), np.nan)
+    array = _array(_frame(data) if column_names(data) is not None else data, what)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
@@ -120,8 +126,9 @@ def floating(array: Any) -> jax.Array:
 
 def cast(value: Any, dtype: Any) -> jax.Array:
     """The value on the device in that dtype; by NumPy where it is the host's: nothing compiles."""
-    if isinstance(value, jax.Array):
-        return value if value.dtype == dtype else value.astype(dtype)
+    if isinstance(value, jax.Array):  # of a weak dtype it would be compiled for once more
+        weak = value.aval.weak_type
+        return lax.convert_element_type(value, dtype) if weak or value.dtype != dtype else value
     return jax.device_put(np.asarray(value, dtype))
 
 
@@ -251,11 +258,44 @@ def nonnegative(value: Any, name: str) -> None:
         raise ValueError(f"{name} is {value!r}; give a number from 0")
 
 
-def shape(value: Any, expected: tuple[int, ...], name: str, made_for: str) -> None:
-    """ValueError when an array of the parameters has not the shape that the data asks for."""
-    actual = np.shape(value)
-    if actual != expected:
-        raise ValueError(f"{name} has shape {actual}, expected {expected} for {made_for}")
+def parameter(
+    value: Any, expected: tuple[int, ...], dtype: Any, name: str, made_for: str
+) -> jax.Array:
+    """An array of the parameters on the device, in that shape and dtype, and finite."""
+    numbers(value, name)
+    if np.shape(value) != expected:
+        raise ValueError(f"{name} has shape {np.shape(value)}, expected {expected} for {made_for}")
+    if is_concrete(value) and not np.isfinite(np.asarray(value)).all():
+        raise ValueError(f"{name} holds NaN or infinite values")
+    return cast(value, dtype)
+
+
+def numbers(value: Any, name: str) -> None:
+    """ValueError where a value is not made of real numbers; None is nothing to look at."""
+    if value is None or not is_concrete(value):
+        return
+    try:
+        kind = np.asarray(value).dtype.kind
+    except ValueError:
+        kind = "O"
+    if kind not in "biuf":
+        raise ValueError(f"{name} is {value!r}; give real numbers")
+
+
+def probabilities(value: Any, name: str) -> None:
+    """ValueError unless concrete numbers are not negative and add up to 1 within 1e-3."""
+    if is_concrete(value):
+        host = np.asarray(value)
+        if (host < 0).any() or abs(host.sum() - 1) > 1e-3:
+            raise ValueError(f"{name} is {host}; it must be from 0 and add up to 1")
+
+
+def symmetric(value: Any, name: str) -> None:
+    """ValueError unless concrete matrices (..., d, d) are symmetric to 1e-3 of their scale."""
+    if is_concrete(value):
+        host = np.asarray(value)
+        if np.abs(host - np.swapaxes(host, -1, -2)).max() > 1e-3 * np.abs(host).max():
+            raise ValueError(f"{name} is not symmetric")
 
 
 def fields(value: Any, kind: type, what: str) -> None:
@@ -288,3 +328,21 @@ def positive_array(value: Any, name: str, zero_allowed: bool = False) -> None:
             raise ValueError(
                 f"{name} is {value}; it must be {'at least' if zero_allowed else 'above'} 0"
             )
+
+
+def key(value: Any) -> None:
+    """ValueError unless the value is one random key."""
+    new = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+    old = isinstance(value, jax.Array) and value.dtype == jnp.uint32 and value.ndim == 1
+    if not (old or (new and value.ndim == 0)):
+        raise ValueError(f"key is {value!r}; give one key, such as jax.random.key(0)")
+
+
+def given_dtype(data: Any, dtype: Any) -> str:
+    """float64 where the data, or a column of it, came so; else the dtype of the fit."""
+    if isinstance(data, jax.Array):
+        return str(data.dtype if data.dtype == jnp.float64 else dtype)
+    names = column_names(data)
+    columns = [data] if names is None else [data[name] for name in names]
+    doubles = any(np.asarray(column[:1]).dtype == np.float64 for column in columns)
+    return "float64" if doubles else str(np.dtype(dtype))

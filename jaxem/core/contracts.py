@@ -52,8 +52,12 @@ class Family(abc.ABC):
         """Host side: data as a person has it -> arrays of floats; ValueError if that cannot be."""
 
     @abc.abstractmethod
-    def check_params(self, params: Params, x: PyTree, k: int) -> None:
-        """Host side: ValueError when the shapes of `params` do not fit k components of x."""
+    def as_params(self, params: Params, x: PyTree, k: int) -> Params:
+        """Host side: parameters as a person has them -> arrays that fit k components of x."""
+
+    @abc.abstractmethod
+    def like_x(self, params: Params) -> PyTree:
+        """Host side: the shape and dtype of one row that the parameters were made for."""
 
     @abc.abstractmethod
     def as_prior(self, prior: Prior | None, reg_covar: Any, x: PyTree, k: int) -> Prior:
@@ -93,8 +97,10 @@ class Family(abc.ABC):
         """Sums over rows, additive over blocks of rows for one and the same `prepared`."""
 
     @abc.abstractmethod
-    def m_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
-        """The maximiser; `params` are those of the E-step; a component of no weight keeps them."""
+    def m_step(
+        self, params: Params, statistics: Statistics, prior: Prior | None, live: Array
+    ) -> Params:
+        """The maximiser; `params` are those of the E-step; absent components keep them."""
 
     @abc.abstractmethod
     def log_prior(self, params: Params, prior: Prior, live: Array) -> Float[Array, ""]:
@@ -136,12 +142,16 @@ class Model(abc.ABC):
         """Host side: ValueError when there are fewer distinct rows than parts to start from."""
 
     @abc.abstractmethod
-    def check_params(self, params: Params, rows: Rows) -> None:
-        """Host side: ValueError when the shapes of `params` do not fit."""
+    def as_params(self, params: Params, rows: Rows | None) -> Params:
+        """Host side: parameters as a person has them -> arrays, checked; None: for any rows."""
 
     @abc.abstractmethod
-    def as_prior(self, prior: Prior | None, reg_covar: Any, rows: Rows) -> Prior | None:
-        """Host side: a prior of plain numbers -> arrays; None stays None."""
+    def like_x(self, params: Params) -> PyTree:
+        """Host side: the shape and dtype of one row that the parameters were made for."""
+
+    @abc.abstractmethod
+    def as_prior(self, prior: Prior | None, reg_covar: Any, x: PyTree) -> Prior | None:
+        """Host side: a prior of plain numbers -> arrays for rows like x; None stays None."""
 
     @abc.abstractmethod
     def default_min_count(self, rows: Rows) -> float:

@@ -20,6 +20,7 @@ MIN_ITER = 5  # lack of progress is not convergence: EM can rest for a few steps
 _FLOOR = 4.0  # gains within so many units of rounding of the objective are not seen
 _SLACK = 64.0  # a fall by more than so many units is one
 _SLOW = 0.999  # the rate taken for gains that are not seen
+_PATIENCE = 32  # steps that together gain nothing that is seen: the dtype has no more to give
 
 
 class State(NamedTuple):
@@ -31,7 +32,8 @@ class State(NamedTuple):
     objective: Float[Array, ""]  # of params
     candidate: Params  # the M-step from params: what the next trip evaluates
     gain: Float[Array, ""]  # of the last step
-    previous_gain: Float[Array, ""]
+    mark: Float[Array, ""]  # the objective when it last rose by more than rounding
+    stalled: Int[Array, ""]  # steps since then
     n_iter: Int[Array, ""]  # M-steps taken; -1 before the starting parameters are evaluated
     status: Int[Array, ""]
 
@@ -66,7 +68,8 @@ def begin(model: Model, params: Params, rows: Rows) -> State:
         objective=-infinite,
         candidate=params,
         gain=infinite,
-        previous_gain=infinite,
+        mark=-infinite,
+        stalled=jnp.zeros((), jnp.int32),
         n_iter=jnp.full((), -1, jnp.int32),
         status=jnp.full((), Status.RUNNING, jnp.int32),
     )
@@ -90,7 +93,9 @@ def advance(
         objective = total + model.log_prior(params, prior)
         objective = objective / statistics.total_weight
         gain, n_iter = objective - state.objective, state.n_iter + 1
-        status = judge(objective, gain, state.gain, n_iter, tol)
+        risen = objective > state.mark + resolution(objective)
+        stalled = jnp.where(risen, 0, state.stalled + 1)
+        status = judge(objective, gain, state.gain, stalled, n_iter, tol)
         candidate = model.m_step(params, statistics, prior)
         taken = State(
             params=params,
@@ -99,7 +104,8 @@ def advance(
             objective=objective,
             candidate=candidate,
             gain=gain,
-            previous_gain=state.gain,
+            mark=jnp.where(risen, objective, state.mark),
+            stalled=stalled,
             n_iter=n_iter,
             status=status,
         )
@@ -113,34 +119,38 @@ def advance(
     return lax.while_loop(running, trip, state)
 
 
+def resolution(objective: Float[Array, ""]) -> Float[Array, ""]:
+    """The least difference of mean objectives that is seen over their rounding."""
+    return _FLOOR * jnp.finfo(objective.dtype).eps * jnp.maximum(jnp.abs(objective), 1)
+
+
 def judge(
     objective: Float[Array, ""],
     gain: Float[Array, ""],
     previous_gain: Float[Array, ""],
+    stalled: Int[Array, ""],
     n_iter: Int[Array, ""],
     tol: Float[Array, ""],
 ) -> Int[Array, ""]:
     """The status after a step.
 
-    Aitken's projection: gains that shrink by the rate r each step add up to gain / (1 - r).
-    While they grow, r >= 1, nothing is projected. A gain below the resolution of the objective is
-    not seen; after two of those, what is left is projected from the resolution and a rate of
-    0.999, and where that is above tol the dtype has no more to give.
+    Aitken's projection: gains that shrink by the rate r each step add up to gain / (1 - r). Both
+    are taken at the worst that rounding allows; while r >= 1 nothing is projected. When two steps
+    together gain nothing that is seen, what is left is bounded by the resolution at a rate of
+    0.999; where that is above tol, 32 such steps show that the dtype has no more to give.
     """
-    unit = jnp.finfo(objective.dtype).eps * jnp.maximum(jnp.abs(objective), 1)
-    resolution = _FLOOR * unit
-    rate = gain / previous_gain
-    projected = jnp.where(rate < 1, gain / (1 - rate), jnp.inf)
-    seen = gain > resolution
-    unseen_twice = ~seen & (previous_gain <= resolution)
-    at_floor = unseen_twice & (resolution / (1 - _SLOW) <= tol)
+    noise = resolution(objective)
+    largest = jnp.maximum(gain, 0) + noise
+    rate = largest / (previous_gain - noise)
+    projected = jnp.where((rate >= 0) & (rate < 1), largest / (1 - rate), jnp.inf)
+    at_floor = (stalled >= 2) & (noise / (1 - _SLOW) <= tol)
     late = n_iter >= MIN_ITER
     status = jnp.select(
         [
             ~jnp.isfinite(objective),
-            gain < -_SLACK * unit,
-            late & ((seen & (projected <= tol)) | at_floor),
-            late & unseen_twice,
+            gain < -_SLACK / _FLOOR * noise,
+            late & ((projected <= tol) | at_floor),
+            late & (stalled >= _PATIENCE),
         ],
         [Status.NONFINITE, Status.DECREASED, Status.CONVERGED, Status.PRECISION],
         Status.RUNNING,

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -132,7 +131,7 @@ def prepare(
     if checks.is_concrete(max_iter):
         max_iter = checks.whole(max_iter, "max_iter", least=0)
     rows = model.rows(x, sample_weight, labels)
-    prior = model.as_prior(prior, reg_covar, rows)
+    prior = model.as_prior(prior, reg_covar, rows.x)
     min_count = model.default_min_count(rows) if min_count is None else min_count
     checks.nonnegative(min_count, "min_count")
     checks.nonnegative(min_variance_ratio, "min_variance_ratio")
@@ -146,12 +145,11 @@ def prepare(
         if init not in starts.METHODS:
             names = ", ".join(repr(name) for name in starts.METHODS)
             raise ValueError(f"init is {init!r}; it must be one of {names}, or parameters")
-        _check_key(key)
+        checks.key(key)
         model.check_enough(rows)
         params, n_starts = None, n_init
     else:
-        model.check_params(init, rows)
-        params = jax.tree.map(lambda leaf: checks.cast(leaf, dtype)[None], init)
+        params = jax.tree.map(lambda leaf: leaf[None], model.as_params(init, rows))
         n_starts = 1
     chunk = restarts.chunk_size(rows, k, n_starts, block)
     filled = chunk * -(-n_starts // chunk)
@@ -173,7 +171,11 @@ def prepare(
         block_size=block,
         chunk=chunk,
         about=About(
-            model, n, int(np.prod(leaf.shape[1:])), checks.column_names(x), _dtype_name(x, dtype)
+            model,
+            n,
+            int(np.prod(leaf.shape[1:])),
+            checks.column_names(x),
+            checks.given_dtype(x, dtype),
         ),
     )
 
@@ -211,17 +213,3 @@ def finish(job: Job, state: State) -> Result:
         restarts=all_starts,
         about=job.about,
     )
-
-
-def _check_key(key: Any) -> None:
-    is_key = isinstance(key, jax.Array) and (
-        jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32
-    )
-    if not is_key:
-        raise ValueError(f"key is {key!r}; give jax.random.key(0), or another seed")
-
-
-def _dtype_name(x: Any, dtype: Any) -> str:
-    """The float dtype that the data came in; that of the fit for whole numbers."""
-    given = getattr(x, "dtype", None)
-    return str(given) if given is not None and np.dtype(given).kind == "f" else str(np.dtype(dtype))

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 from jaxtyping import Array
 
-from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior, Rows, Statistics
 from jaxem.fitting.blocks import accumulate, default_block_size
 
@@ -27,10 +26,10 @@ def e_step(
     Errors: ValueError for shapes that disagree and for bad values. Source: Dempster et al. (1977).
     """
     rows = model.rows(x, sample_weight, labels)
-    model.check_params(params, rows)
-    prior = model.as_prior(prior, None, rows)
+    params = model.as_params(params, rows)
+    prior = model.as_prior(prior, None, rows.x)
     block = min(default_block_size(rows, model.n_parts), rows.weight.shape[0])
-    return _e_step(model, _cast(params, rows), rows, prior, block)
+    return _e_step(model, params, rows, prior, block)
 
 
 def m_step(
@@ -41,11 +40,8 @@ def m_step(
     `params` are those that the statistics were computed with: they are the origin of the sums.
     A component of zero weight keeps its parameters.
     """
-    if prior is not None:
-        key = jax.random.key(0)
-        x, _ = jax.eval_shape(partial(model.sample, n=1), key, params)
-        weight = jax.ShapeDtypeStruct((1,), jax.tree.leaves(x)[0].dtype)
-        prior = model.as_prior(prior, None, Rows(x, weight, None))  # type: ignore[arg-type]
+    params = model.as_params(params, None)
+    prior = model.as_prior(prior, None, model.like_x(params))
     return _m_step(model, params, statistics, prior)
 
 
@@ -59,7 +55,3 @@ def _e_step(
 @partial(jax.jit, static_argnames=("model",))
 def _m_step(model: Model, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
     return model.m_step(params, statistics, prior)
-
-
-def _cast(params: Params, rows: Rows) -> Params:
-    return jax.tree.map(lambda leaf: checks.cast(leaf, rows.weight.dtype), params)

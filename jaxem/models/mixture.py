@@ -78,13 +78,19 @@ class Mixture(Model):
     def check_enough(self, rows: Rows) -> None:
         checks.enough_rows(rows.x, self.n_components)
 
-    def check_params(self, params: Params, rows: Rows) -> None:
+    def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
         checks.fields(params, MixtureParams, "params")
         k = self.n_components
-        checks.shape(params.weights, (k,), "weights", f"{k} components")
-        self.family.check_params(params.components, rows.x, k)
+        x = self.family.like_x(params.components) if rows is None else rows.x
+        dtype = jax.tree.leaves(x)[0].dtype
+        weights = checks.parameter(params.weights, (k,), dtype, "weights", f"{k} components")
+        checks.probabilities(weights, "weights")
+        return MixtureParams(weights, self.family.as_params(params.components, x, k))
 
-    def as_prior(self, prior: Prior, reg_covar: Any, rows: Rows) -> MixturePrior | None:
+    def like_x(self, params: Params) -> Any:
+        return self.family.like_x(params.components)
+
+    def as_prior(self, prior: Prior, reg_covar: Any, x: Any) -> MixturePrior | None:
         regularised = reg_covar is not None
         if regularised and checks.is_concrete(reg_covar):
             checks.nonnegative(reg_covar, "reg_covar")
@@ -96,10 +102,15 @@ class Mixture(Model):
         components = prior.components
         if regularised or components is not None:
             components = self.family.as_prior(
-                components, reg_covar if regularised else None, rows.x, self.n_components
+                components, reg_covar if regularised else None, x, self.n_components
             )
-        checks.positive_array(prior.weights, "the prior's weights")
-        dtype, k = rows.weight.dtype, self.n_components
+        checks.numbers(prior.weights, "the prior's weights")
+        if checks.is_concrete(prior.weights) and not np.all(np.asarray(prior.weights) >= 1):
+            raise ValueError(
+                f"the prior's weights is {prior.weights}; a Dirichlet has a mode from 1 on "
+                "(1 is flat): below it the posterior is unbounded where a weight is 0"
+            )
+        dtype, k = jax.tree.leaves(x)[0].dtype, self.n_components
         weights = checks.broadcast(prior.weights, (k,), dtype, "the prior's weights")
         return MixturePrior(weights, components)
 
@@ -182,6 +193,7 @@ class Mixture(Model):
                 params.components,
                 statistics.components,
                 None if prior is None else prior.components,
+                params.weights > 0,
             ),
         )
 
@@ -234,6 +246,8 @@ def _as_rows(x: Any, weight: Any, labels: Any) -> Rows:
     if weight is None:
         return Rows(x, checks.cast(np.ones(leaf.shape[0]), leaf.dtype), labels)
     weight = checks.cast(weight, leaf.dtype)
+    if not checks.is_concrete(weight):  # no error can be raised: the fit becomes NONFINITE
+        weight = jnp.where(weight < 0, jnp.nan, weight)
     return Rows(replace_absent(x, weight), weight, labels)
 
 

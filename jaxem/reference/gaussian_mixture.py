@@ -94,7 +94,7 @@ def m_step(
     for j in range(k):
         r = weight * responsibilities[:, j]
         count[j] = r.sum()
-        if count[j] == 0:
+        if theta.weights[j] == 0 or count[j] + prior.mean_precision == 0:
             continue
         total = r @ x
         if prior.mean_precision > 0:
@@ -125,7 +125,7 @@ def _covariances(
     dof = prior.degrees_of_freedom
     scale = prior.scale if proper else np.zeros((d, d))
     has_mean = 1 if prior.mean_precision > 0 else 0
-    live = count > 0
+    live = theta.weights > 0
     result = theta.covariances.copy()
     if covariance_type == "tied":
         extra = dof + d + 1 if proper else 0
@@ -133,6 +133,8 @@ def _covariances(
         return np.stack([pooled] * k)
     for j in np.flatnonzero(live):
         rows = count[j] + has_mean
+        if rows == 0 and not proper:
+            continue
         if covariance_type == "full":
             result[j] = (scatter[j] + scale) / (rows + (dof + d + 1 if proper else 0))
         elif covariance_type == "diag":

@@ -20,6 +20,9 @@ class FamilyCase(NamedTuple):
     shared: Any  # tree of params: True where a leaf belongs to all components together
 
 
+ALL = jnp.ones(3, bool)  # every component lives
+
+
 def close(a: Any, b: Any, rtol: float = 1e-10, atol: float = 1e-10) -> None:
     jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, rtol=rtol, atol=atol), a, b)
 
@@ -77,7 +80,11 @@ def whole_weights_are_repeated_rows(case: FamilyCase, r: Any) -> None:
 
 def m_step_is_the_weighted_mle(case: FamilyCase, r: Any) -> None:
     statistics = _statistics(case.family, case.params, case.x, r)
-    close(case.family.m_step(case.params, statistics, None), case.mle(np.asarray(r), case.x), 1e-9)
+    close(
+        case.family.m_step(case.params, statistics, None, ALL),
+        case.mle(np.asarray(r), case.x),
+        1e-9,
+    )
 
 
 def m_step_zeroes_the_gradient(case: FamilyCase, r: Any) -> None:
@@ -92,7 +99,7 @@ def m_step_zeroes_the_gradient(case: FamilyCase, r: Any) -> None:
             return total + case.family.log_prior(params, prior, jnp.ones(3, bool))
 
         statistics = _statistics(case.family, case.params, case.x, r, prior)
-        best = case.family.m_step(case.params, statistics, prior)
+        best = case.family.m_step(case.params, statistics, prior, ALL)
         scale = max(
             float(jnp.abs(g).max()) for g in jax.tree.leaves(jax.grad(expected)(case.params))
         )
@@ -102,17 +109,17 @@ def m_step_zeroes_the_gradient(case: FamilyCase, r: Any) -> None:
 
 
 def absence_is_harmless(case: FamilyCase, r: Any) -> None:
-    """A component without rows keeps its parameters; the others do not notice."""
+    """An absent component keeps its parameters; the others do not notice."""
+    live = jnp.array([True, False, True])
     none_in_1 = r.at[1].set(0.0)
     statistics = _statistics(case.family, case.params, case.x, none_in_1)
     for prior in (None, _prior(case)):
-        new = case.family.m_step(case.params, statistics, prior)
+        new = case.family.m_step(case.params, statistics, prior, live)
         leaves = zip(*map(jax.tree.leaves, (new, case.params, case.shared)), strict=True)
         for leaf, old, shared in leaves:
             assert np.all(np.isfinite(leaf))
             if not shared:
                 np.testing.assert_array_equal(leaf[1], old[1])
-    live = jnp.array([True, False, True])
     full, some = (case.family.n_free_parameters(case.params, m) for m in (jnp.ones(3, bool), live))
     assert some < full
 
@@ -127,14 +134,16 @@ def components_permute(case: FamilyCase, r: Any) -> None:
     a, _ = case.family.evaluate(case.family.prepare(params, None), case.x)
     b, _ = case.family.evaluate(case.family.prepare(case.params, None), case.x)
     close(a, b[order])
-    new = case.family.m_step(params, _statistics(case.family, params, case.x, r[order]), None)
-    old = case.family.m_step(case.params, _statistics(case.family, case.params, case.x, r), None)
+    new = case.family.m_step(params, _statistics(case.family, params, case.x, r[order]), None, ALL)
+    old = case.family.m_step(
+        case.params, _statistics(case.family, case.params, case.x, r), None, ALL
+    )
     close(new, permuted(old))
 
 
 def jit_and_vmap_change_nothing(case: FamilyCase, r: Any) -> None:
     def step(params: Any) -> Any:
-        return case.family.m_step(params, _statistics(case.family, params, case.x, r), None)
+        return case.family.m_step(params, _statistics(case.family, params, case.x, r), None, ALL)
 
     plain = step(case.params)
     close(jax.jit(step)(case.params), plain)
@@ -147,9 +156,9 @@ def jit_and_vmap_change_nothing(case: FamilyCase, r: Any) -> None:
 
 def float32_stays(case: FamilyCase, r: Any) -> None:
     params, x, r = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (case.params, case.x, r))
-    new = case.family.m_step(params, _statistics(case.family, params, x, r), None)
+    new = case.family.m_step(params, _statistics(case.family, params, x, r), None, ALL)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(new))
     old = case.family.m_step(
-        case.params, _statistics(case.family, case.params, case.x, r.astype(jnp.float64)), None
+        case.params, _statistics(case.family, case.params, case.x, r.astype(jnp.float64)), None, ALL
     )
     close(new, old, rtol=2e-4, atol=2e-4)

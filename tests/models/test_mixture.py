@@ -224,6 +224,28 @@ def test_a_proper_prior_on_the_covariances_is_exempt_from_the_rule_of_few_rows()
     assert result.converged and result.health.count[1] == 1
 
 
+@pytest.mark.parametrize("covariance", STRUCTURES)
+def test_a_component_without_rows_goes_where_the_prior_says(covariance):
+    """Its responsibilities underflow, its Dirichlet weight does not: the posterior still counts."""
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    model = jaxem.Mixture(Gaussian(covariance), 2)
+    one = start_of(covariance, 2, x).components.covariances
+    one = one if covariance == "tied" else one[:2]
+    means = jnp.array([[0.0, 0.0], [2000.0, 0.0]])
+    params = jaxem.MixtureParams(jnp.array([0.5, 0.5]), GaussianParams(means, one))
+    prior = jaxem.MixturePrior(3.0, PRIOR)
+    new = jaxem.em(model, params, x, prior=prior, max_iter=1).params
+    np.testing.assert_allclose(new.components.means[1], PRIOR.mean, rtol=1e-12)
+    result = jaxem.em(model, params, x, prior=prior)
+    assert result.converged
+    scale = 1.5 * np.eye(2) / (2 if covariance == "spherical" else 1)
+    oracle_prior = reference.Prior(np.full(2, 3.0), PRIOR.mean, 0.3, 6.0, scale)
+    _, objectives = reference.em(
+        x, as_reference(covariance, params), covariance, int(result.n_iter), prior=oracle_prior
+    )
+    np.testing.assert_allclose(result.log_posterior, objectives[-1], rtol=1e-9)
+
+
 def test_spec_is_checked_and_hashes_by_value():
     assert jaxem.Mixture(Gaussian("full"), 3) == jaxem.Mixture(Gaussian("full"), np.int64(3))
     assert hash(jaxem.Mixture(Gaussian("full"), 3.0)) == hash(jaxem.Mixture(Gaussian("full"), 3))

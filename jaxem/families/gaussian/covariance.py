@@ -24,7 +24,7 @@ class Covariance(abc.ABC):
     """One covariance structure; the shapes of `covariances` are scikit-learn's."""
 
     name: ClassVar[str]
-    unbounded: ClassVar[bool] = True  # whether one component can collapse on its own
+    matrices: ClassVar[bool] = False  # whether whole matrices (..., d, d) are stored
 
     @abc.abstractmethod
     def shape(self, k: int, d: int) -> tuple[int, ...]:

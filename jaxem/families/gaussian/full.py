@@ -20,6 +20,7 @@ class Full(Covariance):
     """C[k] = S[k] / N[k]."""
 
     name = "full"
+    matrices = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, d)

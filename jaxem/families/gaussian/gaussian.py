@@ -104,15 +104,28 @@ class Gaussian(Family):
     def read(self, data: Any) -> Any:
         return checks.table(data)
 
-    def check_params(self, params: Params, x: Array, k: int) -> None:
-        d = x.shape[1]
+    def as_params(self, params: Params, x: Any, k: int) -> GaussianParams:
+        d, structure = x.shape[1], self.covariance
         checks.fields(params, GaussianParams, "components")
         columns = np.shape(params.means)[-1:] or (0,)
         if columns != (d,):
             raise ValueError(f"x has {d} columns, params were made for {columns[0]}")
         made_for = f"{k} components, {d} columns and {self!r}"
-        checks.shape(params.means, (k, d), "means", made_for)
-        checks.shape(params.covariances, self.covariance.shape(k, d), "covariances", made_for)
+        means = checks.parameter(params.means, (k, d), x.dtype, "means", made_for)
+        shape = structure.shape(k, d)
+        covariances = checks.parameter(params.covariances, shape, x.dtype, "covariances", made_for)
+        if structure.matrices:
+            checks.symmetric(covariances, "covariances")
+        return GaussianParams(means, covariances)
+
+    def like_x(self, params: Params) -> Any:
+        checks.fields(params, GaussianParams, "components")
+        means = params.means if isinstance(params.means, jax.Array) else np.asarray(params.means)
+        if means.ndim != 2:
+            raise ValueError(f"means has shape {means.shape}; it must be (k, d)")
+        dtype = jax.dtypes.canonicalize_dtype(means.dtype)
+        dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
+        return jax.ShapeDtypeStruct((1, means.shape[1]), dtype)
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> GaussianPrior:
         d, dtype, structure = x.shape[1], x.dtype, self.covariance
@@ -120,6 +133,8 @@ class Gaussian(Family):
         checks.fields(prior, GaussianPrior, "the prior's components")
         if reg_covar is not None:
             prior = prior._replace(reg_covar=reg_covar)
+        for name, value in zip(prior._fields, prior, strict=True):
+            checks.numbers(value, f"the prior's {name}")
         given_dof, given_scale = prior.degrees_of_freedom is not None, prior.scale is not None
         if given_dof != given_scale:
             raise ValueError(
@@ -128,8 +143,14 @@ class Gaussian(Family):
             )
         checks.nonnegative(prior.reg_covar, "reg_covar")
         checks.positive_array(prior.mean_precision, "mean_precision", zero_allowed=True)
-        if prior.mean is None and np.any(_concrete(prior.mean_precision) > 0):
-            raise ValueError("mean_precision is given without a prior mean; give mean, (d,)")
+        precise = not checks.is_concrete(prior.mean_precision) or np.any(
+            np.asarray(prior.mean_precision) > 0
+        )
+        if (prior.mean is not None) != precise:
+            raise ValueError(
+                "a prior on the means needs both mean, (d,), and a positive mean_precision; "
+                f"{'mean' if precise else 'mean_precision'} is missing"
+            )
         flat = structure.flat_degrees_of_freedom(d)
         one = structure.per_covariance(jnp.ones(k, dtype)).shape
         shape = structure.shape(k, d)
@@ -141,8 +162,15 @@ class Gaussian(Family):
         if np.ndim(dof) == 1 and one:
             dof = jnp.reshape(jnp.asarray(dof, dtype), (-1, *one[1:]))
         scale = 0.0 if not given_scale else prior.scale
-        if np.ndim(scale) == 0 and len(shape) > 1:
-            scale = jnp.asarray(scale, dtype) * structure.identity(d, dtype)
+        if np.ndim(scale) == 0 and structure.matrices:
+            scale = jnp.asarray(scale, dtype) * jnp.eye(d, dtype=dtype)
+        elif structure.matrices and np.shape(scale)[-2:] != (d, d):
+            raise ValueError(
+                f"the prior's scale has shape {np.shape(scale)}; give ({d}, {d}) or a number "
+                "that multiplies the identity"
+            )
+        if given_scale:
+            self._check_proper(dof, scale, d)
         return GaussianPrior(
             mean=spread(0.0 if prior.mean is None else prior.mean, (k, d), "mean"),
             mean_precision=spread(prior.mean_precision, (k,), "mean_precision"),
@@ -218,7 +246,11 @@ class Gaussian(Family):
         )
 
     def m_step(
-        self, params: GaussianParams, statistics: GaussianStatistics, prior: GaussianPrior | None
+        self,
+        params: GaussianParams,
+        statistics: GaussianStatistics,
+        prior: GaussianPrior | None,
+        live: Bool[Array, " k"],
     ) -> GaussianParams:
         """m = (first + p (prior_mean - m_old)) / (N + p) + m_old, with p = mean_precision;
 
@@ -230,7 +262,6 @@ class Gaussian(Family):
         structure = self.covariance
         k, d = params.means.shape
         count, first, second = statistics
-        live = count > 0
         precision = jnp.where(live, prior.mean_precision, jnp.zeros_like(count))
 
         pull = precision[:, None] * (prior.mean - params.means)
@@ -250,7 +281,10 @@ class Gaussian(Family):
             rows + structure.per_covariance((precision > 0).astype(count.dtype))
         )
         total = total + self._exponent(prior, d)
-        covariances = scatter / jnp.where(total > 0, total, jnp.ones_like(total))
+        # Nothing says anything of a component without rows and prior: it stays as it is.
+        known = total > 0
+        covariances = scatter / jnp.where(known, total, jnp.ones_like(total))
+        covariances = jnp.where(known, covariances, params.covariances)
         covariances = structure.select(live, covariances, params.covariances)
         return GaussianParams(jnp.where(live[:, None], means, params.means), covariances)
 
@@ -297,6 +331,18 @@ class Gaussian(Family):
         n_live = jnp.sum(live, dtype=jnp.int32)
         return n_live * d + self.covariance.n_free(n_live, d)
 
+    def _check_proper(self, dof: Any, scale: Any, d: int) -> None:
+        """ValueError unless the prior on the covariances is one that can be normalised."""
+        least = d - 1.0 if self.covariance.matrices else 0.0
+        if checks.is_concrete(dof) and not np.all(np.asarray(dof) > least):
+            raise ValueError(f"the prior's degrees_of_freedom is {dof}; it must be above {least:g}")
+        if not self.covariance.matrices:
+            checks.positive_array(scale, "the prior's scale")
+        elif checks.is_concrete(scale):
+            checks.symmetric(scale, "the prior's scale")
+            if not np.all(np.linalg.eigvalsh(np.asarray(scale)) > 0):
+                raise ValueError("the prior's scale is not positive definite")
+
     def _exponent(self, prior: GaussianPrior, d: int) -> Array:
         return prior.degrees_of_freedom - self.covariance.flat_degrees_of_freedom(d)
 
@@ -322,7 +368,3 @@ def weighted_moments(
     shift = einsum("n,nd->d", share, residuals)
     residuals = residuals - shift[None]
     return x[0] + shift, einsum("ni,nj->ij", share[:, None] * residuals, residuals)
-
-
-def _concrete(value: Any) -> Any:
-    return np.asarray(value) if checks.is_concrete(value) else np.zeros(())

@@ -15,7 +15,7 @@ class Tied(Covariance):
     """C = sum_k S[k] / sum_k N[k]."""
 
     name = "tied"
-    unbounded = False
+    matrices = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (d, d)
