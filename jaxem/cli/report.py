@@ -157,8 +157,8 @@ def count(result: Result, status: Status) -> int:
 def remedy(result: Result) -> str:
     """What the status means and what to do; components are numbered as in the table."""
     order = _by_weight(result)
-    health = jax.tree.map(lambda leaf: leaf[order], result.health)
-    return in_options(result._replace(health=health).explanation())
+    health, collapsed = jax.tree.map(lambda leaf: leaf[order], (result.health, result.collapsed))
+    return in_options(result._replace(health=health, collapsed=collapsed).explanation())
 
 
 def in_options(text: str) -> str:

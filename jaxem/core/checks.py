@@ -13,6 +13,10 @@ import numpy as np
 from jax import lax
 
 _BLOCK = 1 << 16  # rows looked at together: the temporaries stay small
+_RESCALE = (
+    "rescale them, or, where x64 is off, switch on float64 with "
+    "jax.config.update('jax_enable_x64', True)"
+)
 
 
 def is_concrete(*trees: Any) -> bool:
@@ -141,35 +145,39 @@ def blocks(array: Any) -> Iterator[np.ndarray]:
 
 
 def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None) -> None:
-    """ValueError when a row of positive weight holds NaN, infinity or what overflows."""
+    """ValueError when rows of positive weight hold NaN, infinity, or what cannot be squared."""
     if not is_concrete(x, weight):
         return
     present = None if weight is None else np.asarray(weight) > 0
-    largest = float(jnp.finfo(jax.dtypes.canonicalize_dtype(x.dtype)).max)
-    bad = np.zeros(x.shape[1], np.int64)
-    overflow = np.zeros(x.shape[1], np.int64)
+    limits = jnp.finfo(jax.dtypes.canonicalize_dtype(x.dtype))
+    bad, overflow = np.zeros((2, x.shape[1]), np.int64)
+    lowest, highest = np.full(x.shape[1], np.inf), np.full(x.shape[1], -np.inf)
     for i, block in enumerate(blocks(x)):
         if present is not None:
             block = block[present[i * _BLOCK : i * _BLOCK + len(block)]]
-        if len(block) and not np.abs(block).max() <= largest:  # NaN compares as not
+        if not len(block):
+            continue
+        low, high = block.min(0), block.max(0)
+        lowest, highest = np.minimum(lowest, low), np.maximum(highest, high)
+        if not np.maximum(-low, high).max() <= float(limits.max):  # NaN compares as not
             bad += (~np.isfinite(block)).sum(0)
-            overflow += (np.isfinite(block) & (np.abs(block) > largest)).sum(0)
-    for count, text in (
-        (bad, "NaN or infinite values; drop those rows or impute them first"),
-        (
-            overflow,
-            "values too large for float32; rescale them, or switch on float64 with "
-            "jax.config.update('jax_enable_x64', True)",
-        ),
+            overflow += (np.isfinite(block) & (np.abs(block) > float(limits.max))).sum(0)
+    called = names or range(x.shape[1])
+    for count, what, remedy in (
+        (bad, "NaN or infinite values", "drop those rows or impute them first"),
+        (overflow, f"values too large for {limits.dtype}", _RESCALE),
     ):
         if count.any():
-            where = ", ".join(
-                f"{names[j] if names else j} ({count[j]})" for j in np.flatnonzero(count)
-            )
-            raise ValueError(
-                f"x has {count.sum()} {text.split(';')[0]}, in columns: {where};"
-                f"{text.split(';', 1)[1]}"
-            )
+            where = ", ".join(f"{called[j]} ({count[j]})" for j in np.flatnonzero(count))
+            raise ValueError(f"x has {count.sum()} {what}, in columns: {where}; {remedy}")
+    spread = highest / 2 - lowest / 2
+    least, most = 1e3 * np.sqrt(float(limits.tiny)), 1e-3 * np.sqrt(float(limits.max))
+    wrong = (spread > most) | ((spread > 0) & (spread < least))
+    if wrong.any():
+        where = ", ".join(str(called[j]) for j in np.flatnonzero(wrong))
+        raise ValueError(
+            f"columns {where} spread over less or more than {limits.dtype} can square; {_RESCALE}"
+        )
 
 
 def weights(weight: Any, n: int) -> Any:
@@ -194,6 +202,11 @@ def weights(weight: Any, n: int) -> Any:
             )
         if not (values > 0).any():
             raise ValueError("sample_weight is all zero: no row is left to fit")
+        limits = jnp.finfo(jax.dtypes.canonicalize_dtype(weight.dtype))
+        if not float(limits.tiny) <= values.max() <= float(limits.max) / n / 1e6:
+            raise ValueError(
+                f"sample_weight adds up to more, or is less, than {limits.dtype} holds; rescale it"
+            )
     return weight
 
 

@@ -54,6 +54,7 @@ class Outcome(NamedTuple):
     n_iter: Int[Array, ""]
     status: Int[Array, ""]
     health: Health
+    collapsed: Bool[Array, " k"]
     total_weight: Float[Array, ""]
 
 
@@ -171,24 +172,25 @@ def conclude(model: Model, state: State, prior: Prior | None, thresholds: Thresh
     failed = status == Status.NONFINITE
     judged = jax.tree.map(lambda a, b: jnp.where(failed, a, b), state.candidate, state.params)
     health = model.health(judged, state.counts, prior)
-    degenerate = is_degenerate(health, thresholds)
+    collapsed = has_collapsed(health, thresholds)
     return Outcome(
         params=state.params,
         log_likelihood=objective,
         log_posterior=objective,
         n_iter=jnp.maximum(state.n_iter, 0),
-        status=jnp.where(degenerate, Status.DEGENERATE, status).astype(jnp.int32),
+        status=jnp.where(jnp.any(collapsed), Status.DEGENERATE, status).astype(jnp.int32),
         health=health,
+        collapsed=collapsed,
         total_weight=state.total_weight,
     )
 
 
-def is_degenerate(health: Health, thresholds: Thresholds) -> Bool[Array, ""]:
-    """Whether a component has few rows, or few rows and little variance, or is singular."""
+def has_collapsed(health: Health, thresholds: Thresholds) -> Bool[Array, " k"]:
+    """Which components have few rows, or few rows and little variance, or are singular."""
     count, ratio = health
     can_collapse = (ratio < jnp.inf) & (count > 0)
     few = can_collapse & (count < thresholds.min_count)
     thin = (
         (count > 0) & (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)
     )
-    return jnp.any(few | thin | (ratio <= 0))
+    return few | thin | (ratio <= 0)

@@ -208,6 +208,7 @@ def finish(job: Job, state: State) -> Result:
         n_iter=best.n_iter,
         status=best.status,
         health=best.health,
+        collapsed=best.collapsed,
         total_weight=best.total_weight,
         n_free_parameters=n_free,
         restarts=all_starts,

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from jaxem.core import checks
 from jaxem.core.contracts import Health, Model, Params
 from jaxem.core.status import FitError, Status
 from jaxem.fitting.restarts import Restarts
@@ -31,8 +32,9 @@ class Result(NamedTuple):
         parameters, without the prior.
     log_posterior: the objective climbed: log-likelihood plus log prior (up to its normalising
         constant) and the reg_covar term; equal to log_likelihood without a prior.
-    status: a `jaxem.Status` as int32; n_iter: M-steps taken.
-    health: count and variance ratio of each component, which decide what is DEGENERATE.
+    status: a `jaxem.Status` as int32; n_iter: M-steps, one that was refused included.
+    health, collapsed: count and variance ratio of each component, and which of them are why the
+        status is DEGENERATE; after a step that was refused, those that it led to.
     """
 
     params: Params
@@ -41,6 +43,7 @@ class Result(NamedTuple):
     n_iter: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
     health: Health
+    collapsed: Bool[Array, "*batch k"]
     total_weight: Float[Array, "*batch"]
     n_free_parameters: Int[Array, "*batch"]
     restarts: Restarts
@@ -87,18 +90,20 @@ class Result(NamedTuple):
         count, ratio = (np.asarray(leaf, float) for leaf in self.health)
         weight = float(np.sum(count))
         parts = []
-        for i in np.flatnonzero((ratio < np.inf) & (count > 0)):
+        for i in np.flatnonzero(np.asarray(self.collapsed)):
             rows = f"{count[i]:.3g} of {weight:.6g} rows"
             if ratio[i] <= 0 and count[i] > 0.02 * weight and count[i] >= 3:
                 parts.append(
                     f"component {i} ({rows}) is singular: a point mass of equal rows, "
                     "or columns that are constant or duplicated within it"
                 )
-            elif ratio[i] < 1e-3 or count[i] <= 2 * (self.about.n_columns + 1):
+            else:
                 parts.append(f"component {i} has {rows} and variance ratio {ratio[i]:.2g}")
         return parts
 
     def __str__(self) -> str:
+        if not checks.is_concrete(self):
+            return f"a traced fit of {self.about.model!r}"
         if np.ndim(self.status):
             return f"{np.shape(self.status)} fits of {self.about.model!r}"
         return "\n".join(self._lines())

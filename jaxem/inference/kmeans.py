@@ -66,7 +66,7 @@ def seeds(
         if labels is not None:
             own = (labels == j) & (weight > 0)
             free = free & jnp.where(jnp.any(own), own, labels < 0)
-        by_distance = (method != ROWS) & (j > 0)
+        by_distance = (method != ROWS) & jnp.isfinite(nearest)  # there are no seeds yet where not
         odds = jnp.where(free, jnp.where(by_distance, weight * nearest, weight), 0.0)
         # The exponential clock that rings first, at these rates, is a row in proportion to them;
         # what is left on the others is exponential again.

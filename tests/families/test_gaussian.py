@@ -136,11 +136,18 @@ def test_prior_numbers_are_checked():
     for prior, text in (
         (GaussianPrior(degrees_of_freedom=5.0), "scale is missing"),
         (GaussianPrior(scale=1.0), "degrees_of_freedom is missing"),
-        (GaussianPrior(mean_precision=1.0), "without a prior mean"),
+        (GaussianPrior(mean_precision=1.0), "mean is missing"),
+        (GaussianPrior(mean=np.ones(2)), "mean_precision is missing"),
+        (GaussianPrior(mean_precision="a"), "real numbers"),
+        (GaussianPrior(degrees_of_freedom=-500.0, scale=1.0), "above 1"),
+        (GaussianPrior(degrees_of_freedom=5.0, scale=-1.0), "not positive definite"),
+        (GaussianPrior(degrees_of_freedom=5.0, scale=[[1.0, 9.0], [9.0, 1.0]]), "not positive"),
+        (GaussianPrior(degrees_of_freedom=5.0, scale=[[1.0, 0.9], [0.0, 1.0]]), "symmetric"),
+        (GaussianPrior(degrees_of_freedom=5.0, scale=[1.0, 2.0]), r"give \(2, 2\) or a number"),
         (GaussianPrior(mean_precision=-1.0), "at least 0"),
         (GaussianPrior(reg_covar=-1.0), "reg_covar"),
         (GaussianPrior(mean=np.ones(3), mean_precision=1.0), r"\(3,\).*\(3, 2\)"),
-        (GaussianPrior(degrees_of_freedom=np.nan, scale=1.0), "NaN"),
+        (GaussianPrior(degrees_of_freedom=np.nan, scale=1.0), "is nan"),
         ({"mean": 0.0}, "give GaussianPrior"),
     ):
         with pytest.raises(ValueError, match=text):

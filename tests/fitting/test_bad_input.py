@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas
+import polars
 import pytest
+import scipy.sparse
 
 import jaxem
 from jaxem.families import Gaussian, GaussianParams
@@ -48,6 +50,12 @@ def with_value(value, *places):
         (np.float64(3.0), r"\(\); it must be"),
         (np.empty((0, 3)), r"no rows"),
         (np.empty((5, 0)), r"no columns"),
+        (pandas.DataFrame(X).astype("float16"), r"float16; give float32 or float64"),
+        (polars.DataFrame({"a": [1.0]}).lazy(), r"LazyFrame; give x.collect\(\)"),
+        (scipy.sparse.eye_array(5), r"give x.toarray\(\)"),
+        (np.ma.masked_less(X, -1.0), r"NaN"),
+        (X * 1e-170, r"columns 0, 1, 2 spread.*rescale"),
+        (X * 1e170, r"columns 0, 1, 2 spread.*rescale"),
         (np.zeros((9, 3)), r"1 distinct rows, fewer than the 2 components"),
         (X[:1], r"1 distinct rows.*at most 1"),
     ],
@@ -65,6 +73,8 @@ def test_data(x, text):
         (dict(sample_weight=np.zeros(20)), r"all zero"),
         (dict(sample_weight=np.full(20, np.nan)), r"NaN"),
         (dict(sample_weight=np.eye(20)[0]), r"1 distinct rows"),
+        (dict(key=jax.random.split(KEY)), r"give one key"),
+        (dict(sample_weight=np.full(20, 1e308)), r"adds up to more.*rescale"),
         (dict(max_iter=2**40), r"max_iter is 1099511627776; give at most 2147483647"),
         (dict(labels=np.full(20, 2)), r"20 values outside -1..1 .*row 0: 2"),
         (dict(labels=np.full(20, -2)), r"outside"),
@@ -80,9 +90,12 @@ def test_data(x, text):
         (dict(reg_covar=-1e-6), r"reg_covar"),
         (dict(init="kmeans"), r"'kmeans'; it must be one of 'portfolio', 'k-means\+\+'"),
         (dict(prior=0.1), r"prior is a float; give MixturePrior\(weights, components\)"),
-        (dict(prior=jaxem.MixturePrior(weights=0.0)), r"weights.*above 0"),
+        (
+            dict(prior=jaxem.MixturePrior(weights=0.0)),
+            r"weights is 0.0; a Dirichlet has a mode from 1",
+        ),
         (dict(min_count=-1), r"min_count"),
-        (dict(key=0), r"key is 0; give jax.random.key\(0\)"),
+        (dict(key=0), r"key is 0; give one key, such as jax.random.key\(0\)"),
     ],
 )
 def test_options(options, text):
@@ -103,6 +116,48 @@ def test_shapes_that_disagree_with_the_parameters():
             verb(jaxem.Mixture(Gaussian("diag"), 2), PARAMS, X)
         with pytest.raises(ValueError, match="give MixtureParams"):
             verb(MODEL, (PARAMS.weights, PARAMS.components), X)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (dict(weights=[2.0, 3.0]), r"weights is \[2. 3.\]; it must be from 0 and add up to 1"),
+        (dict(weights=[-0.5, 1.5]), r"from 0"),
+        (dict(weights=[0.5, np.nan]), r"weights holds NaN"),
+        (dict(weights=np.array([0.5j, 0.5])), r"give real numbers"),
+        (dict(means=np.full((2, 3), np.nan)), r"means holds NaN"),
+        (dict(covariances=np.stack([np.triu(np.ones((3, 3)))] * 2)), r"not symmetric"),
+    ],
+)
+def test_values_of_the_parameters(change, text):
+    weights = change.pop("weights", PARAMS.weights)
+    params = jaxem.MixtureParams(weights, PARAMS.components._replace(**change))
+    for verb in (jaxem.em, jaxem.e_step, jaxem.log_prob):
+        with pytest.raises(ValueError, match=text):
+            verb(MODEL, params, X)
+    with pytest.raises(ValueError, match=text):
+        jaxem.sample(MODEL, params, KEY, 3)
+    with pytest.raises(ValueError, match=text):
+        jaxem.n_free_parameters(MODEL, params)
+
+
+def test_parameters_may_be_lists():
+    lists = jaxem.MixtureParams(
+        [0.5, 0.5], GaussianParams([[0, 0, 0], [1, 1, 1]], np.stack([np.eye(3)] * 2).tolist())
+    )
+    arrays = jax.tree.map(
+        jnp.asarray,
+        jaxem.MixtureParams(
+            np.array([0.5, 0.5]),
+            GaussianParams(np.array([[0.0] * 3, [1.0] * 3]), np.stack([np.eye(3)] * 2)),
+        ),
+    )
+    given = jaxem.em(MODEL, lists, X, max_iter=2).params
+    expected = jaxem.em(MODEL, arrays, X, max_iter=2).params
+    jax.tree.map(np.testing.assert_array_equal, given, expected)
+    statistics, _ = jaxem.e_step(MODEL, lists, X)
+    jaxem.m_step(MODEL, lists, statistics)
+    assert jaxem.sample(MODEL, lists, KEY, 4)[0].shape == (4, 3)
 
 
 def test_numbers_that_do_not_fit_float32():

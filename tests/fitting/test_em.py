@@ -6,7 +6,7 @@ import pytest
 
 from jaxem import Status
 from jaxem.core.contracts import Health
-from jaxem.fitting.em import Thresholds, is_degenerate, judge
+from jaxem.fitting.em import Thresholds, has_collapsed, judge
 
 
 def status(
@@ -70,4 +70,4 @@ def test_only_two_statuses_are_success():
 def test_the_rule_of_spurious_optima(count, ratio, expected):
     health = Health(jnp.asarray(count, jnp.float64), jnp.asarray(ratio, jnp.float64))
     thresholds = Thresholds(jnp.asarray(6.0), jnp.asarray(1e-3))
-    assert bool(is_degenerate(health, thresholds)) is expected
+    assert has_collapsed(health, thresholds).tolist() == [False, expected]

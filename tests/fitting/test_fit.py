@@ -113,6 +113,9 @@ def test_inside_jit_and_vmap_as_outside(x):
     inside = jax.jit(lambda x: fit(x))(jnp.asarray(x))
     close(inside.params, outside.params)
     assert str(inside) == str(outside)
+    texts = []
+    jax.jit(lambda x: (texts.append(str(fit(x))), fit(x))[1])(jnp.asarray(x))
+    assert "traced" in texts[0]
 
     sets = jnp.stack([jnp.asarray(x), jnp.asarray(x) * 2 + 1])
     batch = jax.vmap(lambda x: fit(x))(sets)
@@ -147,13 +150,16 @@ def test_ragged_data_sets_under_vmap_through_weights_of_zero(x):
 def test_a_second_call_compiles_nothing(x):
     """Also with other numbers for tol, key, max_iter, thresholds, and of other types."""
     data, other = jnp.asarray(x), jnp.asarray(x + 1)
-    fit(data)
+    tol, ones = jnp.asarray(1e-3), jnp.full(80, 1.0)  # of weak types
+    fit(data, sample_weight=np.ones(80), tol=tol)
+    fit(data, sample_weight=ones)
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, *_, **__: compiled.append(event) if "compile" in event else None
     )
     try:
         fit(data, tol=0, max_iter=7)
+        fit(data, sample_weight=ones, tol=tol)
         fit(data, tol=np.float32(1e-3), max_iter=np.int64(9), min_variance_ratio=1e-2)
         jaxem.fit(MODEL, other, key=jax.random.key(5), n_init=3, min_count=4)
         jaxem.fit(jaxem.Mixture(Gaussian("full"), 2), x, key=jax.random.key(6), n_init=3)

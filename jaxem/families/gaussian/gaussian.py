@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
@@ -324,7 +325,13 @@ class Gaussian(Family):
         k, d = params.means.shape
         factor = self.covariance.cholesky(params.covariances, k, d)
         noise = jax.random.normal(key, (labels.shape[0], d), params.means.dtype)
-        return params.means[labels] + einsum("nij,nj->ni", factor[labels], noise)
+
+        def place(j: Array, x: Array) -> Array:  # one component after another: no n x d x d array
+            own = (labels == j)[:, None]
+            rows = einsum("ij,nj->ni", factor[j], noise) + params.means[j][None]
+            return jnp.where(own, rows, x)
+
+        return lax.fori_loop(0, k, place, noise)
 
     def n_free_parameters(self, params: GaussianParams, live: Bool[Array, " k"]) -> Array:
         d = params.means.shape[1]
