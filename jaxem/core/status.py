@@ -32,8 +32,8 @@ _MESSAGES = {
     Status.RUNNING: "the fit is not finished",
     Status.CONVERGED: "the projected remaining gain of the mean objective is under tol",
     Status.PRECISION: (
-        "the gains are under the resolution of this dtype: as good as it gets "
-        "(float64 data with jax_enable_x64 goes further)"
+        "the gains of the last steps together are under the resolution of this dtype "
+        "(float64 data with jax_enable_x64 may go further)"
     ),
     Status.MAX_ITER: (
         "ran out of iterations before the projected remaining gain was under tol; "
