@@ -37,8 +37,8 @@ class Restarts(NamedTuple):
 def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
     """Starts a vmapped chunk: one on a CPU, on an accelerator all that keep 2^28 numbers.
 
-    Lanes of one chunk wait for its slowest start, and on a CPU gain nothing for it: chunks of
-    2, 10 and 50 took 1.0 to 2.9 times as long as single starts, for n from 150 to 5000
+    Lanes of one chunk wait for its slowest start, and on a CPU gain nothing for it: chunks of 2 to
+    100 took 1.2 to 6.8 times as long as single starts, for n from 150 to 5000
     (`python -m benchmarks.chunks`). Chunks are evened out, so that the last is nearly full.
     """
     if jax.default_backend() == "cpu":
