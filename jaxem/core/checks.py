@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxem.core import tables
+
 _BLOCK = 1 << 16  # rows looked at together: the temporaries stay small
 _RESCALE = (
     "rescale them, or, where x64 is off, switch on float64 with "
@@ -23,104 +25,6 @@ def is_concrete(*trees: Any) -> bool:
     """Whether every array has values to look at, that is, whether none is traced."""
     leaves = jax.tree.leaves(trees)
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-
-
-def column_names(data: Any) -> tuple[str, ...] | None:
-    """The column names of a pandas, polars or arrow frame, else None."""
-    names = getattr(data, "column_names", None)
-    if names is None:
-        names = getattr(data, "columns", None)
-    if names is None or callable(names):
-        return None
-    names = tuple(str(name) for name in names)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"column names appear twice: {', '.join(twice)}; rename them")
-    return names
-
-
-def table(data: Any, what: str = "x") -> Any:
-    """Numbers as a person has them -> a float array (n, d); (n,) is one feature."""
-    for method, remedy in (("collect", ".collect()"), ("toarray", ".toarray()")):
-        if hasattr(data, method):
-            raise ValueError(f"{what} is a {type(data).__name__}; give {what}{remedy}")
-    if isinstance(data, np.ma.MaskedArray):
-        data = np.ma.filled(data.astype(np.float64), np.nan)
-    array = _array(_frame(data) if column_names(data) is not None else data, what)
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2:
-        raise ValueError(
-            f"{what} has shape {array.shape}; it must be (n, d), rows by columns, "
-            "or (n,) for one feature"
-        )
-    if array.shape[0] == 0:
-        raise ValueError(f"{what} has no rows; there is nothing to look at")
-    if array.shape[1] == 0:
-        raise ValueError(f"{what} has no columns; give at least one numeric column")
-    return array
-
-
-def _frame(data: Any) -> np.ndarray:
-    names = list(
-        data.columns
-        if hasattr(data, "columns") and not hasattr(data, "column_names")
-        else data.column_names
-    )
-    if not names:
-        raise ValueError("the frame has no columns; give at least one numeric column")
-    columns = [_column(data[name]) for name in names]
-    text = [str(n) for n, c in zip(names, columns, strict=True) if c is None]
-    if text:
-        raise ValueError(
-            f"columns that are not numeric: {', '.join(text)}; drop them or encode them as numbers"
-        )
-    return np.stack(columns, axis=1)  # type: ignore[arg-type]
-
-
-def _column(values: Any) -> np.ndarray | None:
-    """One column as floats, its missing cells as NaN; None where it holds anything else."""
-    column = np.asarray(values)
-    if column.dtype.kind == "f":
-        return column
-    if column.dtype.kind in "biu":
-        return column.astype(np.float64)
-    if column.dtype.kind != "O":
-        return None
-    holes = np.array([v is None or type(v).__name__ == "NAType" for v in column], bool)
-    if not all(isinstance(v, (int, float, np.number)) for v in column[~holes]):
-        return None
-    return np.where(holes, np.nan, column).astype(np.float64)
-
-
-def _array(data: Any, what: str) -> Any:
-    if isinstance(data, jax.Array):
-        array = data
-    else:
-        try:
-            array = np.asarray(data)
-        except ValueError as error:
-            raise ValueError(
-                f"{what} is not a table: its rows have different lengths ({error})"
-            ) from None
-    kind = np.dtype(array.dtype).kind if array.dtype != jnp.bfloat16 else "V"
-    if kind == "c":
-        raise ValueError(
-            f"{what} is complex ({array.dtype}); give the real and imaginary parts as two columns"
-        )
-    if kind in "biu":
-        return array.astype(np.float64) if isinstance(array, np.ndarray) else array.astype(float)
-    if kind == "f" and array.dtype.itemsize in (4, 8):
-        return array
-    if kind == "O":
-        column = _column(np.ravel(array))
-        if column is not None:
-            return column.reshape(array.shape)
-    if kind in "OUS":
-        raise ValueError(f"{what} holds text; drop those columns or encode them as numbers")
-    raise ValueError(
-        f"{what} has dtype {array.dtype}; give float32 or float64 (x.astype('float32'))"
-    )
 
 
 def floating(array: Any) -> jax.Array:
@@ -184,7 +88,7 @@ def weights(weight: Any, n: int) -> Any:
     """Frequencies (n,), finite, none negative, not all zero; None stays None."""
     if weight is None:
         return None
-    weight = _array(weight, "sample_weight")
+    weight = tables.array(weight, "sample_weight")
     if weight.shape != (n,):
         raise ValueError(f"sample_weight has shape {weight.shape}, x has {n} rows: give ({n},)")
     if is_concrete(weight):
@@ -349,13 +253,3 @@ def key(value: Any) -> None:
     old = isinstance(value, jax.Array) and value.dtype == jnp.uint32 and value.ndim == 1
     if not (old or (new and value.ndim == 0)):
         raise ValueError(f"key is {value!r}; give one key, such as jax.random.key(0)")
-
-
-def given_dtype(data: Any, dtype: Any) -> str:
-    """float64 where the data, or a column of it, came so; else the dtype of the fit."""
-    if isinstance(data, jax.Array):
-        return str(data.dtype if data.dtype == jnp.float64 else dtype)
-    names = column_names(data)
-    columns = [data] if names is None else [data[name] for name in names]
-    doubles = any(np.asarray(column[:1]).dtype == np.float64 for column in columns)
-    return "float64" if doubles else str(np.dtype(dtype))

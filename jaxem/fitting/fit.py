@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from jaxem.core import checks
+from jaxem.core import checks, tables
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.fitting import restarts, starts
 from jaxem.fitting.blocks import default_block_size
@@ -174,8 +174,8 @@ def prepare(
             model,
             n,
             int(np.prod(leaf.shape[1:])),
-            checks.column_names(x),
-            checks.given_dtype(x, dtype),
+            tables.column_names(x),
+            tables.given_dtype(x, dtype),
         ),
     )
 

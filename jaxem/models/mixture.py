@@ -14,7 +14,7 @@ import numpy as np
 from jax.scipy.special import xlogy
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks
+from jaxem.core import checks, tables
 from jaxem.core.contracts import Family, Health, Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.numerics import safe_divide, safe_log
 from jaxem.inference import kmeans
@@ -72,7 +72,7 @@ class Mixture(Model):
         weight = checks.weights(sample_weight, n)
         labels = checks.labels(labels, n, self.n_components)
         for leaf in jax.tree.leaves(x):
-            checks.finite(leaf, weight, checks.column_names(data))
+            checks.finite(leaf, weight, tables.column_names(data))
         return _as_rows(x, weight, labels)
 
     def check_enough(self, rows: Rows) -> None:

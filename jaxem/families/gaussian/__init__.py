@@ -2,5 +2,5 @@
 
 from jaxem.families.gaussian.gaussian import Gaussian as Gaussian
 from jaxem.families.gaussian.gaussian import GaussianParams as GaussianParams
-from jaxem.families.gaussian.gaussian import GaussianPrior as GaussianPrior
 from jaxem.families.gaussian.gaussian import GaussianStatistics as GaussianStatistics
+from jaxem.families.gaussian.prior import GaussianPrior as GaussianPrior

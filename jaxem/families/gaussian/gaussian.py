@@ -20,12 +20,14 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks
+from jaxem.core import checks, tables
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import einsum, safe_divide
+from jaxem.families.gaussian import prior as priors
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.diag import Diag
 from jaxem.families.gaussian.full import Full
+from jaxem.families.gaussian.prior import GaussianPrior
 from jaxem.families.gaussian.spherical import Spherical
 from jaxem.families.gaussian.tied import Tied
 
@@ -37,34 +39,6 @@ class GaussianParams(NamedTuple):
 
     means: Array
     covariances: Array
-
-
-class GaussianPrior(NamedTuple):
-    """Normal-inverse-Wishart prior on each component, its mode found by MAP estimation.
-
-    m | C ~ N(mean, C / mean_precision),  C ~ inverse-Wishart(degrees_of_freedom, scale).
-    For diag each variance, and for spherical the one variance, is inverse-gamma(dof / 2,
-    scale / 2); for tied the k means share the one covariance. The density is
-    det(C)^-(dof + d + 1)/2 exp(-tr(scale inv(C)) / 2), and for diag and spherical
-    v^-(dof + 2)/2 exp(-scale / 2v), times that of the mean. (Fraley and Raftery 2007, section 3.)
-
-    A part left out is flat. Numbers broadcast over the components.
-
-    mean: (d,) or (k, d); mean_precision: how many rows the prior mean is worth.
-    degrees_of_freedom: scalar or (k,) (tied: scalar).
-    scale: the shape of one component's covariance, or with k in front: full and tied (d, d) or a
-        scalar times the identity, diag (d,), spherical ().
-    reg_covar: variance added to every covariance, by exact ascent: the log density of component k
-        is lowered by reg_covar / 2 tr(inv(C[k])), so that the M-step adds reg_covar to the diagonal
-        and the objective never falls. scikit-learn adds it after the M-step, which is not ascent;
-        the results differ to first order in reg_covar.
-    """
-
-    mean: Any = None
-    mean_precision: Any = 0.0
-    degrees_of_freedom: Any = None
-    scale: Any = None
-    reg_covar: Any = 0.0
 
 
 class GaussianStatistics(NamedTuple):
@@ -103,7 +77,7 @@ class Gaussian(Family):
     # ---- host side
 
     def read(self, data: Any) -> Any:
-        return checks.table(data)
+        return tables.table(data)
 
     def as_params(self, params: Params, x: Any, k: int) -> GaussianParams:
         d, structure = x.shape[1], self.covariance
@@ -129,56 +103,7 @@ class Gaussian(Family):
         return jax.ShapeDtypeStruct((1, means.shape[1]), dtype)
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> GaussianPrior:
-        d, dtype, structure = x.shape[1], x.dtype, self.covariance
-        prior = GaussianPrior() if prior is None else prior
-        checks.fields(prior, GaussianPrior, "the prior's components")
-        if reg_covar is not None:
-            prior = prior._replace(reg_covar=reg_covar)
-        for name, value in zip(prior._fields, prior, strict=True):
-            checks.numbers(value, f"the prior's {name}")
-        given_dof, given_scale = prior.degrees_of_freedom is not None, prior.scale is not None
-        if given_dof != given_scale:
-            raise ValueError(
-                "a prior on the covariances needs both degrees_of_freedom and scale; "
-                f"{'scale' if given_dof else 'degrees_of_freedom'} is missing"
-            )
-        checks.nonnegative(prior.reg_covar, "reg_covar")
-        checks.positive_array(prior.mean_precision, "mean_precision", zero_allowed=True)
-        precise = not checks.is_concrete(prior.mean_precision) or np.any(
-            np.asarray(prior.mean_precision) > 0
-        )
-        if (prior.mean is not None) != precise:
-            raise ValueError(
-                "a prior on the means needs both mean, (d,), and a positive mean_precision; "
-                f"{'mean' if precise else 'mean_precision'} is missing"
-            )
-        flat = structure.flat_degrees_of_freedom(d)
-        one = structure.per_covariance(jnp.ones(k, dtype)).shape
-        shape = structure.shape(k, d)
-
-        def spread(value: Any, shape: tuple[int, ...], name: str) -> Array:
-            return checks.broadcast(value, shape, dtype, f"the prior's {name}")
-
-        dof = flat if not given_dof else prior.degrees_of_freedom
-        if np.ndim(dof) == 1 and one:
-            dof = jnp.reshape(jnp.asarray(dof, dtype), (-1, *one[1:]))
-        scale = 0.0 if not given_scale else prior.scale
-        if np.ndim(scale) == 0 and structure.matrices:
-            scale = jnp.asarray(scale, dtype) * jnp.eye(d, dtype=dtype)
-        elif structure.matrices and np.shape(scale)[-2:] != (d, d):
-            raise ValueError(
-                f"the prior's scale has shape {np.shape(scale)}; give ({d}, {d}) or a number "
-                "that multiplies the identity"
-            )
-        if given_scale:
-            self._check_proper(dof, scale, d)
-        return GaussianPrior(
-            mean=spread(0.0 if prior.mean is None else prior.mean, (k, d), "mean"),
-            mean_precision=spread(prior.mean_precision, (k,), "mean_precision"),
-            degrees_of_freedom=spread(dof, one, "degrees_of_freedom"),
-            scale=spread(scale, shape, "scale"),
-            reg_covar=spread(prior.reg_covar, (), "reg_covar"),
-        )
+        return priors.read(prior, reg_covar, self.covariance, x, k)
 
     def default_min_count(self, x: Array) -> float:
         d = x.shape[1]
@@ -259,7 +184,7 @@ class Gaussian(Family):
             / (N + [p > 0] + dof + d + 1)      (full; the structure's own counts otherwise)
         """
         if prior is None:
-            prior = self._flat_prior(params)
+            prior = priors.flat(self.covariance, *params)
         structure = self.covariance
         k, d = params.means.shape
         count, first, second = statistics
@@ -281,7 +206,7 @@ class Gaussian(Family):
         total = structure.entries(d) * (
             rows + structure.per_covariance((precision > 0).astype(count.dtype))
         )
-        total = total + self._exponent(prior, d)
+        total = total + priors.exponent(prior, self.covariance, d)
         # Nothing says anything of a component without rows and prior: it stays as it is.
         known = total > 0
         covariances = scatter / jnp.where(known, total, jnp.ones_like(total))
@@ -297,7 +222,7 @@ class Gaussian(Family):
         factor = structure.factor(params.covariances, k, d)
         precision = jnp.where(live, prior.mean_precision, jnp.zeros_like(prior.mean_precision))
         has_mean = structure.per_covariance((precision > 0).astype(precision.dtype))
-        exponent = self._exponent(prior, d) + structure.entries(d) * has_mean
+        exponent = priors.exponent(prior, self.covariance, d) + structure.entries(d) * has_mean
         spread = exponent * structure.log_scale(params.covariances, factor)
         spread = spread + structure.trace(factor.root, prior.scale)
         spread = structure.select(live, spread, jnp.zeros_like(spread))
@@ -316,7 +241,7 @@ class Gaussian(Family):
             return ratio
         k, d = params.means.shape
         root_is_real = jnp.isfinite(self.covariance.factor(prior.scale, k, d).log_det)
-        proper = jnp.any(self._exponent(prior, d) > 0) & root_is_real
+        proper = jnp.any(priors.exponent(prior, self.covariance, d) > 0) & root_is_real
         return jnp.where(proper & (ratio > 0), jnp.inf, ratio)
 
     def sample(
@@ -337,33 +262,6 @@ class Gaussian(Family):
         d = params.means.shape[1]
         n_live = jnp.sum(live, dtype=jnp.int32)
         return n_live * d + self.covariance.n_free(n_live, d)
-
-    def _check_proper(self, dof: Any, scale: Any, d: int) -> None:
-        """ValueError unless the prior on the covariances is one that can be normalised."""
-        least = d - 1.0 if self.covariance.matrices else 0.0
-        if checks.is_concrete(dof) and not np.all(np.asarray(dof) > least):
-            raise ValueError(f"the prior's degrees_of_freedom is {dof}; it must be above {least:g}")
-        if not self.covariance.matrices:
-            checks.positive_array(scale, "the prior's scale")
-        elif checks.is_concrete(scale):
-            checks.symmetric(scale, "the prior's scale")
-            if not np.all(np.linalg.eigvalsh(np.asarray(scale)) > 0):
-                raise ValueError("the prior's scale is not positive definite")
-
-    def _exponent(self, prior: GaussianPrior, d: int) -> Array:
-        return prior.degrees_of_freedom - self.covariance.flat_degrees_of_freedom(d)
-
-    def _flat_prior(self, params: GaussianParams) -> GaussianPrior:
-        k, d = params.means.shape
-        zeros = jnp.zeros(k, params.means.dtype)
-        flat = self.covariance.flat_degrees_of_freedom(d)
-        return GaussianPrior(
-            mean=jnp.zeros_like(params.means),
-            mean_precision=zeros,
-            degrees_of_freedom=jnp.full_like(self.covariance.per_covariance(zeros), flat),
-            scale=jnp.zeros_like(params.covariances),
-            reg_covar=jnp.zeros((), zeros.dtype),
-        )
 
 
 def weighted_moments(

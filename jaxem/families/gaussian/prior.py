@@ -1,0 +1,127 @@
+"""The prior of Gaussian components: what a person gives, and the arrays it becomes."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxem.core import checks
+from jaxem.families.gaussian.covariance import Covariance
+
+
+class GaussianPrior(NamedTuple):
+    """Normal-inverse-Wishart prior on each component, its mode found by MAP estimation.
+
+    m | C ~ N(mean, C / mean_precision),  C ~ inverse-Wishart(degrees_of_freedom, scale).
+    For diag each variance, and for spherical the one variance, is inverse-gamma(dof / 2,
+    scale / 2); for tied the k means share the one covariance. The density is
+    det(C)^-(dof + d + 1)/2 exp(-tr(scale inv(C)) / 2), and for diag and spherical
+    v^-(dof + 2)/2 exp(-scale / 2v), times that of the mean. (Fraley and Raftery 2007, section 3.)
+
+    A part left out is flat. Numbers broadcast over the components.
+
+    mean: (d,) or (k, d); mean_precision: how many rows the prior mean is worth.
+    degrees_of_freedom: scalar or (k,) (tied: scalar).
+    scale: the shape of one component's covariance, or with k in front: full and tied (d, d) or a
+        scalar times the identity, diag (d,), spherical ().
+    reg_covar: variance added to every covariance, by exact ascent: the log density of component k
+        is lowered by reg_covar / 2 tr(inv(C[k])), so that the M-step adds reg_covar to the diagonal
+        and the objective never falls. scikit-learn adds it after the M-step, which is not ascent;
+        the results differ to first order in reg_covar.
+    """
+
+    mean: Any = None
+    mean_precision: Any = 0.0
+    degrees_of_freedom: Any = None
+    scale: Any = None
+    reg_covar: Any = 0.0
+
+
+def read(prior: Any, reg_covar: Any, structure: Covariance, x: Any, k: int) -> GaussianPrior:
+    """A prior of plain numbers -> arrays with an entry for each component; ValueError if improper.
+
+    `reg_covar`, where not None, takes the place of the prior's own.
+    """
+    d, dtype = x.shape[1], x.dtype
+    prior = GaussianPrior() if prior is None else prior
+    checks.fields(prior, GaussianPrior, "the prior's components")
+    if reg_covar is not None:
+        prior = prior._replace(reg_covar=reg_covar)
+    for name, value in zip(prior._fields, prior, strict=True):
+        checks.numbers(value, f"the prior's {name}")
+    given_dof, given_scale = prior.degrees_of_freedom is not None, prior.scale is not None
+    if given_dof != given_scale:
+        raise ValueError(
+            "a prior on the covariances needs both degrees_of_freedom and scale; "
+            f"{'scale' if given_dof else 'degrees_of_freedom'} is missing"
+        )
+    checks.nonnegative(prior.reg_covar, "reg_covar")
+    checks.positive_array(prior.mean_precision, "mean_precision", zero_allowed=True)
+    precise = not checks.is_concrete(prior.mean_precision) or np.any(
+        np.asarray(prior.mean_precision) > 0
+    )
+    if (prior.mean is not None) != precise:
+        raise ValueError(
+            "a prior on the means needs both mean, (d,), and a positive mean_precision; "
+            f"{'mean' if precise else 'mean_precision'} is missing"
+        )
+    flat = structure.flat_degrees_of_freedom(d)
+    one = structure.per_covariance(jnp.ones(k, dtype)).shape
+    shape = structure.shape(k, d)
+
+    def spread(value: Any, shape: tuple[int, ...], name: str) -> Array:
+        return checks.broadcast(value, shape, dtype, f"the prior's {name}")
+
+    dof = flat if not given_dof else prior.degrees_of_freedom
+    if np.ndim(dof) == 1 and one:
+        dof = jnp.reshape(jnp.asarray(dof, dtype), (-1, *one[1:]))
+    scale = 0.0 if not given_scale else prior.scale
+    if np.ndim(scale) == 0 and structure.matrices:
+        scale = jnp.asarray(scale, dtype) * jnp.eye(d, dtype=dtype)
+    elif structure.matrices and np.shape(scale)[-2:] != (d, d):
+        raise ValueError(
+            f"the prior's scale has shape {np.shape(scale)}; give ({d}, {d}) or a number "
+            "that multiplies the identity"
+        )
+    if given_scale:
+        _check_proper(structure, dof, scale, d)
+    return GaussianPrior(
+        mean=spread(0.0 if prior.mean is None else prior.mean, (k, d), "mean"),
+        mean_precision=spread(prior.mean_precision, (k,), "mean_precision"),
+        degrees_of_freedom=spread(dof, one, "degrees_of_freedom"),
+        scale=spread(scale, shape, "scale"),
+        reg_covar=spread(prior.reg_covar, (), "reg_covar"),
+    )
+
+
+def _check_proper(structure: Covariance, dof: Any, scale: Any, d: int) -> None:
+    """ValueError unless the prior on the covariances is one that can be normalised."""
+    least = d - 1.0 if structure.matrices else 0.0
+    if checks.is_concrete(dof) and not np.all(np.asarray(dof) > least):
+        raise ValueError(f"the prior's degrees_of_freedom is {dof}; it must be above {least:g}")
+    if not structure.matrices:
+        checks.positive_array(scale, "the prior's scale")
+    elif checks.is_concrete(scale):
+        checks.symmetric(scale, "the prior's scale")
+        if not np.all(np.linalg.eigvalsh(np.asarray(scale)) > 0):
+            raise ValueError("the prior's scale is not positive definite")
+
+
+def exponent(prior: GaussianPrior, structure: Covariance, d: int) -> Array:
+    """Minus twice the power of det C, or of a variance, in the prior's density; 0 where flat."""
+    return prior.degrees_of_freedom - structure.flat_degrees_of_freedom(d)
+
+
+def flat(structure: Covariance, means: Array, covariances: Array) -> GaussianPrior:
+    """The prior that changes nothing."""
+    k, d = means.shape
+    zeros = jnp.zeros(k, means.dtype)
+    dof = structure.flat_degrees_of_freedom(d)
+    return GaussianPrior(
+        mean=jnp.zeros_like(means),
+        mean_precision=zeros,
+        degrees_of_freedom=jnp.full_like(structure.per_covariance(zeros), dof),
+        scale=jnp.zeros_like(covariances),
+        reg_covar=jnp.zeros((), zeros.dtype),
+    )
