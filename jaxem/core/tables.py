@@ -54,13 +54,13 @@ def _frame(data: Any) -> np.ndarray:
     )
     if not names:
         raise ValueError("the frame has no columns; give at least one numeric column")
-    columns = [_column(data[name]) for name in names]
-    text = [str(n) for n, c in zip(names, columns, strict=True) if c is None]
+    columns = {name: _column(data[name]) for name in names}
+    text = [str(name) for name, column in columns.items() if column is None]
     if text:
         raise ValueError(
             f"columns that are not numeric: {', '.join(text)}; drop them or encode them as numbers"
         )
-    return np.stack(columns, axis=1)  # type: ignore[arg-type]
+    return np.stack([column for column in columns.values() if column is not None], axis=1)
 
 
 def _column(values: Any) -> np.ndarray | None:
