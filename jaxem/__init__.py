@@ -1,11 +1,19 @@
 """Expectation-maximization for JAX."""
 
 from jaxem import families as families
+from jaxem.analysis.criteria import aic as aic
+from jaxem.analysis.criteria import bic as bic
+from jaxem.analysis.criteria import icl as icl
+from jaxem.analysis.likelihood import complete_log_likelihood as complete_log_likelihood
+from jaxem.analysis.likelihood import em_trace as em_trace
+from jaxem.analysis.likelihood import likelihood_slice as likelihood_slice
+from jaxem.analysis.likelihood import log_likelihood as log_likelihood
 from jaxem.analysis.predict import log_prob as log_prob
 from jaxem.analysis.predict import n_free_parameters as n_free_parameters
 from jaxem.analysis.predict import predict as predict
 from jaxem.analysis.predict import predict_proba as predict_proba
 from jaxem.analysis.predict import sample as sample
+from jaxem.analysis.select import select as select
 from jaxem.core.status import FitError as FitError
 from jaxem.core.status import Status as Status
 from jaxem.fitting.fit import em as em
@@ -13,6 +21,8 @@ from jaxem.fitting.fit import fit as fit
 from jaxem.fitting.result import Result as Result
 from jaxem.fitting.steps import e_step as e_step
 from jaxem.fitting.steps import m_step as m_step
+from jaxem.io import load as load
+from jaxem.io import save as save
 from jaxem.models.mixture import Mixture as Mixture
 from jaxem.models.mixture import MixtureParams as MixtureParams
 from jaxem.models.mixture import MixturePrior as MixturePrior

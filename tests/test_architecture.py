@@ -16,7 +16,7 @@ def test_floors_are_kept():
 
 
 def test_importing_needs_jax_numpy_and_jaxtyping_alone():
-    extras = ("typer", "rich", "pyarrow", "scipy.stats", "sklearn", "pandas", "matplotlib",
+    extras = ("typer", "rich", "safetensors", "pyarrow", "scipy.stats", "sklearn", "pandas", "matplotlib",
               "jaxem.reference", "jaxem.cli")  # fmt: skip
     code = (
         "import sys, jaxem, jax; assert not jax.config.jax_enable_x64;"

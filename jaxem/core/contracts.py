@@ -79,7 +79,7 @@ class Family(abc.ABC):
         """k copies of the one-component fit."""
 
     @abc.abstractmethod
-    def starting_prior(self, pooled: Params) -> Prior:
+    def starting_prior(self, pooled: Params, live: Array) -> Prior:
         """A weak prior around the pooled fit: no start is singular, one row is enough for one."""
 
     @abc.abstractmethod
@@ -117,6 +117,14 @@ class Family(abc.ABC):
         """One row of component `labels[i]` for each i."""
 
     @abc.abstractmethod
+    def take(self, params: Params, index: Any) -> Params:
+        """Host side: the components at `index`, (m,), in that order."""
+
+    @abc.abstractmethod
+    def replace(self, params: Params, path: tuple, value: Array) -> Params:
+        """params with the number at `path`, (name, index, ...), replaced; constraints are kept."""
+
+    @abc.abstractmethod
     def n_free_parameters(self, params: Params, live: Array) -> Array:
         """Free parameters of the live components."""
 
@@ -132,6 +140,10 @@ class Model(abc.ABC):
     @abc.abstractmethod
     def n_parts(self) -> int:
         """How many components or states."""
+
+    @abc.abstractmethod
+    def with_parts(self, n: int) -> "Model":
+        """The same model with n components or states."""
 
     @abc.abstractmethod
     def rows(self, data: Any, sample_weight: Any, labels: Any) -> Rows:
@@ -158,8 +170,14 @@ class Model(abc.ABC):
         """Effective rows under which a component counts as collapsed."""
 
     @abc.abstractmethod
-    def start(self, key: Array, rows: Rows, method: Int[Array, ""]) -> Params:
-        """Starting parameters from (a sample of) the rows, by a traced method code."""
+    def start(
+        self, key: Array, rows: Rows, method: Int[Array, ""], n_live: Int[Array, ""]
+    ) -> Params:
+        """Starting parameters from (a sample of) the rows, by a traced method code.
+
+        Parts from n_live on are absent, of weight 0, and stay so: one compilation serves every
+        number of parts up to `n_parts`.
+        """
 
     @abc.abstractmethod
     def prepare(self, params: Params, prior: Prior | None) -> Prepared:
@@ -190,6 +208,17 @@ class Model(abc.ABC):
     @abc.abstractmethod
     def sample(self, key: Array, params: Params, n: int) -> tuple[PyTree, Array]:
         """-> (n rows, their labels)."""
+
+    @abc.abstractmethod
+    def take(self, params: Params, index: Any) -> Params:
+        """Host side: the parts at `index`, (m,), in that order; -1 is an absent part."""
+
+    @abc.abstractmethod
+    def replace(self, params: Params, path: tuple, value: Array) -> Params:
+        """params with the number at `path`, (name, index, ...), replaced; constraints are kept.
+
+        The other probabilities of a distribution keep their ratios; a matrix stays symmetric.
+        """
 
     @abc.abstractmethod
     def n_free_parameters(self, params: Params) -> Array:

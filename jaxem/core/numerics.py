@@ -24,6 +24,22 @@ def safe_divide(a: Float[Array, "*shape"], b: Float[Array, "*shape"]) -> Float[A
     return jnp.where(zero, jnp.zeros_like(a), a / jnp.where(zero, jnp.ones_like(b), b))
 
 
+def replace_probability(
+    p: Float[Array, " k"], index: int, value: Float[Array, ""]
+) -> Float[Array, " k"]:
+    """p with one entry replaced; the others keep their ratios, and all add up to 1.
+
+    NaN where there is no such p.
+    """
+    possible = (value >= 0) & (value <= 1) if p.shape[0] > 1 else value == 1
+    value = jnp.where(possible, value, jnp.nan)
+    others = p.at[index].set(0.0)
+    equal = jnp.ones_like(p).at[index].set(0.0)
+    others = jnp.where(jnp.sum(others) > 0, others, equal)
+    rest = (1 - value) / jnp.maximum(jnp.sum(others), jnp.finfo(p.dtype).tiny)
+    return (others * rest).at[index].set(value)
+
+
 def transpose(a: Float[Array, "*batch d e"]) -> Float[Array, "*batch e d"]:
     return jnp.swapaxes(a, -1, -2)
 

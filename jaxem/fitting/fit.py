@@ -27,6 +27,7 @@ class Job(NamedTuple):
     methods: Array  # (r,) codes, filled up to whole chunks
     params: Params | None  # (r, ...) starting parameters, in place of methods
     n_starts: int
+    n_live: Array  # parts that a start from a method has; the others are absent
     tol: Array
     max_iter: Array
     thresholds: Thresholds
@@ -122,22 +123,31 @@ def prepare(
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
+    rows: Rows | None = None,
+    room: int | None = None,
 ) -> Job:
-    """Check everything, and give all numbers their fixed dtypes: nothing retraces for a new tol."""
+    """Check everything, and give all numbers their fixed dtypes: nothing retraces for a new tol.
+
+    rows: those of x, where they were made before.
+    room: parts to compile for, with those beyond the model's own absent (padded components): models
+        that differ in their number of parts alone share one compilation when they are given the
+        same room.
+    """
     if not isinstance(model, Model):
         raise ValueError(f"model is {model!r}; give one, such as jaxem.Mixture(family, k)")
     n_init = checks.whole(n_init, "n_init", least=1)
     checks.nonnegative(tol, "tol")
     if checks.is_concrete(max_iter):
         max_iter = checks.whole(max_iter, "max_iter", least=0)
-    rows = model.rows(x, sample_weight, labels)
-    prior = model.as_prior(prior, reg_covar, rows.x)
+    rows = model.rows(x, sample_weight, labels) if rows is None else rows
     min_count = model.default_min_count(rows) if min_count is None else min_count
     checks.nonnegative(min_count, "min_count")
     checks.nonnegative(min_variance_ratio, "min_variance_ratio")
     dtype = rows.weight.dtype
 
-    k = model.n_parts
+    padded = model if room is None else model.with_parts(room)
+    prior = padded.as_prior(prior, reg_covar, rows.x)
+    k = padded.n_parts
     n = rows.weight.shape[0]
     block = default_block_size(rows, k) if block_size is None else block_size
     block = min(checks.whole(block, "block_size", least=1), n)
@@ -149,20 +159,21 @@ def prepare(
         model.check_enough(rows)
         params, n_starts = None, n_init
     else:
-        params = jax.tree.map(lambda leaf: leaf[None], model.as_params(init, rows))
+        params = jax.tree.map(lambda leaf: leaf[None], padded.as_params(init, rows))
         n_starts = 1
     chunk = restarts.chunk_size(rows, k, n_starts, block)
     filled = chunk * -(-n_starts // chunk)
     codes = starts.methods(init if isinstance(init, str) else "portfolio", filled)
     leaf = jax.tree.leaves(rows.x)[0]
     return Job(
-        model=model,
+        model=padded,
         rows=rows,
         prior=prior,
         key=key,
         methods=jax.device_put(codes),
         params=params,
         n_starts=n_starts,
+        n_live=checks.cast(model.n_parts, np.int32),
         tol=checks.cast(tol, dtype),
         max_iter=checks.cast(max_iter, np.int32),
         thresholds=Thresholds(
@@ -184,7 +195,7 @@ def start(job: Job) -> State:
     """All starts at their starting parameters."""
     if job.params is not None:
         return restarts.start_from(job.model, job.rows, job.params)
-    return restarts.start(job.model, job.rows, job.key, job.methods, job.chunk)
+    return restarts.start(job.model, job.rows, job.key, job.methods, job.n_live, job.chunk)
 
 
 def advance(job: Job, state: State, until: Any) -> State:
@@ -201,7 +212,7 @@ def finish(job: Job, state: State) -> Result:
         job.model, job.rows, job.prior, state, job.thresholds, job.n_starts, job.block_size,
         job.chunk,
     )  # fmt: skip
-    return Result(
+    result = Result(
         params=best.params,
         log_likelihood=best.log_likelihood,
         log_posterior=best.log_posterior,
@@ -213,4 +224,25 @@ def finish(job: Job, state: State) -> Result:
         n_free_parameters=n_free,
         restarts=all_starts,
         about=job.about,
+    )
+    return result if job.model == job.about.model else _without_padding(result)
+
+
+def _without_padding(result: Result) -> Result:
+    """The result of the model it is about, by NumPy: nothing compiles."""
+    model, host = result.about.model, jax.device_get(result)
+    live = np.arange(model.n_parts)
+
+    def take(i: int) -> Params:
+        return model.take(jax.tree.map(lambda leaf: leaf[i], host.restarts.params), live)
+
+    starts = [take(i) for i in range(len(host.restarts.status))]
+    params = jax.tree.map(lambda *leaves: np.stack(leaves), *starts)
+    return jax.device_put(
+        host._replace(
+            params=model.take(host.params, live),
+            health=jax.tree.map(lambda leaf: leaf[live], host.health),
+            collapsed=host.collapsed[live],
+            restarts=host.restarts._replace(params=params),
+        )
     )

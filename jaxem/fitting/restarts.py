@@ -51,12 +51,19 @@ def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
 
 
 @partial(jax.jit, static_argnames=("model", "chunk"))
-def start(model: Model, rows: Rows, key: Array, methods: Int[Array, " r"], chunk: int) -> State:
+def start(
+    model: Model,
+    rows: Rows,
+    key: Array,
+    methods: Int[Array, " r"],
+    n_live: Int[Array, ""],
+    chunk: int,
+) -> State:
     """All starts at their starting parameters, one for each method code."""
 
     def one(index_and_method: tuple[Array, Array]) -> Params:
         index, method = index_and_method
-        return starts.start(model, jax.random.fold_in(key, index), rows, method)
+        return starts.start(model, jax.random.fold_in(key, index), rows, method, n_live)
 
     index = jnp.arange(methods.shape[0], dtype=jnp.int32)
     return start_from(model, rows, _each(one, (index, methods), chunk))

@@ -26,12 +26,14 @@ def methods(init: str, n_starts: int) -> np.ndarray:
     return np.resize(np.array(cycle, np.int32), n_starts)
 
 
-def start(model: Model, key: Array, rows: Rows, method: Int[Array, ""]) -> Params:
+def start(
+    model: Model, key: Array, rows: Rows, method: Int[Array, ""], n_live: Int[Array, ""]
+) -> Params:
     """Starting parameters from all rows of a small table, else from a sample."""
     if rows.weight.shape[0] <= SAMPLE:
-        return model.start(key, rows, method)
+        return model.start(key, rows, method, n_live)
     key_sample, key_start = jax.random.split(key)
-    return model.start(key_start, sample(key_sample, rows), method)
+    return model.start(key_start, sample(key_sample, rows), method, n_live)
 
 
 def sample(key: Array, rows: Rows) -> Rows:

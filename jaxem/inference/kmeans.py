@@ -52,9 +52,10 @@ def seeds(
     weight: Float[Array, " n"],
     labels: Int[Array, " n"] | None,
     k: int,
+    n_live: Int[Array, ""],
     method: Int[Array, ""],
 ) -> Int[Array, " k"]:
-    """Indices of k distinct rows; n where distinct rows have run out.
+    """Indices of n_live <= k distinct rows; n for the others and where distinct rows run out.
 
     The method ROWS draws by weight alone among the rows that are no seed yet. The seed of a
     component with labelled rows is one of them.
@@ -62,7 +63,7 @@ def seeds(
 
     def next_seed(j: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         chosen, nearest, clocks = state
-        free = nearest > 0
+        free = (nearest > 0) & (j < n_live)
         if labels is not None:
             own = (labels == j) & (weight > 0)
             free = free & jnp.where(jnp.any(own), own, labels < 0)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Family, Health, Model, Params, Prepared, Prior, Rows, Statistics
-from jaxem.core.numerics import safe_divide, safe_log
+from jaxem.core.numerics import replace_probability, safe_divide, safe_log
 from jaxem.inference import kmeans
 
 
@@ -63,6 +63,9 @@ class Mixture(Model):
     @property
     def n_parts(self) -> int:
         return self.n_components
+
+    def with_parts(self, n: int) -> "Mixture":
+        return Mixture(self.family, n)
 
     # ---- host side
 
@@ -119,16 +122,18 @@ class Mixture(Model):
 
     # ---- starts
 
-    def start(self, key: Array, rows: Rows, method: Int[Array, ""]) -> MixtureParams:
+    def start(
+        self, key: Array, rows: Rows, method: Int[Array, ""], n_live: Int[Array, ""]
+    ) -> MixtureParams:
         """One M-step from hard labels: those of k-means, or of one row for each component.
 
         The M-step is taken under a weak prior around the pooled fit. The seeds are distinct rows
-        and keep their own label, so that no component is empty and no two are identical; where
-        distinct rows run out, the components left over are absent (weight 0).
+        and keep their own label, so that no component is empty and no two are identical. The
+        components from n_live on, and where distinct rows run out, are absent (weight 0).
         """
         k, (x, weight, known) = self.n_components, rows
         points = kmeans.transformed(self.family.coordinates(x), weight, method)
-        seeds = kmeans.seeds(key, points, weight, known, k, method)
+        seeds = kmeans.seeds(key, points, weight, known, k, n_live, method)
         labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
         weight = jnp.where((method != kmeans.ROWS) | is_seed, weight, 0.0)
         own = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
@@ -142,9 +147,10 @@ class Mixture(Model):
             jnp.sum(responsibilities, axis=1),
             self.family.statistics(prepared, x, cache, responsibilities),
         )
-        prior = MixturePrior(jnp.full((k,), 2.0, weight.dtype), self.family.starting_prior(pooled))
-        found = (seeds < weight.shape[0]).astype(weight.dtype)
-        return self.m_step(MixtureParams(found, pooled), statistics, prior)
+        found = seeds < weight.shape[0]
+        components = self.family.starting_prior(pooled, found)
+        prior = MixturePrior(jnp.full((k,), 2.0, weight.dtype), components)
+        return self.m_step(MixtureParams(found.astype(weight.dtype), pooled), statistics, prior)
 
     # ---- the two steps
 
@@ -223,6 +229,22 @@ class Mixture(Model):
         labels = jax.random.categorical(key_labels, safe_log(params.weights), shape=(n,))
         labels = labels.astype(jnp.int32)
         return self.family.sample(key_rows, params.components, labels), labels
+
+    def take(self, params: MixtureParams, index: Any) -> MixtureParams:
+        components = self.family.take(params.components, np.maximum(index, 0))
+        weights: Any = np.where(index < 0, 0, params.weights[index])
+        return MixtureParams(weights, components)
+
+    def marginal(self, params: MixtureParams, columns: Any) -> MixtureParams:
+        """The parameters of the same mixture of some columns only."""
+        family: Any = self.family  # not every family has columns to leave out
+        return MixtureParams(params.weights, family.marginal(params.components, columns))
+
+    def replace(self, params: MixtureParams, path: tuple, value: Array) -> MixtureParams:
+        if path[0] == "weights":
+            return params._replace(weights=replace_probability(params.weights, path[1], value))
+        components = self.family.replace(params.components, path[1:], value)
+        return params._replace(components=components)
 
     def n_free_parameters(self, params: MixtureParams) -> Array:
         live = params.weights > 0

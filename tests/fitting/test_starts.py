@@ -73,7 +73,8 @@ def test_seeds_are_drawn_in_proportion_to_the_squared_distance():
     weight = jnp.array([1.0, 2.0, 1.0])
 
     def pairs(method):
-        draw = jax.vmap(lambda key: kmeans.seeds(key, points, weight, None, 2, jnp.int32(method)))
+        two, method = jnp.int32(2), jnp.int32(method)
+        draw = jax.vmap(lambda key: kmeans.seeds(key, points, weight, None, 2, two, method))
         chosen = np.asarray(draw(jax.random.split(jax.random.key(0), 40_000)))
         table = np.zeros((3, 3))
         np.add.at(table, (chosen[:, 0], chosen[:, 1]), 1 / len(chosen))

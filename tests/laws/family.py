@@ -37,6 +37,8 @@ def check_family(case: FamilyCase, key: jax.Array) -> None:
     m_step_zeroes_the_gradient(case, r)
     absence_is_harmless(case, r)
     components_permute(case, r)
+    taken_components_are_themselves(case)
+    replaced_numbers_are_there(case)
     jit_and_vmap_change_nothing(case, r)
     float32_stays(case, r)
 
@@ -139,6 +141,25 @@ def components_permute(case: FamilyCase, r: Any) -> None:
         case.params, _statistics(case.family, case.params, case.x, r), None, ALL
     )
     close(new, permuted(old))
+
+
+def taken_components_are_themselves(case: FamilyCase) -> None:
+    host = jax.device_get(case.params)
+    some = jax.device_put(case.family.take(host, np.array([2, 0])))
+    a, _ = case.family.evaluate(case.family.prepare(some, None), case.x)
+    b, _ = case.family.evaluate(case.family.prepare(case.params, None), case.x)
+    close(a, b[jnp.array([2, 0])])
+
+
+def replaced_numbers_are_there(case: FamilyCase) -> None:
+    """The number at a path is the value given; replaced by itself, it changes nothing."""
+    for (name, *_), leaf in jax.tree.leaves_with_path(case.params):
+        last = tuple(size - 1 for size in leaf.shape)
+        path = (name.name, *last)
+        same = case.family.replace(case.params, path, leaf[last])
+        close(same, case.params)
+        other = case.family.replace(case.params, path, leaf[last] * 1.25)
+        assert getattr(other, name.name)[last] == leaf[last] * 1.25
 
 
 def jit_and_vmap_change_nothing(case: FamilyCase, r: Any) -> None:

@@ -32,6 +32,7 @@ def check_model(case: ModelCase, key: jax.Array) -> None:
     blocks_give_the_same_answer(case)
     pieces_have_the_same_bits(case, key)
     the_objective_never_falls(case)
+    absent_parts_change_nothing(case, key)
 
 
 def steps_are_the_references(case: ModelCase) -> None:
@@ -109,6 +110,22 @@ def pieces_have_the_same_bits(case: ModelCase, key: jax.Array) -> None:
     for until in (0, 1, 2, 7, 50, int(job.max_iter)):
         state = fitting.advance(job, state, until)
     close(fitting.finish(job, state), uncut, rtol=0, atol=0)
+
+
+def absent_parts_change_nothing(case: ModelCase, key: jax.Array) -> None:
+    """A model compiled for more parts than it has, the others at weight 0, is the same model."""
+    results = []
+    for room in (None, case.model.n_parts + 2):
+        job = fitting.prepare(case.model, case.x, init="portfolio", key=key, n_init=5, room=room,
+                              tol=0, max_iter=20)  # fmt: skip
+        results.append(fitting.finish(job, fitting.advance(job, fitting.start(job), job.max_iter)))
+    plain, padded = results
+    assert padded.about == plain.about
+    assert jax.tree.map(jnp.shape, padded.params) == jax.tree.map(jnp.shape, plain.params)
+    close(padded.restarts.params, plain.restarts.params, rtol=1e-8, atol=1e-8)
+    close(padded.log_likelihood, plain.log_likelihood)
+    close(padded.n_free_parameters, plain.n_free_parameters)
+    close(padded.restarts.log_likelihood, plain.restarts.log_likelihood)
 
 
 def the_objective_never_falls(case: ModelCase) -> None:

@@ -97,6 +97,14 @@ class Covariance(abc.ABC):
         """The variance of each column within each component."""
 
     @abc.abstractmethod
+    def take(self, covariances: Any, index: Any) -> Any:
+        """Those of the components at `index`."""
+
+    @abc.abstractmethod
+    def marginal(self, covariances: Any, columns: Any) -> Any:
+        """Those of the columns at the indices `columns`."""
+
+    @abc.abstractmethod
     def n_free(self, n_live: Array, d: int) -> Array:
         """Free parameters of the covariances of `n_live` components."""
 

@@ -64,5 +64,11 @@ class Diag(Covariance):
     def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
         return covariances
 
+    def take(self, covariances: Any, index: Any) -> Any:
+        return covariances[index]
+
+    def marginal(self, covariances: Any, columns: Any) -> Any:
+        return covariances[:, columns]
+
     def n_free(self, n_live: Array, d: int) -> Array:
         return n_live * d

@@ -82,5 +82,11 @@ class Full(Covariance):
     def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
         return jnp.diagonal(covariances, axis1=-2, axis2=-1)
 
+    def take(self, covariances: Any, index: Any) -> Any:
+        return covariances[index]
+
+    def marginal(self, covariances: Any, columns: Any) -> Any:
+        return covariances[:, columns][:, :, columns]
+
     def n_free(self, n_live: Array, d: int) -> Array:
         return n_live * (d * (d + 1) // 2)

@@ -119,22 +119,22 @@ class Gaussian(Family):
         means = jnp.broadcast_to(mean, (k, x.shape[1]))
         return GaussianParams(means, self.covariance.pooled(covariance, k))
 
-    def starting_prior(self, pooled: GaussianParams) -> GaussianPrior:
+    def starting_prior(self, pooled: GaussianParams, live: Bool[Array, " k"]) -> GaussianPrior:
         """d + 1 pseudo-rows of pooled scatter; a scatter of N rows counts as N - 1.
 
         C = (S + (d + 1) C_pooled) / (N + d): the pooled covariance itself for one row.
         """
         structure = self.covariance
         k, d = pooled.means.shape
-        ones = jnp.ones(k, pooled.means.dtype)
+        zeros = jnp.zeros(k, pooled.means.dtype)
         pseudo, entries = d + 1.0, structure.entries(d)
-        exponent = entries * (pseudo - structure.per_covariance(ones))
+        exponent = entries * (pseudo - structure.per_covariance(live.astype(zeros.dtype)))
         return GaussianPrior(
             mean=jnp.zeros_like(pooled.means),
-            mean_precision=jnp.zeros_like(ones),
+            mean_precision=zeros,
             degrees_of_freedom=exponent + structure.flat_degrees_of_freedom(d),
             scale=pseudo * entries * pooled.covariances,
-            reg_covar=jnp.zeros((), ones.dtype),
+            reg_covar=jnp.zeros((), zeros.dtype),
         )
 
     # ---- the two steps
@@ -257,6 +257,25 @@ class Gaussian(Family):
             return jnp.where(own, rows, x)
 
         return lax.fori_loop(0, k, place, noise)
+
+    def take(self, params: GaussianParams, index: Any) -> GaussianParams:
+        covariances = self.covariance.take(params.covariances, index)
+        return GaussianParams(params.means[index], covariances)
+
+    def marginal(self, params: GaussianParams, columns: Any) -> GaussianParams:
+        """The parameters of the same components of some columns only."""
+        covariances = self.covariance.marginal(params.covariances, columns)
+        return GaussianParams(params.means[:, columns], covariances)
+
+    def replace(self, params: GaussianParams, path: tuple, value: Array) -> GaussianParams:
+        name, *index = path
+        if name == "means":
+            return params._replace(means=params.means.at[*index].set(value))
+        covariances = params.covariances.at[*index].set(value)
+        if self.covariance.matrices:
+            *component, i, j = index
+            covariances = covariances.at[*component, j, i].set(value)
+        return params._replace(covariances=covariances)
 
     def n_free_parameters(self, params: GaussianParams, live: Bool[Array, " k"]) -> Array:
         d = params.means.shape[1]

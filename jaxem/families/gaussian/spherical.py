@@ -66,5 +66,11 @@ class Spherical(Covariance):
     def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
         return jnp.broadcast_to(covariances[:, None], (k, d))
 
+    def take(self, covariances: Any, index: Any) -> Any:
+        return covariances[index]
+
+    def marginal(self, covariances: Any, columns: Any) -> Any:
+        return covariances
+
     def n_free(self, n_live: Array, d: int) -> Array:
         return n_live

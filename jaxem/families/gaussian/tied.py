@@ -68,5 +68,11 @@ class Tied(Covariance):
     def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
         return jnp.broadcast_to(jnp.diagonal(covariances), (k, d))
 
+    def take(self, covariances: Any, index: Any) -> Any:
+        return covariances
+
+    def marginal(self, covariances: Any, columns: Any) -> Any:
+        return covariances[columns][:, columns]
+
     def n_free(self, n_live: Array, d: int) -> Array:
         return jnp.full_like(n_live, d * (d + 1) // 2)

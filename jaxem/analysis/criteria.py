@@ -1,0 +1,84 @@
+"""Information criteria: what a fit costs in parameters, for comparing models. Lower is better.
+
+With N = sum_n weight[n], p free parameters and l the log-likelihood of the parameters given:
+
+    AIC = -2 l + 2 p                                     (Akaike 1974)
+    BIC = -2 l + p log N                                 (Schwarz 1978)
+    ICL = BIC + 2 E,  E = -sum_n weight[n] sum_k r[k, n] log r[k, n]
+                                                         (Biernacki, Celeux and Govaert 2000)
+
+mclust prints -BIC and -ICL, and takes E with each row wholly in its likeliest component, where here
+E is the entropy of the responsibilities.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import entr
+from jaxtyping import Array
+
+from jaxem.core.contracts import Model, Params, Rows
+from jaxem.fitting import em
+from jaxem.fitting.blocks import default_block_size, map_rows
+
+
+def aic(model: Model, params: Params, x: Any, sample_weight: Any = None) -> Array:
+    """Akaike's information criterion, -2 log-likelihood + 2 p. Lower is better.
+
+    Errors: ValueError when x and params disagree in shape, or x holds NaN.
+    """
+    params, rows, block = _checked(model, params, x, sample_weight)
+    return _aic(model, params, rows, block)
+
+
+def bic(model: Model, params: Params, x: Any, sample_weight: Any = None) -> Array:
+    """Schwarz's information criterion, -2 log-likelihood + p log N. Lower is better.
+
+    mclust prints the opposite sign. Errors: as for `aic`.
+    """
+    params, rows, block = _checked(model, params, x, sample_weight)
+    return _bic(model, params, rows, block)
+
+
+def icl(model: Model, params: Params, x: Any, sample_weight: Any = None) -> Array:
+    """The integrated complete-data likelihood criterion, BIC + 2 entropy. Lower is better.
+
+    The entropy of the responsibilities makes it prefer components that can be told apart.
+    mclust prints the opposite sign. Errors: as for `aic`.
+    """
+    params, rows, block = _checked(model, params, x, sample_weight)
+    return _bic(model, params, rows, block) + 2 * entropy(model, params, rows, block)
+
+
+def _checked(model: Model, params: Params, x: Any, sample_weight: Any) -> tuple[Params, Rows, int]:
+    rows = model.rows(x, sample_weight, None)
+    block = min(default_block_size(rows, model.n_parts), rows.weight.shape[0])
+    return model.as_params(params, rows), rows, block
+
+
+@partial(jax.jit, static_argnames=("model", "block_size"))
+def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
+    """-sum_n weight[n] sum_k r[k, n] log r[k, n] of the responsibilities, in nats."""
+    prepared = model.prepare(params, None)
+
+    def of_block(block: Rows) -> Array:
+        return jnp.sum(entr(model.posterior(prepared, block)[1]), axis=0)
+
+    each = map_rows(of_block, rows, block_size)
+    return jnp.sum(jnp.where(rows.weight > 0, rows.weight * each, 0.0))
+
+
+@partial(jax.jit, static_argnames=("model", "block_size"))
+def _aic(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
+    log_likelihood = em.log_likelihood(model, params, rows, block_size)
+    p = model.n_free_parameters(params).astype(log_likelihood.dtype)
+    return -2 * log_likelihood + 2 * p
+
+
+@partial(jax.jit, static_argnames=("model", "block_size"))
+def _bic(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
+    log_likelihood = em.log_likelihood(model, params, rows, block_size)
+    p = model.n_free_parameters(params).astype(log_likelihood.dtype)
+    return -2 * log_likelihood + p * jnp.log(jnp.sum(rows.weight))

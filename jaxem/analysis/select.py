@@ -1,0 +1,173 @@
+"""Choosing between models: fit all of them from many starts, and compare by a criterion."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxem.analysis import criteria
+from jaxem.core.contracts import Model
+from jaxem.core.status import Status
+from jaxem.fitting import fit as fitting
+from jaxem.fitting.fit import Job
+from jaxem.fitting.result import Result
+
+CRITERIA = ("aic", "bic", "icl")
+
+
+class Candidate(NamedTuple):
+    """One model of a selection, fitted: a row of its table."""
+
+    model: Model
+    result: Result
+    aic: float
+    bic: float
+    icl: float
+
+    @property
+    def status(self) -> Status:
+        return Status(int(self.result.status))
+
+
+class Selection(NamedTuple):
+    """The candidates in the order given, and the place of the best of them."""
+
+    candidates: tuple[Candidate, ...]
+    criterion: str
+    index: int
+
+    @property
+    def best(self) -> Result:
+        """The fit that is lowest in the criterion."""
+        return self.candidates[self.index].result
+
+    @property
+    def model(self) -> Model:
+        """Its model."""
+        return self.candidates[self.index].model
+
+    def __str__(self) -> str:
+        head = ("", "model", "log-likelihood", "free", "AIC", "BIC", "ICL", "status")
+        rows = [head, *(_cells(c, i == self.index) for i, c in enumerate(self.candidates))]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(
+                f"{cell:{'<' if name in ('', 'model', 'status') else '>'}{width}}"
+                for name, cell, width in zip(head, row, widths, strict=True)
+            ).rstrip()
+            for row in rows
+        ]
+        return "\n".join([*lines, f"* lowest {self.criterion.upper()}"])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _cells(candidate: Candidate, best: bool) -> tuple[str, ...]:
+    model, result, *values = candidate
+    figures = [f"{float(value):.4f}" for value in (result.log_likelihood, *values)]
+    free = str(int(result.n_free_parameters))
+    mark, status = "*" if best else "", candidate.status.name
+    return (mark, repr(model), figures[0], free, *figures[1:], status)
+
+
+def select(
+    models: Any,
+    x: Any,
+    *,
+    key: Any,
+    n_init: int = 20,
+    criterion: str = "bic",
+    init: Any = "portfolio",
+    sample_weight: Any = None,
+    labels: Any = None,
+    **options: Any,
+) -> Selection:
+    """Fit every model from `n_init` starts, and take the lowest in `criterion`.
+
+    models: specs, such as [Mixture(Gaussian(c), k) for c in ("full", "tied") for k in range(1, 9)].
+        Those that differ in their number of components alone share one compilation.
+    criterion: "bic", "aic" or "icl"; lower is better (mclust prints the opposite sign).
+    The other options are those of `fit`; every model gets the same key.
+
+    A fit that is DEGENERATE or NONFINITE never wins over a regular one, whatever its criterion.
+    Errors: ValueError for bad input, before anything is fitted.
+    """
+    check_criterion(criterion)
+    jobs = plan(models, x, key=key, n_init=n_init, init=init, sample_weight=sample_weight,
+                labels=labels, **options)  # fmt: skip
+    results = [
+        fitting.finish(job, fitting.advance(job, fitting.start(job), job.max_iter)) for job in jobs
+    ]
+    return compare(jobs, results, criterion)
+
+
+def check_criterion(criterion: str) -> None:
+    """ValueError for a criterion that is not known."""
+    if criterion not in CRITERIA:
+        raise ValueError(f"criterion is {criterion!r}; it must be one of {', '.join(CRITERIA)}")
+
+
+def plan(
+    models: Any,
+    x: Any,
+    *,
+    init: Any = "portfolio",
+    sample_weight: Any = None,
+    labels: Any = None,
+    **options: Any,
+) -> list[Job]:
+    """A checked fit for each model, to be run as it is or in pieces.
+
+    Models that differ in their number of parts alone share their rows, and the room they are
+    compiled for: that of the largest.
+    """
+    models = list(models)
+    if not models:
+        raise ValueError("models is empty; give at least one, such as jaxem.Mixture(family, k)")
+    if not isinstance(init, str):
+        raise ValueError(f"init is {init!r}; parameters fit one model only: name a method")
+    shared = {
+        kind: (max(n_parts), kind.with_parts(min(n_parts)).rows(x, sample_weight, labels))
+        for kind, n_parts in _kinds(models).items()
+    }
+
+    def job(model: Model) -> Job:
+        room, rows = shared[model.with_parts(1)]
+        return fitting.prepare(model, x, init=init, rows=rows, room=room, **options)
+
+    return [job(model) for model in models]
+
+
+def _kinds(models: Sequence[Model]) -> dict[Model, list[int]]:
+    """The numbers of parts of each kind of model; a kind is known by its model of one part."""
+    kinds: dict[Model, list[int]] = {}
+    for model in models:
+        if not isinstance(model, Model):
+            raise ValueError(
+                f"models holds {model!r}; give specs, such as jaxem.Mixture(family, k)"
+            )
+        kinds.setdefault(model.with_parts(1), []).append(model.n_parts)
+    return kinds
+
+
+def compare(jobs: Sequence[Job], results: Sequence[Result], criterion: str = "bic") -> Selection:
+    """The selection between fits that are done, one for each job."""
+    check_criterion(criterion)
+    candidates = tuple(_candidate(*pair) for pair in zip(jobs, results, strict=True))
+    order = [(_rank(c.status), getattr(c, criterion)) for c in candidates]
+    return Selection(candidates, criterion, order.index(min(order)))
+
+
+def _rank(status: Status) -> int:
+    return {Status.DEGENERATE: 1, Status.NONFINITE: 2}.get(status, 0)
+
+
+def _candidate(job: Job, result: Result) -> Candidate:
+    parts = np.arange(job.model.n_parts)
+    padded = np.where(parts < result.about.model.n_parts, parts, -1)
+    params = jax.device_put(job.model.take(jax.device_get(result.params), padded))
+    entropy = float(criteria.entropy(job.model, params, job.rows, job.block_size))
+    aic, bic = float(result.aic), float(result.bic)
+    return Candidate(result.about.model, result, aic, bic, bic + 2 * entropy)

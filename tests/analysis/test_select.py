@@ -1,0 +1,107 @@
+import jax
+import numpy as np
+import pytest
+
+import jaxem
+from jaxem import Status, datasets
+from jaxem.analysis.select import compare, plan
+from jaxem.families import Gaussian
+from jaxem.fitting import fit as fitting
+
+STRUCTURES = ("full", "tied", "diag", "spherical")
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def x():
+    return datasets.load_faithful().x
+
+
+def mixtures(structures, ks):
+    return [jaxem.Mixture(Gaussian(c), k) for c in structures for k in ks]
+
+
+# R's mclust 6.0.0, best of many starts: log-likelihoods of VVV, EEE, VVI and VII
+BEST = {
+    ("full", 2): -1130.26396018, ("full", 3): -1114.43987290,
+    ("tied", 2): -1140.18675944, ("tied", 3): -1126.31592782,
+    ("diag", 2): -1147.80635254, ("diag", 3): -1127.00751919,
+    ("spherical", 2): -1709.52928218, ("spherical", 3): -1637.43441800,
+}  # fmt: skip
+FREE = {"full": 6, "tied": 3, "diag": 5, "spherical": 4}  # parameters a further component brings
+
+
+def test_faithful_by_bic(x):
+    selection = jaxem.select(mixtures(STRUCTURES, range(1, 10)), x, key=KEY)
+    assert selection.model == jaxem.Mixture(Gaussian("tied"), 3)
+    assert selection.best.converged
+    free_of_one = {"full": 5, "tied": 5, "diag": 4, "spherical": 3}
+    for candidate in selection.candidates:
+        structure, k = candidate.model.family.covariance.name, candidate.model.n_components
+        free = free_of_one[structure] + (k - 1) * FREE[structure]
+        assert int(candidate.result.n_free_parameters) == free
+        assert candidate.result.params.components.means.shape == (k, 2)
+        assert candidate.bic >= selection.best.bic
+        if (structure, k) in BEST:
+            best = -2 * BEST[structure, k] + free * np.log(272)
+            np.testing.assert_allclose(candidate.bic, best, rtol=1e-6)
+
+
+def test_every_candidate_is_the_fit_alone(x):
+    models = mixtures(("full", "tied"), (1, 2))
+    selection = jaxem.select(models, x, key=KEY, n_init=3, criterion="icl")
+    for model, candidate in zip(models, selection.candidates, strict=True):
+        alone = jaxem.fit(model, x, key=KEY, n_init=3)
+        assert candidate.model == model and candidate.result.about == alone.about
+        np.testing.assert_allclose(candidate.result.log_likelihood, alone.log_likelihood, rtol=1e-9)
+        for name in ("aic", "bic", "icl"):
+            expected = getattr(jaxem, name)(model, candidate.result.params, x)
+            np.testing.assert_allclose(getattr(candidate, name), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("criterion", ["aic", "bic", "icl"])
+def test_the_lowest_of_the_regular_fits_wins(criterion, x):
+    jobs = plan(mixtures(("full",), (1, 2)), x, key=KEY, n_init=3)
+    results = [fitting.finish(j, fitting.advance(j, fitting.start(j), j.max_iter)) for j in jobs]
+    assert compare(jobs, results, criterion).index == 1
+    collapsed = results[1]._replace(status=jax.numpy.int32(Status.DEGENERATE))
+    assert compare(jobs, [results[0], collapsed], criterion).index == 0
+    poisoned = results[0]._replace(status=jax.numpy.int32(Status.NONFINITE))
+    assert compare(jobs, [poisoned, collapsed], criterion).index == 1
+
+
+def test_one_compilation_serves_every_k(x):
+    """Another k within the room of the first sweep compiles nothing."""
+    options = {"key": KEY, "n_init": 3}
+    jaxem.select(mixtures(("full",), (1, 2, 4)), x, **options)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, *_, **__: compiled.append(event) if "backend_compile" in event else None
+    )
+    jaxem.select(mixtures(("full",), (3, 4)), x, **options)
+    jax.monitoring.clear_event_listeners()
+    assert compiled == []
+
+
+def test_the_table_reads(x):
+    text = str(jaxem.select(mixtures(("full",), (1, 2)), x, key=KEY, n_init=3)).splitlines()
+    assert text[0].split() == ["model", "log-likelihood", "free", "AIC", "BIC", "ICL", "status"]
+    assert text[1].startswith("   Mixture(family=Gaussian('full'), n_components=1)")
+    assert text[2].startswith("*  Mixture(family=Gaussian('full'), n_components=2)")
+    assert text[2].split()[3:7:2] == ["-1130.2640", "2282.5279"]
+    assert text[3] == "* lowest BIC"
+
+
+def test_bad_input(x):
+    models = mixtures(("full",), (1, 2))
+    for wrong, message in (
+        (dict(models=[]), "models is empty"),
+        (dict(models=[models[0], Gaussian("full")]), "models holds Gaussian"),
+        (dict(criterion="bicc"), "criterion is 'bicc'; it must be one of aic, bic, icl"),
+        (dict(init=None), "init is None"),
+        (dict(models=mixtures(("full",), (1, 273))), "use at most"),
+        (dict(labels=np.full(272, 1)), r"outside -1..0"),
+        (dict(key=None), "^key is None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            jaxem.select(**{"models": models, "x": x, "key": KEY, **wrong})
