@@ -4,6 +4,8 @@ from jaxem import families as families
 from jaxem.analysis.criteria import aic as aic
 from jaxem.analysis.criteria import bic as bic
 from jaxem.analysis.criteria import icl as icl
+from jaxem.analysis.likelihood import Slice as Slice
+from jaxem.analysis.likelihood import Trace as Trace
 from jaxem.analysis.likelihood import complete_log_likelihood as complete_log_likelihood
 from jaxem.analysis.likelihood import em_trace as em_trace
 from jaxem.analysis.likelihood import likelihood_slice as likelihood_slice
@@ -13,6 +15,7 @@ from jaxem.analysis.predict import n_free_parameters as n_free_parameters
 from jaxem.analysis.predict import predict as predict
 from jaxem.analysis.predict import predict_proba as predict_proba
 from jaxem.analysis.predict import sample as sample
+from jaxem.analysis.select import Selection as Selection
 from jaxem.analysis.select import select as select
 from jaxem.core.status import FitError as FitError
 from jaxem.core.status import Status as Status

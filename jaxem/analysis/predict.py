@@ -30,7 +30,12 @@ def predict_proba(model: Model, params: Params, x: Any) -> Array:
 
 def predict(model: Model, params: Params, x: Any) -> Array:
     """The most probable component of each row, (n,) int32."""
-    return _posterior(model, *_checked(model, params, x), "component")
+    return likeliest(model, *_checked(model, params, x))
+
+
+def likeliest(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
+    """`predict` for rows that are checked."""
+    return _posterior(model, params, rows, block_size, "component")
 
 
 def sample(model: Model, params: Params, key: Array, n: int) -> tuple[Any, Array]:

@@ -11,6 +11,7 @@ from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.fitting import restarts, starts
 from jaxem.fitting.blocks import default_block_size
 from jaxem.fitting.em import State, Thresholds
+from jaxem.fitting.restarts import Splits
 from jaxem.fitting.result import About, Result
 
 
@@ -28,6 +29,8 @@ class Job(NamedTuple):
     params: Params | None  # (r, ...) starting parameters, in place of methods
     n_starts: int
     n_live: Array  # parts that a start from a method has; the others are absent
+    splits: Splits | None  # for the last n_split of the starts
+    n_split: int
     tol: Array
     max_iter: Array
     thresholds: Thresholds
@@ -125,6 +128,7 @@ def prepare(
     min_variance_ratio: Any = 1e-3,
     rows: Rows | None = None,
     room: int | None = None,
+    n_split: int = 0,
 ) -> Job:
     """Check everything, and give all numbers their fixed dtypes: nothing retraces for a new tol.
 
@@ -132,6 +136,7 @@ def prepare(
     room: parts to compile for, with those beyond the model's own absent (padded components): models
         that differ in their number of parts alone share one compilation when they are given the
         same room.
+    n_split: further starts, for which `splits` of the job may be given.
     """
     if not isinstance(model, Model):
         raise ValueError(f"model is {model!r}; give one, such as jaxem.Mixture(family, k)")
@@ -157,7 +162,7 @@ def prepare(
             raise ValueError(f"init is {init!r}; it must be one of {names}, or parameters")
         checks.key(key)
         model.check_enough(rows)
-        params, n_starts = None, n_init
+        params, n_starts = None, n_init + n_split
     else:
         params = jax.tree.map(lambda leaf: leaf[None], padded.as_params(init, rows))
         n_starts = 1
@@ -165,6 +170,10 @@ def prepare(
     filled = chunk * -(-n_starts // chunk)
     codes = starts.methods(init if isinstance(init, str) else "portfolio", filled)
     leaf = jax.tree.leaves(rows.x)[0]
+    splits = None
+    if n_split:
+        unknown = (np.full(size, -1, np.int32) for size in (n, filled))
+        splits = Splits(*jax.device_put(tuple(unknown)))
     return Job(
         model=padded,
         rows=rows,
@@ -174,6 +183,8 @@ def prepare(
         params=params,
         n_starts=n_starts,
         n_live=checks.cast(model.n_parts, np.int32),
+        splits=splits,
+        n_split=n_split,
         tol=checks.cast(tol, dtype),
         max_iter=checks.cast(max_iter, np.int32),
         thresholds=Thresholds(
@@ -195,7 +206,9 @@ def start(job: Job) -> State:
     """All starts at their starting parameters."""
     if job.params is not None:
         return restarts.start_from(job.model, job.rows, job.params)
-    return restarts.start(job.model, job.rows, job.key, job.methods, job.n_live, job.chunk)
+    return restarts.start(
+        job.model, job.rows, job.key, job.methods, job.n_live, job.splits, job.chunk
+    )
 
 
 def advance(job: Job, state: State, until: Any) -> State:

@@ -34,6 +34,17 @@ class Restarts(NamedTuple):
     n_best: Int[Array, "*batch"]
 
 
+class Splits(NamedTuple):
+    """Starts that divide one part of a fit that has fewer: among its rows the new parts begin.
+
+    labels: the likeliest part of each row in that fit. part: which is divided, -1 for a start that
+    is by its method alone.
+    """
+
+    labels: Int[Array, " n"]
+    part: Int[Array, " r"]
+
+
 def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
     """Starts a vmapped chunk: one on a CPU, on an accelerator all that keep 2^28 numbers.
 
@@ -57,16 +68,26 @@ def start(
     key: Array,
     methods: Int[Array, " r"],
     n_live: Int[Array, ""],
+    splits: Splits | None,
     chunk: int,
 ) -> State:
     """All starts at their starting parameters, one for each method code."""
 
-    def one(index_and_method: tuple[Array, Array]) -> Params:
-        index, method = index_and_method
-        return starts.start(model, jax.random.fold_in(key, index), rows, method, n_live)
+    def one(start: tuple[Array, Array, Array | None]) -> Params:
+        index, method, part = start
+        own = rows if part is None or splits is None else _labelled(rows, splits.labels, part)
+        return starts.start(model, jax.random.fold_in(key, index), own, method, n_live)
 
     index = jnp.arange(methods.shape[0], dtype=jnp.int32)
-    return start_from(model, rows, _each(one, (index, methods), chunk))
+    part = None if splits is None else splits.part
+    return start_from(model, rows, _each(one, (index, methods, part), chunk))
+
+
+def _labelled(rows: Rows, labels: Int[Array, " n"], part: Int[Array, ""]) -> Rows:
+    """The rows with their labels in a smaller fit, but for those of `part`: they are unknown."""
+    labels = jnp.where((part < 0) | (labels == part), -1, labels)
+    known = labels if rows.labels is None else rows.labels
+    return rows._replace(labels=jnp.where(known >= 0, known, labels))
 
 
 @partial(jax.jit, static_argnames=("model",))

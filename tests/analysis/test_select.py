@@ -4,7 +4,7 @@ import pytest
 
 import jaxem
 from jaxem import Status, datasets
-from jaxem.analysis.select import compare, plan
+from jaxem.analysis.select import compare, divided, plan
 from jaxem.families import Gaussian
 from jaxem.fitting import fit as fitting
 
@@ -47,16 +47,48 @@ def test_faithful_by_bic(x):
             np.testing.assert_allclose(candidate.bic, best, rtol=1e-6)
 
 
-def test_every_candidate_is_the_fit_alone(x):
-    models = mixtures(("full", "tied"), (1, 2))
+def test_every_candidate_is_the_fit_alone_with_further_starts(x):
+    models = mixtures(("tied",), (1, 2))
     selection = jaxem.select(models, x, key=KEY, n_init=3, criterion="icl")
     for model, candidate in zip(models, selection.candidates, strict=True):
         alone = jaxem.fit(model, x, key=KEY, n_init=3)
         assert candidate.model == model and candidate.result.about == alone.about
-        np.testing.assert_allclose(candidate.result.log_likelihood, alone.log_likelihood, rtol=1e-9)
+        found = candidate.result.restarts.log_likelihood
+        np.testing.assert_allclose(found[:3], alone.restarts.log_likelihood, rtol=1e-9)
+        assert len(found) == 4  # one that divides the only component of k = 1
+        assert candidate.result.log_likelihood >= alone.log_likelihood - 1e-6
         for name in ("aic", "bic", "icl"):
             expected = getattr(jaxem, name)(model, candidate.result.params, x)
             np.testing.assert_allclose(getattr(candidate, name), expected, rtol=1e-10)
+
+
+def test_dividing_starts_begin_in_the_component_they_divide(x):
+    """From the best of two components, new ones begin among the rows of either, the other stays."""
+    jobs = plan(mixtures(("full",), (2, 3)), x, key=KEY, n_init=2)
+    two = fitting.finish(jobs[0], fitting.advance(jobs[0], fitting.start(jobs[0]), 1000))
+    job = divided(jobs[1], [two])
+    assert divided(jobs[0], [two]) is jobs[0]
+    state = fitting.start(job)
+    labels = np.asarray(jaxem.predict(two.about.model, two.params, x))
+    heaviest = int(np.argmax(two.params.weights))
+    for i, part in ((2, heaviest), (3, 1 - heaviest)):
+        means = np.asarray(state.params.components.means[i])
+        kept = x[labels != part].mean(0)
+        np.testing.assert_allclose(means[1 - part], kept, atol=0.5 * x.std(0).max())
+        new = np.linalg.norm((means[[part, 2]] - x[labels == part].mean(0)) / x.std(0), axis=1)
+        assert np.all(new < 1)
+    plain = fitting.start(jobs[1])
+    for ours, theirs in zip(
+        jax.tree.leaves(state.params), jax.tree.leaves(plain.params), strict=True
+    ):
+        np.testing.assert_array_equal(ours[:2], theirs[:2])
+
+
+def test_a_component_more_is_never_worse(x):
+    """What one component fewer reached is where dividing starts begin."""
+    selection = jaxem.select(mixtures(("full",), range(1, 7)), x, key=KEY, n_init=2)
+    heights = [float(c.result.log_likelihood) for c in selection.candidates]
+    assert np.all(np.diff(heights) > 0)
 
 
 @pytest.mark.parametrize("criterion", ["aic", "bic", "icl"])
