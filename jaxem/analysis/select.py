@@ -174,7 +174,7 @@ def divided(job: Job, results: Sequence[Result]) -> Job:
     return job._replace(splits=Splits(labels, jax.device_put(part)))
 
 
-def _kinds(models: Sequence[Model]) -> dict[Model, list[int]]:
+def _kinds(models: Sequence[Any]) -> dict[Model, list[int]]:
     """The numbers of parts of each kind of model; a kind is known by its model of one part."""
     kinds: dict[Model, list[int]] = {}
     for model in models:
