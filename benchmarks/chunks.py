@@ -29,7 +29,7 @@ def main() -> None:
         seconds = {}
         for chunk in CHUNKS:
             methods = job.methods[:STARTS]
-            state = restarts.start(model, job.rows, job.key, methods, job.n_live, None, chunk)
+            state = restarts.start(model, job.rows, None, job.key, methods, job.n_live, None, chunk)
             cut = job._replace(chunk=chunk)
             timed(lambda: fitting.advance(cut, state, 1000))  # noqa: B023
             runs = [timed(lambda: fitting.advance(cut, state, 1000))[0] for _ in range(5)]  # noqa: B023

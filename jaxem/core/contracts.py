@@ -79,8 +79,11 @@ class Family(abc.ABC):
         """k copies of the one-component fit."""
 
     @abc.abstractmethod
-    def starting_prior(self, pooled: Params, live: Array) -> Prior:
-        """A weak prior around the pooled fit: no start is singular, one row is enough for one."""
+    def starting_prior(self, pooled: Params, live: Array, prior: Prior | None) -> Prior:
+        """A weak prior around the pooled fit, on top of the fit's own prior.
+
+        No start is singular, unless the fit itself must be; one row is enough for one component.
+        """
 
     @abc.abstractmethod
     def prepare(self, params: Params, prior: Prior | None) -> Prepared:
@@ -171,7 +174,12 @@ class Model(abc.ABC):
 
     @abc.abstractmethod
     def start(
-        self, key: Array, rows: Rows, method: Int[Array, ""], n_live: Int[Array, ""]
+        self,
+        key: Array,
+        rows: Rows,
+        method: Int[Array, ""],
+        n_live: Int[Array, ""],
+        prior: Prior | None,
     ) -> Params:
         """Starting parameters from (a sample of) the rows, by a traced method code.
 

@@ -189,6 +189,7 @@ def has_collapsed(health: Health, thresholds: Thresholds) -> Bool[Array, " k"]:
     """Which components have few rows, or few rows and little variance, or are singular."""
     count, ratio = health
     can_collapse = (ratio < jnp.inf) & (count > 0)
+    count = jnp.where(jnp.sum(count > 0) > 1, count, jnp.inf)  # one alone has no rows to leave
     few = can_collapse & (count < thresholds.min_count)
     thin = (
         (count > 0) & (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)

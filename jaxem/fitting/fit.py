@@ -207,7 +207,7 @@ def start(job: Job) -> State:
     if job.params is not None:
         return restarts.start_from(job.model, job.rows, job.params)
     return restarts.start(
-        job.model, job.rows, job.key, job.methods, job.n_live, job.splits, job.chunk
+        job.model, job.rows, job.prior, job.key, job.methods, job.n_live, job.splits, job.chunk
     )
 
 

@@ -65,6 +65,7 @@ def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
 def start(
     model: Model,
     rows: Rows,
+    prior: Prior | None,
     key: Array,
     methods: Int[Array, " r"],
     n_live: Int[Array, ""],
@@ -76,7 +77,7 @@ def start(
     def one(start: tuple[Array, Array, Array | None]) -> Params:
         index, method, part = start
         own = rows if part is None or splits is None else _labelled(rows, splits.labels, part)
-        return starts.start(model, jax.random.fold_in(key, index), own, method, n_live)
+        return starts.start(model, jax.random.fold_in(key, index), own, method, n_live, prior)
 
     index = jnp.arange(methods.shape[0], dtype=jnp.int32)
     part = None if splits is None else splits.part

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from jaxem.core.contracts import Model, Params, Rows
+from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.numerics import draw
 from jaxem.inference.kmeans import ROWS, SPHERED, STANDARDISED
 
@@ -27,13 +27,18 @@ def methods(init: str, n_starts: int) -> np.ndarray:
 
 
 def start(
-    model: Model, key: Array, rows: Rows, method: Int[Array, ""], n_live: Int[Array, ""]
+    model: Model,
+    key: Array,
+    rows: Rows,
+    method: Int[Array, ""],
+    n_live: Int[Array, ""],
+    prior: Prior | None,
 ) -> Params:
     """Starting parameters from all rows of a small table, else from a sample."""
     if rows.weight.shape[0] <= SAMPLE:
-        return model.start(key, rows, method, n_live)
+        return model.start(key, rows, method, n_live, prior)
     key_sample, key_start = jax.random.split(key)
-    return model.start(key_start, sample(key_sample, rows), method, n_live)
+    return model.start(key_start, sample(key_sample, rows), method, n_live, prior)
 
 
 def sample(key: Array, rows: Rows) -> Rows:

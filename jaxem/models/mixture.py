@@ -123,7 +123,12 @@ class Mixture(Model):
     # ---- starts
 
     def start(
-        self, key: Array, rows: Rows, method: Int[Array, ""], n_live: Int[Array, ""]
+        self,
+        key: Array,
+        rows: Rows,
+        method: Int[Array, ""],
+        n_live: Int[Array, ""],
+        prior: MixturePrior | None,
     ) -> MixtureParams:
         """One M-step from hard labels: those of k-means, or of one row for each component.
 
@@ -136,8 +141,8 @@ class Mixture(Model):
         seeds = kmeans.seeds(key, points, weight, known, k, n_live, method)
         labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
         weight = jnp.where((method != kmeans.ROWS) | is_seed, weight, 0.0)
-        own = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
-        responsibilities = jnp.where(own, weight[None], 0.0)
+        chosen = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
+        responsibilities = jnp.where(chosen, weight[None], 0.0)
 
         pooled = self.family.pooled(x, rows.weight, k)
         prepared = self.family.prepare(pooled, None)
@@ -148,9 +153,11 @@ class Mixture(Model):
             self.family.statistics(prepared, x, cache, responsibilities),
         )
         found = seeds < weight.shape[0]
-        components = self.family.starting_prior(pooled, found)
-        prior = MixturePrior(jnp.full((k,), 2.0, weight.dtype), components)
-        return self.m_step(MixtureParams(found.astype(weight.dtype), pooled), statistics, prior)
+        own = None if prior is None else prior.components
+        starting = MixturePrior(
+            jnp.full((k,), 2.0, weight.dtype), self.family.starting_prior(pooled, found, own)
+        )
+        return self.m_step(MixtureParams(found.astype(weight.dtype), pooled), statistics, starting)
 
     # ---- the two steps
 

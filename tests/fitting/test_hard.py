@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import jaxem
+from families.test_gaussian import dense
 from jaxem import Status, datasets
-from jaxem.families import Gaussian
+from jaxem.families import Gaussian, GaussianPrior
 
 
 def fit(x, k, covariance="full", n_init=20, **options):
@@ -79,6 +80,30 @@ def test_a_duplicated_column_is_named():
             assert result.status == Status.DEGENERATE
             assert "duplicated" in result.explanation()
     assert fit(twice, 2, "diag").converged
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("n", [60, 7])
+def test_a_prior_makes_regular_what_would_be_singular(covariance, n):
+    """A constant column, and fewer rows than columns: already the starts have the prior."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 8)) + 4.0 * (np.arange(n) % 2)[:, None]
+    x[:, 3] = 1.0
+    scale = {"full": 0.1, "tied": 0.1, "diag": np.full(8, 0.1), "spherical": 0.1}[covariance]
+    model = jaxem.Mixture(Gaussian(covariance), 2)
+    proper = jaxem.MixturePrior(2.0, GaussianPrior(degrees_of_freedom=10.0, scale=scale))
+    for least, options in ((1e-3, {"reg_covar": 1e-3}), (0.0, {"prior": proper})):
+        fit = jaxem.fit(model, x, key=jax.random.key(0), n_init=4, min_count=1.0, **options)
+        assert fit.converged, fit
+        smallest = np.linalg.eigvalsh(dense(covariance, fit.params.components)).min()
+        assert smallest > least * (1 - 1e-6)  # C = S / N + reg_covar
+
+
+def test_a_single_component_cannot_leave_rows():
+    x = np.array([[0.0, 1.0], [2.0, 0.0], [1.0, 3.0]])
+    fit = jaxem.fit(jaxem.Mixture(Gaussian("full"), 1), x, key=jax.random.key(0), n_init=1)
+    assert fit.converged
+    np.testing.assert_allclose(fit.params.components.covariances[0], np.cov(x.T, bias=True))
 
 
 def test_a_constant_column_is_named():

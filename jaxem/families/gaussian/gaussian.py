@@ -119,22 +119,23 @@ class Gaussian(Family):
         means = jnp.broadcast_to(mean, (k, x.shape[1]))
         return GaussianParams(means, self.covariance.pooled(covariance, k))
 
-    def starting_prior(self, pooled: GaussianParams, live: Bool[Array, " k"]) -> GaussianPrior:
+    def starting_prior(
+        self, pooled: GaussianParams, live: Bool[Array, " k"], prior: GaussianPrior | None
+    ) -> GaussianPrior:
         """d + 1 pseudo-rows of pooled scatter; a scatter of N rows counts as N - 1.
 
-        C = (S + (d + 1) C_pooled) / (N + d): the pooled covariance itself for one row.
+        C = (S + (d + 1) C_pooled) / (N + d): the pooled covariance itself for one row. The fit's
+        own prior on the covariances is kept, that on the means left out.
         """
         structure = self.covariance
-        k, d = pooled.means.shape
-        zeros = jnp.zeros(k, pooled.means.dtype)
+        d = pooled.means.shape[1]
+        own = priors.flat(structure, *pooled) if prior is None else prior
         pseudo, entries = d + 1.0, structure.entries(d)
-        exponent = entries * (pseudo - structure.per_covariance(live.astype(zeros.dtype)))
-        return GaussianPrior(
-            mean=jnp.zeros_like(pooled.means),
-            mean_precision=zeros,
-            degrees_of_freedom=exponent + structure.flat_degrees_of_freedom(d),
-            scale=pseudo * entries * pooled.covariances,
-            reg_covar=jnp.zeros((), zeros.dtype),
+        n_live = structure.per_covariance(live.astype(pooled.means.dtype))
+        return own._replace(
+            mean_precision=jnp.zeros_like(own.mean_precision),
+            degrees_of_freedom=own.degrees_of_freedom + entries * (pseudo - n_live),
+            scale=own.scale + pseudo * entries * pooled.covariances,
         )
 
     # ---- the two steps

@@ -1,0 +1,21 @@
+"""Pictures of fits, with matplotlib. Every function draws on the axes given, and returns them."""
+
+try:
+    import matplotlib as _matplotlib  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "matplotlib":
+        raise
+    raise ModuleNotFoundError(
+        "jaxem.plot needs matplotlib; pip install 'jaxem[plot]'", name=error.name
+    ) from None
+
+from jaxem.plot.climbs import likelihood_slice as likelihood_slice
+from jaxem.plot.climbs import trace as trace
+from jaxem.plot.curves import density as density
+from jaxem.plot.curves import mixing_weights as mixing_weights
+from jaxem.plot.curves import responsibilities as responsibilities
+from jaxem.plot.fits import criterion as criterion
+from jaxem.plot.fits import starts as starts
+from jaxem.plot.page import overview as overview
+from jaxem.plot.points import clusters as clusters
+from jaxem.plot.points import uncertainty as uncertainty

@@ -1,0 +1,136 @@
+"""The numbers behind the pictures, in NumPy on the host."""
+
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from jaxem.analysis.predict import log_prob
+from jaxem.core import tables
+from jaxem.core.contracts import Family, Params
+
+MOST_ROWS = 5000  # more points cannot be told apart
+
+
+def precision(values: Any) -> AbstractContextManager:
+    """float64 switched on for what is inside where the values are float64, else off."""
+    return jax.enable_x64(jax.tree.leaves(values)[0].dtype == np.float64)
+
+
+def ready(model: Any, params: Params) -> Params:
+    """The parameters checked, as NumPy arrays in their own dtype."""
+    with precision(jax.tree.map(np.asarray, params)):
+        return jax.device_get(model.as_params(params, None))
+
+
+class Sample(NamedTuple):
+    """The rows that are drawn, (m, d), of n."""
+
+    x: np.ndarray
+    n: int
+
+
+def sample(x: Any) -> Sample:
+    """All rows, or a random sample without replacement of a long table, the same each time."""
+    x = tables.table(x)
+    n = x.shape[0]
+    if n > MOST_ROWS:
+        x = x[np.sort(np.random.default_rng(0).choice(n, MOST_ROWS, replace=False))]
+    return Sample(np.asarray(x), n)
+
+
+def n_columns(params: Params) -> int:
+    return np.shape(params.components.means)[1]
+
+
+def column_index(column: Any, d: int) -> int:
+    """The column counted from 0; ValueError where there is none."""
+    if not isinstance(column, (int, np.integer)) or not -d <= column < d:
+        raise ValueError(f"column is {column!r}; give a whole number from 0 to {d - 1}")
+    return int(column) % d
+
+
+def marginal(model: Any, params: Params, columns: list[int]) -> Params:
+    """The parameters of the same mixture of some columns only."""
+    if columns == list(range(n_columns(params))):
+        return params
+    return model.marginal(params, np.array(columns))
+
+
+def log_joint(model: Any, params: Params, x: np.ndarray) -> np.ndarray:
+    """log w[k] + log p_k(x[n]), (n, k), in the dtype of params.
+
+    -inf for a component that is absent, and for one that is singular: it has no density. Components
+    are evaluated one by one, so that a singular one leaves the others alone.
+    """
+    regular = (params.weights > 0) & ~is_singular(model, params)
+    one = model.with_parts(1)
+    x = np.asarray(x, params.weights.dtype)
+    result = np.full((len(x), model.n_parts), -np.inf)
+    for i in np.flatnonzero(regular):
+        alone = model.take(params, np.array([i]))
+        alone = alone._replace(weights=np.ones_like(alone.weights))
+        with precision(params):
+            each = np.asarray(log_prob(one, alone, x), float) + np.log(float(params.weights[i]))
+        result[:, i] = np.where(np.isnan(each), -np.inf, each)
+    return result
+
+
+def is_singular(model: Any, params: Params) -> np.ndarray:
+    """Which components are there, but singular to the dtype, (k,)."""
+    with precision(params):
+        ratio = np.asarray(_variance_ratio(model.family, jax.device_put(params)))
+    return (params.weights > 0) & ~(ratio > 0)
+
+
+@partial(jax.jit, static_argnames="family")
+def _variance_ratio(family: Family, params: Params) -> Array:
+    return family.variance_ratio(params.components, params.weights, None)
+
+
+def densities(joint: np.ndarray) -> np.ndarray:
+    """exp(joint), (n, k), cut at 1e260: spikes of a collapsed component do not overflow."""
+    return np.exp(np.minimum(joint, 600.0))
+
+
+def posterior(joint: np.ndarray) -> np.ndarray:
+    """Responsibilities (n, k), NaN in a row without density."""
+    largest = joint.max(axis=1, keepdims=True)
+    shifted = np.exp(joint - np.where(np.isneginf(largest), 0.0, largest))
+    total = shifted.sum(axis=1, keepdims=True)
+    return np.divide(shifted, total, out=np.full_like(shifted, np.nan), where=total > 0)
+
+
+def moments(model: Any, params: Params) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of each column within each component, (k, d) both."""
+    with precision(params):
+        means, covariances = jax.device_put(params.components)
+        variances = np.asarray(model.family.covariance.variances(covariances, *means.shape), float)
+    return np.asarray(means, float), np.sqrt(np.maximum(variances, 0.0))
+
+
+def roots(model: Any, params: Params) -> np.ndarray:
+    """Lower Cholesky factors (k, d, d), NaN where singular."""
+    with precision(params):
+        means, covariances = jax.device_put(params.components)
+        return np.asarray(model.family.covariance.cholesky(covariances, *means.shape), float)
+
+
+def line(
+    low: float, high: float, means: np.ndarray, deviations: np.ndarray, size: int = 512
+) -> np.ndarray:
+    """Where to evaluate one column, in order: denser around every component, narrow ones too.
+
+    From low to high, and on to 4 standard deviations, but no further than high - low once more.
+    """
+    span = high - low if high > low else 2.0 * max(1.0, float(deviations.max()))
+    first = max(low - span, min(low, float((means - 4 * deviations).min())))
+    last = min(high + span, max(high, float((means + 4 * deviations).max())))
+    if not first < last:
+        first, last = low - span / 2, high + span / 2
+    # Out to 9 standard deviations even a spike is down to nothing: no wedge at its foot.
+    near = (means[:, None] + deviations[:, None] * np.linspace(-9, 9, 145)).ravel()
+    return np.sort(np.append(np.linspace(first, last, size), np.clip(near, first, last)))

@@ -1,0 +1,119 @@
+"""Many fits in one picture: all starts of one model, and all models of a selection."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from jaxem.analysis.select import Selection
+from jaxem.core.contracts import Model
+from jaxem.fitting.restarts import best_of
+from jaxem.fitting.result import Result
+from jaxem.plot import evaluate, style
+
+_best_of = jax.jit(best_of)
+
+
+def starts(result: Result, ax: Axes | None = None) -> Axes:
+    """The log-likelihood of every start, in falling order; how it ended is its marker.
+
+    The winner, a star, is the best regular start. A start without a finite log-likelihood stands
+    below all others.
+    """
+    check_single(result)
+    ax = style.axes(ax)
+    restarts = result.restarts
+    heights = np.asarray(restarts.log_likelihood, float)
+    finite = np.isfinite(heights)
+    heights = np.where(finite, heights, _below(heights[finite]))
+    order = np.argsort(-heights, kind="stable")
+    rank = np.empty(len(order), int)
+    rank[order] = np.arange(1, len(order) + 1)
+    endings = np.array([style.ending(status) for status in np.asarray(restarts.status)])
+    for name, (marker, colour) in style.ENDINGS.items():
+        own = endings == name
+        if own.any():
+            ax.plot(rank[own], heights[own], marker=marker, color=colour, markersize=5,
+                    linestyle="none", label=f"{own.sum()} {name}")  # fmt: skip
+    with evaluate.precision(restarts.log_posterior):
+        best = int(_best_of(restarts.log_posterior, restarts.status)[0])
+    if finite[best]:
+        near = int(restarts.n_best)
+        found = f"{near} at the same optimum" if near else str(endings[best])
+        label = f"best, start {best}; {found}"
+        ax.plot(rank[best], heights[best], label=label, **style.BEST)
+    if not finite.all():
+        label = f"lowest: {np.sum(~finite)} without a finite value"
+        ax.plot([], [], linestyle="none", label=label)
+    n, margin = len(order), 0.5 + 0.03 * len(order)
+    ax.set(xlabel=f"{n} start{'s' if n > 1 else ''}, in order", xlim=(1 - margin, n + margin))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    style.log_likelihood_axis(ax)
+    if not finite.any():
+        ax.set_yticks([])
+    style.legend(ax)
+    return ax
+
+
+def criterion(selection: Selection, ax: Axes | None = None) -> Axes:
+    """The selection's criterion against k, a line for each kind of model; lower is better.
+
+    The best is a star. Candidates that did not converge, that are degenerate (whatever their
+    criterion, they never win) or not finite have their own markers.
+    """
+    ax = style.axes(ax)
+    kinds: dict[Model, list] = {}
+    for candidate in selection.candidates:
+        kinds.setdefault(candidate.model.with_parts(1), []).append(candidate)
+    for i, (kind, members) in enumerate(kinds.items()):
+        members = sorted(members, key=lambda candidate: candidate.model.n_parts)
+        k = [candidate.model.n_parts for candidate in members]
+        values = [getattr(candidate, selection.criterion) for candidate in members]
+        ax.plot(k, values, ".-", color=style.colour(i), label=_kind_name(kind, kinds))
+    _mark_endings(ax, selection)
+    best = selection.candidates[selection.index]
+    value = getattr(best, selection.criterion)
+    if np.isfinite(value):
+        label = f"best, {_kind_name(best.model, kinds)} with {best.model.n_parts}"
+        ax.plot(best.model.n_parts, value, label=label, **style.BEST)
+    name = selection.criterion.upper()
+    ax.set(xlabel="number of components k", ylabel=f"{name} (lower is better)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    style.legend(ax)
+    return ax
+
+
+def check_single(result: Result) -> None:
+    """ValueError for many fits in one result, as vmap returns them."""
+    if np.ndim(result.status):
+        raise ValueError(
+            f"result holds {np.shape(result.status)} fits; draw one of them, "
+            "jax.tree.map(lambda leaf: leaf[0], result)"
+        )
+
+
+def _below(heights: np.ndarray) -> float:
+    """Under all heights."""
+    if not len(heights):
+        return 0.0
+    low, high = float(heights.min()), float(heights.max())
+    return low - 0.15 * max(high - low, 1.0)
+
+
+def _mark_endings(ax: Axes, selection: Selection) -> None:
+    for name, (marker, colour) in style.ENDINGS.items():
+        own = [c for c in selection.candidates if style.ending(c.status) == name]
+        if name == "converged" or not own:
+            continue
+        k = [candidate.model.n_parts for candidate in own]
+        values = [getattr(candidate, selection.criterion) for candidate in own]
+        ax.plot(k, values, label=name, marker=marker, color=colour, markersize=8,
+                linestyle="none", fillstyle="none", markeredgewidth=1.5)  # fmt: skip
+
+
+def _kind_name(model: Any, kinds: dict[Model, list]) -> str:
+    """The family, and the type of model where there are several."""
+    several = len({type(kind) for kind in kinds}) > 1
+    return f"{type(model).__name__} of {model.family!r}" if several else repr(model.family)

@@ -1,0 +1,256 @@
+"""`GaussianMixture` as scikit-learn has it: its parameters, methods and attributes, on jaxem."""
+
+import time
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from jaxem.core import checks
+from jaxem.core.status import Status
+from jaxem.families import Gaussian
+from jaxem.families.gaussian.prior import GaussianPrior
+from jaxem.fitting.em import State
+from jaxem.fitting.fit import Job, advance, finish, prepare, start
+from jaxem.fitting.result import Result
+from jaxem.models.mixture import Mixture, MixturePrior
+from jaxem.sklearn import initial, precisions
+from jaxem.sklearn.conversion import as_jaxem
+from jaxem.sklearn.fitted import FittedMixture, as_rows
+
+_INIT = {
+    "kmeans": "k-means++",
+    "k-means++": "k-means++",
+    "random": "random_from_data",  # for the shape of the starts alone
+    "random_from_data": "random_from_data",
+    "portfolio": "portfolio",
+}
+_CARRIED = ("gain", "mark", "stalled", "n_iter")  # what a warm start needs beside the parameters
+
+
+class GaussianMixture(FittedMixture):
+    """A Gaussian mixture fitted by EM, in place of `sklearn.mixture.GaussianMixture`.
+
+    p(x) = sum_k weights_[k] N(x; means_[k], covariances_[k])
+
+    Parameters
+    ----------
+    n_components, covariance_type, reg_covar, max_iter, n_init, random_state, warm_start, verbose,
+    verbose_interval, weights_init, means_init, precisions_init :
+        As in scikit-learn, with its defaults. Starts are cheap: n_init=100 is in place where one
+        optimum of many is to be found.
+    tol : float, default=1e-3
+        Bound on what is projected to be left to gain in the mean log-likelihood per row.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data", "portfolio"}
+        "kmeans" and "k-means++" are one rule. "portfolio" takes turns between it, the same in
+        uncorrelated columns, and random rows: recommended for n_init > 1.
+
+    Attributes
+    ----------
+    weights_ (k,), means_ (k, d), covariances_, precisions_, precisions_cholesky_ :
+        In scikit-learn's shapes, in the dtype of the data: float32 rows are fitted in float32,
+        all others in float64, whatever JAX's own setting.
+    converged_, status_, n_best_ :
+        Whether the best start converged; how it ended, a `jaxem.Status`; how many regular starts
+        are within 1e-6 relative of its objective.
+    n_iter_, lower_bound_, lower_bounds_ :
+        M-steps of the best start; its objective per row, of exactly the parameters returned; that
+        after each M-step, which never falls.
+    n_features_in_, feature_names_in_ :
+        What `fit` saw; the names where X is a frame.
+    model_, params_ :
+        The jaxem model and its parameters, for all that is not here.
+
+    What differs from scikit-learn, and why, is told in the docstring of `jaxem.sklearn`.
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions({"full", "tied", "diag", "spherical"})],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions(set(_INIT))],
+        "weights_init": ["array-like", None],
+        "means_init": ["array-like", None],
+        "precisions_init": ["array-like", None],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components: Any = 1,
+        *,
+        covariance_type: Any = "full",
+        tol: Any = 1e-3,
+        reg_covar: Any = 1e-6,
+        max_iter: Any = 100,
+        n_init: Any = 1,
+        init_params: Any = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        random_state: Any = None,
+        warm_start: Any = False,
+        verbose: Any = 0,
+        verbose_interval: Any = 10,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "GaussianMixture":
+        """Fit from `n_init` starts and keep the best regular one.
+
+        X: (n, d), an array or a frame; y is ignored; sample_weight: (n,) frequencies.
+        Errors: ValueError for bad input, and where no start has a likelihood.
+        """
+        X = as_rows(self, X, ensure_min_samples=2)
+        if X.shape[0] < self.n_components:
+            raise ValueError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
+                f"n_samples = {X.shape[0]}"
+            )
+        with jax.enable_x64(X.dtype == np.float64):
+            job, state = self._begin(X, sample_weight)
+            state, history, before = self._iterate(job, state)
+            result = finish(job, state)
+            self._keep(state, history, before, result)
+            if not self.converged_ and self.max_iter > 0:
+                warnings.warn(
+                    f"the best start did not converge: {result.explanation()}",
+                    ConvergenceWarning,
+                    stacklevel=3,
+                )
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit, then the most probable component of each row, (n,)."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def _begin(self, X: np.ndarray, sample_weight: Any) -> tuple[Job, State]:
+        """-> (the checked fit, every start at its starting parameters)."""
+        k, family = self.n_components, Gaussian(self.covariance_type)
+        structure, model = family.covariance, Mixture(family, k)
+        options: dict[str, Any] = {
+            "sample_weight": sample_weight, "tol": self.tol, "max_iter": self.max_iter,
+            # Given where it is 0 too: one compilation serves every reg_covar.
+            "prior": MixturePrior(components=GaussianPrior(reg_covar=self.reg_covar)),
+        }  # fmt: skip
+        chosen = (self.weights_init, self.means_init, self.precisions_init)
+        given = initial.read(*chosen, structure, k, X.shape[1])
+        params = None
+        if self.warm_start and hasattr(self, "weights_"):
+            params = self.params_
+        elif all(part is not None for part in given):
+            params = as_jaxem(self.covariance_type, *given)[1]
+        if params is not None:
+            job = prepare(model, X, init=params, **options)
+            return job, start(job)
+        key = jax.random.key(self._seed())
+        init = _INIT[self.init_params]
+        job = prepare(model, X, key=key, n_init=self.n_init, init=init, **options)
+        state = start(job)
+        params = state.params
+        if self.init_params == "random":
+            params = initial.random_responsibilities(
+                model, job.rows, job.prior, key, len(job.methods)
+            )
+        params = initial.complete(params, given)
+        return job, state._replace(params=params, candidate=params)
+
+    def _iterate(self, job: Job, state: State) -> tuple[State, np.ndarray, int]:
+        """-> (all starts at their end, lower bounds (t, r), the iterations before this fit)."""
+        began = time.perf_counter()
+        state, before = self._take_up(advance(job, state, 0))
+        history = [np.asarray(state.objective)]
+        for n_iter in range(before + 1, before + self.max_iter + 1):
+            state = advance(job, state, n_iter)
+            history.append(np.asarray(state.objective))
+            self._report(n_iter, state, began)
+            if not np.any(np.asarray(state.status) == Status.RUNNING):
+                break
+        return state, np.array(history[1:]).reshape(-1, len(history[0])), before
+
+    def _take_up(self, state: State) -> tuple[State, int]:
+        """-> (the state, with the gains of the last fit where this goes on, its iterations).
+
+        A warm start on the rows of the last fit so ends where an uncut fit would; on other rows
+        those gains say nothing.
+        """
+        if not (self.warm_start and hasattr(self, "_progress")):
+            return state, 0
+        bound = float(np.asarray(state.objective)[0])
+        rounding = 1e3 * np.finfo(state.objective.dtype).eps * abs(bound)
+        if not abs(bound - self.lower_bound_) <= rounding:
+            return state, 0
+        carried = {
+            name: checks.cast(value[None], getattr(state, name).dtype)
+            for name, value in self._progress.items()
+        }
+        return state._replace(**carried), int(self._progress["n_iter"])
+
+    def _report(self, n_iter: int, state: State, began: float) -> None:
+        """A line every `verbose_interval` iterations; from verbose=2 on with bound and time."""
+        if not self.verbose or n_iter % self.verbose_interval:
+            return
+        running = np.asarray(state.status) == Status.RUNNING
+        line = f"iteration {n_iter}: {running.sum()} of {running.size} starts still run"
+        if self.verbose > 1:
+            highest = np.max(np.asarray(state.objective))
+            line += f", highest lower bound {highest:.6f}, {time.perf_counter() - began:.2f} s"
+        print(line)
+
+    def _keep(self, state: State, history: np.ndarray, before: int, result: Result) -> None:
+        """The attributes of the best start, as NumPy arrays that pickle."""
+        index = _index_of_best(result)
+        weights, (means, covariances) = jax.tree.map(np.array, result.params)
+        bound = float(np.asarray(state.objective)[index])
+        try:
+            root = precisions.precisions_cholesky(covariances, self.covariance_type)
+        except np.linalg.LinAlgError:
+            root = None
+        if root is None or not np.isfinite(bound):
+            raise ValueError(
+                f"no start has a likelihood: {result.explanation()}; or raise reg_covar"
+            )
+        self.weights_, self.means_, self.covariances_ = weights, means, covariances
+        self.precisions_cholesky_ = root
+        self.precisions_ = precisions.precisions(root, self.covariance_type)
+        self.n_iter_ = int(result.n_iter) - before
+        self.lower_bound_ = bound
+        self.lower_bounds_ = history[: self.n_iter_, index]
+        self.status_ = Status(int(result.status))
+        self.converged_ = self.status_.converged
+        self.n_best_ = int(result.restarts.n_best)
+        self._progress = {name: np.array(getattr(state, name))[index] for name in _CARRIED}
+
+
+def _index_of_best(result: Result) -> int:
+    """Which start the result is of: the first that is equal to it."""
+    fields = ("log_posterior", "n_iter", "status")
+    starts = (np.asarray(getattr(result.restarts, name)) for name in fields)
+    best = (np.asarray(getattr(result, name)) for name in fields)
+    equal = [a == b for a, b in zip(starts, best, strict=True)]
+    return int(np.argmax(np.all(equal, axis=0)))
