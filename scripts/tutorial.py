@@ -86,15 +86,15 @@ def likely_line(folder: Path, numbers: dict[str, Any]) -> str:
 # 1. Likelihood: which line made these points?
 
 Fifty points were made as y = a x plus noise, noise from a bell of standard deviation 2. We pretend
-to have forgotten a. For every slope a, ask: *how probable would these very points be?* The logarithm
-of that probability (density) is the log-likelihood; because rows are independent it is a sum, one
-term for each point. Compute it for many slopes and look at the curve.
+to have forgotten a. For every slope a, ask: *how probable would these very points be?* The
+logarithm of that probability (density) is the log-likelihood; because rows are independent it is a
+sum, one term for each point. Compute it for many slopes and look at the curve.
 
 ![the line and the slice of its likelihood](line.png)
 
-It peaks at a = {peak:.3f}. The least-squares slope, sum(x y) / sum(x²), is {slope:.3f}: the same. That is
-no accident. The log of a bell is minus a square, so that with Gaussian noise *maximum likelihood is
-least squares*. The truth was 1.7; fifty noisy points cannot tell it better.
+It peaks at a = {peak:.3f}. The least-squares slope, sum(x y) / sum(x²), is {slope:.3f}: the same.
+That is no accident. The log of a bell is minus a square, so that with Gaussian noise *maximum
+likelihood is least squares*. The truth was 1.7; fifty noisy points cannot tell it better.
 """
 
 
@@ -124,7 +124,8 @@ pi moves height from one bell to the other and leaves their places and widths al
 
 ![the density for several mixing weights](mixing_weights.png)
 
-The log-likelihood of the true parameters on these {N} rows is {numbers["log_likelihood_of_truth"]:.2f}.
+The log-likelihood of the true parameters on these {N} rows is
+{numbers["log_likelihood_of_truth"]:.2f}.
 """
 
 
@@ -200,14 +201,15 @@ Set the derivative of the log-likelihood to zero and solve? Each row contributes
 and the sum stands *inside* the logarithm. It does not come apart: the equation for mu1 holds all
 four other unknowns, through the share that each bell has in each row. There is no formula.
 
-If somebody told us z, the sum would be gone: each row belongs to one bell, and its term is
-log pi + log N(x; mu1, sigma1²), or the same with the other bell. That is the *complete-data*
-log-likelihood, and its maximum is what one would do anyway: count, average, take the spread, in
-each group by itself. On our rows that gives pi = {known["pi"]:.3f}, mu1 = {known["mu1"]:.3f},
-sigma1 = {known["sigma1"]:.3f}, mu2 = {known["mu2"]:.3f}, sigma2 = {known["sigma2"]:.3f}, in one step. (The gradient
-there is {numbers["z_known_gradient"]:.0e}: nothing is left to climb.)
+If somebody told us z, the sum would be gone: each row belongs to one bell, and its term is log pi +
+log N(x; mu1, sigma1²), or the same with the other bell. That is the *complete-data* log-likelihood,
+and its maximum is what one would do anyway: count, average, take the spread, in each group by
+itself. On our rows that gives pi = {known["pi"]:.3f}, mu1 = {known["mu1"]:.3f}, sigma1 =
+{known["sigma1"]:.3f}, mu2 = {known["mu2"]:.3f}, sigma2 = {known["sigma2"]:.3f}, in one step. (The
+gradient there is {numbers["z_known_gradient"]:.0e}: nothing is left to climb.)
 
-So: with the parameters we could guess z, and with z we could compute the parameters. EM takes turns.
+So: with the parameters we could guess z, and with z we could compute the parameters. EM takes
+turns.
 """
 
 
@@ -240,14 +242,15 @@ def climb(folder: Path, numbers: dict[str, Any], x: np.ndarray) -> str:
   it, its *responsibility*: r = pi N(x; mu1, sigma1²) / p(x). A guess of z, in shares.
 * **M-step.** Count, average and take the spread as if z were known, each row counted by its share.
 
-We start from nothing: two random rows as the means ({numbers["em_start"][0]:.2f} and {numbers["em_start"][1]:.2f}), the overall
-standard deviation for both, pi = 0.5.
+We start from nothing: two random rows as the means ({numbers["em_start"][0]:.2f} and
+{numbers["em_start"][1]:.2f}), the overall standard deviation for both, pi = 0.5.
 
 ![every parameter against the iteration](trace.png)
 
 The log-likelihood never falls: that is a theorem (Dempster, Laird and Rubin 1977), and the least
-rise seen here is {numbers["em_rises"]:.1e}. It ends at {numbers["em_log_likelihood"]:.2f}, {gap:.2f} *above* that of the truth, as a
-maximum must be: it fits these rows, not the machine that made them.
+rise seen here is {numbers["em_rises"]:.1e}. It ends at {numbers["em_log_likelihood"]:.2f},
+{gap:.2f} *above* that of the truth, as a maximum must be: it fits these rows, not the machine that
+made them.
 
 | parameter | truth | if z were known | EM |
 |---|---|---|---|
@@ -274,12 +277,13 @@ def responsibilities(folder: Path, numbers: dict[str, Any], x: np.ndarray) -> st
 
 ![responsibilities against x](responsibilities.png)
 
-The share of the right bell is {share["below"]:.3f} at x = -2 and {share["above"]:.3f} at x = 12. Between the bells it climbs,
-and at x = {border:.2f} it is one half: such a row could be either, and EM says so instead of choosing.
+The share of the right bell is {share["below"]:.3f} at x = -2 and {share["above"]:.3f} at x = 12.
+Between the bells it climbs, and at x = {border:.2f} it is one half: such a row could be either, and
+EM says so instead of choosing.
 
-(A trap: far out on the left, at x = -25, the share of the *right* bell is {far:.2f} again. It is the
-wider of the two, and in the tails the wider bell wins. No row is out there; a model asked far away
-from its data answers all the same.)
+(A trap: far out on the left, at x = -25, the share of the *right* bell is {far:.2f} again. It is
+the wider of the two, and in the tails the wider bell wins. No row is out there; a model asked far
+away from its data answers all the same.)
 """
 
 
@@ -314,16 +318,16 @@ def local_optimum(folder: Path, numbers: dict[str, Any]) -> str:
 # 7. The wrong hill
 
 EM climbs, and climbing ends on *a* top, which need not be the highest. Three groups, at 0, 10 and
-14. Started with one mean near each, EM ends at a log-likelihood of {local["good"]:.1f}. Started with two means
-in the left group and one between the others, it ends at {local["stuck"]:.1f}, and there it stays: two bells
-share one group, one bell bridges two. Every small change makes it worse. It has converged, and it is
-wrong.
+14. Started with one mean near each, EM ends at a log-likelihood of {local["good"]:.1f}. Started
+with two means in the left group and one between the others, it ends at {local["stuck"]:.1f}, and
+there it stays: two bells share one group, one bell bridges two. Every small change makes it worse.
+It has converged, and it is wrong.
 
 ![a good start, a bad start, fifty starts](local_optimum.png)
 
 No step can tell. What helps is to start often, from different rows, and keep the best: of fifty
-random starts {local["n_best"]} end on the highest top found, at {local["many"]:.1f}. `jaxem.fit` does that for you, all
-starts in one compiled call, and shows what became of each.
+random starts {local["n_best"]} end on the highest top found, at {local["many"]:.1f}. `jaxem.fit`
+does that for you, all starts in one compiled call, and shows what became of each.
 """
 
 
@@ -403,9 +407,9 @@ that x is a vector and sigma² a matrix.
 {rows}
 
 When the brand is on the bean there is nothing to iterate: one M-step, the averages of each brand.
-When it is hidden, EM finds the brands all the same, and {100 * beans["share_right"]:.1f} % of the beans go to their own. What it
-cannot find is their *names*: the components come in any order, and the likelihood is the same
-for all orders. Match them by what they are, never by their number.
+When it is hidden, EM finds the brands all the same, and {100 * beans["share_right"]:.1f} % of the
+beans go to their own. What it cannot find is their *names*: the components come in any order, and
+the likelihood is the same for all orders. Match them by what they are, never by their number.
 """
 
 
@@ -445,15 +449,16 @@ the *new* means. Code that updates the means and then takes the squares around t
 were at hand from the E-step) is not that maximum. From pi = 0.5, means 0 and 6, standard
 deviations 4:
 
-| variance of the left bell | value | expected log-likelihood | its steepest slope in means and variances |
+| variance of the left bell | value | expected log-likelihood | its steepest slope |
 |---|---|---|---|
 | around the new mean | {m["variance_exact"]:.4f} | {m["expected_exact"]:.3f} | {m["exact"]:.0e} |
 | around the old mean | {m["variance_stale"]:.4f} | {m["expected_stale"]:.3f} | {m["stale"]:.1f} |
 
 A gradient of zero is what "maximum" means. The stale variance is too large by the square of the
-step of the mean. After this one step the log-likelihood is {m["likelihood_exact"]:.1f} with the exact M-step and
-{m["likelihood_stale"]:.1f} with the stale one: it still climbs from {float(before):.1f}, which is why the mistake is hard
-to see. Near the end the means hardly move, and both come to the same place.
+step of the mean. After this one step the log-likelihood is {m["likelihood_exact"]:.1f} with the
+exact M-step and {m["likelihood_stale"]:.1f} with the stale one: it still climbs from
+{float(before):.1f}, which is why the mistake is hard to see. Near the end the means hardly move,
+and both come to the same place.
 """
 
 
