@@ -15,11 +15,14 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_python_blocks_run_in_order():
+def test_python_blocks_run_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     space = {}
     for code in blocks("python"):
         exec(compile(code, "README.md", "exec"), space)
     assert jax.numpy.all(space["many"].converged)
+    assert repr(space["selection"].model) == "Mixture(family=Gaussian('tied'), n_components=3)"
+    assert (tmp_path / "faithful.png").stat().st_size > 10_000
     printed = blocks("text")[0].splitlines()
     fit = space["jaxem"].fit(space["model"], space["x"], key=jax.random.key(0), n_init=100)
     actual = str(fit).splitlines()
