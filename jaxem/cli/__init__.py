@@ -1,9 +1,11 @@
-"""The command line: `jaxem fit`, `jaxem demo`."""
+"""The command line: `jaxem fit`, `predict`, `sample`, `show`, `demo`."""
 
 import sys
 from collections.abc import Sequence
 
-_EXTRAS = ("typer", "rich", "pyarrow")  # what the extra `cli` installs
+from jaxem.cli import interrupts
+
+EXTRAS = ("typer", "rich", "pyarrow", "safetensors", "matplotlib")  # what the extra `cli` installs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -12,15 +14,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done and converged, 1 a fit did not converge, 2 bad input, 130 interrupted.
     """
     try:
-        from jaxem.cli.app import run
+        with interrupts.watched():
+            from jaxem.cli import cache
+            from jaxem.cli.app import run
+
+            if arguments is None:
+                cache.use()
+            return run(sys.argv[1:] if arguments is None else list(arguments))
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in _EXTRAS:
+        if missing not in EXTRAS:
             raise
-        print(
-            f"jaxem: the command line needs {missing}, which is not installed; "
-            "run: pip install 'jaxem[cli]'",
-            file=sys.stderr,
-        )
+        needs = f"the command line needs {missing}, which is not installed"
+        print(f"jaxem: {needs}; run: pip install 'jaxem[cli]'", file=sys.stderr)
         return 2
-    return run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:
+        print("jaxem: interrupted", file=sys.stderr)
+        return 130

@@ -1,78 +1,62 @@
-"""The commands. Each reads its input, runs the fit in pieces and returns an exit status."""
+"""The commands: each reads its input, does its work and returns an exit status."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import jax
+import numpy as np
 import typer
 
 import jaxem
-from jaxem.cli import progress, report, tables
-from jaxem.cli.columns import choose, suggestion
-from jaxem.cli.demo import compare
-from jaxem.families.gaussian.gaussian import STRUCTURES, Gaussian
-from jaxem.fitting.fit import prepare
+from jaxem import io
+from jaxem.analysis.select import plan
+from jaxem.cli import facts, interrupts, options, outputs, report, tables
+from jaxem.cli.columns import choose, matching
+from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, needs, told
+from jaxem.cli.search import Data, Outputs, search
+from jaxem.cli.work import leave
+from jaxem.datasets import load_faithful
+from jaxem.families.gaussian.gaussian import Gaussian
 
 _LARGEST_INT32 = 2**31 - 1
 
-# The base of all complaints about arguments: click's, or that of the copy that typer now carries.
-_USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
-
-
-def _known_covariance(name: str) -> str:
-    if name not in STRUCTURES:
-        near = suggestion(name, STRUCTURES)
-        raise typer.BadParameter(f"{name!r}; {near}it is one of {', '.join(STRUCTURES)}")
-    return name
-
-
-def _one_character(separator: str | None) -> str | None:
-    try:
-        return None if separator is None else tables.delimiter(separator)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-Components = Annotated[int, typer.Option(min=1, help="Number of components.")]
-Covariances = Annotated[
-    str, typer.Option(help=f"One of {', '.join(STRUCTURES)}.", callback=_known_covariance)
-]
-Starts = Annotated[int, typer.Option(min=1, help="Starting points; the best regular one is kept.")]
-Names = Annotated[
-    str | None, typer.Option(help="Names between commas; without it, every numeric column.")
-]
-Precision = Annotated[
-    Literal["float64", "float32"] | None,
-    typer.Option(help="Without it, float64 on a CPU and float32 on an accelerator."),
-]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed, the same fit.")]
-Tolerance = Annotated[
-    float, typer.Option(min=0, help="Stop when less log-likelihood per row is left to gain.")
-]
-Iterations = Annotated[int, typer.Option(min=0, help="The most a start may take.")]
-Regularisation = Annotated[float, typer.Option(min=0, help="Variance added to every covariance.")]
-Separator = Annotated[
-    str | None,
-    typer.Option(
-        help="What separates the columns of a text file; the word tab is a tab.",
-        callback=_one_character,
-    ),
-]
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def run(arguments: list[str]) -> int:
     """The exit status of a command line. Bad input is one line on stderr."""
     try:
-        return app(arguments or ["--help"], prog_name="jaxem", standalone_mode=False) or 0
-    except _USAGE_ERROR as error:
+        status = app(arguments or ["--help"], prog_name="jaxem", standalone_mode=False) or 0
+    except BadInput as error:
+        report.complain(str(error))
+        status = BAD_INPUT
+    except options.USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "jaxem"
         report.complain(f"{error.format_message().rstrip('.')}; see {command} --help")
-        return report.BAD_INPUT
-    except (KeyboardInterrupt, typer.Abort):
-        return report.INTERRUPTED
+        status = BAD_INPUT
+    leave(status)
+    return status
+
+
+def command(example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Make a function a command; `example` ends its help."""
+
+    def register(function: Callable[..., int]) -> Callable[..., int]:
+        @wraps(function)
+        def guarded(*args, **kwargs) -> int:
+            try:
+                with interrupts.heeded():
+                    return function(*args, **kwargs)
+            except KeyboardInterrupt:
+                report.complain("interrupted: nothing more is written")
+                return INTERRUPTED
+
+        return app.command(epilog=f"Example: {example}")(guarded)
+
+    return register
 
 
 def _print_version(wanted: bool) -> bool:
@@ -94,62 +78,158 @@ Version = Annotated[
 def top(version: Version = False) -> None:
     """Fit mixture models by expectation-maximization, from many starting points.
 
-    Exit status: 0 converged, 1 not converged, 2 bad input, 130 interrupted.
+    Exit status: 0 done and converged, 1 not converged, 2 bad input, 130 interrupted.
+
+    Compiled programs are kept in $XDG_CACHE_HOME/jaxem or ~/.cache/jaxem, to start faster the next
+    time; JAX_ENABLE_COMPILATION_CACHE=false switches that off.
     """
 
 
-@app.command(epilog="Example: jaxem fit flowers.csv --components 3 --columns width,height")
+@command("jaxem fit flowers.csv --components 1:6 -o flowers.safetensors --report flowers.png")
 def fit(
-    file: Annotated[Path, typer.Argument(help="A CSV, TSV, Parquet, Arrow or Feather file.")],
-    components: Components,
-    covariance: Covariances = "full",
-    starts: Starts = 100,
-    columns: Names = None,
-    dtype: Precision = None,
-    seed: Seed = 0,
-    tol: Tolerance = 1e-6,
-    max_iter: Iterations = 1000,
-    reg_covar: Regularisation = 0.0,
-    separator: Separator = None,
+    file: options.Table,
+    components: options.Components,
+    covariance: options.Covariances = "full",  # type: ignore[assignment]
+    starts: options.Starts = 100,
+    columns: options.ColumnNames = None,
+    output: options.ModelOutput = None,
+    pictures: options.Report = None,
+    dtype: options.Precision = None,
+    seed: options.Seed = 0,
+    tol: options.Tolerance = 1e-6,
+    max_iter: options.Iterations = 1000,
+    reg_covar: options.Regularisation = 0.0,
+    separator: options.Separator = None,
+    header: options.Header = None,
 ) -> int:
     """Fit a Gaussian mixture to the numeric columns of a table, and print it.
 
-    The components come in order of falling weight. Ctrl-C stops the fit and prints the best so far.
+    Of several numbers of components or covariances, all are fitted, and the lowest BIC is the best.
+    The components come in order of falling weight. Ctrl-C stops the fit, and prints and writes the
+    best so far.
     """
+    outputs.check_model(output)
+    outputs.check_report(pictures)
+    outputs.check({"--output": output, "--report": pictures}, [file])
     with _precision(dtype):
-        try:
-            chosen = choose(tables.read(file, separator), columns)
-            job = prepare(
-                jaxem.Mixture(Gaussian(covariance), components), chosen.x, init="portfolio",
-                n_init=starts, key=jax.random.key(seed), tol=tol,
+        with told(file):
+            table = tables.read(file, separator, header)
+            chosen = choose(table.columns, columns)
+            jobs = plan(
+                [
+                    jaxem.Mixture(Gaussian(name), k)
+                    for name in covariance
+                    for k in range(components.first, components.last + 1)
+                ],
+                chosen.x, n_init=starts, key=jax.random.key(seed), tol=tol,
                 max_iter=min(max_iter, _LARGEST_INT32), reg_covar=reg_covar,
             )  # fmt: skip
-        except MemoryError:
-            report.complain(f"{file}: the fit does not fit in memory; take fewer --starts")
-            return report.BAD_INPUT
-        except ValueError as error:
-            report.complain(f"{file}: {report.in_options(str(error))}")
-            return report.BAD_INPUT
-        for reason in chosen.left_out:
-            report.complain(f"{file}: columns left out, {reason}")
-        try:
-            with progress.live(report.errors(), f"k = {components}") as line:
-                done = progress.run(job, line)
-        except KeyboardInterrupt:
-            report.complain("interrupted: there is nothing to show")
-            progress.leave(report.INTERRUPTED)
-        return report.conclude(done, chosen.names, str(file))
+        for remark in (*table.remarks, *(f"columns left out, {why}" for why in chosen.left_out)):
+            report.complain(f"{file}: {remark}")
+        data = Data(str(file), chosen.names, chosen.x)
+        return search(jobs, data, seed, Outputs(output, pictures))
 
 
-@app.command(epilog="Example: jaxem demo --starts 20 --max-components 3")
+@command("jaxem predict flowers.safetensors new.csv --keep -o labelled.csv")
+def predict(
+    model: options.ModelFile,
+    file: options.Table,
+    output: options.TableOutput = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Write the columns of FILE too.")] = False,
+    separator: options.Separator = None,
+    header: options.Header = None,
+) -> int:
+    """Say of each row of a table which component it is of.
+
+    Columns: label, probability_0, probability_1, ... and log_density (natural logarithm); with
+    --keep after those of FILE, and with an underscore where a name is taken. Components are
+    numbered as jaxem fit and jaxem show print them. The columns of the model are found by name.
+    """
+    outputs.check_table(output)
+    outputs.check({"--output": output}, [model, file])
+    saved = _read_model(model)
+    with _precision(saved.dtype):
+        with told(file):
+            table = tables.read(file, separator, header)
+            d = saved.model.like_x(saved.params).shape[1]
+            x = matching(table.columns, saved.columns, d)
+            arguments = saved.model, saved.params, x
+            labels = np.asarray(jaxem.predict(*arguments))
+            probabilities = np.asarray(jaxem.predict_proba(*arguments))
+            log_density = np.asarray(jaxem.log_prob(*arguments))
+        for remark in table.remarks:
+            report.complain(f"{file}: {remark}")
+        found = outputs.table(
+            {
+                "label": labels,
+                **{f"probability_{k}": column for k, column in enumerate(probabilities.T)},
+                "log_density": log_density,
+            }
+        )
+    outputs.write_table(output, outputs.beside(table.columns, found) if keep else found)
+    return DONE
+
+
+@command("jaxem sample flowers.safetensors -n 500 --seed 1 -o drawn.csv")
+def sample(
+    model: options.ModelFile,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many rows.")] = 1000,
+    seed: options.Seed = 0,
+    output: options.TableOutput = None,
+) -> int:
+    """Draw rows from a model.
+
+    Columns: those that the model was fitted on, then label, the component that each row is from;
+    with an underscore where that name is taken.
+    """
+    outputs.check_table(output)
+    outputs.check({"--output": output}, [model])
+    saved = _read_model(model)
+    with _precision(saved.dtype), told(model):
+        x, labels = jaxem.sample(saved.model, saved.params, jax.random.key(seed), n)
+        rows = outputs.table(dict(zip(_names(saved), np.asarray(x).T, strict=True)))
+        rows = outputs.beside(rows, outputs.table({"label": np.asarray(labels)}))
+    outputs.write_table(output, rows)
+    return DONE
+
+
+@command("jaxem show flowers.safetensors")
+def show(model: options.ModelFile) -> int:
+    """Print a model, and what its file says of how it was fitted."""
+    saved = _read_model(model)
+    names, out = _names(saved), report.output()
+    with _precision(saved.dtype):
+        report.say(out, f"{model}: {report.kind(saved.model)}\n")
+        out.print(report.mixture(saved.model, saved.params, names), "")
+    versions = ", ".join(f"{name} {version}" for name, version in saved.versions.items())
+    rows = facts.words(saved.notes) | {"dtype": saved.dtype, "written by": versions}
+    out.print(report.two_columns(rows))
+    return DONE
+
+
+@command("jaxem demo --starts 20 --max-components 3")
 def demo(
     max_components: Annotated[int, typer.Option(min=1, max=50, help="Compare 1 to so many.")] = 6,
-    starts: Starts = 100,
-    seed: Seed = 0,
+    starts: options.Starts = 100,
+    seed: options.Seed = 0,
 ) -> int:
     """Find by BIC how many kinds of eruption the Old Faithful geyser has."""
+    x, names = load_faithful()[:2]
     with _precision(None):
-        return compare(max_components, starts, seed)
+        models = [jaxem.Mixture(Gaussian("full"), k) for k in range(1, max_components + 1)]
+        jobs = plan(models, x, n_init=starts, key=jax.random.key(seed))
+        return search(jobs, Data("Old Faithful", names, x), seed, Outputs())
+
+
+def _read_model(path: Path) -> io.Saved:
+    needs("safetensors")
+    with told():
+        return io.read(path)
+
+
+def _names(saved: io.Saved) -> tuple[str, ...]:
+    d = saved.model.like_x(saved.params).shape[1]
+    return saved.columns or tuple(f"column_{j + 1}" for j in range(d))
 
 
 def _precision(dtype: str | None) -> AbstractContextManager:

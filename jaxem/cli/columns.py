@@ -1,14 +1,14 @@
 """Which columns of a table are fitted, and their numbers."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jaxem.cli.tables import is_numeric
+from jaxem.cli.text import is_numeric
 
 
 class Columns(NamedTuple):
@@ -24,10 +24,27 @@ def choose(table: pa.Table, wanted: str | None = None) -> Columns:
     if wanted is None:
         names, left_out = _numeric(table), _left_out(table)
     else:
-        names, left_out = _named(table, wanted), ()
-    x = np.stack([_numbers(table[name]) for name in names], axis=1)
-    _check_cells(x, names)
+        names, left_out = _wanted(table, wanted), ()
+    x = _cells(table, names, "drop those rows, impute them first, or leave the columns out by "
+               "--columns")  # fmt: skip
     return Columns(tuple(names), x, left_out)
+
+
+def matching(table: pa.Table, names: Sequence[str] | None, d: int) -> np.ndarray:
+    """x (n, d) of the columns that a model was fitted on, wherever they are in the table.
+
+    names: of those columns; None, where the model does not know them, is every numeric column.
+    """
+    if names is None:
+        names = _numeric(table)
+        if len(names) != d:
+            raise ValueError(
+                f"has {len(names)} numeric columns ({_listed(names)}), but the model was fitted on "
+                f"{d}, whose names it does not know; give a table of those alone, in their order"
+            )
+    _check_names(table, names, f"the model was fitted on {_listed(names)}")
+    _check_numeric(table, names, "the model was fitted on numbers there")
+    return _cells(table, names, "drop those rows or impute them first")
 
 
 def _numeric(table: pa.Table) -> list[str]:
@@ -50,23 +67,37 @@ def _left_out(table: pa.Table) -> tuple[str, ...]:
     )
 
 
-def _named(table: pa.Table, wanted: str) -> list[str]:
-    known = [name for name in table.column_names if name]
+def _wanted(table: pa.Table, wanted: str) -> list[str]:
     names = [name.strip() for name in wanted.split(",")]
-    for name in names:
-        if name not in known:
-            raise ValueError(
-                f"has no column {name!r}; {suggestion(name, known)}its columns are {_listed(known)}"
-            )
+    _check_names(table, names)
     if len(set(names)) < len(names):
         raise ValueError(f"--columns names a column twice: {wanted}; name each once")
+    _check_numeric(table, names, "take them out of --columns or encode them as numbers")
+    return names
+
+
+def _check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
+    known = [name for name in table.column_names if name]
+    missing = [name for name in names if name not in known]
+    if missing:
+        spare = [name for name in known if name not in names]
+        raise ValueError(
+            f"has no column {' and no column '.join(map(repr, missing[:3]))}"
+            f"{' and more' if len(missing) > 3 else ''}; {suggestion(missing[0], spare)}"
+            f"its columns are {_listed(known)}{why and '; '}{why}"
+        )
+
+
+def _check_numeric(table: pa.Table, names: Sequence[str], remedy: str) -> None:
     text = [name for name in names if not is_numeric(table.schema.field(name).type)]
     if text:
-        raise ValueError(
-            f"has no numbers in the columns {_listed(text)}; "
-            "take them out of --columns or encode them as numbers"
-        )
-    return names
+        raise ValueError(f"has no numbers in the columns {_listed(text)}; {remedy}")
+
+
+def _cells(table: pa.Table, names: Sequence[str], remedy: str) -> np.ndarray:
+    x = np.stack([_numbers(table[name]) for name in names], axis=1)
+    _check_cells(x, names, remedy)
+    return x
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
@@ -77,15 +108,12 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     return column.to_numpy()
 
 
-def _check_cells(x: np.ndarray, names: list[str]) -> None:
+def _check_cells(x: np.ndarray, names: Sequence[str], remedy: str) -> None:
     missing, infinite = np.isnan(x).sum(0), np.isinf(x).sum(0)
     for count, what in ((missing, "missing"), (infinite, "infinite")):
         if count.any():
             where = ", ".join(f"{name} ({c})" for name, c in zip(names, count, strict=True) if c)
-            raise ValueError(
-                f"has {count.sum()} {what} cells, in columns: {where}; "
-                "drop those rows, impute them first, or leave the columns out by --columns"
-            )
+            raise ValueError(f"has {count.sum()} {what} cells, in columns: {where}; {remedy}")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -95,6 +123,6 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"did you mean {by_lower[near[0]]!r}? " if near else ""
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:8])
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

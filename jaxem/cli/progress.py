@@ -1,14 +1,9 @@
-"""A fit in pieces: a live line on the terminal, and Ctrl-C keeps the best so far."""
+"""A fit that is waited for: a live line on the terminal, and Ctrl-C keeps the best so far."""
 
-import os
-import signal
-import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
@@ -16,12 +11,13 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from jaxem.cli.interrupts import pressed
+from jaxem.cli.work import Done, Work, n_ended, result_of
 from jaxem.core.status import Status
-from jaxem.fitting.em import State
-from jaxem.fitting.fit import Job, advance, finish, start
+from jaxem.fitting.fit import Job
 from jaxem.fitting.result import Result
 
-_SHORT, _LONG = 0.2, 0.8  # seconds between which a piece is neither doubled nor halved
+_GLANCE = 0.05  # seconds between two looks at the work
 
 
 class Run(NamedTuple):
@@ -30,7 +26,6 @@ class Run(NamedTuple):
     result: Result
     n_starts: int
     n_ended: int
-    interrupted: bool  # Ctrl-C was pressed, if perhaps too late to cut anything short
     seconds: float
 
     @property
@@ -41,28 +36,73 @@ class Run(NamedTuple):
 class Line:
     """The live line: a spinner with what is going on."""
 
-    def __init__(self, title: str) -> None:
-        self.title = title
+    def __init__(self, n_fits: int = 1) -> None:
+        self.n_fits, self.n_done = n_fits, 0
+        self.title = ""
         self.spinner = Spinner("dots")
+        self.began: float | None = None  # when the first piece was there, all compiled
 
-    def say(self, text: str) -> None:
+    def begin(self, title: str) -> None:
+        self.title = title
+        self._say("choosing starting points")
+
+    def report(self, job: Job, done: Done) -> None:
+        if not done.results and done.state is None:
+            return
+        self.began = self.began or time.monotonic()
+        ended = n_ended(job, done)
+        what = "log-likelihood" if job.prior is None else "log-posterior"
+        self._say(
+            f"{ended} of {job.n_starts} starts ended, {_iteration(done)}"
+            f"best {what} {_best(done):.3f}{self._left((ended + _under_way(done)) / job.n_starts)}"
+        )
+
+    def end(self) -> None:
+        self.n_done += 1
+
+    def _say(self, text: str) -> None:
         self.spinner.update(text=Text(f"{self.title}: {text}"))
 
-    def report(self, job: Job, state: State) -> None:
-        objective = np.asarray(state.objective, np.float64)[: job.n_starts]
-        best = np.max(objective, where=np.isfinite(objective), initial=-np.inf)
-        total = best * float(np.sum(np.asarray(job.rows.weight, np.float64)))
-        what = "log-likelihood" if job.prior is None else "log-posterior"
-        self.say(
-            f"{_n_ended(job, state)} of {job.n_starts} starts ended, "
-            f"iteration {int(np.max(np.asarray(state.n_iter)))}, best {what} {total:.3f}"
-        )
+    def _left(self, share: float) -> str:
+        """The time that the rest takes if it goes on as until now."""
+        share = (self.n_done + share) / self.n_fits
+        if self.began is None or not 0 < share < 1:
+            return ""
+        return f", about {_duration((time.monotonic() - self.began) * (1 / share - 1))} left"
+
+
+def _iteration(done: Done) -> str:
+    return "" if done.state is None else f"iteration {max(0, int(np.max(done.state.n_iter)))}, "
+
+
+def _under_way(done: Done) -> float:
+    """The share of a start that is done of the one in hand, if it takes as long as those before."""
+    if done.state is None or not done.results:
+        return 0.0
+    typical = np.mean([float(n) for result in done.results for n in result.restarts.n_iter])
+    running = done.state.n_iter[done.state.status == Status.RUNNING]
+    return float(np.sum(np.clip(running / max(1.0, float(typical)), 0, 0.95)))
+
+
+def _best(done: Done) -> float:
+    values = [np.asarray(result.log_posterior) for result in done.results]
+    if done.state is not None:
+        values += list(done.state.objective * done.state.total_weight)
+    return max((float(value) for value in values if np.isfinite(value)), default=-np.inf)
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        count = seconds / size
+        if count >= 1.5:
+            return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"
+    return f"{max(1, round(seconds))} s"
 
 
 @contextmanager
-def live(console: Console, title: str, above: RenderableType = "") -> Iterator[Line]:
+def live(console: Console, n_fits: int, above: RenderableType | None = None) -> Iterator[Line]:
     """The line, under what is `above` it; gone in the end, and shown on a terminal only."""
-    line = Line(title)
+    line = Line(n_fits)
     if not console.is_terminal:
         yield line
         return
@@ -71,71 +111,19 @@ def live(console: Console, title: str, above: RenderableType = "") -> Iterator[L
         yield line
 
 
-def run(job: Job, line: Line) -> Run:
-    """Advance all starts piece by piece; Ctrl-C stops after the piece in hand.
-
-    KeyboardInterrupt when there is nothing to show yet, and at the second Ctrl-C.
-    """
+def run(job: Job, line: Line, smaller: Sequence[Result] = ()) -> Run | None:
+    """Fit; at Ctrl-C the best so far, without waiting. None when there is nothing yet."""
     began = time.perf_counter()
-    until, step, last = -1, 1, int(job.max_iter)
-    line.say("choosing starting points")
-    state = _wait(start(job))
-    with _first_interrupt(line) as interrupt:
-        while _n_ended(job, state) < job.n_starts:
-            until = min(until + step, last)
-            piece = time.perf_counter()
-            state = _wait(advance(job, state, until))
-            step = _next_step(step, time.perf_counter() - piece)
-            if interrupt.is_set():
-                break
-            line.report(job, state)
-        result = finish(job, state)
-    seconds = time.perf_counter() - began
-    return Run(result, job.n_starts, _n_ended(job, state), interrupt.is_set(), seconds)
-
-
-def leave(status: int) -> NoReturn:
-    """Exit at once, after a KeyboardInterrupt from `run`.
-
-    A computation may still be under way; the interpreter crashes when it is taken down under one.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-
-
-def _next_step(step: int, seconds: float) -> int:
-    if seconds < _SHORT:
-        return 2 * step
-    return max(1, step // 2) if seconds > _LONG else step
-
-
-def _n_ended(job: Job, state: State) -> int:
-    """Starts that have converged, failed or used up their iterations."""
-    ended = np.asarray((state.status != Status.RUNNING) | (state.n_iter >= job.max_iter))
-    return int(np.sum(ended[: job.n_starts]))
-
-
-def _wait(state: State) -> State:
-    """The state when it is computed; looks up meanwhile, so that a signal is seen at once."""
-    status: Any = state.status  # jax.Array's stub does not know is_ready
-    while not status.is_ready():
-        time.sleep(0.005)
-    return state
-
-
-@contextmanager
-def _first_interrupt(line: Line) -> Iterator[threading.Event]:
-    """The first Ctrl-C only sets the event: no compiled call is cut in two. A second one aborts."""
-    event = threading.Event()
-
-    def once(number: int, frame: FrameType | None) -> None:
-        event.set()
-        line.say("stopping after this step; Ctrl-C again to abort at once")
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, once)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)
+    work = Work(job, smaller)
+    while work.thread.is_alive() and not pressed():
+        work.thread.join(_GLANCE)
+        line.report(job, work.done)
+    work.stopped = True
+    if work.error is not None:
+        raise work.error
+    done = work.done
+    result = result_of(job, done)
+    if result is None:
+        return None
+    line.end()
+    return Run(result, job.n_starts, n_ended(job, done), time.perf_counter() - began)

@@ -1,12 +1,18 @@
 """Whole commands, in this process; the fits share their shapes, so that few are compiled."""
 
+import errno
+import os
 import re
+import signal
+import sys
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import jaxem
-from jaxem.cli import main
+from jaxem.cli import app, main, progress
 from jaxem.datasets import load_faithful
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -132,38 +138,125 @@ def test_demo_names_the_winner_by_bic(capsys):
     assert main(["demo", "--max-components", "2", "--starts", "4"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert "is that of k = 2." in out
-    assert re.search(r"^2 +-1130\.264 +2322\.19 +11 +\d/4 +\d +CONVERGED", out, re.MULTILINE)
+    assert "is that of k = 2, full covariance." in out
+    assert table(out)[2, "full"] == ("*", -1130.264, 2322.19, 11, "CONVERGED")
     assert float(fact(out, "log-likelihood")) == pytest.approx(BEST_OF_TWO, abs=1e-3)
     assert "…" not in out
 
 
-def test_demo_interrupted_shows_what_there_is(monkeypatch, capsys):
-    from jaxem.cli import progress
+def table(text):
+    """-> {(k, covariance): (mark, log-likelihood, BIC, free parameters, status)} as printed."""
+    row = r"^(\*?) +(\d) +(\w+) +(-?\d+\.\d+) +(\S+) +(\d+) +\d+/\d+ +\d+ +([A-Z_]+) +\S+$"
+    return {
+        (int(k), name): (mark, float(likelihood), float(bic), int(free), status)
+        for mark, k, name, likelihood, bic, free, status in re.findall(row, text, re.MULTILINE)
+    }
 
-    real, left = progress.run, []
 
-    def once(job, line):
-        if job.model.n_components == 2:
-            raise KeyboardInterrupt
-        return real(job, line)
+def test_several_candidates_are_compared_as_select_does(faithful, tmp_path, capsys):
+    path = tmp_path / "best.safetensors"
+    options = ["--components", "1:3", "--covariance", "full,tied", "--starts", "4"]
+    assert main(["fit", faithful, *options, "-o", str(path)]) == 0
+    out = capsys.readouterr().out
+    rows = table(out)
+    models = [
+        jaxem.Mixture(jaxem.families.Gaussian(name), k)
+        for name in ("full", "tied")
+        for k in (1, 2, 3)
+    ]
+    selection = jaxem.select(models, load_faithful().x, key=jax.random.key(0), n_init=4)
+    assert list(rows) == [(m.n_components, m.family.covariance.name) for m in models]
+    for i, candidate in enumerate(selection.candidates):
+        mark, likelihood, bic, free, status = list(rows.values())[i]
+        assert likelihood == pytest.approx(float(candidate.result.log_likelihood), abs=6e-4)
+        assert bic == pytest.approx(candidate.bic, abs=6e-3)
+        assert free == int(candidate.result.n_free_parameters)
+        assert status == candidate.status.name
+        assert (mark == "*") == (i == selection.index)
+    best = jaxem.load(path)[1]
+    order = np.argsort(-np.asarray(selection.best.params.weights))
+    np.testing.assert_array_equal(best.weights, selection.best.params.weights[order])
+    np.testing.assert_array_equal(
+        best.components.means, selection.best.params.components.means[order]
+    )
+    k, name = selection.model.n_components, selection.model.family.covariance.name
+    assert f"is that of k = {k}, {name} covariance." in out
+    assert fact(out, "status") == "CONVERGED"
 
-    monkeypatch.setattr(progress, "run", once)
-    monkeypatch.setattr(progress, "leave", left.append)
-    assert main(["demo", "--max-components", "2", "--starts", "4"]) == 130
-    assert left == [130]
+
+def test_a_degenerate_candidate_never_wins(tmp_path, capsys):
+    path = tmp_path / "spike.csv"
+    rows = [f"{i * 37 % 101},{i * 53 % 89}" for i in range(30)] + ["500,500"] * 10
+    path.write_text("\n".join(["a,b", *rows]))
+    assert main(["fit", str(path), "--components", "1:2", "--starts", "4"]) == 0
+    rows = table(capsys.readouterr().out)
+    assert rows[2, "full"][4] == "DEGENERATE" and rows[2, "full"][2] < rows[1, "full"][2]
+    assert rows[1, "full"][0] == "*"
+
+
+def interrupted_at(n_components, monkeypatch):
+    """Ctrl-C when the fit with so many components begins."""
+    real = progress.run
+
+    def run(job, line, smaller=()):
+        if job.about.model.n_components == n_components:
+            signal.raise_signal(signal.SIGINT)
+        return real(job, line, smaller)
+
+    monkeypatch.setattr(progress, "run", run)
+    monkeypatch.setattr(app, "leave", lambda status: None)
+
+
+def test_interrupted_candidates_leave_the_best_of_the_others(
+    monkeypatch, faithful, tmp_path, capsys
+):
+    interrupted_at(2, monkeypatch)
+    path = tmp_path / "m.safetensors"
+    options = ["--components", "1:2", "--starts", "4", "-o", str(path)]
+    assert main(["fit", faithful, *options]) == 130
     out, err = capsys.readouterr()
-    assert "interrupted: the best so far, of 1 fit that ended" in err
-    assert "is that of k = 1." in out
+    assert "interrupted: the best so far; 1 of 2 candidates had ended" in err
+    assert list(table(out)) == [(1, "full")]
+    assert jaxem.load(path)[0].n_components == 1
+
+
+def test_interrupted_before_anything_is_computed_writes_nothing(
+    monkeypatch, faithful, tmp_path, capsys
+):
+    interrupted_at(2, monkeypatch)
+    path = tmp_path / "m.safetensors"
+    assert fit(faithful, "-o", str(path)) == 130
+    out, err = capsys.readouterr()
+    assert out == "" and not path.exists()
+    assert "interrupted: nothing is computed yet, so there is nothing to show or write" in err
+
+
+def test_the_report_is_a_picture(faithful, tmp_path):
+    pages = [tmp_path / "page.png", tmp_path / "page.pdf"]
+    assert fit(faithful, "--report", str(pages[0])) == 0
+    options = ["--components", "1:2", "--starts", "4", "--report", str(pages[1])]
+    assert main(["fit", faithful, *options]) == 0
+    assert pages[0].read_bytes().startswith(b"\x89PNG")
+    assert pages[1].read_bytes().startswith(b"%PDF")
 
 
 BAD_OPTIONS = {
-    "--components 0": "--components",
-    "--components x": "--components",
+    "--components 0": "--components.*at least 1 component",
+    "--components 0:3": "--components.*at least 1 component",
+    "--components x": "--components.*such as 3, or a range, such as 1:8",
+    "--components 1:": "--components.*such as 3, or a range, such as 1:8",
+    "--components 5:2": "--components.*give 2:5",
     "--components 273": "use at most",
+    "--components 1:300": "use at most",
     "--starts 0": "--starts",
     "--covariance ful": "--covariance.*did you mean 'full'",
-    "--covariance zzz": "one of full, tied, diag, spherical",
+    "--covariance full,digonal": "--covariance.*'digonal'; did you mean 'diag'",
+    "--covariance zzz": "one of full, tied, diag, spherical, all",
+    "--report page.docx": "page.docx: .docx files cannot be written; give one of .*.pdf",
+    "--report page": "page: has no extension; give one of .*.png",
+    "-o no/such/m": "no/such/m: cannot be written: there is no such file or folder",
+    "--report no/such/page.png": "no/such/page.png: cannot be written",
+    "-o page.png --report ./page.png": "page.png: --report is the file of --output too",
     "--dtype float16": "--dtype.*float16",
     "--tol -1": "--tol",
     "--tol nan": "tol",
@@ -179,10 +272,11 @@ BAD_OPTIONS = {
 
 
 @pytest.mark.parametrize("options", BAD_OPTIONS)
-def test_bad_options_are_one_line_and_exit_2(options, faithful, capsys):
+def test_bad_options_are_one_line_and_exit_2(options, faithful, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     assert main(["fit", faithful, "--components", "2", "--starts", "4", *options.split()]) == 2
     out, err = capsys.readouterr()
-    assert out == ""
+    assert out == "" and os.listdir(tmp_path) == [os.path.basename(faithful)]
     last = err.splitlines()[-1]
     assert last.startswith("jaxem: ")
     assert re.search(BAD_OPTIONS[options], last)
@@ -203,9 +297,45 @@ def test_bad_files_are_one_line_and_exit_2(tmp_path, capsys):
 def test_version_and_help(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"jaxem {jaxem.__version__}\n"
-    for arguments in ([], ["--help"], ["fit", "--help"], ["demo", "--help"]):
+    commands = ["fit", "predict", "sample", "show", "demo"]
+    for arguments in ([], ["--help"], *([name, "--help"] for name in commands)):
         assert main(arguments) == 0
-        assert "Example: jaxem " in capsys.readouterr().out
+        assert f"Example: jaxem {''.join(arguments[:-1])}" in capsys.readouterr().out
+
+
+def test_an_output_is_not_the_input(faithful, tmp_path, capsys):
+    before = Path(faithful).read_text()
+    link = tmp_path / "link.csv"
+    link.symlink_to(faithful)
+    for path in (faithful, str(link)):
+        assert fit(faithful, "-o", path) == 2
+        assert "--output is the input; give another name" in capsys.readouterr().err
+    assert Path(faithful).read_text() == before
+
+
+@pytest.mark.parametrize(("option", "package"), [("-o", "safetensors"), ("--report", "matplotlib")])
+def test_a_missing_package_is_said_before_the_fit(option, package, faithful, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert fit(faithful, option, faithful + ".png") == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert f"needs {package}, which is not installed; run: pip install 'jaxem[cli]'" in err
+
+
+def test_a_full_disk_leaves_the_old_file(faithful, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "m.safetensors"
+    path.write_text("old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert fit(faithful, "-o", str(path)) == 2
+    out, err = capsys.readouterr()
+    assert fact(out, "status") == "CONVERGED"  # what was found is shown all the same
+    assert f"{path}: cannot be written: the disk is full" in err.splitlines()[-1]
+    assert path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_no_such_command(capsys):

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jaxem.cli.columns import choose, suggestion
+from jaxem.cli.columns import choose, matching, suggestion
 
 TABLE = pa.table(
     {
@@ -76,6 +76,30 @@ def test_missing_and_infinite_cells_are_counted_by_column():
         choose(table)
     with pytest.raises(ValueError, match=r"1 infinite cells, in columns: c \(1\); drop"):
         choose(table, "c")
+
+
+def test_matching_finds_the_columns_of_a_model_by_name():
+    x = matching(TABLE, ("real number", "whole"), 2)
+    np.testing.assert_array_equal(x, [[0.5, 1], [1.5, 2], [2.5, 3]])
+
+
+def test_matching_without_names_takes_all_numbers_if_they_are_as_many():
+    np.testing.assert_array_equal(matching(TABLE, None, 4), choose(TABLE).x)
+    with pytest.raises(ValueError, match=r"has 4 numeric columns .* was fitted on 3, whose names"):
+        matching(TABLE, None, 3)
+
+
+def test_matching_says_what_is_not_there():
+    with pytest.raises(ValueError, match=r"no column 'Whole'; did you mean 'whole'\? its columns"):
+        matching(TABLE, ("Whole", "price"), 2)
+    missing = r"no column 'p' and no column 'q' and no column 'r' and more; .*fitted on p, q, r, s$"
+    with pytest.raises(ValueError, match=missing):
+        matching(TABLE, ("p", "q", "r", "s"), 4)
+    with pytest.raises(ValueError, match="no numbers in the columns species; the model was fitted"):
+        matching(TABLE, ("whole", "species"), 2)
+    table = pa.table({"a": pa.array([1, None, 3], pa.int64())})
+    with pytest.raises(ValueError, match=r"1 missing cells, in columns: a \(1\); drop those rows"):
+        matching(table, ("a",), 1)
 
 
 def test_nearest_name():

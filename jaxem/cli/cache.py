@@ -1,0 +1,57 @@
+"""Compiled programs kept between commands: a second fit of the same shape starts at once.
+
+They lie in $XDG_CACHE_HOME/jaxem, or ~/.cache/jaxem; the folder may be deleted at any time.
+JAX_ENABLE_COMPILATION_CACHE=false switches this off, JAX_COMPILATION_CACHE_DIR names another place.
+"""
+
+import hashlib
+import os
+import platform
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+
+_SECONDS = 0.1  # what takes longer to compile is kept
+_MOST = 1000  # files of about 50 kB, three for each fit of a new shape
+
+
+def use() -> None:
+    """Switch it on for this process; a folder that cannot be written to is done without."""
+    config: Any = jax.config  # its stub does not know the options
+    if config.jax_compilation_cache_dir:
+        return
+    try:
+        folder = _folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove_oldest(folder)
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        return
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return
+    warnings.filterwarnings("ignore", message="Error (read|writ)ing persistent compilation cache")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _SECONDS)
+
+
+def _folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "jaxem" / _processor()
+
+
+def _processor() -> str:
+    """A name for the kind of processor: what is compiled for one may not run on another."""
+    kind = [platform.machine(), platform.processor()]
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+        told = ("model name", "flags", "Features", "CPU part")
+        kind += sorted({line for line in lines if line.startswith(told)})
+    return hashlib.sha256("\n".join(kind).encode()).hexdigest()[:16]
+
+
+def _remove_oldest(folder: Path) -> None:
+    files = [(entry.stat().st_mtime, entry.path) for entry in os.scandir(folder)]
+    for _, path in sorted(files)[:-_MOST]:
+        Path(path).unlink(missing_ok=True)

@@ -1,0 +1,47 @@
+"""Exit statuses, and bad input: one line on stderr that says what, where and what to do."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+
+DONE, NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit status
+
+_MEMORY = "does not fit in memory; take fewer rows, --starts or --components, or --dtype float32"
+
+
+class BadInput(ValueError):
+    """Something a person gave cannot be used; the text is the line to show."""
+
+
+@contextmanager
+def told(about: object = "") -> Iterator[None]:
+    """What the library complains of as BadInput, after `about` where that is not empty."""
+    lead = f"{about}: " if str(about) else ""
+    try:
+        yield
+    except BadInput:
+        raise
+    except MemoryError:
+        raise BadInput(f"{lead}{_MEMORY}") from None
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise BadInput(f"{lead}{_MEMORY}") from None
+    except (ValueError, OSError) as error:
+        raise BadInput(lead + in_options(" ".join(str(error).split()))) from None
+
+
+def needs(package: str) -> None:
+    """ModuleNotFoundError, which `main` tells, before any work is done."""
+    importlib.import_module(package)
+
+
+def in_options(text: str) -> str:
+    """A message of the library in the words of the command line."""
+    text = re.sub(r"^x has", "the table has", text).replace("n_init", "--starts")
+    return re.sub(
+        r"\b(max_iter|tol|reg_covar)\b", lambda name: "--" + name[0].replace("_", "-"), text
+    )

@@ -1,0 +1,74 @@
+"""What is kept of a fit beside its parameters, as plain values, and how that reads."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxem.cli.progress import Run
+from jaxem.core.status import Status
+from jaxem.fitting.result import Result
+
+_WORDS = {
+    "log_likelihood": ("log-likelihood", "{log_likelihood:.6f}"),
+    "log_posterior": ("log-posterior", "{log_posterior:.6f}"),
+    "aic": ("AIC", "{aic:.4f}"),
+    "bic": ("BIC", "{bic:.4f} (lower is better)"),
+    "n_free_parameters": ("free parameters", "{n_free_parameters}"),
+    "n_best": ("starts at the best", "{n_best} of {n_starts} (within 1e-6 relative)"),
+    "n_degenerate": ("degenerate starts", "{n_degenerate}"),
+    "n_iter": ("iterations", "{n_iter}"),
+    "seconds": ("seconds", "{seconds:.1f}"),
+    "n_rows": ("rows", "{n_rows}"),
+}
+_WITHIN = ("n_starts",)  # shown within the words of another
+
+
+def of(run: Run, about: str, seed: int) -> dict[str, Any]:
+    """The notes of a model file."""
+    result = run.result
+    penalised = abs(result.log_posterior - result.log_likelihood) > 0
+    return {
+        "data": about,
+        "n_rows": result.about.n_rows,
+        "log_likelihood": float(result.log_likelihood),
+        **({"log_posterior": float(result.log_posterior)} if penalised else {}),
+        "aic": float(result.aic),
+        "bic": float(result.bic),
+        "n_free_parameters": int(result.n_free_parameters),
+        "n_starts": run.n_starts,
+        "n_best": int(result.restarts.n_best),
+        "n_degenerate": count(result, Status.DEGENERATE),
+        "n_iter": int(result.n_iter),
+        "seed": seed,
+        "dtype": str(result.dtype),
+        "seconds": run.seconds,
+        "status": ending(run),
+    }
+
+
+def words(notes: Mapping[str, Any]) -> dict[str, str]:
+    """Names and values as people read them; what is not known to `of` stays as it is."""
+    return dict(_word(name, notes) for name in notes if name not in _WITHIN)
+
+
+def _word(name: str, notes: Mapping[str, Any]) -> tuple[str, str]:
+    label, form = _WORDS.get(name, (name, ""))
+    try:
+        return label, form.format_map(notes) if form else str(notes[name])
+    except (KeyError, TypeError, ValueError):  # a file may hold anything under these names
+        return label, str(notes[name])
+
+
+def ending(run: Run) -> str:
+    """The status in a word or two."""
+    status = Status(int(run.result.status))
+    if run.complete:
+        return status.name
+    # Starts that were on their way count as out of iterations.
+    return "interrupted" if status == Status.MAX_ITER else f"{status.name}, interrupted"
+
+
+def count(result: Result, status: Status) -> int:
+    """How many starts ended so."""
+    return int(np.sum(np.asarray(result.restarts.status) == status))

@@ -1,0 +1,125 @@
+"""What the options of the commands are: their types, their help, and how their text is read."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import typer
+
+from jaxem.cli.columns import suggestion
+from jaxem.cli.text import delimiter
+from jaxem.families.gaussian.gaussian import STRUCTURES
+
+# The base of all complaints about arguments: click's, or that of the copy that typer now carries.
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
+
+
+class Counts(NamedTuple):
+    """Numbers of components, from `first` to `last`."""
+
+    first: int
+    last: int
+
+
+class Names(tuple):
+    """Names of covariance structures."""
+
+
+def _counts(text: str) -> Counts:
+    first, colon, last = str(text).partition(":")
+    try:
+        counts = Counts(int(first), int(last if colon else first))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r}; give a number of components, such as 3, or a range, such as 1:8"
+        ) from None
+    if counts.first < 1:
+        raise typer.BadParameter(f"{text!r}; a mixture has at least 1 component")
+    if counts.last < counts.first:
+        raise typer.BadParameter(f"{text!r} is empty; give {counts.last}:{counts.first}")
+    return counts
+
+
+def _structures(text: str) -> Names:
+    known = (*STRUCTURES, "all")
+    names = dict.fromkeys(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in known:
+            near = suggestion(name, known)
+            raise typer.BadParameter(f"{name!r}; {near}it is one of {', '.join(known)}")
+    return Names(STRUCTURES if "all" in names else names)
+
+
+def _one_character(separator: str | None) -> str | None:
+    try:
+        return None if separator is None else delimiter(separator)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Table = Annotated[
+    Path, typer.Argument(help="A CSV, TSV, Parquet, Arrow or Feather file.", show_default=False)
+]
+ModelFile = Annotated[Path, typer.Argument(help="A file that jaxem fit -o or jaxem.save wrote.")]
+Components = Annotated[
+    Counts,
+    typer.Option(
+        parser=_counts, metavar="K|FROM:TO", help="Number of components, or a range, 1:8: 1 to 8."
+    ),
+]
+Covariances = Annotated[
+    Names,
+    typer.Option(
+        parser=_structures,
+        metavar="NAME",
+        help=f"One of {', '.join(STRUCTURES)}, several between commas, or all.",
+    ),
+]
+Starts = Annotated[int, typer.Option(min=1, help="Starting points; the best regular one is kept.")]
+ColumnNames = Annotated[
+    str | None, typer.Option(help="Names between commas; without it, every numeric column.")
+]
+Precision = Annotated[
+    Literal["float64", "float32"] | None,
+    typer.Option(help="Without it, float64 on a CPU and float32 on an accelerator."),
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed, the same result.")]
+Tolerance = Annotated[
+    float, typer.Option(min=0, help="Stop when less log-likelihood per row is left to gain.")
+]
+Iterations = Annotated[int, typer.Option(min=0, help="The most a start may take.")]
+Regularisation = Annotated[float, typer.Option(min=0, help="Variance added to every covariance.")]
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        help="What separates the columns of a text file, where that is not found by itself; "
+        "the word tab is a tab.",
+        callback=_one_character,
+    ),
+]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Whether the first row of a text file holds names; without it, a row of numbers is "
+        "taken as data, and the columns are called column_1, column_2, ...",
+        show_default=False,
+    ),
+]
+ModelOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="Write the model to this file, for jaxem predict and sample."
+    ),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", help="Write a page of pictures to this file, .png or .pdf."),
+]
+TableOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="A .csv, .tsv, .parquet or .arrow file; without it, CSV on the standard output.",
+    ),
+]

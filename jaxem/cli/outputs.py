@@ -1,0 +1,121 @@
+"""Files that the commands write: checked before any work, then written whole or not at all."""
+
+import os
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.parquet
+
+from jaxem import io
+from jaxem.analysis.select import Selection
+from jaxem.cli.errors import BadInput, needs, told
+from jaxem.fitting.result import Result
+
+
+def check(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
+    """BadInput unless each of these can be written, and none is an input or another of them.
+
+    outputs: the option of each.
+    """
+    taken = {os.path.realpath(path): "the input" for path in inputs}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        place = os.path.realpath(path)
+        if place in taken:
+            raise BadInput(f"{path}: {option} is {taken[place]}; give another name")
+        taken[place] = f"the file of {option} too"
+        with told():
+            io.check_writable(path)
+
+
+def check_model(path: Path | None) -> None:
+    if path is not None:
+        needs("safetensors")
+
+
+def check_report(path: Path | None) -> None:
+    """BadInput for a format that matplotlib does not write."""
+    if path is None:
+        return
+    needs("matplotlib")
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    _check_suffix(path, [f".{name}" for name in FigureCanvasBase.get_supported_filetypes()])
+
+
+def check_table(path: Path | None) -> None:
+    if path is not None:
+        _check_suffix(path, list(_WRITERS))
+
+
+def _check_suffix(path: Path, known: Sequence[str]) -> None:
+    if path.suffix.lower() not in known:
+        what = f"{path.suffix} files cannot be written" if path.suffix else "has no extension"
+        raise BadInput(f"{path}: {what}; give one of {', '.join(known)}")
+
+
+def write_report(
+    path: Path, result: Result, x: np.ndarray, selection: Selection | None, names: Sequence[str]
+) -> None:
+    """A page of pictures."""
+    from jaxem import plot
+
+    with told(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
+        figure = plot.overview(result, x, selection, names)
+    with told(), io.replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:].lower())
+
+
+def table(columns: Mapping[str, Any]) -> pa.Table:
+    return pa.table({name: np.ascontiguousarray(values) for name, values in columns.items()})
+
+
+def beside(left: pa.Table, right: pa.Table) -> pa.Table:
+    """The columns of both; a name of the right one that is taken gets an underscore."""
+    for name, values in zip(right.column_names, right.columns, strict=True):
+        while name in left.column_names:
+            name += "_"
+        left = left.append_column(name, values)
+    return left
+
+
+def write_table(path: Path | None, table: pa.Table) -> None:
+    """Without a path as CSV on the standard output."""
+    if path is None:
+        pyarrow.csv.write_csv(table, sys.stdout.buffer)
+        return
+    with told(), io.replacing(path) as temporary:
+        _WRITERS[path.suffix.lower()](table, temporary)
+
+
+def _write_csv(table: pa.Table, path: str) -> None:
+    pyarrow.csv.write_csv(table, path)
+
+
+def _write_tsv(table: pa.Table, path: str) -> None:
+    pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(delimiter="\t"))
+
+
+def _write_arrow(table: pa.Table, path: str) -> None:
+    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+_WRITERS = {
+    ".csv": _write_csv,
+    ".tsv": _write_tsv,
+    ".parquet": pyarrow.parquet.write_table,
+    ".pq": pyarrow.parquet.write_table,
+    ".arrow": _write_arrow,
+    ".feather": _write_arrow,
+    ".ipc": _write_arrow,
+}

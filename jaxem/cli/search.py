@@ -1,0 +1,150 @@
+"""Fit the candidates, print what came of them and the best of them, and write that."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxem import io
+from jaxem.analysis import select
+from jaxem.cli import facts, interrupts, outputs, progress, report
+from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, in_options, told
+from jaxem.cli.progress import Run
+from jaxem.cli.work import lowest
+from jaxem.fitting.fit import Job
+from jaxem.fitting.result import Result
+
+
+class Data(NamedTuple):
+    """What is fitted: x (n, d), the names of its columns, and what it is called."""
+
+    about: str
+    names: tuple[str, ...]
+    x: np.ndarray
+
+
+class Outputs(NamedTuple):
+    """Files to write: the model, and the page of pictures."""
+
+    model: Path | None = None
+    report: Path | None = None
+
+
+def search(jobs: Sequence[Job], data: Data, seed: int, files: Outputs) -> int:
+    """Fit every job and conclude; return the exit status."""
+    with told(data.about):
+        runs = _fit_all(jobs)
+    if not runs:
+        report.complain(
+            "interrupted: nothing is computed yet, so there is nothing to show or write"
+        )
+        return INTERRUPTED
+    index = lowest([run.result for run in runs])
+    best = runs[index]._replace(result=_by_weight(runs[index].result))
+    if len(jobs) > 1:
+        _print_comparison(jobs, runs, index, data)
+    _print_fit(best, data, seed)
+    status = _complain(jobs, runs, best.result, data)
+    _write(jobs, runs, best, data, seed, files)
+    return status
+
+
+def _fit_all(jobs: Sequence[Job]) -> list[Run]:
+    """The runs, up to the first that Ctrl-C cut short."""
+    runs: list[Run] = []
+    table = report.comparison() if len(jobs) > 1 else None
+    with (
+        interrupts.held(),
+        progress.live(report.errors(), len(jobs), above=table) as line,
+    ):
+        for job in jobs:
+            model: Any = job.about.model
+            line.begin(f"k = {model.n_components}, {model.family.covariance.name}")
+            run = progress.run(job, line, [run.result for run in runs])
+            if run is not None:
+                runs.append(run)
+                if table is not None:
+                    report.compare(table, run)
+            if interrupts.pressed():
+                break
+    return runs
+
+
+def _by_weight(result: Result) -> Result:
+    """The same fit with its components in order of falling weight: as printed, so everywhere."""
+    params, health, collapsed = jax.device_get((result.params, result.health, result.collapsed))
+    order = np.argsort(-params.weights, kind="stable")
+    by_weight = {
+        "params": result.about.model.take(params, order),
+        "health": jax.tree.map(lambda leaf: leaf[order], health),
+        "collapsed": collapsed[order],
+    }
+    return result._replace(**jax.device_put(by_weight))
+
+
+def _print_comparison(jobs: Sequence[Job], runs: Sequence[Run], best: int, data: Data) -> None:
+    out, table = report.output(), report.comparison()
+    for i, run in enumerate(runs):
+        report.compare(table, run, "*" if i == best else "")
+    model: Any = runs[best].result.about.model
+    report.say(
+        out,
+        f"{data.about}: {report.rows_of(len(data.x), data.names)}; {len(jobs)} candidates, "
+        f"{report.several(jobs[0].n_starts, 'start')} each{_of_these(jobs[0].n_split)}\n",
+    )
+    out.print(table, "")
+    report.say(
+        out,
+        f"* The lowest BIC, {float(runs[best].result.bic):.2f}, is that of "
+        f"k = {model.n_components}, {model.family.covariance.name} covariance.\n",
+    )
+
+
+def _of_these(n_split: int) -> str:
+    """What `divided` does to the last starts."""
+    if n_split == 0:
+        return ""
+    return f", {n_split} of them by dividing a component of the best fit with fewer"
+
+
+def _print_fit(run: Run, data: Data, seed: int) -> None:
+    out, result = report.output(), run.result
+    model = result.about.model
+    report.say(out, f"{data.about}: {report.subject(model, len(data.x), data.names)}\n")
+    out.print(report.mixture(model, result.params, data.names), "")
+    out.print(report.two_columns(facts.words(facts.of(run, data.about, seed))))
+
+
+def _complain(jobs: Sequence[Job], runs: Sequence[Run], result: Result, data: Data) -> int:
+    """Say what is wrong with the best result; return the exit status."""
+    n_complete = sum(run.complete for run in runs)
+    if n_complete < len(jobs):
+        had = [f"{n_complete} of {len(jobs)} candidates"] if len(jobs) > 1 else []
+        if not runs[-1].complete:
+            had.append(
+                f"{runs[-1].n_ended} of {runs[-1].n_starts} starts{' of the next' * len(had)}"
+            )
+        report.complain(f"interrupted: the best so far; {' and '.join(had)} had ended")
+        return INTERRUPTED
+    if not result.converged:
+        report.complain(f"{data.about}: {in_options(result.explanation())}")
+        return NOT_CONVERGED
+    return DONE
+
+
+def _write(
+    jobs: Sequence[Job], runs: Sequence[Run], best: Run, data: Data, seed: int, files: Outputs
+) -> None:
+    result = best.result
+    if files.model is not None:
+        notes = facts.of(best, data.about, seed)
+        with told():
+            io.save(files.model, result.about.model, result.params, columns=data.names, notes=notes)
+    if files.report is not None:
+        selection = None
+        if len(runs) > 1:
+            results = [run.result for run in runs]
+            selection = select.compare(jobs[: len(runs)], results, "bic")
+        outputs.write_report(files.report, result, data.x, selection, data.names)
