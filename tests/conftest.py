@@ -1,16 +1,28 @@
 """Everything runs in float64, under JAX's strict rules, with shapes checked at every call."""
 
+import os
 import zlib
 
 import jax
 import jaxtyping
 import pytest
 
+# Most of the time of the tests goes into compiling: with little optimisation it is a third less.
+# The flags are read when the first program is compiled.
+_FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+os.environ["XLA_FLAGS"] = f"{_FAST} {os.environ.get('XLA_FLAGS', '')}"
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 jaxtyping.install_import_hook("jaxem", "beartype.beartype")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs():
+    """Let go of them after each file: each holds memory maps, of which a process has 65530."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture
