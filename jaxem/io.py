@@ -74,6 +74,7 @@ def save(
     if not checks.is_concrete(params, notes):
         raise ValueError("params have no values yet; call save outside jit, vmap and grad")
     model.as_params(params, None)
+    _check_columns(columns, model, params)
     tensors: dict[str, np.ndarray] = {}
     header = {
         "format": FORMAT,
@@ -139,6 +140,7 @@ def read(path: str | os.PathLike) -> Saved:
         if not isinstance(saved.model, Model) or tensors:
             raise ValueError(f"it holds no model, or {len(tensors)} tensors too many")
         saved.model.as_params(saved.params, None)
+        _check_columns(saved.columns, saved.model, saved.params)
     return saved
 
 
@@ -251,6 +253,16 @@ def _columns(columns: Any) -> tuple[str, ...] | None:
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ValueError(f"columns is {columns!r}; give a tuple of names")
     return tuple(columns)
+
+
+def _check_columns(columns: Any, model: Model, params: Params) -> None:
+    """ValueError unless there is a name for each column of x."""
+    row = jax.tree.leaves(model.like_x(params))
+    names = _columns(columns)
+    if names is not None and len(row) == 1 and len(set(names)) != row[0].shape[-1]:
+        raise ValueError(
+            f"columns is {columns!r}; the model is of {row[0].shape[-1]} columns: name each once"
+        )
 
 
 def _notes(notes: Any) -> dict[str, Any]:

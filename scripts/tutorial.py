@@ -120,6 +120,8 @@ standard deviation 3. We see x, never z. The density of x is the weighted sum of
 
 ![histogram and density](two_bells.png)
 
+(jaxem counts from 0: the left bell, with mu1 and sigma1, is component 0 in the figures.)
+
 pi moves height from one bell to the other and leaves their places and widths alone:
 
 ![the density for several mixing weights](mixing_weights.png)
@@ -162,7 +164,8 @@ of the likelihood.
 {rows}
 
 The sharper the peak, the more the data says: a standard error is one over the root of the curvature
-there. Every peak is within three of them of the truth.
+there. (This is the error with the other four known; with all five unknown each is larger.) Every
+peak is within three of them of the truth.
 """
 
 
@@ -318,10 +321,12 @@ def local_optimum(folder: Path, numbers: dict[str, Any]) -> str:
 # 7. The wrong hill
 
 EM climbs, and climbing ends on *a* top, which need not be the highest. Three groups, at 0, 10 and
-14. Started with one mean near each, EM ends at a log-likelihood of {local["good"]:.1f}. Started
-with two means in the left group and one between the others, it ends at {local["stuck"]:.1f}, and
-there it stays: two bells share one group, one bell bridges two. Every small change makes it worse.
-It has converged, and it is wrong.
+14, each of standard deviation 1; to keep it simple, the three bells must share one width (tied
+covariances). Started with one mean near each, EM ends at a log-likelihood of {local["good"]:.1f}.
+Started with two means in the left group and one between the others, it ends at
+{local["stuck"]:.1f}, and there it stays: two bells share one group, one bell bridges two, and the
+common width has grown to fit that. Every small change makes it worse. It has converged, and it is
+wrong.
 
 ![a good start, a bad start, fifty starts](local_optimum.png)
 

@@ -147,6 +147,13 @@ def test_without_x64_no_digit_is_lost(path):
     assert_same(io.load(path)[1], example()[1])
 
 
+def test_columns_name_each_column_once(tmp_path):
+    for columns in (NAMES[:1], (*NAMES, "more"), (NAMES[0],) * len(NAMES)):
+        with pytest.raises(ValueError, match="name each once"):
+            io.save(tmp_path / "m", *example(), columns=columns)
+    assert not (tmp_path / "m").exists()
+
+
 def test_columns_and_notes_come_back(tmp_path):
     notes = {
         "text": 'ä "\n\ud800', "whole": 10**20, "yes": True, "none": None, "third": 1 / 3,

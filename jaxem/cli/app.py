@@ -1,5 +1,6 @@
 """The commands: each reads its input, does its work and returns an exit status."""
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
@@ -41,6 +42,15 @@ def run(arguments: list[str]) -> int:
     return status
 
 
+def _gone(error: OSError) -> int:
+    """The exit status where the standard output takes no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to flush goes nowhere
+    if isinstance(error, BrokenPipeError):
+        return DONE
+    report.complain(f"the standard output cannot be written ({error.strerror})")
+    return BAD_INPUT
+
+
 def command(example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Make a function a command; `example` ends its help."""
 
@@ -53,6 +63,8 @@ def command(example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
             except KeyboardInterrupt:
                 report.complain("interrupted: nothing more is written")
                 return INTERRUPTED
+            except OSError as error:  # trouble with a file is told of where it is written
+                return _gone(error)
 
         return app.command(epilog=f"Example: {example}")(guarded)
 
@@ -108,9 +120,9 @@ def fit(
     The components come in order of falling weight. Ctrl-C stops the fit, and prints and writes the
     best so far.
     """
-    outputs.check_model(output)
     outputs.check_report(pictures)
     outputs.check({"--output": output, "--report": pictures}, [file])
+    outputs.check_model(output)
     with _precision(dtype):
         with told(file):
             table = tables.read(file, separator, header)

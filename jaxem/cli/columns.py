@@ -1,5 +1,6 @@
 """Which columns of a table are fitted, and their numbers."""
 
+import csv
 import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -20,14 +21,21 @@ class Columns(NamedTuple):
 
 
 def choose(table: pa.Table, wanted: str | None = None) -> Columns:
-    """The columns named in `wanted`, between commas; None is every numeric column with a name."""
-    if wanted is None:
-        names, left_out = _numeric(table), _left_out(table)
-    else:
-        names, left_out = _wanted(table, wanted), ()
+    """The columns named in `wanted`, between commas, a name with a comma in double quotes.
+
+    None is every numeric column that has a name and is not constant.
+    """
+    names = _numeric(table) if wanted is None else _wanted(table, wanted)
     x = _cells(table, names, "drop those rows, impute them first, or leave the columns out by "
                "--columns")  # fmt: skip
-    return Columns(tuple(names), x, left_out)
+    if wanted is not None:
+        return Columns(tuple(names), x, ())
+    varies = x.min(axis=0) < x.max(axis=0)
+    if not varies.any():  # a single row, or all alike: nothing can be left out
+        return Columns(tuple(names), x, _left_out(table, ()))
+    constant = [name for name, kept in zip(names, varies, strict=True) if not kept]
+    names = [name for name, kept in zip(names, varies, strict=True) if kept]
+    return Columns(tuple(names), x[:, varies] if constant else x, _left_out(table, constant))
 
 
 def matching(table: pa.Table, names: Sequence[str] | None, d: int) -> np.ndarray:
@@ -57,18 +65,19 @@ def _numeric(table: pa.Table) -> list[str]:
     return names
 
 
-def _left_out(table: pa.Table) -> tuple[str, ...]:
+def _left_out(table: pa.Table, constant: Sequence[str]) -> tuple[str, ...]:
     text = [field.name for field in table.schema if field.name and not is_numeric(field.type)]
     # Without a name are the row numbers that R and pandas write, and what follows a last comma.
     nameless = table.column_names.count("")
     return (
         *([f"not numeric: {_listed(text)}"] if text else []),
         *([f"without a name: {nameless}"] if nameless else []),
+        *([f"constant: {_listed(constant)}"] if constant else []),
     )
 
 
 def _wanted(table: pa.Table, wanted: str) -> list[str]:
-    names = [name.strip() for name in wanted.split(",")]
+    names = [name.strip() for name in next(csv.reader([wanted], skipinitialspace=True)) or [""]]
     _check_names(table, names)
     if len(set(names)) < len(names):
         raise ValueError(f"--columns names a column twice: {wanted}; name each once")

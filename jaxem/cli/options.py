@@ -76,7 +76,11 @@ Covariances = Annotated[
 ]
 Starts = Annotated[int, typer.Option(min=1, help="Starting points; the best regular one is kept.")]
 ColumnNames = Annotated[
-    str | None, typer.Option(help="Names between commas; without it, every numeric column.")
+    str | None,
+    typer.Option(
+        help="Names between commas, a name with a comma in double quotes; without it, every "
+        "numeric column that is not constant."
+    ),
 ]
 Precision = Annotated[
     Literal["float64", "float32"] | None,

@@ -37,8 +37,14 @@ def check(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
 
 
 def check_model(path: Path | None) -> None:
-    if path is not None:
-        needs("safetensors")
+    """BadInput for what looks like a table: it would be lost."""
+    if path is None:
+        return
+    needs("safetensors")
+    if path.suffix.lower() in _WRITERS:
+        raise BadInput(
+            f"{path}: --output is a model file, not a table; give {path.stem}.safetensors"
+        )
 
 
 def check_report(path: Path | None) -> None:

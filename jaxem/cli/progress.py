@@ -32,6 +32,11 @@ class Run(NamedTuple):
     def complete(self) -> bool:
         return self.n_ended == self.n_starts
 
+    @property
+    def regular(self) -> bool:
+        """Whether the best start neither collapsed nor failed."""
+        return int(self.result.status) not in (Status.DEGENERATE, Status.NONFINITE)
+
 
 class Line:
     """The live line: a spinner with what is going on."""
@@ -87,7 +92,8 @@ def _under_way(done: Done) -> float:
 def _best(done: Done) -> float:
     values = [np.asarray(result.log_posterior) for result in done.results]
     if done.state is not None:
-        values += list(done.state.objective * done.state.total_weight)
+        with np.errstate(invalid="ignore"):  # a start without a likelihood: -inf times 0 rows
+            values += list(done.state.objective * done.state.total_weight)
     return max((float(value) for value in values if np.isfinite(value)), default=-np.inf)
 
 

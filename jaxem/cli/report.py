@@ -17,6 +17,12 @@ from jaxem.core.status import Status
 _WIDE = 160  # columns where there is no terminal to ask: nothing is folded
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would exit with status 1, which says that a fit did not converge."""
+        raise BrokenPipeError
+
+
 def output() -> Console:
     """Where tables go."""
     return _console(stderr=False)
@@ -31,7 +37,7 @@ def _console(stderr: bool) -> Console:
     # Names of columns and files are shown as they are: brackets and colons mean nothing.
     on_terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width = None if on_terminal else _WIDE
-    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+    return _Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
 def complain(text: str) -> None:
@@ -102,16 +108,22 @@ def compare(table: Table, run: Run, mark: str = "") -> None:
     model: Any = result.about.model
     table.add_row(
         mark,
-        str(model.n_components),
+        _used(model.n_components, result.params.weights),
         model.family.covariance.name,
         f"{float(result.log_likelihood):.3f}",
-        f"{float(result.bic):.2f}",
+        f"{float(result.bic):.2f}" if run.regular else "-",
         str(int(result.n_free_parameters)),
         f"{int(result.restarts.n_best)}/{run.n_starts}",
         str(facts.count(result, Status.DEGENERATE)),
         facts.ending(run),
         f"{run.seconds:.1f}",
     )
+
+
+def _used(k: int, weights: Any) -> str:
+    """k, and how many components have rows where some have none."""
+    used = int(np.sum(np.asarray(weights) > 0))
+    return str(k) if used == k else f"{k} ({used} used)"
 
 
 def _table(*headings: str) -> Table:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxem import io
 from jaxem.analysis import select
 from jaxem.cli import facts, interrupts, outputs, progress, report
-from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, in_options, told
+from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, in_options, told
 from jaxem.cli.progress import Run
 from jaxem.cli.work import lowest
 from jaxem.fitting.fit import Job
@@ -43,11 +43,20 @@ def search(jobs: Sequence[Job], data: Data, seed: int, files: Outputs) -> int:
         return INTERRUPTED
     index = lowest([run.result for run in runs])
     best = runs[index]._replace(result=_by_weight(runs[index].result))
+    failure = None
+    if np.isfinite(best.result.log_likelihood):
+        try:  # before anything is printed: whoever reads that may be gone
+            _write(jobs, runs, best, data, seed, files)
+        except BadInput as error:
+            failure = error
+    elif files.model or files.report:
+        report.complain(f"{data.about}: no fit has a likelihood, so nothing is written")
     if len(jobs) > 1:
         _print_comparison(jobs, runs, index, data)
     _print_fit(best, data, seed)
     status = _complain(jobs, runs, best.result, data)
-    _write(jobs, runs, best, data, seed, files)
+    if failure is not None:
+        raise failure
     return status
 
 
@@ -95,11 +104,13 @@ def _print_comparison(jobs: Sequence[Job], runs: Sequence[Run], best: int, data:
         f"{report.several(jobs[0].n_starts, 'start')} each{_of_these(jobs[0].n_split)}\n",
     )
     out.print(table, "")
-    report.say(
-        out,
-        f"* The lowest BIC, {float(runs[best].result.bic):.2f}, is that of "
-        f"k = {model.n_components}, {model.family.covariance.name} covariance.\n",
-    )
+    if np.isfinite(runs[best].result.log_likelihood):
+        regular = "" if all(run.regular for run in runs) else " of a regular fit"
+        report.say(
+            out,
+            f"* The lowest BIC{regular}, {float(runs[best].result.bic):.2f}, is that of "
+            f"k = {model.n_components}, {model.family.covariance.name} covariance.\n",
+        )
 
 
 def _of_these(n_split: int) -> str:

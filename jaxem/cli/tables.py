@@ -1,5 +1,6 @@
 """Files to tables: CSV, Parquet and Arrow. Every trouble is a ValueError that says what to do."""
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,9 +48,9 @@ def _read(path: Path, separator: str | None, header: bool | None) -> Table:
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
     if kind in _PARQUET:
-        return Table(_binary(_read_parquet, path, "Parquet"), ())
+        return _without_index(_binary(_read_parquet, path, "Parquet"))
     if kind in _ARROW:
-        return Table(_binary(_read_arrow, path, "Arrow or Feather"), ())
+        return _without_index(_binary(_read_arrow, path, "Arrow or Feather"))
     separator = separator or ("\t" if kind == ".tsv" else None)
     return Table(*text.parse(_content(path), separator, header))
 
@@ -79,6 +80,19 @@ def _read_arrow(path: Path) -> pa.Table:
                 return stream.read_all()
         except pa.ArrowException:
             raise error from None
+
+
+def _without_index(table: pa.Table) -> Table:
+    """The table without the index that pandas writes beside the columns."""
+    try:
+        pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+        names = [name for name in pandas["index_columns"] if name in table.column_names]
+    except (ValueError, KeyError, TypeError):
+        names = []
+    if not names:
+        return Table(table, ())
+    remark = f"left out, the index of a pandas frame: {', '.join(names)}"
+    return Table(table.drop_columns(names), (remark,))
 
 
 def _content(path: Path) -> pa.Buffer:

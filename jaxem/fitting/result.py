@@ -89,6 +89,11 @@ class Result(NamedTuple):
         """Which components are behind DEGENERATE, a line for each."""
         count, ratio = (np.asarray(leaf, float) for leaf in self.health)
         weight = float(np.sum(count))
+        if not weight > 0:
+            return [
+                "no start has a likelihood: look for columns that are constant or duplicated, and "
+                "for fewer rows than columns"
+            ]
         parts = []
         for i in np.flatnonzero(np.asarray(self.collapsed)):
             rows = f"{count[i]:.3g} of {weight:.6g} rows"
@@ -118,7 +123,8 @@ class Result(NamedTuple):
         n_degenerate = int(np.sum(np.asarray(restarts.status) == Status.DEGENERATE))
         n_failed = int(np.sum(np.asarray(restarts.status) == Status.NONFINITE))
         lines = [
-            f"{about.model!r} on {about.n_rows} rows, {about.n_columns} columns",
+            f"{about.model!r} on {about.n_rows} rows, {about.n_columns} "
+            f"column{'s' if about.n_columns > 1 else ''}",
             f"status          {self.explanation()}"
             if not status.converged
             else f"status          {status.name}",

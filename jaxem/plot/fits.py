@@ -61,7 +61,8 @@ def criterion(selection: Selection, ax: Axes | None = None) -> Axes:
     """The selection's criterion against k, a line for each kind of model; lower is better.
 
     The best is a star. Candidates that did not converge, that are degenerate (whatever their
-    criterion, they never win) or not finite have their own markers.
+    criterion, they never win) or not finite have their own markers. The axis shows the best and
+    three quarters of the regular candidates; what is far off runs out of it.
     """
     ax = style.axes(ax)
     kinds: dict[Model, list] = {}
@@ -78,11 +79,25 @@ def criterion(selection: Selection, ax: Axes | None = None) -> Axes:
     if np.isfinite(value):
         label = f"best, {_kind_name(best.model, kinds)} with {best.model.n_parts}"
         ax.plot(best.model.n_parts, value, label=label, **style.BEST)
+    _look_at_the_regular(ax, selection)
     name = selection.criterion.upper()
     ax.set(xlabel="number of components k", ylabel=f"{name} (lower is better)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     style.legend(ax)
     return ax
+
+
+def _look_at_the_regular(ax: Axes, selection: Selection) -> None:
+    regular = [
+        getattr(candidate, selection.criterion)
+        for candidate in selection.candidates
+        if style.ending(candidate.status) in ("converged", "not converged")
+    ]
+    regular = [value for value in regular if np.isfinite(value)]
+    if len(set(regular)) > 1:
+        low, high = min(regular), max(float(np.quantile(regular, 0.75)), sorted(regular)[1])
+        margin = 0.08 * (high - low)
+        ax.set_ylim(low - margin, high + margin)
 
 
 def check_single(result: Result) -> None:

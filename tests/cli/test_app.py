@@ -148,7 +148,13 @@ def table(text):
     """-> {(k, covariance): (mark, log-likelihood, BIC, free parameters, status)} as printed."""
     row = r"^(\*?) +(\d) +(\w+) +(-?\d+\.\d+) +(\S+) +(\d+) +\d+/\d+ +\d+ +([A-Z_]+) +\S+$"
     return {
-        (int(k), name): (mark, float(likelihood), float(bic), int(free), status)
+        (int(k), name): (
+            mark,
+            float(likelihood),
+            bic if bic == "-" else float(bic),
+            int(free),
+            status,
+        )
         for mark, k, name, likelihood, bic, free, status in re.findall(row, text, re.MULTILINE)
     }
 
@@ -190,8 +196,26 @@ def test_a_degenerate_candidate_never_wins(tmp_path, capsys):
     path.write_text("\n".join(["a,b", *rows]))
     assert main(["fit", str(path), "--components", "1:2", "--starts", "4"]) == 0
     rows = table(capsys.readouterr().out)
-    assert rows[2, "full"][4] == "DEGENERATE" and rows[2, "full"][2] < rows[1, "full"][2]
-    assert rows[1, "full"][0] == "*"
+    assert rows[2, "full"][4] == "DEGENERATE" and rows[2, "full"][1] > rows[1, "full"][1]
+    assert rows[1, "full"][0] == "*" and rows[2, "full"][2] == "-"
+
+
+def test_without_a_likelihood_nothing_is_written(tmp_path, capsys):
+    path, model = tmp_path / "one row.csv", tmp_path / "m.safetensors"
+    path.write_text("a,b\n1,2\n")
+    assert main(["fit", str(path), "--components", "1", "--starts", "4", "-o", str(model)]) == 1
+    err = capsys.readouterr().err
+    assert "no fit has a likelihood, so nothing is written" in err
+    assert "columns that are constant or duplicated" in err
+    assert not model.exists()
+
+
+def test_a_table_is_no_place_for_a_model(faithful, tmp_path, capsys):
+    precious = tmp_path / "other.csv"
+    precious.write_text("a\n1\n")
+    assert fit(faithful, "-o", str(precious)) == 2
+    assert "is a model file, not a table; give other.safetensors" in capsys.readouterr().err
+    assert precious.read_text() == "a\n1\n"
 
 
 def interrupted_at(n_components, monkeypatch):

@@ -2,6 +2,8 @@
 
 import io as streams
 import re
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -168,6 +170,19 @@ def test_show_says_what_fit_said(table, model, capsys):
 
     assert facts(shown)[:-1] == facts(fitted)
     assert f"written by  jaxem {jaxem.__version__}, jax {jax.__version__}" in facts(shown)[-1]
+
+
+@pytest.mark.parametrize("command", ["show", "sample"])
+def test_a_reader_that_goes_away_is_no_trouble(command, model):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jaxem.cli", command, model],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 0 and err == b""
 
 
 def test_show_of_a_file_that_python_wrote(model, tmp_path, capsys):

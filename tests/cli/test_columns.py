@@ -42,6 +42,20 @@ def test_named_columns_come_in_the_order_asked_for():
     assert chosen.left_out == ()
 
 
+def test_a_name_with_a_comma_stands_in_quotes():
+    table = pa.table({"p, abs [kPa]": [1.0, 2.0], "t": [3.0, 5.0]})
+    assert choose(table, 't,"p, abs [kPa]"').names == ("t", "p, abs [kPa]")
+
+
+def test_constant_columns_are_left_out_unless_they_are_named():
+    table = pa.table({"a": [1.0, 2.0], "one": [1.0, 1.0]})
+    chosen = choose(table)
+    assert chosen.names == ("a",) and chosen.left_out == ("constant: one",)
+    np.testing.assert_array_equal(chosen.x, [[1.0], [2.0]])
+    assert choose(table, "a,one").names == ("a", "one")
+    assert choose(table.slice(0, 1)).names == ("a", "one")
+
+
 WRONG = {
     "specis": "no column 'specis'; did you mean 'species'\\? its columns are whole, real number",
     "Whole": "no column 'Whole'; did you mean 'whole'",

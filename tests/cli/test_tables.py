@@ -1,6 +1,8 @@
 import gzip
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.ipc
@@ -76,6 +78,20 @@ def test_a_broken_parquet_file(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match="not a complete Parquet file"):
         tables.read(path)
+
+
+@pytest.mark.parametrize("name", ["index.parquet", "index.feather"])
+def test_the_index_of_a_pandas_frame_is_no_column(tmp_path, name):
+    frame = pd.DataFrame({"a": [1.0, np.nan, 3.0, 4.5]}).dropna()
+    table = pa.Table.from_pandas(frame)
+    assert table.column_names == ["a", "__index_level_0__"]
+    if name.endswith("parquet"):
+        pa.parquet.write_table(table, tmp_path / name)
+    else:
+        pa.feather.write_feather(table, tmp_path / name)
+    columns, remarks = tables.read(tmp_path / name)
+    assert columns.column_names == ["a"]
+    assert remarks == ("left out, the index of a pandas frame: __index_level_0__",)
 
 
 def test_parquet_with_a_name_twice(tmp_path):
