@@ -32,7 +32,6 @@ import jaxem
 from jaxem import families, models
 from jaxem.core import checks, trees
 from jaxem.core.contracts import Model, Params
-from jaxem.core.files import check_writable as check_writable
 from jaxem.core.files import replacing, telling
 from jaxem.families.gaussian.gaussian import STRUCTURES
 

@@ -23,6 +23,7 @@ from safetensors import safe_open
 
 import jaxem
 from jaxem import families, io, models
+from jaxem.core import files
 from jaxem.families.gaussian.gaussian import STRUCTURES
 
 ROOT = Path(__file__).parent.parent
@@ -504,7 +505,7 @@ def test_a_pipe_is_written_and_stays_a_pipe(tmp_path, path):
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
     reader.start()
-    io.check_writable(pipe)
+    files.check_writable(pipe)
     io.save(pipe, *example(), columns=NAMES, notes=io.read(path).notes)
     reader.join(10)
     assert read == [path.read_bytes()]
@@ -513,7 +514,7 @@ def test_a_pipe_is_written_and_stays_a_pipe(tmp_path, path):
 
 def test_an_interrupted_writer_leaves_the_old_file(path):
     old = path.read_bytes()
-    with pytest.raises(KeyboardInterrupt), io.replacing(path) as temporary:
+    with pytest.raises(KeyboardInterrupt), files.replacing(path) as temporary:
         Path(temporary).write_text("half")
         assert Path(temporary).parent == path.parent
         assert Path(temporary).name.startswith(".")
@@ -581,9 +582,9 @@ def test_where_permission_is_missing(path):
 
 def test_check_writable_leaves_nothing_behind(tmp_path, path):
     old = path.stat()
-    io.check_writable(path)
-    io.check_writable(tmp_path / "new")
-    io.check_writable("new-beside-the-tests")
+    files.check_writable(path)
+    files.check_writable(tmp_path / "new")
+    files.check_writable("new-beside-the-tests")
     assert os.listdir(tmp_path) == [path.name]
     assert path.stat() == old
     assert not os.path.exists("new-beside-the-tests")

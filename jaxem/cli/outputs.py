@@ -13,9 +13,9 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
-from jaxem import io
 from jaxem.analysis.select import Selection
 from jaxem.cli.errors import BadInput, needs, told
+from jaxem.core import files
 from jaxem.fitting.result import Result
 
 
@@ -33,7 +33,7 @@ def check(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
             raise BadInput(f"{path}: {option} is {taken[place]}; give another name")
         taken[place] = f"the file of {option} too"
         with told():
-            io.check_writable(path)
+            files.check_writable(path)
 
 
 def check_model(path: Path | None) -> None:
@@ -77,7 +77,7 @@ def write_report(
     with told(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
         figure = plot.overview(result, x, selection, names)
-    with told(), io.replacing(path) as temporary:
+    with told(), files.replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:].lower())
 
 
@@ -99,7 +99,7 @@ def write_table(path: Path | None, table: pa.Table) -> None:
     if path is None:
         pyarrow.csv.write_csv(table, sys.stdout.buffer)
         return
-    with told(), io.replacing(path) as temporary:
+    with told(), files.replacing(path) as temporary:
         _WRITERS[path.suffix.lower()](table, temporary)
 
 

@@ -61,8 +61,8 @@ def criterion(selection: Selection, ax: Axes | None = None) -> Axes:
     """The selection's criterion against k, a line for each kind of model; lower is better.
 
     The best is a star. Candidates that did not converge, that are degenerate (whatever their
-    criterion, they never win) or not finite have their own markers. The axis shows the best and
-    three quarters of the regular candidates; what is far off runs out of it.
+    criterion, they never win) or not finite have their own markers. The axis shows the better
+    part of the regular candidates; what is far off runs out of it.
     """
     ax = style.axes(ax)
     kinds: dict[Model, list] = {}
@@ -95,7 +95,7 @@ def _look_at_the_regular(ax: Axes, selection: Selection) -> None:
     ]
     regular = [value for value in regular if np.isfinite(value)]
     if len(set(regular)) > 1:
-        low, high = min(regular), max(float(np.quantile(regular, 0.75)), sorted(regular)[1])
+        low, high = min(regular), max(float(np.quantile(regular, 0.6)), sorted(regular)[1])
         margin = 0.08 * (high - low)
         ax.set_ylim(low - margin, high + margin)
 
