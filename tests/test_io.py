@@ -555,7 +555,7 @@ def test_where_nothing_can_be_written(tmp_path, path):
         (path / "below", NotADirectoryError),
         (tmp_path / ("long" * 100), OSError),
     ):
-        for call in (io.check_writable, lambda to: io.save(to, *example())):
+        for call in (files.check_writable, lambda to: io.save(to, *example())):
             with pytest.raises(kind, match=f"^{given}: cannot be written: .*; ") as caught:
                 call(given)
             assert "\n" not in str(caught.value)
@@ -572,7 +572,7 @@ def test_where_permission_is_missing(path):
     ):
         path.chmod(mode)
         path.parent.chmod(folder_mode)
-        for call in (io.check_writable, lambda to: io.save(to, *example())):
+        for call in (files.check_writable, lambda to: io.save(to, *example())):
             with pytest.raises(PermissionError, match=f"^{given}: cannot be written: permission"):
                 call(given)
         path.parent.chmod(0o700)
