@@ -306,6 +306,7 @@ def local_optimum(folder: Path, numbers: dict[str, Any]) -> str:
     for ax, fit, title in ((axes[0], good, "a good start"), (axes[1], stuck, "a bad start")):
         plot.density(three, fit.params, x, ax=ax)
         ax.set_title(f"{title}: log-likelihood {float(fit.log_likelihood):.1f}")
+        ax.set_ylim(top=0.25)  # room for the legend over the peaks
     plot.starts(many, ax=axes[2])
     axes[2].set_title("fifty random starts")
     _save(figure, folder, "local_optimum")
