@@ -190,12 +190,18 @@ def compare(jobs: Sequence[Job], results: Sequence[Result], criterion: str = "bi
     """The selection between fits that are done, one for each job."""
     check_criterion(criterion)
     candidates = tuple(_candidate(*pair) for pair in zip(jobs, results, strict=True))
-    order = [(_rank(c.status), getattr(c, criterion)) for c in candidates]
-    return Selection(candidates, criterion, order.index(min(order)))
+    index = lowest([getattr(c, criterion) for c in candidates], [c.status for c in candidates])
+    return Selection(candidates, criterion, index)
 
 
-def _rank(status: Status) -> int:
-    return {Status.DEGENERATE: 1, Status.NONFINITE: 2}.get(status, 0)
+def lowest(values: Sequence[float], status: Sequence[int]) -> int:
+    """The place of the lowest criterion: of the regular fits, else of the degenerate ones."""
+    rank = {Status.DEGENERATE: 1, Status.NONFINITE: 2}
+    order = [
+        (not np.isfinite(value), rank.get(Status(int(ending)), 0), value)
+        for value, ending in zip(values, status, strict=True)
+    ]
+    return min(range(len(order)), key=lambda i: order[i][: 2 if order[i][0] else 3])
 
 
 def _candidate(job: Job, result: Result) -> Candidate:

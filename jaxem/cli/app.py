@@ -101,7 +101,7 @@ def top(version: Version = False) -> None:
 def fit(
     file: options.Table,
     components: options.Components,
-    covariance: options.Covariances = "full",  # type: ignore[assignment]
+    covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
     starts: options.Starts = 100,
     columns: options.ColumnNames = None,
     output: options.ModelOutput = None,

@@ -12,7 +12,6 @@ from jaxem.analysis import select
 from jaxem.cli import facts, interrupts, outputs, progress, report
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, in_options, told
 from jaxem.cli.progress import Run
-from jaxem.cli.work import lowest
 from jaxem.fitting.fit import Job
 from jaxem.fitting.result import Result
 
@@ -41,7 +40,8 @@ def search(jobs: Sequence[Job], data: Data, seed: int, files: Outputs) -> int:
             "interrupted: nothing is computed yet, so there is nothing to show or write"
         )
         return INTERRUPTED
-    index = lowest([run.result for run in runs])
+    results = [run.result for run in runs]
+    index = select.lowest([float(r.bic) for r in results], [int(r.status) for r in results])
     best = runs[index]._replace(result=_by_weight(runs[index].result))
     failure = None
     if np.isfinite(best.result.log_likelihood):

@@ -86,9 +86,7 @@ def result_of(job: Job, done: Done) -> Result | None:
 
 def _rehearse(job: Job, state: State) -> None:
     """Compile what a result takes before the first is there: at Ctrl-C there is no time for it."""
-    result = result_of(job, Done((), state))
-    if result is not None:
-        lowest([result])
+    result_of(job, Done((), state))
 
 
 def n_ended(job: Job, done: Done) -> int:
@@ -130,7 +128,7 @@ def _next_step(step: int, seconds: float) -> int:
 
 def _merged(results: Sequence[Result], n_starts: int) -> Result:
     """What `finish` gives for all their starts together: the best is the best of its own group."""
-    parts = [result.restarts._replace(n_best=()) for result in results]
+    parts = [result.restarts._replace(best=(), n_best=()) for result in results]
     restarts = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
     # Filled up with starts that never win: one compilation serves any number of starts.
     fill = (0, n_starts - len(restarts.status))
@@ -138,14 +136,7 @@ def _merged(results: Sequence[Result], n_starts: int) -> Result:
     index, n_best = _best_of(np.pad(restarts.log_posterior, fill), status)
     ends = np.cumsum([len(part.status) for part in parts])
     best = results[int(np.searchsorted(ends, int(index), side="right"))]
-    return best._replace(restarts=jax.device_put(restarts._replace(n_best=n_best)))
+    return best._replace(restarts=jax.device_put(restarts._replace(best=index, n_best=n_best)))
 
 
 _best_of = jax.jit(best_of)
-
-
-def lowest(results: Sequence[Result]) -> int:
-    """The place of the result lowest in BIC; a degenerate one never wins over a regular one."""
-    bic = np.array([float(result.bic) for result in results])
-    status = np.array([int(result.status) for result in results], np.int32)
-    return int(_best_of(-bic, status)[0])

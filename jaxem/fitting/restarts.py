@@ -23,7 +23,8 @@ _STATIC = ("model", "block_size", "chunk")
 class Restarts(NamedTuple):
     """What each start came to, in the order of the starts; `params` has a leading axis r.
 
-    n_best: how many regular starts are within 1e-6 relative of the best log posterior.
+    best: which start the result is of. n_best: how many regular starts are within 1e-6 relative of
+        the best log posterior.
     """
 
     log_likelihood: Float[Array, "*batch r"]
@@ -31,6 +32,7 @@ class Restarts(NamedTuple):
     n_iter: Int[Array, "*batch r"]
     status: Int[Array, "*batch r"]
     params: Params
+    best: Int[Array, "*batch"]
     n_best: Int[Array, "*batch"]
 
 
@@ -145,6 +147,7 @@ def finish(
         outcomes.n_iter,
         outcomes.status,
         outcomes.params,
+        index,
         n_best,
     )
     return best, restarts, model.n_free_parameters(best.params)

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Family, Health, Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.numerics import replace_probability, safe_divide, safe_log
+from jaxem.core.rows import as_rows
 from jaxem.inference import kmeans
 
 
@@ -76,7 +77,7 @@ class Mixture(Model):
         labels = checks.labels(labels, n, self.n_components)
         for leaf in jax.tree.leaves(x):
             checks.finite(leaf, weight, tables.column_names(data))
-        return _as_rows(x, weight, labels)
+        return as_rows(x, weight, labels)
 
     def check_enough(self, rows: Rows) -> None:
         checks.enough_rows(rows.x, self.n_components)
@@ -145,19 +146,30 @@ class Mixture(Model):
         responsibilities = jnp.where(chosen, weight[None], 0.0)
 
         pooled = self.family.pooled(x, rows.weight, k)
-        prepared = self.family.prepare(pooled, None)
-        _, cache = self.family.evaluate(prepared, x)
-        statistics = MixtureStatistics(
-            jnp.sum(weight),
-            jnp.sum(responsibilities, axis=1),
-            self.family.statistics(prepared, x, cache, responsibilities),
-        )
         found = seeds < weight.shape[0]
         own = None if prior is None else prior.components
         starting = MixturePrior(
             jnp.full((k,), 2.0, weight.dtype), self.family.starting_prior(pooled, found, own)
         )
-        return self.m_step(MixtureParams(found.astype(weight.dtype), pooled), statistics, starting)
+        params = MixtureParams(found.astype(weight.dtype), pooled)
+        return self.from_responsibilities(params, x, responsibilities, starting)
+
+    def from_responsibilities(
+        self,
+        params: MixtureParams,
+        x: Any,
+        responsibilities: Float[Array, "k n"],
+        prior: MixturePrior | None,
+    ) -> MixtureParams:
+        """One M-step from given shares of the rows, weights in them; `params` are the origin."""
+        prepared = self.family.prepare(params.components, None)
+        _, cache = self.family.evaluate(prepared, x)
+        statistics = MixtureStatistics(
+            jnp.sum(responsibilities),
+            jnp.sum(responsibilities, axis=1),
+            self.family.statistics(prepared, x, cache, responsibilities),
+        )
+        return self.m_step(params, statistics, prior)
 
     # ---- the two steps
 
@@ -269,17 +281,6 @@ class Mixture(Model):
         return jnp.where(possible, log_joint, -jnp.inf), cache
 
 
-def _as_rows(x: Any, weight: Any, labels: Any) -> Rows:
-    x = jax.tree.map(checks.floating, x)
-    leaf = jax.tree.leaves(x)[0]
-    if weight is None:
-        return Rows(x, checks.cast(np.ones(leaf.shape[0]), leaf.dtype), labels)
-    weight = checks.cast(weight, leaf.dtype)
-    if not checks.is_concrete(weight):  # no error can be raised: the fit becomes NONFINITE
-        weight = jnp.where(weight < 0, jnp.nan, weight)
-    return Rows(replace_absent(x, weight), weight, labels)
-
-
 def _shift(
     log_joint: Float[Array, "k n"],
 ) -> tuple[Float[Array, "k n"], Float[Array, " n"]]:
@@ -287,16 +288,3 @@ def _shift(
     largest = jnp.max(log_joint, axis=0)
     safe = jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
     return jnp.exp(log_joint - safe[None]), largest
-
-
-def replace_absent(x: Any, weight: Float[Array, " n"]) -> Any:
-    """x with every row of weight 0 replaced by one that is there: NaN * 0 would be NaN."""
-    if checks.is_concrete(weight) and bool(np.all(np.asarray(weight) > 0)):
-        return x
-    present, live = weight > 0, jnp.argmax(weight)
-
-    def replace(leaf: Array) -> Array:
-        mask = jnp.reshape(present, (-1,) + (1,) * (leaf.ndim - 1))
-        return jnp.where(mask, leaf, jnp.broadcast_to(leaf[live], leaf.shape))
-
-    return jax.tree.map(replace, x)

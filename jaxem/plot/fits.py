@@ -2,18 +2,14 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from jaxem.analysis.select import Selection
 from jaxem.core.contracts import Model
-from jaxem.fitting.restarts import best_of
 from jaxem.fitting.result import Result
-from jaxem.plot import evaluate, style
-
-_best_of = jax.jit(best_of)
+from jaxem.plot import style
 
 
 def starts(result: Result, ax: Axes | None = None) -> Axes:
@@ -37,8 +33,7 @@ def starts(result: Result, ax: Axes | None = None) -> Axes:
         if own.any():
             ax.plot(rank[own], heights[own], marker=marker, color=colour, markersize=5,
                     linestyle="none", label=f"{own.sum()} {name}")  # fmt: skip
-    with evaluate.precision(restarts.log_posterior):
-        best = int(_best_of(restarts.log_posterior, restarts.status)[0])
+    best = int(restarts.best)
     if finite[best]:
         near = int(restarts.n_best)
         found = f"{near} at the same optimum" if near else str(endings[best])

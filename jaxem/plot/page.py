@@ -44,7 +44,7 @@ def overview(
         shared = ["first", "second", "third", "uncertainty"]
         upper, lower = ["first", "second", "third"], ["uncertainty", *lower]
     figure = Figure(figsize=(13.5, 8.5), layout="constrained")
-    axes: dict[str, Axes] = figure.subplot_mosaic([upper, lower])  # type: ignore[call-overload]
+    axes: dict[str, Axes] = figure.subplot_mosaic([upper, lower])  # type: ignore[call-overload]  # the stub wants literals
     data = {"model": model, "params": params, "x": x, "names": names}
     if d == 1:
         density(**data, ax=axes["first"])

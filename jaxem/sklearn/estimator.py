@@ -224,7 +224,7 @@ class GaussianMixture(FittedMixture):
 
     def _keep(self, state: State, history: np.ndarray, before: int, result: Result) -> None:
         """The attributes of the best start, as NumPy arrays that pickle."""
-        index = _index_of_best(result)
+        index = int(result.restarts.best)
         weights, (means, covariances) = jax.tree.map(np.array, result.params)
         bound = float(np.asarray(state.objective)[index])
         try:
@@ -245,12 +245,3 @@ class GaussianMixture(FittedMixture):
         self.converged_ = self.status_.converged
         self.n_best_ = int(result.restarts.n_best)
         self._progress = {name: np.array(getattr(state, name))[index] for name in _CARRIED}
-
-
-def _index_of_best(result: Result) -> int:
-    """Which start the result is of: the first that is equal to it."""
-    fields = ("log_posterior", "n_iter", "status")
-    starts = (np.asarray(getattr(result.restarts, name)) for name in fields)
-    best = (np.asarray(getattr(result, name)) for name in fields)
-    equal = [a == b for a, b in zip(starts, best, strict=True)]
-    return int(np.argmax(np.all(equal, axis=0)))

@@ -92,5 +92,5 @@ def as_rows(estimator: Any, X: Any, **options: Any) -> np.ndarray:
     """X as floats, its columns counted and named on the estimator, or held against those."""
     options["dtype"] = [np.float64, np.float32]
     if hasattr(validation, "validate_data"):
-        return validation.validate_data(estimator, X, **options)  # type: ignore[return-value]
+        return validation.validate_data(estimator, X, **options)  # type: ignore[return-value]  # X alone
     return estimator._validate_data(X, **options)  # scikit-learn 1.5

@@ -14,7 +14,7 @@ from jaxem.core.contracts import Rows
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.gaussian import GaussianParams
 from jaxem.fitting import starts
-from jaxem.models.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
+from jaxem.models.mixture import Mixture, MixtureParams, MixturePrior
 from jaxem.sklearn import precisions
 
 
@@ -77,15 +77,7 @@ def random_responsibilities(
         x, weight, _ = rows if few else starts.sample(key_rows, rows)
         draws = jax.random.uniform(key_shares, (k, weight.shape[0]), weight.dtype)
         shares = draws * (weight / jnp.sum(draws, axis=0))[None]
-        pooled = model.family.pooled(x, weight, k)
-        prepared = model.family.prepare(pooled, None)
-        _, cache = model.family.evaluate(prepared, x)
-        statistics = MixtureStatistics(
-            jnp.sum(weight),
-            jnp.sum(shares, axis=1),
-            model.family.statistics(prepared, x, cache, shares),
-        )
-        live = jnp.ones((k,), weight.dtype)
-        return model.m_step(MixtureParams(live, pooled), statistics, prior)
+        params = MixtureParams(jnp.ones((k,), weight.dtype), model.family.pooled(x, weight, k))
+        return model.from_responsibilities(params, x, shares, prior)
 
     return jax.lax.map(one, jnp.arange(n_starts, dtype=jnp.int32))

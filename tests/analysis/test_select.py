@@ -4,7 +4,7 @@ import pytest
 
 import jaxem
 from jaxem import Status, datasets
-from jaxem.analysis.select import compare, divided, plan
+from jaxem.analysis.select import compare, divided, lowest, plan
 from jaxem.families import Gaussian
 from jaxem.fitting import fit as fitting
 
@@ -100,6 +100,16 @@ def test_the_lowest_of_the_regular_fits_wins(criterion, x):
     assert compare(jobs, [results[0], collapsed], criterion).index == 0
     poisoned = results[0]._replace(status=jax.numpy.int32(Status.NONFINITE))
     assert compare(jobs, [poisoned, collapsed], criterion).index == 1
+
+
+def test_a_fit_without_a_criterion_never_wins():
+    """Regular before degenerate, and what is not a number behind all of them."""
+    good, bad = Status.CONVERGED, Status.DEGENERATE
+    nan = float("nan")
+    assert lowest([nan, 5.0, 7.0], [bad, bad, bad]) == 1
+    assert lowest([nan, 9.0, 5.0, 7.0], [good, good, bad, good]) == 3
+    assert lowest([3.0, 2.0], [Status.NONFINITE, bad]) == 1
+    assert lowest([nan, nan], [bad, good]) == 1
 
 
 def test_one_compilation_serves_every_k(x):
