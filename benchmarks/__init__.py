@@ -1,1 +1,1 @@
-"""One harness, one question a file: `python -m benchmarks.NAME`."""
+"""The benchmark suite: `python -m benchmarks --suite quick|cpu|gpu`. One question a file."""

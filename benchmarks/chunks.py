@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 import jaxem
-from benchmarks.harness import timed
+from benchmarks.timing import timed
 from jaxem.families import Gaussian
 from jaxem.fitting import fit as fitting
 from jaxem.fitting import restarts

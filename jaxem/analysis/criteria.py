@@ -54,7 +54,7 @@ def icl(model: Model, params: Params, x: Any, sample_weight: Any = None) -> Arra
 
 def _checked(model: Model, params: Params, x: Any, sample_weight: Any) -> tuple[Params, Rows, int]:
     rows = model.rows(x, sample_weight, None)
-    block = min(default_block_size(rows, model.n_parts), rows.weight.shape[0])
+    block = min(default_block_size(model, rows), rows.weight.shape[0])
     return model.as_params(params, rows), rows, block
 
 

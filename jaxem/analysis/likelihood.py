@@ -138,7 +138,7 @@ def _like(params: Params) -> str:
 
 
 def _block_size(model: Model, rows: Rows) -> int:
-    return min(default_block_size(rows, model.n_parts), rows.weight.shape[0])
+    return min(default_block_size(model, rows), rows.weight.shape[0])
 
 
 @partial(jax.jit, static_argnames=("model", "block_size"))

@@ -52,7 +52,7 @@ def n_free_parameters(model: Model, params: Params) -> Array:
 
 def _checked(model: Model, params: Params, x: Any) -> tuple[Params, Rows, int]:
     rows = model.rows(x, None, None)
-    block = min(default_block_size(rows, model.n_parts), rows.weight.shape[0])
+    block = min(default_block_size(model, rows), rows.weight.shape[0])
     return model.as_params(params, rows), rows, block
 
 

@@ -13,12 +13,14 @@ checked once. Values (rows, parameters, statistics) are NamedTuples of arrays an
 import abc
 from typing import Any, NamedTuple
 
+import jax
 from jaxtyping import Array, Float, Int, PyTree
 
 Params = Any
 Prepared = Any
 Statistics = Any
 Prior = Any
+Chart = Any
 
 
 class Rows(NamedTuple):
@@ -74,6 +76,11 @@ class Family(abc.ABC):
     def coordinates(self, x: PyTree) -> Float[Array, "n p"]:
         """x as points between which a distance has a meaning: where k-means looks for starts."""
 
+    def numbers_per_row(self, x: PyTree, k: int) -> int:
+        """About how many numbers an E-step makes of each row: blocks are sized by it."""
+        leaves = jax.tree.leaves(x)
+        return k * (2 + sum(leaf.size // leaf.shape[0] for leaf in leaves))
+
     @abc.abstractmethod
     def pooled(self, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:
         """k copies of the one-component fit."""
@@ -99,6 +106,10 @@ class Family(abc.ABC):
     ) -> Statistics:
         """Sums over rows, additive over blocks of rows for one and the same `prepared`."""
 
+    def collect(self, prepared: Prepared, statistics: Statistics) -> Statistics:
+        """The sums over all rows as `m_step` takes them: linear in them, and once an iteration."""
+        return statistics
+
     @abc.abstractmethod
     def m_step(
         self, params: Params, statistics: Statistics, prior: Prior | None, live: Array
@@ -108,6 +119,21 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def log_prior(self, params: Params, prior: Prior, live: Array) -> Float[Array, ""]:
         """Log density of the prior, up to its normalising constant."""
+
+    @abc.abstractmethod
+    def to_chart(self, params: Params) -> Chart:
+        """Unconstrained coordinates: any number is the coordinate of some parameters."""
+
+    @abc.abstractmethod
+    def from_chart(self, chart: Chart) -> Params:
+        """The parameters at finite coordinates, clipped to the domain."""
+
+    @abc.abstractmethod
+    def metric(self, params: Params, weights: Float[Array, " k"]) -> Chart:
+        """The diagonal of the complete data's information about the coordinates, a row.
+
+        `weights` are the shares of the components. Only ratios matter, and they need not be exact.
+        """
 
     @abc.abstractmethod
     def variance_ratio(
@@ -173,6 +199,10 @@ class Model(abc.ABC):
         """Effective rows under which a component counts as collapsed."""
 
     @abc.abstractmethod
+    def numbers_per_row(self, rows: Rows) -> int:
+        """About how many numbers an E-step makes of each row: blocks are sized by it."""
+
+    @abc.abstractmethod
     def start(
         self,
         key: Array,
@@ -196,12 +226,28 @@ class Model(abc.ABC):
         """-> (statistics, log-likelihood), both additive over blocks of rows."""
 
     @abc.abstractmethod
+    def collect(self, prepared: Prepared, statistics: Statistics) -> Statistics:
+        """The sums over all rows as `m_step` takes them."""
+
+    @abc.abstractmethod
     def m_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
         """The maximiser of the expected complete log-likelihood plus log prior."""
 
     @abc.abstractmethod
     def log_prior(self, params: Params, prior: Prior | None) -> Float[Array, ""]:
         """Log density of the prior, up to its normalising constant; 0 without one."""
+
+    @abc.abstractmethod
+    def to_chart(self, params: Params) -> Chart:
+        """Unconstrained coordinates; probabilities of exactly 0 survive the round trip."""
+
+    @abc.abstractmethod
+    def from_chart(self, chart: Chart) -> Params:
+        """The parameters at finite coordinates, clipped to the domain."""
+
+    @abc.abstractmethod
+    def metric(self, params: Params) -> Chart:
+        """The diagonal of the complete data's information about the coordinates, a row."""
 
     @abc.abstractmethod
     def health(self, params: Params, counts: Float[Array, " k"], prior: Prior | None) -> Health:

@@ -6,16 +6,54 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.scipy.linalg import solve_triangular
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 # The default product on recent GPUs is TF32, with three digits: wrong for EM.
 einsum = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
+
+
+@jax.custom_batching.custom_vmap
+def any_lane(flag: Bool[Array, ""]) -> Bool[Array, ""]:
+    """The flag, and under vmap whether that of any lane is set.
+
+    All lanes then take one branch of a `cond`, which otherwise runs both for all of them.
+    """
+    return flag
+
+
+@any_lane.def_vmap
+def _any_lane(size: int, batched: list[bool], flag: Bool[Array, " lanes"]) -> tuple[Array, bool]:
+    return any_lane(jnp.any(flag, axis=0)), False
 
 
 def safe_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """log x, -inf at 0, with a gradient of 0 there instead of NaN."""
     positive = x > 0
     return jnp.where(positive, jnp.log(jnp.where(positive, x, jnp.ones_like(x))), -jnp.inf)
+
+
+_LOG_ZERO = -1e4  # below the log of every positive number, in every dtype
+
+
+def log_odds(p: Float[Array, " k"]) -> Float[Array, " k"]:
+    """Coordinates of probabilities: their logs, and a finite number for 0.
+
+    Equal in several points it is equal in every affine combination of them: 0 stays 0.
+    """
+    return jnp.where(p > 0, safe_log(p), _LOG_ZERO)
+
+
+def from_log_odds(x: Float[Array, " k"]) -> Float[Array, " k"]:
+    """Probabilities, adding up to 1."""
+    shifted = jnp.exp(x - jnp.max(x))
+    shifted = jnp.where(x > _LOG_ZERO / 2, shifted, jnp.zeros_like(x))
+    return shifted / jnp.sum(shifted)
+
+
+def clip_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """x such that the squares of exp(x) and exp(-x) are numbers."""
+    most = 0.4 * jnp.log(jnp.finfo(x.dtype).max)
+    return jnp.clip(x, -most, most)
 
 
 def safe_divide(a: Float[Array, "*shape"], b: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -59,20 +97,32 @@ def inverse_cholesky(
     return solve_triangular(factor, identity, lower=True), 2 * jnp.sum(jnp.log(diagonal), -1)
 
 
-def smallest_correlation_eigenvalue(
-    covariance: Float[Array, "*batch d d"],
-) -> Float[Array, "*batch"]:
-    """Smallest eigenvalue of the correlation matrix, and 0 once that is lost in rounding.
+def correlation(covariance: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
+    """The covariance with its columns' scales taken out; columns without variance keep theirs."""
+    variance = jnp.diagonal(covariance, axis1=-2, axis2=-1)
+    scale = 1 / jnp.sqrt(jnp.where(variance > 0, variance, jnp.ones_like(variance)))
+    return covariance * scale[..., :, None] * scale[..., None, :]
 
-    Free of the columns' scales. 0 as well where a variance is not positive; NaN for NaN.
+
+def smallest_eigenvalue(symmetric: Float[Array, "*batch d d"]) -> Float[Array, "*batch"]:
+    """Two batches for LAPACK in one program can wait for each other's threads without end, where
+    there are two cores: stack what is independent, and ask once.
+    """
+    if symmetric.shape[-1] == 1:
+        return symmetric[..., 0, 0]
+    return jnp.linalg.eigvalsh(symmetric)[..., 0]
+
+
+def unless_singular(
+    smallest: Float[Array, "*batch"], covariance: Float[Array, "*batch d d"]
+) -> Float[Array, "*batch"]:
+    """The smallest eigenvalue of the correlation matrix, and 0 once that is lost in rounding.
+
+    0 as well where a variance is not positive; NaN for NaN.
     """
     variance = jnp.diagonal(covariance, axis1=-2, axis2=-1)
     positive = jnp.all(variance > 0, -1)
-    scale = 1 / jnp.sqrt(jnp.where(variance > 0, variance, jnp.ones_like(variance)))
-    correlation = covariance * scale[..., :, None] * scale[..., None, :]
-    d = covariance.shape[-1]
-    smallest = jnp.linalg.eigvalsh(correlation)[..., 0] if d > 1 else correlation[..., 0, 0]
-    lost = smallest <= 8 * d * jnp.finfo(covariance.dtype).eps
+    lost = smallest <= 8 * covariance.shape[-1] * jnp.finfo(covariance.dtype).eps
     nan = jnp.any(jnp.isnan(covariance), (-2, -1))
     zero = jnp.zeros_like(smallest)
     return jnp.where(nan, jnp.nan, jnp.where(positive & ~lost, smallest, zero))

@@ -1,8 +1,9 @@
-"""The iteration: one while_loop over (M-step, E-step) that knows only the contracts.
+"""The iteration: one while_loop over (E-step, M-step) that knows only the contracts.
 
 The state always holds parameters with the objective *of those parameters*, and the M-step from
 them: what a fit returns about itself is never a step old, and a bad step is undone by not being
-taken.
+taken. A trip is one E-step, of the M-step itself (a plain trip) or of what the acceleration
+proposes in its place; whether a start has converged is seen on plain trips alone.
 """
 
 from typing import NamedTuple
@@ -14,12 +15,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core.contracts import Health, Model, Params, Prior, Rows
 from jaxem.core.status import Status
+from jaxem.fitting.accelerate import Acceleration, Memory
 from jaxem.fitting.blocks import accumulate
 
 MIN_ITER = 5  # lack of progress is not convergence: EM can rest for a few steps
 _FLOOR = 4.0  # gains within so many units of rounding of the objective are not seen
 _SLACK = 64.0  # a fall by more than so many units is one
 _SLOW = 0.999  # the rate taken for gains that are not seen
+_LOOK = 3  # plain steps in a row before a start counts as converged
 _PATIENCE = 32  # steps that together gain nothing that is seen: the dtype has no more to give
 
 
@@ -30,12 +33,14 @@ class State(NamedTuple):
     counts: Float[Array, " k"]  # effective rows of each part, of params
     total_weight: Float[Array, ""]
     objective: Float[Array, ""]  # of params
-    candidate: Params  # the M-step from params: what the next trip evaluates
-    gain: Float[Array, ""]  # of the last step
+    successor: Params  # the M-step from params
+    gain: Float[Array, ""]  # of the last step taken
     mark: Float[Array, ""]  # the objective when it last rose by more than rounding
-    stalled: Int[Array, ""]  # steps since then
-    n_iter: Int[Array, ""]  # M-steps taken; -1 before the starting parameters are evaluated
+    stalled: Int[Array, ""]  # plain steps since then
+    n_iter: Int[Array, ""]  # trips; -1 before the starting parameters are evaluated
     status: Int[Array, ""]
+    run: Int[Array, ""]  # plain trips since the last proposal
+    memory: Memory  # the acceleration's
 
 
 class Thresholds(NamedTuple):
@@ -58,7 +63,7 @@ class Outcome(NamedTuple):
     total_weight: Float[Array, ""]
 
 
-def begin(model: Model, params: Params, rows: Rows) -> State:
+def begin(model: Model, params: Params, rows: Rows, acceleration: Acceleration) -> State:
     """The state before the first trip, which evaluates the starting parameters."""
     dtype = rows.weight.dtype
     infinite = jnp.full((), jnp.inf, dtype)
@@ -67,12 +72,14 @@ def begin(model: Model, params: Params, rows: Rows) -> State:
         counts=jnp.zeros(model.n_parts, dtype),
         total_weight=jnp.zeros((), dtype),
         objective=-infinite,
-        candidate=params,
+        successor=params,
         gain=infinite,
         mark=-infinite,
         stalled=jnp.zeros((), jnp.int32),
         n_iter=jnp.full((), -1, jnp.int32),
         status=jnp.full((), Status.RUNNING, jnp.int32),
+        run=jnp.zeros((), jnp.int32),
+        memory=acceleration.begin(model, params),
     )
 
 
@@ -84,35 +91,46 @@ def advance(
     tol: Float[Array, ""],
     until: Int[Array, ""],
     block_size: int,
+    acceleration: Acceleration,
 ) -> State:
-    """Trips of one E-step and one M-step until the start has ended or has taken `until` steps."""
+    """Trips of one E-step and one M-step until the start has ended or has made `until` of them."""
 
     def trip(state: State) -> State:
-        params = state.candidate
+        params, plain = acceleration.candidate(model, state.memory, state.successor)
         prepared = model.prepare(params, prior)
         statistics, total = accumulate(model, prepared, rows, block_size)
         objective = total + model.log_prior(params, prior)
         objective = objective / statistics.total_weight
         gain, n_iter = objective - state.objective, state.n_iter + 1
         risen = objective > state.mark + resolution(objective)
-        stalled = jnp.where(risen, 0, state.stalled + 1)
-        status = judge(objective, gain, state.gain, stalled, n_iter, tol)
-        candidate = model.m_step(params, statistics, prior)
+        stalled = jnp.where(risen, 0, state.stalled + plain.astype(jnp.int32))
+        slowest = acceleration.rate(state.memory).astype(objective.dtype)
+        run = jnp.where(plain, state.run + 1, 0)
+        verdict = judge(objective, gain, state.gain, slowest, stalled, run, n_iter, tol)
+        status = jnp.where(plain, verdict, Status.RUNNING).astype(jnp.int32)
+        bad = (verdict == Status.NONFINITE) | (verdict == Status.DECREASED)
+        take = jnp.where(plain, ~bad, gain >= 0)
+        successor = model.m_step(params, statistics, prior)
+        # A small plain gain after a proposal shows nothing yet: look at some more of them.
+        stay = (gain <= tol) & (run < _LOOK)
         taken = State(
             params=params,
             counts=statistics.counts,
             total_weight=statistics.total_weight,
             objective=objective,
-            candidate=candidate,
+            successor=successor,
             gain=gain,
             mark=jnp.where(risen, objective, state.mark),
             stalled=stalled,
             n_iter=n_iter,
             status=status,
+            run=run,
+            memory=acceleration.accept(model, state.memory, params, successor, stay),
         )
-        refused = state._replace(n_iter=n_iter, status=status)
-        refuse = (status == Status.NONFINITE) | (status == Status.DECREASED)
-        return jax.tree.map(lambda old, new: jnp.where(refuse, old, new), refused, taken)
+        refused = state._replace(
+            n_iter=n_iter, status=status, memory=acceleration.reject(state.memory)
+        )
+        return jax.tree.map(lambda new, old: jnp.where(take, new, old), taken, refused)
 
     def running(state: State) -> Bool[Array, ""]:
         return (state.status == Status.RUNNING) & (state.n_iter < until)
@@ -129,23 +147,28 @@ def judge(
     objective: Float[Array, ""],
     gain: Float[Array, ""],
     previous_gain: Float[Array, ""],
+    slowest: Float[Array, ""],
     stalled: Int[Array, ""],
+    run: Int[Array, ""],
     n_iter: Int[Array, ""],
     tol: Float[Array, ""],
 ) -> Int[Array, ""]:
-    """The status after a step.
+    """The status after a plain step.
 
     Aitken's projection: gains that shrink by the rate r each step add up to gain / (1 - r). Both
-    are taken at the worst that rounding allows; while r >= 1 nothing is projected. When two steps
-    together gain nothing that is seen, what is left is bounded by the resolution at a rate of
-    0.999; where that is above tol, 32 such steps show that the dtype has no more to give.
+    are taken at the worst that rounding allows, and r is at least `slowest`, the rate that an
+    acceleration has met: it leaves little of the gains along slow directions. While r >= 1 nothing
+    is projected. When two steps together gain nothing that is seen, what is left is bounded by the
+    resolution at a rate of 0.999; where that is above tol, 32 such steps show that the dtype has no
+    more to give.
     """
     noise = resolution(objective)
     largest = jnp.maximum(gain, 0) + noise
     rate = largest / (previous_gain - noise)
-    projected = jnp.where((rate >= 0) & (rate < 1), largest / (1 - rate), jnp.inf)
+    shrinks = (rate >= 0) & (rate < 1)
+    projected = jnp.where(shrinks, largest / (1 - jnp.maximum(rate, slowest)), jnp.inf)
     at_floor = (stalled >= 2) & (noise / (1 - _SLOW) <= tol)
-    late = n_iter >= MIN_ITER
+    late = (n_iter >= MIN_ITER) & (run >= _LOOK)
     status = jnp.select(
         [
             ~jnp.isfinite(objective),
@@ -170,7 +193,7 @@ def conclude(model: Model, state: State, prior: Prior | None, thresholds: Thresh
     status = jnp.where(state.status == Status.RUNNING, Status.MAX_ITER, state.status)
     # A collapse onto a point mass is over in one step: then the step refused is singular.
     failed = status == Status.NONFINITE
-    judged = jax.tree.map(lambda a, b: jnp.where(failed, a, b), state.candidate, state.params)
+    judged = jax.tree.map(lambda a, b: jnp.where(failed, a, b), state.successor, state.params)
     health = model.health(judged, state.counts, prior)
     collapsed = has_collapsed(health, thresholds)
     return Outcome(

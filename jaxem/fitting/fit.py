@@ -8,11 +8,16 @@ from jaxtyping import Array
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Model, Params, Prior, Rows
-from jaxem.fitting import restarts, starts
+from jaxem.fitting import restarts, spread, starts
+from jaxem.fitting.accelerate import Acceleration, Plain
 from jaxem.fitting.blocks import default_block_size
 from jaxem.fitting.em import State, Thresholds
 from jaxem.fitting.restarts import Splits
 from jaxem.fitting.result import About, Result
+from jaxem.fitting.squarem import Squarem
+
+ACCELERATIONS = {"squarem": Squarem(), None: Plain()}
+DEFAULT = "squarem"
 
 
 class Job(NamedTuple):
@@ -36,6 +41,8 @@ class Job(NamedTuple):
     thresholds: Thresholds
     block_size: int
     chunk: int
+    n_threads: int
+    acceleration: Acceleration
     about: About
 
 
@@ -52,6 +59,7 @@ def fit(
     tol: Any = 1e-6,
     max_iter: Any = 1000,
     reg_covar: Any = 0.0,
+    acceleration: Any = DEFAULT,
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
@@ -69,7 +77,9 @@ def fit(
     prior: a `MixturePrior`; reg_covar: shorthand for that field of the Gaussian's prior.
     labels: (n,) known components, -1 where unknown.
     tol: bound on the projected remaining gain of the mean objective per unit of weight (nats).
-    max_iter: M-steps a start may take.
+    max_iter: E-steps a start may take after the first.
+    acceleration: "squarem" extrapolates along two plain steps, and takes what does not lower the
+        objective; None is plain EM.
     block_size: rows a block; None chooses by shape and platform.
     min_count, min_variance_ratio: a start is DEGENERATE when a component has fewer effective rows
         than min_count (None: 2.5 for one column, else 2 (d + 1)), or a variance under
@@ -80,8 +90,8 @@ def fit(
     """
     job = prepare(
         model, x, key=key, n_init=n_init, init=init, sample_weight=sample_weight, prior=prior,
-        labels=labels, tol=tol, max_iter=max_iter, reg_covar=reg_covar, block_size=block_size,
-        min_count=min_count, min_variance_ratio=min_variance_ratio,
+        labels=labels, tol=tol, max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration,
+        block_size=block_size, min_count=min_count, min_variance_ratio=min_variance_ratio,
     )  # fmt: skip
     return finish(job, advance(job, start(job), job.max_iter))
 
@@ -97,6 +107,7 @@ def em(
     *,
     labels: Any = None,
     reg_covar: Any = 0.0,
+    acceleration: Any = DEFAULT,
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
@@ -104,8 +115,8 @@ def em(
     """Fit a model by EM from one start, the given parameters. The options are those of `fit`."""
     job = prepare(
         model, x, init=params, sample_weight=sample_weight, prior=prior, labels=labels, tol=tol,
-        max_iter=max_iter, reg_covar=reg_covar, block_size=block_size, min_count=min_count,
-        min_variance_ratio=min_variance_ratio,
+        max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
+        min_count=min_count, min_variance_ratio=min_variance_ratio,
     )  # fmt: skip
     return finish(job, advance(job, start(job), job.max_iter))
 
@@ -123,6 +134,7 @@ def prepare(
     tol: Any = 1e-6,
     max_iter: Any = 1000,
     reg_covar: Any = 0.0,
+    acceleration: Any = DEFAULT,
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
@@ -154,7 +166,7 @@ def prepare(
     prior = padded.as_prior(prior, reg_covar, rows.x)
     k = padded.n_parts
     n = rows.weight.shape[0]
-    block = default_block_size(rows, k) if block_size is None else block_size
+    block = default_block_size(padded, rows) if block_size is None else block_size
     block = min(checks.whole(block, "block_size", least=1), n)
     if isinstance(init, str):
         if init not in starts.METHODS:
@@ -192,6 +204,8 @@ def prepare(
         ),
         block_size=block,
         chunk=chunk,
+        n_threads=spread.n_threads(rows, padded.numbers_per_row(rows), k, n_starts),
+        acceleration=_acceleration(acceleration),
         about=About(
             model,
             n,
@@ -202,21 +216,41 @@ def prepare(
     )
 
 
+def _acceleration(given: Any) -> Acceleration:
+    if isinstance(given, Acceleration):
+        return given
+    if not (given is None or isinstance(given, str)) or given not in ACCELERATIONS:
+        names = ", ".join(repr(name) for name in ACCELERATIONS)
+        raise ValueError(f"acceleration is {given!r}; it must be one of {names}")
+    return ACCELERATIONS[given]
+
+
 def start(job: Job) -> State:
     """All starts at their starting parameters."""
     if job.params is not None:
-        return restarts.start_from(job.model, job.rows, job.params)
+        return restarts.start_from(job.model, job.rows, job.params, job.acceleration)
     return restarts.start(
-        job.model, job.rows, job.prior, job.key, job.methods, job.n_live, job.splits, job.chunk
-    )
+        job.model, job.rows, job.prior, job.key, job.methods, job.n_live, job.splits, job.chunk,
+        job.acceleration,
+    )  # fmt: skip
 
 
 def advance(job: Job, state: State, until: Any) -> State:
     """Every running start, up to `until` iterations in all."""
-    return restarts.advance(
-        job.model, job.rows, job.prior, state, job.tol, checks.cast(until, np.int32),
-        job.block_size, job.chunk,
-    )  # fmt: skip
+    until = checks.cast(until, np.int32)
+
+    def run(state: State) -> State:
+        return restarts.advance(
+            job.model, job.rows, job.prior, state, job.tol, until, job.block_size, job.chunk,
+            job.acceleration,
+        )  # fmt: skip
+
+    traced = not all(
+        map(checks.is_concrete, jax.tree.leaves((job.rows, job.prior, job.tol, state)))
+    )
+    if job.n_threads > 1 and state.status.shape[0] > 1 and not traced:
+        return spread.advance(run, state, job.n_threads)
+    return run(state)
 
 
 def finish(job: Job, state: State) -> Result:

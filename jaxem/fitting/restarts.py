@@ -15,9 +15,10 @@ from jaxtyping import Array, Float, Int
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.status import Status
 from jaxem.fitting import em, starts
+from jaxem.fitting.accelerate import Acceleration
 from jaxem.fitting.em import Outcome, State, Thresholds
 
-_STATIC = ("model", "block_size", "chunk")
+_STATIC = ("model", "block_size", "chunk", "acceleration")
 
 
 class Restarts(NamedTuple):
@@ -63,7 +64,7 @@ def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
     return -(-n_starts // n_chunks)
 
 
-@partial(jax.jit, static_argnames=("model", "chunk"))
+@partial(jax.jit, static_argnames=("model", "chunk", "acceleration"))
 def start(
     model: Model,
     rows: Rows,
@@ -73,6 +74,7 @@ def start(
     n_live: Int[Array, ""],
     splits: Splits | None,
     chunk: int,
+    acceleration: Acceleration,
 ) -> State:
     """All starts at their starting parameters, one for each method code."""
 
@@ -83,7 +85,7 @@ def start(
 
     index = jnp.arange(methods.shape[0], dtype=jnp.int32)
     part = None if splits is None else splits.part
-    return start_from(model, rows, _each(one, (index, methods, part), chunk))
+    return start_from(model, rows, _each(one, (index, methods, part), chunk), acceleration)
 
 
 def _labelled(rows: Rows, labels: Int[Array, " n"], part: Int[Array, ""]) -> Rows:
@@ -93,10 +95,10 @@ def _labelled(rows: Rows, labels: Int[Array, " n"], part: Int[Array, ""]) -> Row
     return rows._replace(labels=jnp.where(known >= 0, known, labels))
 
 
-@partial(jax.jit, static_argnames=("model",))
-def start_from(model: Model, rows: Rows, params: Params) -> State:
+@partial(jax.jit, static_argnames=("model", "acceleration"))
+def start_from(model: Model, rows: Rows, params: Params, acceleration: Acceleration) -> State:
     """Starts at given parameters, which have a leading axis r."""
-    return jax.vmap(lambda p: em.begin(model, p, rows))(params)
+    return jax.vmap(lambda p: em.begin(model, p, rows, acceleration))(params)
 
 
 @partial(jax.jit, static_argnames=_STATIC)
@@ -109,16 +111,17 @@ def advance(
     until: Int[Array, ""],
     block_size: int,
     chunk: int,
+    acceleration: Acceleration,
 ) -> State:
     """Every start that is still running, up to `until` iterations in all."""
 
     def one(state: State) -> State:
-        return em.advance(model, state, rows, prior, tol, until, block_size)
+        return em.advance(model, state, rows, prior, tol, until, block_size, acceleration)
 
     return _each(one, state, chunk)
 
 
-@partial(jax.jit, static_argnames=(*_STATIC, "n_starts"))
+@partial(jax.jit, static_argnames=("model", "block_size", "chunk", "n_starts"))
 def finish(
     model: Model,
     rows: Rows,

@@ -28,7 +28,7 @@ def e_step(
     rows = model.rows(x, sample_weight, labels)
     params = model.as_params(params, rows)
     prior = model.as_prior(prior, None, rows.x)
-    block = min(default_block_size(rows, model.n_parts), rows.weight.shape[0])
+    block = min(default_block_size(model, rows), rows.weight.shape[0])
     return _e_step(model, params, rows, prior, block)
 
 

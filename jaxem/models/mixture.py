@@ -16,7 +16,13 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Family, Health, Model, Params, Prepared, Prior, Rows, Statistics
-from jaxem.core.numerics import replace_probability, safe_divide, safe_log
+from jaxem.core.numerics import (
+    from_log_odds,
+    log_odds,
+    replace_probability,
+    safe_divide,
+    safe_log,
+)
 from jaxem.core.rows import as_rows
 from jaxem.inference import kmeans
 
@@ -121,6 +127,9 @@ class Mixture(Model):
     def default_min_count(self, rows: Rows) -> float:
         return self.family.default_min_count(rows.x)
 
+    def numbers_per_row(self, rows: Rows) -> int:
+        return self.family.numbers_per_row(rows.x, self.n_components)
+
     # ---- starts
 
     def start(
@@ -167,7 +176,9 @@ class Mixture(Model):
         statistics = MixtureStatistics(
             jnp.sum(responsibilities),
             jnp.sum(responsibilities, axis=1),
-            self.family.statistics(prepared, x, cache, responsibilities),
+            self.family.collect(
+                prepared, self.family.statistics(prepared, x, cache, responsibilities)
+            ),
         )
         return self.m_step(params, statistics, prior)
 
@@ -195,6 +206,12 @@ class Mixture(Model):
             components=self.family.statistics(prepared.components, rows.x, cache, responsibilities),
         )
         return statistics, jnp.sum(rows.weight * log_density)
+
+    def collect(
+        self, prepared: MixturePrepared, statistics: MixtureStatistics
+    ) -> MixtureStatistics:
+        components = self.family.collect(prepared.components, statistics.components)
+        return statistics._replace(components=components)
 
     def posterior(
         self, prepared: MixturePrepared, rows: Rows
@@ -231,6 +248,18 @@ class Mixture(Model):
         if prior.components is None:
             return log_prior
         return log_prior + self.family.log_prior(params.components, prior.components, live)
+
+    # ---- coordinates
+
+    def to_chart(self, params: MixtureParams) -> MixtureParams:
+        return MixtureParams(log_odds(params.weights), self.family.to_chart(params.components))
+
+    def from_chart(self, chart: MixtureParams) -> MixtureParams:
+        return MixtureParams(from_log_odds(chart.weights), self.family.from_chart(chart.components))
+
+    def metric(self, params: MixtureParams) -> MixtureParams:
+        weights = params.weights
+        return MixtureParams(weights, self.family.metric(params.components, weights))
 
     # ---- what is said of a result
 

@@ -30,7 +30,13 @@ _INIT = {
     "random_from_data": "random_from_data",
     "portfolio": "portfolio",
 }
-_CARRIED = ("gain", "mark", "stalled", "n_iter")  # what a warm start needs beside the parameters
+_CARRIED = (
+    "run",
+    "gain",
+    "mark",
+    "stalled",
+    "n_iter",
+)  # what a warm start needs beside the parameters
 
 
 class GaussianMixture(FittedMixture):
@@ -155,6 +161,7 @@ class GaussianMixture(FittedMixture):
         structure, model = family.covariance, Mixture(family, k)
         options: dict[str, Any] = {
             "sample_weight": sample_weight, "tol": self.tol, "max_iter": self.max_iter,
+            "acceleration": None,  # an iteration is the one that scikit-learn's users know
             # Given where it is 0 too: one compilation serves every reg_covar.
             "prior": MixturePrior(components=GaussianPrior(reg_covar=self.reg_covar)),
         }  # fmt: skip
@@ -167,7 +174,7 @@ class GaussianMixture(FittedMixture):
             params = as_jaxem(self.covariance_type, *given)[1]
         if params is not None:
             job = prepare(model, X, init=params, **options)
-            return job, start(job)
+            return job._replace(n_threads=1), start(job)
         key = jax.random.key(self._seed())
         init = _INIT[self.init_params]
         job = prepare(model, X, key=key, n_init=self.n_init, init=init, **options)
@@ -178,7 +185,7 @@ class GaussianMixture(FittedMixture):
                 model, job.rows, job.prior, key, len(job.methods)
             )
         params = initial.complete(params, given)
-        return job, state._replace(params=params, candidate=params)
+        return job._replace(n_threads=1), state._replace(params=params, successor=params)
 
     def _iterate(self, job: Job, state: State) -> tuple[State, np.ndarray, int]:
         """-> (all starts at their end, lower bounds (t, r), the iterations before this fit)."""

@@ -10,10 +10,11 @@ from jaxem.fitting.em import Thresholds, has_collapsed, judge
 
 
 def status(
-    objective=-3.0, gain=1e-3, previous=2e-3, stalled=0, n_iter=40, tol=1e-6, dtype=jnp.float64
-):
-    numbers = (jnp.asarray(v, dtype) for v in (objective, gain, previous))
-    counts = (jnp.int32(v) for v in (stalled, n_iter))
+    objective=-3.0, gain=1e-3, previous=2e-3, slowest=0.0, stalled=0, run=9, n_iter=40, tol=1e-6,
+    dtype=jnp.float64,
+):  # fmt: skip
+    numbers = (jnp.asarray(v, dtype) for v in (objective, gain, previous, slowest))
+    counts = (jnp.int32(v) for v in (stalled, run, n_iter))
     return Status(int(judge(*numbers, *counts, jnp.asarray(tol, dtype))))
 
 
@@ -30,6 +31,8 @@ def status(
         (dict(gain=1e-7, previous=2e-7), Status.CONVERGED),  # 1e-7 / (1 - 0.5) is left
         (dict(gain=1e-7, previous=2e-7, n_iter=4), Status.RUNNING),  # too early to say
         (dict(gain=1e-7, previous=1.001e-7), Status.RUNNING),  # small steps, but 1e-4 is left
+        (dict(gain=1e-7, previous=2e-7, run=2), Status.RUNNING),  # too soon after a proposal
+        (dict(gain=1e-7, previous=2e-7, slowest=0.99), Status.RUNNING),  # 1e-5 where it is slow
         (dict(gain=1e-7, previous=0.5e-7), Status.RUNNING),  # gains grow
         (dict(gain=1e-7, previous=-1e-12), Status.RUNNING),  # up after down is no rate
         (dict(gain=1e-12, previous=1.0000001e-12), Status.RUNNING),

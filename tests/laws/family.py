@@ -39,6 +39,7 @@ def check_family(case: FamilyCase, key: jax.Array) -> None:
     components_permute(case, r)
     taken_components_are_themselves(case)
     replaced_numbers_are_there(case)
+    charts_lead_back(case)
     jit_and_vmap_change_nothing(case, r)
     float32_stays(case, r)
 
@@ -46,7 +47,7 @@ def check_family(case: FamilyCase, key: jax.Array) -> None:
 def _statistics(family: Family, params: Any, x: Any, r: Any, prior: Any = None) -> Any:
     prepared = family.prepare(params, prior)
     _, cache = family.evaluate(prepared, x)
-    return family.statistics(prepared, x, cache, r)
+    return family.collect(prepared, family.statistics(prepared, x, cache, r))
 
 
 def _prior(case: FamilyCase) -> Any:
@@ -160,6 +161,19 @@ def replaced_numbers_are_there(case: FamilyCase) -> None:
         close(same, case.params)
         other = case.family.replace(case.params, path, leaf[last] * 1.25)
         assert getattr(other, name.name)[last] == leaf[last] * 1.25
+
+
+def charts_lead_back(case: FamilyCase) -> None:
+    """The round trip changes nothing, and any finite chart is one of parameters."""
+    chart = case.family.to_chart(case.params)
+    close(case.family.from_chart(chart), case.params)
+    metric = case.family.metric(case.params, jnp.array([0.5, 0.0, 0.5]))
+    assert jax.tree.map(jnp.shape, metric) == jax.tree.map(jnp.shape, chart)
+    for leaf in jax.tree.leaves(metric):
+        assert np.all(np.isfinite(leaf)) and np.all(leaf >= 0)
+    for far in (-1e3, 1e3):
+        extreme = case.family.from_chart(jax.tree.map(lambda a: jnp.full_like(a, far), chart))  # noqa: B023
+        assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(extreme))
 
 
 def jit_and_vmap_change_nothing(case: FamilyCase, r: Any) -> None:

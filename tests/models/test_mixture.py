@@ -94,8 +94,9 @@ def test_a_whole_run_equals_the_reference(covariance, with_prior, dtype):
     params = start_of(covariance, 2, x)
     model = jaxem.Mixture(Gaussian(covariance), 3)
     result = jaxem.em(
-        model, params, x.astype(dtype), weight, prior, tol=0.0, max_iter=12, labels=labels
-    )
+        model, params, x.astype(dtype), weight, prior, tol=0.0, max_iter=12, labels=labels,
+        acceleration=None,
+    )  # fmt: skip
     theta, objectives = reference.em(
         x, as_reference(covariance, params), covariance, 12, weight, labels, oracle_prior
     )

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxem.core.numerics import clip_log, einsum
+
 
 class Factor(NamedTuple):
     """What a density needs of the covariances: inv(C) = root' root, and log det(C)."""
@@ -25,6 +27,7 @@ class Covariance(abc.ABC):
 
     name: ClassVar[str]
     matrices: ClassVar[bool] = False  # whether whole matrices (..., d, d) are stored
+    least_columns: ClassVar[int] = 2  # from how many on products are faster than residuals
 
     @abc.abstractmethod
     def shape(self, k: int, d: int) -> tuple[int, ...]:
@@ -64,10 +67,48 @@ class Covariance(abc.ABC):
         """(x - m)' inv(C) (x - m) from the residuals x - m."""
 
     @abc.abstractmethod
+    def scatter(self, weight: Float[Array, "k n"], residuals: Float[Array, "k d n"]) -> Array:
+        """The form of sum_n weight r r'."""
+
+    @abc.abstractmethod
     def outer(
-        self, weight: Float[Array, "k n"], a: Float[Array, "k d n"], b: Float[Array, "k d n"]
+        self, weight: Float[Array, " k"], a: Float[Array, "k d"], b: Float[Array, "k d"]
     ) -> Array:
-        """The form of sum_n weight a b'."""
+        """The form of weight a b'."""
+
+    @abc.abstractmethod
+    def precision(self, root: Array) -> Array:
+        """inv(C) as `squared_norm` takes it, once an iteration."""
+
+    @abc.abstractmethod
+    def solve(self, root: Array, vectors: Float[Array, "k d"]) -> Float[Array, "k d"]:
+        """inv(C) v."""
+
+    @abc.abstractmethod
+    def magnitude(self, root: Array, scale: Float[Array, " d"]) -> Float[Array, "#k"]:
+        """The root of sum_ij (s[i] inv(C)[i, j] s[j])^2: what x' inv(C) x adds up, at |x| = s."""
+
+    @abc.abstractmethod
+    def products(self, x: Float[Array, "d n"]) -> Float[Array, "p n"]:
+        """The products of columns that both steps use."""
+
+    def n_products(self, d: int) -> int:
+        return d
+
+    @abc.abstractmethod
+    def squared_norm(self, precision: Array, products: Float[Array, "p n"]) -> Float[Array, "#k n"]:
+        """x' inv(C) x from the products of x."""
+
+    @abc.abstractmethod
+    def sums(self, weight: Float[Array, "k n"], products: Float[Array, "p n"]) -> Array:
+        """The packed form of sum_n weight x x' from the products of x."""
+
+    def pack(self, form: Array) -> Array:
+        """A form with every number once."""
+        return form
+
+    def unpack(self, packed: Array, d: int) -> Array:
+        return packed
 
     @abc.abstractmethod
     def trace(self, root: Array, form: Array) -> Array:
@@ -80,6 +121,14 @@ class Covariance(abc.ABC):
     @abc.abstractmethod
     def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
         """`new` where a component lives, `old` where it is absent."""
+
+    @abc.abstractmethod
+    def to_chart(self, covariances: Array) -> Array:
+        """Unconstrained coordinates, free of the columns' scales."""
+
+    @abc.abstractmethod
+    def from_chart(self, chart: Array) -> Array:
+        """The covariances at finite coordinates."""
 
     @abc.abstractmethod
     def variance_ratio(self, covariances: Array, weights: Float[Array, " k"]) -> Float[Array, " k"]:
@@ -112,3 +161,24 @@ class Covariance(abc.ABC):
 def positive(variance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The variance, NaN where it is none."""
     return jnp.where(variance > 0, variance, jnp.nan)
+
+
+def log_cholesky(covariances: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
+    """C = L L': the logs of L's diagonal, and beside them its rows in units of the diagonal."""
+    d = covariances.shape[-1]
+    if d == 1:
+        return 0.5 * jnp.log(positive(covariances))
+    factor = jnp.linalg.cholesky(covariances)
+    scale = jnp.diagonal(factor, axis1=-2, axis2=-1)
+    rows = factor / scale[..., :, None]
+    return jnp.where(jnp.eye(d, dtype=bool), jnp.log(scale)[..., :, None], rows)
+
+
+def from_log_cholesky(chart: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
+    d = chart.shape[-1]
+    scale = jnp.exp(clip_log(jnp.diagonal(chart, axis1=-2, axis2=-1)))
+    if d == 1:
+        return (scale**2)[..., None]
+    identity = jnp.eye(d, dtype=bool)
+    factor = jnp.where(identity, jnp.ones_like(chart), jnp.tril(chart)) * scale[..., :, None]
+    return einsum("...ij,...kj->...ik", factor, factor)

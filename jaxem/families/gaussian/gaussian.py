@@ -12,6 +12,7 @@ point and offsets of the data cost no digits:
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -24,10 +25,13 @@ from jaxem.core import checks, tables
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import einsum, safe_divide
 from jaxem.families.gaussian import prior as priors
+from jaxem.families.gaussian import product_form, residual_form
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.diag import Diag
 from jaxem.families.gaussian.full import Full
 from jaxem.families.gaussian.prior import GaussianPrior
+from jaxem.families.gaussian.product_form import ProductForm
+from jaxem.families.gaussian.residual_form import ResidualForm
 from jaxem.families.gaussian.spherical import Spherical
 from jaxem.families.gaussian.tied import Tied
 
@@ -50,9 +54,8 @@ class GaussianStatistics(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    means: Float[Array, "k d"]
-    root: Array
-    log_normaliser: Float[Array, " k"]
+    residuals: ResidualForm
+    products: ProductForm | None  # where there are columns enough to make it faster
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,6 +112,12 @@ class Gaussian(Family):
         d = x.shape[1]
         return 2.5 if d == 1 else 2.0 * (d + 1)
 
+    def numbers_per_row(self, x: Float[Array, "n d"], k: int) -> int:
+        d = x.shape[1]
+        if d < self.covariance.least_columns:
+            return k * (d + 2)
+        return self.covariance.n_products(d) + d + 3 * k
+
     # ---- starts
 
     def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -132,10 +141,13 @@ class Gaussian(Family):
         own = priors.flat(structure, *pooled) if prior is None else prior
         pseudo, entries = d + 1.0, structure.entries(d)
         n_live = structure.per_covariance(live.astype(pooled.means.dtype))
+        # Groups far apart correlate all columns: 1e-3 less than they do is regular in float32 too.
+        apart = (structure.identity(d, pooled.means.dtype) > 0) | (not structure.matrices)
+        scatter = jnp.where(apart, pooled.covariances, 0.999 * pooled.covariances)
         return own._replace(
             mean_precision=jnp.zeros_like(own.mean_precision),
             degrees_of_freedom=own.degrees_of_freedom + entries * (pseudo - n_live),
-            scale=own.scale + pseudo * entries * pooled.covariances,
+            scale=own.scale + pseudo * entries * scatter,
         )
 
     # ---- the two steps
@@ -150,27 +162,59 @@ class Gaussian(Family):
             trace = self.covariance.trace(factor.root, form)
             trace = jnp.sum(trace, axis=tuple(range(1, trace.ndim)))
             log_normaliser = log_normaliser - 0.5 * prior.reg_covar * trace
-        return Prepared(means, factor.root, log_normaliser)
+        products = None
+        if d >= self.covariance.least_columns:
+            products = product_form.prepare(
+                self.covariance, means, covariances, factor.root, log_normaliser
+            )
+        return Prepared(ResidualForm(means, factor.root, log_normaliser), products)
 
     def evaluate(
         self, prepared: Prepared, x: Float[Array, "n d"]
-    ) -> tuple[Float[Array, "k n"], Float[Array, "k d n"]]:
-        residuals = x.T[None] - prepared.means[:, :, None]
-        distance = self.covariance.squared_distance(prepared.root, residuals)
-        return prepared.log_normaliser[:, None] - 0.5 * distance, residuals
+    ) -> tuple[Float[Array, "k n"], Any]:
+        structure, form, x = self.covariance, prepared.products, x.T
+        by_residuals = partial(residual_form.evaluate, structure, prepared.residuals)
+        if form is None:
+            return by_residuals(x)
+
+        def without_products(x: Float[Array, "d n"]) -> tuple[Float[Array, "k n"], Array]:
+            unused = jax.eval_shape(structure.products, x)
+            return by_residuals(x)[0], jnp.zeros(unused.shape, unused.dtype)
+
+        by_products = partial(product_form.evaluate, structure, form)
+        return lax.cond(form.lossy, without_products, by_products, x)
 
     def statistics(
         self,
         prepared: Prepared,
         x: Float[Array, "n d"],
-        cache: Float[Array, "k d n"],
+        cache: Any,
         responsibilities: Float[Array, "k n"],
     ) -> GaussianStatistics:
-        return GaussianStatistics(
-            count=jnp.sum(responsibilities, axis=1),
-            first=einsum("kn,kdn->kd", responsibilities, cache),
-            second=self.covariance.outer(responsibilities, cache, cache),
-        )
+        structure, form, x = self.covariance, prepared.products, x.T
+        count = jnp.sum(responsibilities, axis=1)
+        if form is None:
+            sums = residual_form.sums(structure, cache, responsibilities)
+            return GaussianStatistics(count, *sums)
+
+        def by_residuals(x: Array, _: Array, weight: Array) -> tuple[Array, Array]:
+            residuals = x[None] - prepared.residuals.means[:, :, None]
+            first, second = residual_form.sums(structure, residuals, weight)
+            return first, structure.pack(second)
+
+        by_products = partial(product_form.sums, structure, form)
+        sums = lax.cond(form.lossy, by_residuals, by_products, x, cache, responsibilities)
+        return GaussianStatistics(count, *sums)
+
+    def collect(self, prepared: Prepared, statistics: GaussianStatistics) -> GaussianStatistics:
+        form = prepared.products
+        if form is None:
+            return statistics
+        structure, offset = self.covariance, form.offset
+        second = structure.unpack(statistics.second, offset.shape[1])
+        moved = _around(structure, statistics._replace(second=second), offset)
+        rounding = product_form.rounding(structure, statistics.count, offset)
+        return moved._replace(second=product_form.restored(moved.second, rounding))
 
     def m_step(
         self,
@@ -188,20 +232,16 @@ class Gaussian(Family):
             prior = priors.flat(self.covariance, *params)
         structure = self.covariance
         k, d = params.means.shape
-        count, first, second = statistics
+        count, first, _ = statistics
         precision = jnp.where(live, prior.mean_precision, jnp.zeros_like(count))
 
         pull = precision[:, None] * (prior.mean - params.means)
         shift = safe_divide(first + pull, jnp.broadcast_to((count + precision)[:, None], (k, d)))
         means = params.means + shift
 
-        def outer(weight: Array, a: Array, b: Array) -> Array:
-            return structure.outer(weight[:, None], a[:, :, None], b[:, :, None])
-
-        scatter = second - outer(jnp.ones_like(count), first, shift)
-        scatter = scatter - outer(jnp.ones_like(count), shift, first - count[:, None] * shift)
+        scatter = _around(structure, statistics, shift).second
         to_prior = means - prior.mean
-        scatter = scatter + outer(precision, to_prior, to_prior) + prior.scale
+        scatter = scatter + structure.outer(precision, to_prior, to_prior) + prior.scale
         rows = structure.per_covariance(count)
         scatter = scatter + prior.reg_covar * rows * structure.identity(d, count.dtype)
         total = structure.entries(d) * (
@@ -232,6 +272,22 @@ class Gaussian(Family):
         distance = jnp.where(precision > 0, precision * distance, jnp.zeros_like(distance))
         return -0.5 * (jnp.sum(spread) + jnp.sum(distance))
 
+    # ---- coordinates: the means, and logs of scales with the correlations beside them
+
+    def to_chart(self, params: GaussianParams) -> GaussianParams:
+        return GaussianParams(params.means, self.covariance.to_chart(params.covariances))
+
+    def from_chart(self, chart: GaussianParams) -> GaussianParams:
+        return GaussianParams(chart.means, self.covariance.from_chart(chart.covariances))
+
+    def metric(self, params: GaussianParams, weights: Float[Array, " k"]) -> GaussianParams:
+        """weight / variance for means; 2 weight for logs of scales, and about that beside them."""
+        k, d = params.means.shape
+        variances = self.covariance.variances(params.covariances, k, d)
+        share = jnp.broadcast_to(weights[:, None], (k, d))
+        covariances = jnp.ones_like(params.covariances) * self.covariance.per_covariance(weights)
+        return GaussianParams(safe_divide(share, variances), 2 * covariances)
+
     # ---- what is said of a result
 
     def variance_ratio(
@@ -241,8 +297,8 @@ class Gaussian(Family):
         if prior is None:
             return ratio
         k, d = params.means.shape
-        root_is_real = jnp.isfinite(self.covariance.factor(prior.scale, k, d).log_det)
-        proper = jnp.any(priors.exponent(prior, self.covariance, d) > 0) & root_is_real
+        scaled = jnp.all(self.covariance.variances(prior.scale, k, d) > 0)
+        proper = jnp.any(priors.exponent(prior, self.covariance, d) > 0) & scaled
         return jnp.where(proper & (ratio > 0), jnp.inf, ratio)
 
     def sample(
@@ -282,6 +338,16 @@ class Gaussian(Family):
         d = params.means.shape[1]
         n_live = jnp.sum(live, dtype=jnp.int32)
         return n_live * d + self.covariance.n_free(n_live, d)
+
+
+def _around(
+    structure: Covariance, statistics: GaussianStatistics, shift: Float[Array, "k d"]
+) -> GaussianStatistics:
+    """The sums from the origin moved by `shift`."""
+    count, first, second = statistics
+    moved, one = first - count[:, None] * shift, jnp.ones_like(count)
+    second = second - structure.outer(one, first, shift) - structure.outer(one, shift, moved)
+    return GaussianStatistics(count, moved, second)
 
 
 def weighted_moments(

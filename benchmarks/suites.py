@@ -1,0 +1,107 @@
+"""The cases of each suite, and how long it may take."""
+
+from dataclasses import dataclass
+
+from benchmarks.acceleration import Acceleration, Slow
+from benchmarks.bench import Case
+from benchmarks.compilation import Compilation
+from benchmarks.growth import Growth
+from benchmarks.iteration import Iteration
+from benchmarks.launch import Launch
+from benchmarks.many_starts import ManyStarts
+from benchmarks.memory import Memory
+from benchmarks.starting import Starting
+
+
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    platform: str | None  # of JAX; None is any
+    programs: tuple[str, ...]
+    dtypes: tuple[str, ...]  # whose products are measured
+    product_size: int
+    copy_size: int  # numbers of 4 bytes
+    cases: tuple[Case, ...]
+    limit_s: float | None = None  # no case begins after it
+
+
+PEERS = ("scikit-learn", "gmmx", "pomegranate")
+SKLEARN = ("scikit-learn",)
+MAIN = (100_000, 30, 30)  # n, d, k
+
+QUICK = Suite(
+    name="quick",
+    platform=None,
+    programs=("jaxem", *PEERS),
+    dtypes=("float32", "float64"),
+    product_size=256,
+    copy_size=1 << 20,
+    cases=(
+        Iteration(10_000, 3, 3, targets={"scikit-learn": 1}, peers=PEERS, share=50, steps=(1, 11),
+                  rounds=1),
+        Growth(Iteration(10_000, 3, 3, peers=SKLEARN, steps=(1, 11), rounds=1), "n",
+               (10_000, 20_000), 10_000, 25),
+        Starting(10_000, 3, 3, target=2, rounds=1),
+        Memory(10_000, 3, 3, target=300),
+        Compilation(10_000, 3, 3, rounds=1),
+        Acceleration(n=500, sets=(Slow("1-D, overlapping", 1, 2, 2, 1.0),), most=50,
+                     target_median=2.5, target_least=0.9, rounds=2),
+        ManyStarts(n=200, starts=2, withins=(1e-6,), counts=(2,), target_first=5,
+                   target_second=30, target_cores=85, rounds=1),
+    ),
+)  # fmt: skip
+
+CPU = Suite(
+    name="cpu",
+    platform="cpu",
+    programs=("jaxem", *PEERS),
+    dtypes=("float32", "float64"),
+    product_size=3072,
+    copy_size=1 << 27,
+    cases=(
+        Memory(10_000_000, 8, 32, target=300),  # first: the parent process is still small
+        Iteration(*MAIN, targets={"scikit-learn": 8, "gmmx": 4, "pomegranate": 4}, budget_s=240),
+        Iteration(*MAIN, dtype="float64", targets={"scikit-learn": 9}, budget_s=180),
+        Iteration(*MAIN, structure="diag", targets={"scikit-learn": 4}, peers=("gmmx",)),
+        Iteration(*MAIN, structure="tied", targets={"scikit-learn": 12}),
+        Iteration(*MAIN, structure="spherical", targets={"scikit-learn": 6}),
+        Iteration(1_000_000, 2, 10, targets={"scikit-learn": 12}),
+        Iteration(200_000, 64, 64, share=50),
+        ManyStarts(target_first=5, target_second=30, target_cores=85),
+        Acceleration(target_median=2.5, target_least=0.9),
+        Growth(Iteration(100_000, 8, 16, peers=SKLEARN, budget_s=60), "n",
+               (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000), 1_000_000, 25),
+        Growth(Iteration(100_000, 8, 16, peers=SKLEARN, budget_s=30), "k", (2, 4, 8, 16, 32, 64),
+               64),
+        Growth(Iteration(100_000, 8, 16, peers=SKLEARN, budget_s=30), "d", (2, 4, 8, 16, 32, 64),
+               64),
+        Starting(1_000_000, 8, 16, target=2),
+        Compilation(*MAIN),
+    ),
+)  # fmt: skip
+
+# Budgets bound the rounds; data, compiling and judging come on top of them.
+GPU = Suite(
+    name="gpu",
+    platform="gpu",
+    programs=("jaxem", "scikit-learn", "gmmx", "scikit-learn on torch"),
+    dtypes=("float32",),
+    product_size=8192,
+    copy_size=1 << 28,
+    limit_s=400.0,
+    cases=(
+        Iteration(2_000_000, 64, 32, peers=("scikit-learn on torch",), share=50, steps=(1, 21),
+                  budget_s=40),
+        Iteration(1_000_000, 128, 1024, "diag", share=50, steps=(1, 21), budget_s=40),
+        Launch(counts=(1, 100, 1000), target=20, budget_s=30),
+        Iteration(*MAIN, peers=("scikit-learn", "gmmx", "scikit-learn on torch"), budget_s=30,
+                  rounds=3),
+        Growth(Iteration(100_000, 8, 16, steps=(1, 31), budget_s=5), "n",
+               (100_000, 1_000_000, 10_000_000), 0),
+        Growth(Iteration(1_000_000, 16, 16, steps=(1, 31), budget_s=5), "k", (4, 32, 256), 0),
+        Growth(Iteration(1_000_000, 16, 16, steps=(1, 31), budget_s=5), "d", (4, 16, 64), 0),
+        Compilation(*MAIN, rounds=1),
+    ),
+)  # fmt: skip
+
+SUITES = {suite.name: suite for suite in (QUICK, CPU, GPU)}

@@ -1,0 +1,97 @@
+"""Densities and sums as matrix products: fast, and good while the components are near each other.
+
+With y = x - pivot, u[k] = m[k] - pivot and P = inv(C):
+
+    -1/2 (x - m)' P (x - m) = -1/2 P . yy' + (P u)' y - 1/2 u' P u
+    sum_n r (x - m)(x - m)' = sum r yy' - first u' - u first' + count u u',   first = sum r (x - m)
+
+The products yy' are made once a block and used by all components, where residuals are made for
+each. The terms are larger than what they add up to: the roundings that this costs have a root mean
+square of about eps |S P S| (Frobenius), with s the reach of the components around the pivot and
+S = diag(s). `lossy`, where |S P S| is above 128 d, takes the residuals instead: up to there a log
+density loses no more than the mean objective is rounded by anyway, and its mean over rows less.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxem.core.numerics import any_lane, einsum
+from jaxem.families.gaussian.covariance import Covariance
+
+_MOST = 128.0  # times d: about 11 standard deviations between each mean and the pivot
+
+
+class ProductForm(NamedTuple):
+    pivot: Float[Array, " d"]
+    offset: Float[Array, "k d"]  # of the means from the origin of the sums; 0 where lossy
+    precision: Array
+    linear: Float[Array, "k d"]
+    constant: Float[Array, " k"]
+    lossy: Bool[Array, ""]
+
+
+def prepare(
+    structure: Covariance,
+    means: Float[Array, "k d"],
+    covariances: Array,
+    root: Array,
+    log_normaliser: Float[Array, " k"],
+) -> ProductForm:
+    pivot = jnp.mean(means, axis=0)
+    offset = means - pivot[None]
+    linear = structure.solve(root, offset)
+    reach = jnp.max(offset**2 + structure.variances(covariances, *means.shape), axis=0)
+    largest = jnp.max(structure.magnitude(root, jnp.sqrt(reach)))
+    lossy = any_lane(~(largest <= _MOST * means.shape[1]))
+    return ProductForm(
+        pivot=pivot,
+        offset=jnp.where(lossy, jnp.zeros_like(offset), offset),
+        precision=structure.precision(root),
+        linear=linear,
+        constant=log_normaliser - 0.5 * jnp.sum(linear * offset, axis=1),
+        lossy=lossy,
+    )
+
+
+def evaluate(
+    structure: Covariance, form: ProductForm, x: Float[Array, "d n"]
+) -> tuple[Float[Array, "k n"], Float[Array, "p n"]]:
+    """-> (log densities, the products of columns)."""
+    y = x - form.pivot[:, None]
+    products = structure.products(y)
+    distance = structure.squared_norm(form.precision, products)
+    linear = einsum("kd,dn->kn", form.linear, y)
+    return form.constant[:, None] + linear - 0.5 * distance, products
+
+
+def sums(
+    structure: Covariance,
+    form: ProductForm,
+    x: Float[Array, "d n"],
+    products: Float[Array, "p n"],
+    weight: Float[Array, "k n"],
+) -> tuple[Float[Array, "k d"], Array]:
+    """-> (sum of weight y, the packed sum of weight yy')."""
+    y = x - form.pivot[:, None]
+    return einsum("kn,dn->kd", weight, y), structure.sums(weight, products)
+
+
+def rounding(
+    structure: Covariance, count: Float[Array, " k"], offset: Float[Array, "k d"]
+) -> Array:
+    """What moving the sums by `offset` may cost, eps count u[i]^2, on the diagonal of the form."""
+    form = structure.outer(count, offset, offset)
+    diagonal = structure.identity(offset.shape[1], offset.dtype) > 0
+    return jnp.where(diagonal, jnp.finfo(offset.dtype).eps * form, jnp.zeros_like(form))
+
+
+def restored(second: Array, rounding: Array) -> Array:
+    """The sums with what is lost in rounding given back.
+
+    Covariances that shrink at once by a large factor, as after a wide start, are less than the
+    rounding of sums that were made for the old ones. Too large they are harmless: the next trip
+    sees that the products lose too much, and takes the residuals.
+    """
+    return second + jnp.where(second < 1024 * rounding, 64 * rounding, jnp.zeros_like(second))

@@ -1,0 +1,57 @@
+"""Many small starts over the cores of a CPU: groups of starts, each in a thread of its own.
+
+XLA divides the work of one operation between cores, and so a small start keeps one of two busy
+about 70 % of the time; two starts side by side keep both (`python -m benchmarks`). Large starts
+divide well. The groups have one size, so that they share one compilation.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxem.core.contracts import Rows
+from jaxem.core.status import Status
+from jaxem.fitting.em import State
+
+_SMALL = 1 << 20  # numbers an E-step makes
+_FACTORS = 100_000  # k d^3: LAPACK factors larger batches in threads, and two wait for each other
+_ROUNDS = 2  # groups for each thread: the starts differ in length
+
+
+def n_threads(rows: Rows, numbers_per_row: int, k: int, n_starts: int) -> int:
+    """Over how many threads starts are spread; 1 where one start has work enough for all cores."""
+    if jax.default_backend() != "cpu":
+        return 1
+    n = rows.weight.shape[0]
+    width = sum(leaf.size // n for leaf in jax.tree.leaves(rows.x))
+    if n * numbers_per_row > _SMALL or k * width**3 > _FACTORS:
+        return 1
+    return min(len(os.sched_getaffinity(0)), n_starts)
+
+
+def advance(run: Callable[[State], State], state: State, n_threads: int) -> State:
+    """`run` over the starts in groups; -> the state of all, on the host."""
+    host = jax.device_get(state)
+    r = host.status.shape[0]
+    size = -(-r // (_ROUNDS * n_threads))
+    config: Any = jax.config  # its stub does not know the options
+    x64 = config.jax_enable_x64  # may hold for this thread alone
+
+    def group(first: int) -> State:
+        own = np.arange(first, first + size)
+        part = jax.tree.map(lambda leaf: leaf[np.minimum(own, r - 1)], host)
+        ended = np.full(size, Status.MAX_ITER, np.int32)
+        part = part._replace(status=np.where(own < r, part.status, ended))
+        with jax.enable_x64(x64):
+            return jax.device_get(run(part))
+
+    pool = ThreadPoolExecutor(n_threads)
+    try:
+        parts = list(pool.map(group, range(0, r, size)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:r], *parts)

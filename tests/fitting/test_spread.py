@@ -1,0 +1,71 @@
+"""Starts spread over threads end as those of one loop do."""
+
+import jax
+import numpy as np
+import pytest
+
+import jaxem
+from jaxem import datasets
+from jaxem.families import Gaussian
+from jaxem.fitting import fit as fitting
+from jaxem.fitting import spread
+
+MODEL = jaxem.Mixture(Gaussian("diag"), 2)
+
+
+def job_of(x, **options):
+    return fitting.prepare(MODEL, x, init="portfolio", key=jax.random.key(0), n_init=7, **options)
+
+
+@pytest.fixture(scope="module")
+def x():
+    return datasets.load_faithful().x
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_the_bits_are_those_of_one_loop(x, n_threads):
+    job = job_of(x)
+    alone, many = job._replace(n_threads=1), job._replace(n_threads=n_threads)
+    expected = fitting.finish(job, fitting.advance(alone, fitting.start(job), job.max_iter))
+    state = fitting.start(job)
+    for until in (3, 9, int(job.max_iter)):  # in pieces as well
+        state = fitting.advance(many, state, until)
+    result = fitting.finish(job, state)
+    jax.tree.map(np.testing.assert_array_equal, result, expected)
+
+
+def test_a_dtype_that_holds_for_this_thread_alone_holds_in_the_others(x):
+    with jax.enable_x64(False):
+        job = job_of(np.asarray(x, np.float32))._replace(n_threads=2)
+        state = fitting.advance(job, fitting.start(job), job.max_iter)
+        assert state.objective.dtype == np.float32
+        assert fitting.finish(job, state).converged
+
+
+def test_an_error_in_a_group_reaches_the_caller(x):
+    job = job_of(x)
+
+    def fails(state):
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        spread.advance(fails, fitting.start(job), 2)
+
+
+def test_large_starts_and_traced_ones_stay_together(x):
+    rows = MODEL.rows(x, None, None)
+    assert spread.n_threads(rows, 10, 2, 1) == 1
+    assert spread.n_threads(rows, 10_000, 2, 9) == 1  # a start is enough for all cores
+    wide = MODEL.rows(np.zeros((300, 60)) + np.arange(60), None, None)
+    assert spread.n_threads(wide, 10, 2, 9) == 1  # LAPACK has threads of its own
+
+
+def test_inside_jit_and_vmap_there_are_no_threads(x, monkeypatch):
+    monkeypatch.setattr(spread, "advance", lambda *_: pytest.fail("threads"))
+
+    def objective(x):
+        job = job_of(x)._replace(n_threads=2)
+        return fitting.advance(job, fitting.start(job), 2).objective
+
+    jax.jit(objective)(x)
+    jax.vmap(objective)(np.stack([x, x]))
