@@ -48,11 +48,11 @@ SLOW = (
 class Acceleration:
     n: int = 50_000
     sets: tuple[Slow, ...] = SLOW
-    most: int = 3000  # steps
+    most: int = 1500  # steps
     tol: float = 1e-9
     target_median: float | None = None
     target_least: float | None = None
-    rounds: int = 5
+    rounds: int = 3
     budget_s: float = 30.0  # of timing, for each set
     name: str = "acceleration"
 

@@ -141,9 +141,10 @@ class Gaussian(Family):
         own = priors.flat(structure, *pooled) if prior is None else prior
         pseudo, entries = d + 1.0, structure.entries(d)
         n_live = structure.per_covariance(live.astype(pooled.means.dtype))
-        # Groups far apart correlate all columns: 1e-3 less than they do is regular in float32 too.
+        # Groups far apart correlate all columns, beyond what is regular in float32.
         apart = (structure.identity(d, pooled.means.dtype) > 0) | (not structure.matrices)
-        scatter = jnp.where(apart, pooled.covariances, 0.999 * pooled.covariances)
+        less = 1 - jnp.finfo(pooled.means.dtype).eps ** 0.5
+        scatter = jnp.where(apart, pooled.covariances, less * pooled.covariances)
         return own._replace(
             mean_precision=jnp.zeros_like(own.mean_precision),
             degrees_of_freedom=own.degrees_of_freedom + entries * (pseudo - n_live),
