@@ -1,8 +1,8 @@
 """Many small starts over the cores of a CPU: groups of starts, each in a thread of its own.
 
-XLA divides the work of one operation between cores, and so a small start keeps one of two busy
-about 70 % of the time; two starts side by side keep both (`python -m benchmarks`). Large starts
-divide well. The groups have one size, so that they share one compilation.
+XLA divides the work of one operation between cores, which a small start is too short for; starts
+side by side keep them busy (`python -m benchmarks --suite cpu` measures the cores used). Large
+starts divide well. The groups have one size, so that they share one compilation.
 """
 
 import os
@@ -30,7 +30,14 @@ def n_threads(rows: Rows, numbers_per_row: int, k: int, n_starts: int) -> int:
     width = sum(leaf.size // n for leaf in jax.tree.leaves(rows.x))
     if n * numbers_per_row > _SMALL or k * width**3 > _FACTORS:
         return 1
-    return min(len(os.sched_getaffinity(0)), n_starts)
+    return min(_n_cores(), n_starts)
+
+
+def _n_cores() -> int:
+    """Those this process may use, where the system tells (Linux), else all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def advance(run: Callable[[State], State], state: State, n_threads: int) -> State:

@@ -69,3 +69,9 @@ def test_inside_jit_and_vmap_there_are_no_threads(x, monkeypatch):
 
     jax.jit(objective)(x)
     jax.vmap(objective)(np.stack([x, x]))
+
+
+def test_a_system_that_does_not_tell_affinities_has_threads_too(x, monkeypatch):
+    monkeypatch.delattr(spread.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(spread.os, "cpu_count", lambda: 3)
+    assert spread.n_threads(MODEL.rows(x, None, None), 10, 2, 9) == 3

@@ -34,7 +34,7 @@ class Full(Covariance):
 
     name = "full"
     matrices = True
-    least_columns = 4  # below, twice as fast at most, and not worth two forms to compile
+    least_columns = 4  # below, the gain is small, and not worth two forms to compile
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, d)
@@ -68,7 +68,7 @@ class Full(Covariance):
 
         if residuals.shape[1] < self.least_columns:
             return einsum("kin,kjn->kij", weight[:, None] * residuals, residuals)
-        return lax.map(one, (weight, residuals))  # 2.5 times as fast there
+        return lax.map(one, (weight, residuals))  # faster there than a batch of products
 
     def outer(
         self, weight: Float[Array, " k"], a: Float[Array, "k d"], b: Float[Array, "k d"]
