@@ -185,10 +185,11 @@ class Mixture(Model):
     # ---- the two steps
 
     def prepare(self, params: MixtureParams, prior: MixturePrior | None) -> MixturePrepared:
-        components = None if prior is None else prior.components
-        return MixturePrepared(
-            safe_log(params.weights), self.family.prepare(params.components, components)
-        )
+        weights, prior = params.weights, None if prior is None else prior.components
+        # Absent components stand for the heaviest: at its densities, log 0 is enough to rule out.
+        stand_in = jnp.where(weights > 0, jnp.arange(self.n_components), jnp.argmax(weights))
+        components = self.family.take(params.components, stand_in)
+        return MixturePrepared(safe_log(weights), self.family.prepare(components, prior))
 
     def e_step(
         self, prepared: MixturePrepared, rows: Rows
@@ -302,12 +303,12 @@ class Mixture(Model):
     def _joint(self, prepared: MixturePrepared, rows: Rows) -> tuple[Float[Array, "k n"], Any]:
         """log w[k] + log p_k(x[n]); -inf for absent components and for labels that rule it out."""
         log_density, cache = self.family.evaluate(prepared.components, rows.x)
-        possible = (prepared.log_weights > -jnp.inf)[:, None]
+        log_joint = log_density + prepared.log_weights[:, None]
         if rows.labels is not None:
             k = jnp.arange(self.n_components, dtype=jnp.int32)[:, None]
-            possible = possible & ((rows.labels < 0)[None] | (rows.labels[None] == k))
-        log_joint = log_density + prepared.log_weights[:, None]
-        return jnp.where(possible, log_joint, -jnp.inf), cache
+            possible = (rows.labels < 0)[None] | (rows.labels[None] == k)
+            log_joint = jnp.where(possible, log_joint, -jnp.inf)
+        return log_joint, cache
 
 
 def _shift(

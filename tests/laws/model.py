@@ -32,6 +32,7 @@ def check_model(case: ModelCase, key: jax.Array) -> None:
     blocks_give_the_same_answer(case)
     pieces_have_the_same_bits(case, key)
     the_objective_never_falls(case)
+    acceleration_ends_no_lower(case)
     absent_parts_change_nothing(case, key)
 
 
@@ -126,6 +127,14 @@ def absent_parts_change_nothing(case: ModelCase, key: jax.Array) -> None:
     close(padded.log_likelihood, plain.log_likelihood)
     close(padded.n_free_parameters, plain.n_free_parameters)
     close(padded.restarts.log_likelihood, plain.restarts.log_likelihood)
+
+
+def acceleration_ends_no_lower(case: ModelCase) -> None:
+    tol = 1e-8
+    plain = jaxem.em(case.model, case.params, case.x, tol=tol, acceleration=None)
+    fast = jaxem.em(case.model, case.params, case.x, tol=tol)
+    assert plain.converged and fast.converged
+    assert fast.log_likelihood >= plain.log_likelihood - tol * case.x.shape[0]
 
 
 def the_objective_never_falls(case: ModelCase) -> None:

@@ -30,7 +30,7 @@ from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.diag import Diag
 from jaxem.families.gaussian.full import Full
 from jaxem.families.gaussian.prior import GaussianPrior
-from jaxem.families.gaussian.product_form import ProductForm
+from jaxem.families.gaussian.product_form import Features, ProductForm
 from jaxem.families.gaussian.residual_form import ResidualForm
 from jaxem.families.gaussian.spherical import Spherical
 from jaxem.families.gaussian.tied import Tied
@@ -115,7 +115,7 @@ class Gaussian(Family):
     def numbers_per_row(self, x: Float[Array, "n d"], k: int) -> int:
         d = x.shape[1]
         if d < self.covariance.least_columns:
-            return k * (d + 2)
+            return 4 * k * (d + 1)
         return self.covariance.n_products(d) + d + 3 * k
 
     # ---- starts
@@ -178,9 +178,9 @@ class Gaussian(Family):
         if form is None:
             return by_residuals(x)
 
-        def without_products(x: Float[Array, "d n"]) -> tuple[Float[Array, "k n"], Array]:
+        def without_products(x: Float[Array, "d n"]) -> tuple[Float[Array, "k n"], Features]:
             unused = jax.eval_shape(structure.products, x)
-            return by_residuals(x)[0], jnp.zeros(unused.shape, unused.dtype)
+            return by_residuals(x)[0], Features(x, jnp.zeros(unused.shape, unused.dtype))
 
         by_products = partial(product_form.evaluate, structure, form)
         return lax.cond(form.lossy, without_products, by_products, x)
@@ -192,19 +192,19 @@ class Gaussian(Family):
         cache: Any,
         responsibilities: Float[Array, "k n"],
     ) -> GaussianStatistics:
-        structure, form, x = self.covariance, prepared.products, x.T
+        structure, form = self.covariance, prepared.products
         count = jnp.sum(responsibilities, axis=1)
         if form is None:
             sums = residual_form.sums(structure, cache, responsibilities)
             return GaussianStatistics(count, *sums)
 
-        def by_residuals(x: Array, _: Array, weight: Array) -> tuple[Array, Array]:
-            residuals = x[None] - prepared.residuals.means[:, :, None]
+        def by_residuals(features: Features, weight: Array) -> tuple[Array, Array]:
+            residuals = features.y[None] - prepared.residuals.means[:, :, None]
             first, second = residual_form.sums(structure, residuals, weight)
             return first, structure.pack(second)
 
-        by_products = partial(product_form.sums, structure, form)
-        sums = lax.cond(form.lossy, by_residuals, by_products, x, cache, responsibilities)
+        by_products = partial(product_form.sums, structure)
+        sums = lax.cond(form.lossy, by_residuals, by_products, cache, responsibilities)
         return GaussianStatistics(count, *sums)
 
     def collect(self, prepared: Prepared, statistics: GaussianStatistics) -> GaussianStatistics:

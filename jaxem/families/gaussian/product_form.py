@@ -32,6 +32,11 @@ class ProductForm(NamedTuple):
     lossy: Bool[Array, ""]
 
 
+class Features(NamedTuple):
+    y: Float[Array, "d n"]  # rows from the pivot; as they are where lossy
+    products: Float[Array, "p n"]  # of their columns
+
+
 def prepare(
     structure: Covariance,
     means: Float[Array, "k d"],
@@ -57,24 +62,20 @@ def prepare(
 
 def evaluate(
     structure: Covariance, form: ProductForm, x: Float[Array, "d n"]
-) -> tuple[Float[Array, "k n"], Float[Array, "p n"]]:
-    """-> (log densities, the products of columns)."""
+) -> tuple[Float[Array, "k n"], Features]:
+    """-> (log densities, what the sums take of the rows)."""
     y = x - form.pivot[:, None]
     products = structure.products(y)
     distance = structure.squared_norm(form.precision, products)
     linear = einsum("kd,dn->kn", form.linear, y)
-    return form.constant[:, None] + linear - 0.5 * distance, products
+    return form.constant[:, None] + linear - 0.5 * distance, Features(y, products)
 
 
 def sums(
-    structure: Covariance,
-    form: ProductForm,
-    x: Float[Array, "d n"],
-    products: Float[Array, "p n"],
-    weight: Float[Array, "k n"],
+    structure: Covariance, features: Features, weight: Float[Array, "k n"]
 ) -> tuple[Float[Array, "k d"], Array]:
     """-> (sum of weight y, the packed sum of weight yy')."""
-    y = x - form.pivot[:, None]
+    y, products = features
     return einsum("kn,dn->kd", weight, y), structure.sums(weight, products)
 
 
