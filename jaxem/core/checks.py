@@ -3,7 +3,7 @@
 Values are looked at only when they are concrete: under jit, vmap or grad the shapes alone are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ from jax import lax
 
 from jaxem.core import tables
 
+BOUNDARY = 1e-6  # a probability or rate below it is called 0
 _BLOCK = 1 << 16  # rows looked at together: the temporaries stay small
 _RESCALE = (
     "rescale them, or, where x64 is off, switch on float64 with "
@@ -84,6 +85,40 @@ def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None) -> None:
         )
 
 
+def cells(
+    x: Any,
+    weight: Any,
+    names: tuple[str, ...] | None,
+    wrong: Callable[[np.ndarray], np.ndarray],
+    what: str,
+    remedy: str,
+) -> None:
+    """ValueError when rows of positive weight hold cells that are `wrong`."""
+    if not is_concrete(x, weight):
+        return
+    present = None if weight is None else np.asarray(weight) > 0
+    bad, first = np.zeros(x.shape[1], np.int64), None
+    for i, block in enumerate(blocks(x)):
+        marks = wrong(block)
+        if present is not None:
+            marks = marks & present[i * _BLOCK : i * _BLOCK + len(block)][:, None]
+        if first is None and marks.any():
+            row, column = np.argwhere(marks)[0]
+            first = f"the first is {block[row, column]:g} in row {i * _BLOCK + row}"
+        bad += marks.sum(0)
+    if first is not None:
+        called = names or range(x.shape[1])
+        where = ", ".join(f"{called[j]} ({bad[j]})" for j in np.flatnonzero(bad))
+        raise ValueError(f"x has {bad.sum()} {what}, in columns: {where}; {first}: {remedy}")
+
+
+def regression(data: Any, weight: Any) -> None:
+    """ValueError unless X is finite and y finite or missing (NaN)."""
+    X, y = data
+    finite(X, weight)
+    cells(y[:, None], weight, ("y",), np.isinf, "infinite values", "drop those rows")
+
+
 def weights(weight: Any, n: int) -> Any:
     """Frequencies (n,), finite, none negative, not all zero; None stays None."""
     if weight is None:
@@ -139,9 +174,10 @@ def enough_rows(x: Any, k: int) -> None:
     """ValueError when fewer than k rows differ; looks no further than it must."""
     if not is_concrete(x):
         return
-    seen = np.empty((0, x.shape[1]), x.dtype)
-    for block in blocks(x):
-        seen = np.unique(np.concatenate([seen, block]), axis=0)
+    leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)]
+    seen = np.empty((0, sum(leaf.shape[1] for leaf in leaves)), leaves[0].dtype)
+    for parts in zip(*map(blocks, leaves), strict=True):
+        seen = np.unique(np.concatenate([seen, np.concatenate(parts, axis=1)]), axis=0)
         if len(seen) >= k:
             return
     raise ValueError(
@@ -205,6 +241,20 @@ def probabilities(value: Any, name: str) -> None:
         host = np.asarray(value)
         if (host < 0).any() or abs(host.sum() - 1) > 1e-3:
             raise ValueError(f"{name} is {host}; it must be from 0 and add up to 1")
+
+
+def between(value: Any, name: str, least: float, most: float) -> None:
+    """ValueError unless concrete numbers are from `least` to `most`."""
+    if is_concrete(value):
+        host = np.asarray(value)
+        if not ((host >= least) & (host <= most)).all():
+            raise ValueError(f"{name} is {host}; it must be from {least} to {most}")
+
+
+def flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} is {value!r}; give True or False")
+    return bool(value)
 
 
 def symmetric(value: Any, name: str) -> None:

@@ -11,9 +11,10 @@ checked once. Values (rows, parameters, statistics) are NamedTuples of arrays an
 """
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 Params = Any
@@ -49,6 +50,13 @@ class Family(abc.ABC):
     `live` marks the components of positive weight, (k,); the others are absent.
     """
 
+    regularised: ClassVar[bool] = False  # whether it takes `reg_covar`
+
+    @property
+    def exact(self) -> bool:
+        """Whether `m_step` is the maximiser; else it is a step uphill, which may be too long."""
+        return True
+
     @abc.abstractmethod
     def read(self, data: Any) -> PyTree:
         """Host side: data as a person has it -> arrays of floats; ValueError if that cannot be."""
@@ -69,8 +77,12 @@ class Family(abc.ABC):
         """
 
     @abc.abstractmethod
+    def check(self, x: PyTree, weight: Any, names: tuple[str, ...] | None) -> None:
+        """Host side: ValueError for values that cannot be, in rows of positive weight."""
+
     def default_min_count(self, x: PyTree) -> float:
         """Effective rows under which a component counts as collapsed."""
+        return 0.0
 
     @abc.abstractmethod
     def coordinates(self, x: PyTree) -> Float[Array, "n p"]:
@@ -135,23 +147,35 @@ class Family(abc.ABC):
         `weights` are the shares of the components. Only ratios matter, and they need not be exact.
         """
 
-    @abc.abstractmethod
     def variance_ratio(
         self, params: Params, weights: Float[Array, " k"], prior: Prior | None
     ) -> Float[Array, " k"]:
-        """`Health.variance_ratio`; the pooled variance is the one within components."""
+        """`Health.variance_ratio`; the pooled variance is the one within components.
+
+        Infinite where no likelihood is unbounded.
+        """
+        finite = [
+            jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+            for leaf in jax.tree.leaves(params)
+        ]
+        return jnp.where(jnp.all(jnp.stack(finite), axis=0), jnp.inf, jnp.nan).astype(weights.dtype)
+
+    def on_boundary(self, params: Params) -> Params:
+        """Which numbers are at the end of their range, such as probabilities of 0: legal optima."""
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), params)
 
     @abc.abstractmethod
     def sample(self, key: Array, params: Params, labels: Int[Array, " n"]) -> PyTree:
         """One row of component `labels[i]` for each i."""
 
-    @abc.abstractmethod
     def take(self, params: Params, index: Any) -> Params:
-        """Host side: the components at `index`, (m,), in that order."""
+        """The components at `index`, (m,), in that order."""
+        return jax.tree.map(lambda leaf: leaf[index], params)
 
-    @abc.abstractmethod
     def replace(self, params: Params, path: tuple, value: Array) -> Params:
         """params with the number at `path`, (name, index, ...), replaced; constraints are kept."""
+        name, *index = path
+        return params._replace(**{name: getattr(params, name).at[*index].set(value)})
 
     @abc.abstractmethod
     def n_free_parameters(self, params: Params, live: Array) -> Array:
@@ -169,6 +193,11 @@ class Model(abc.ABC):
     @abc.abstractmethod
     def n_parts(self) -> int:
         """How many components or states."""
+
+    @property
+    @abc.abstractmethod
+    def exact(self) -> bool:
+        """Whether `m_step` is the maximiser; else the loop halves steps that lead down."""
 
     @abc.abstractmethod
     def with_parts(self, n: int) -> "Model":

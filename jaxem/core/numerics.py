@@ -35,7 +35,7 @@ def safe_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 _LOG_ZERO = -1e4  # below the log of every positive number, in every dtype
 
 
-def log_odds(p: Float[Array, " k"]) -> Float[Array, " k"]:
+def log_odds(p: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Coordinates of probabilities: their logs, and a finite number for 0.
 
     Equal in several points it is equal in every affine combination of them: 0 stays 0.
@@ -43,11 +43,33 @@ def log_odds(p: Float[Array, " k"]) -> Float[Array, " k"]:
     return jnp.where(p > 0, safe_log(p), _LOG_ZERO)
 
 
-def from_log_odds(x: Float[Array, " k"]) -> Float[Array, " k"]:
-    """Probabilities, adding up to 1."""
-    shifted = jnp.exp(x - jnp.max(x))
+def from_log_odds(x: Float[Array, "*batch k"]) -> Float[Array, "*batch k"]:
+    """Probabilities, adding up to 1 along the last axis."""
+    shifted = jnp.exp(x - jnp.max(x, axis=-1, keepdims=True))
     shifted = jnp.where(x > _LOG_ZERO / 2, shifted, jnp.zeros_like(x))
-    return shifted / jnp.sum(shifted)
+    return shifted / jnp.sum(shifted, axis=-1, keepdims=True)
+
+
+def logit(p: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """log p / (1 - p); finite numbers for 0 and 1."""
+    return log_odds(p) - log_odds(1 - p)
+
+
+def from_logit(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """A probability; 0 and 1 far out."""
+    inside = jax.nn.sigmoid(jnp.clip(x, _LOG_ZERO / 2, -_LOG_ZERO / 2))
+    far = jnp.where(x > 0, jnp.ones_like(x), jnp.zeros_like(x))
+    return jnp.where(jnp.abs(x) < -_LOG_ZERO / 2, inside, far)
+
+
+def to_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """log x of what is not negative; a finite number for 0, NaN below it."""
+    return jnp.where(x == 0, _LOG_ZERO, jnp.log(jnp.where(x == 0, jnp.ones_like(x), x)))
+
+
+def from_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """exp x such that its square is a number; 0 far below."""
+    return jnp.where(x > _LOG_ZERO / 2, jnp.exp(clip_log(x)), jnp.zeros_like(x))
 
 
 def clip_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -46,6 +46,39 @@ def table(data: Any, what: str = "x") -> Any:
     return values
 
 
+def pair(data: Any, what: str) -> tuple[Any, Any]:
+    """The two parts of data that comes as a tuple."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise ValueError(f"the data is a {type(data).__name__}; give the tuple {what}")
+    return data[0], data[1]
+
+
+def regression(data: Any) -> tuple[Any, Any]:
+    """(X, y) as a table and a column, of one dtype."""
+    X, y = pair(data, "(X, y)")
+    X = table(X, "X")
+    y = column(y, "y", X.shape[0])
+    wide = np.result_type(X.dtype, y.dtype)
+    return X.astype(wide), y.astype(wide)
+
+
+def column(data: Any, what: str, n: int) -> Any:
+    """One number for each of n rows."""
+    values = array(data, what)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.shape != (n,):
+        raise ValueError(f"{what} has shape {values.shape}, there are {n} rows: give ({n},)")
+    return values
+
+
+def float_dtype(value: Any) -> Any:
+    """The float dtype that arrays like this one have on the device."""
+    kept = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
+    dtype = jax.dtypes.canonicalize_dtype(kept)
+    return dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
+
+
 def _frame(data: Any) -> np.ndarray:
     names = list(
         data.columns
@@ -113,6 +146,9 @@ def given_dtype(data: Any, dtype: Any) -> str:
     """float64 where the data, or a column of it, came so; else the dtype of the fit."""
     if isinstance(data, jax.Array):
         return str(data.dtype if data.dtype == jnp.float64 else dtype)
+    if isinstance(data, dict | tuple):
+        parts = data.values() if isinstance(data, dict) else data
+        return max((given_dtype(part, dtype) for part in parts), default=str(np.dtype(dtype)))
     names = column_names(data)
     columns = [data] if names is None else [data[name] for name in names]
     doubles = any(np.asarray(column[:1]).dtype == np.float64 for column in columns)

@@ -1,5 +1,33 @@
 """Component distributions, one file each."""
 
+from jaxem.families.bernoulli import Bernoulli as Bernoulli
+from jaxem.families.bernoulli import BernoulliParams as BernoulliParams
+from jaxem.families.bernoulli import BernoulliPrior as BernoulliPrior
+from jaxem.families.categorical import Categorical as Categorical
+from jaxem.families.categorical import CategoricalParams as CategoricalParams
+from jaxem.families.categorical import CategoricalPrior as CategoricalPrior
+from jaxem.families.density import Density as Density
+from jaxem.families.exponential import Exponential as Exponential
+from jaxem.families.exponential import ExponentialParams as ExponentialParams
+from jaxem.families.exponential import ExponentialPrior as ExponentialPrior
+from jaxem.families.gamma import Gamma as Gamma
+from jaxem.families.gamma import GammaParams as GammaParams
+from jaxem.families.gamma import GammaPrior as GammaPrior
 from jaxem.families.gaussian import Gaussian as Gaussian
 from jaxem.families.gaussian import GaussianParams as GaussianParams
 from jaxem.families.gaussian import GaussianPrior as GaussianPrior
+from jaxem.families.generalized_regression import RegressionPrior as RegressionPrior
+from jaxem.families.linear_regression import LinearRegression as LinearRegression
+from jaxem.families.linear_regression import LinearRegressionParams as LinearRegressionParams
+from jaxem.families.linear_regression import LinearRegressionPrior as LinearRegressionPrior
+from jaxem.families.logistic_regression import LogisticRegression as LogisticRegression
+from jaxem.families.logistic_regression import LogisticRegressionParams as LogisticRegressionParams
+from jaxem.families.multinomial import Multinomial as Multinomial
+from jaxem.families.multinomial import MultinomialParams as MultinomialParams
+from jaxem.families.multinomial import MultinomialPrior as MultinomialPrior
+from jaxem.families.poisson import Poisson as Poisson
+from jaxem.families.poisson import PoissonParams as PoissonParams
+from jaxem.families.poisson import PoissonPrior as PoissonPrior
+from jaxem.families.poisson_regression import PoissonRegression as PoissonRegression
+from jaxem.families.poisson_regression import PoissonRegressionParams as PoissonRegressionParams
+from jaxem.families.product import Product as Product

@@ -45,6 +45,10 @@ class Acceleration(abc.ABC):
         """The candidate was not taken: the next must be plain."""
 
     @abc.abstractmethod
+    def redirect(self, model: Model, memory: Memory, successor: Params) -> Memory:
+        """The next plain step goes to another `successor`."""
+
+    @abc.abstractmethod
     def rate(self, memory: Memory) -> Float[Array, ""]:
         """The rate at which plain gains would shrink along the slowest direction met lately."""
 
@@ -72,6 +76,9 @@ class Plain(Acceleration):
         return ()
 
     def reject(self, memory: tuple[()]) -> tuple[()]:
+        return ()
+
+    def redirect(self, model: Model, memory: tuple[()], successor: Params) -> tuple[()]:
         return ()
 
     def rate(self, memory: tuple[()]) -> Float[Array, ""]:

@@ -23,6 +23,7 @@ _FLOOR = 4.0  # gains within so many units of rounding of the objective are not 
 _SLACK = 64.0  # a fall by more than so many units is one
 _SLOW = 0.999  # the rate taken for gains that are not seen
 _LOOK = 3  # plain steps in a row before a start counts as converged
+_HALVINGS = 30  # of one step, where M-steps may be too long
 _PATIENCE = 32  # steps that together gain nothing that is seen: the dtype has no more to give
 
 
@@ -40,6 +41,7 @@ class State(NamedTuple):
     n_iter: Int[Array, ""]  # trips; -1 before the starting parameters are evaluated
     status: Int[Array, ""]
     run: Int[Array, ""]  # plain trips since the last proposal
+    halved: Int[Array, ""]  # how often the step to the successor was halved
     memory: Memory  # the acceleration's
 
 
@@ -79,6 +81,7 @@ def begin(model: Model, params: Params, rows: Rows, acceleration: Acceleration) 
         n_iter=jnp.full((), -1, jnp.int32),
         status=jnp.full((), Status.RUNNING, jnp.int32),
         run=jnp.zeros((), jnp.int32),
+        halved=jnp.zeros((), jnp.int32),
         memory=acceleration.begin(model, params),
     )
 
@@ -125,17 +128,37 @@ def advance(
             n_iter=n_iter,
             status=status,
             run=run,
+            halved=jnp.zeros_like(state.halved),
             memory=acceleration.accept(model, state.memory, params, successor, stay),
         )
         refused = state._replace(
             n_iter=n_iter, status=status, memory=acceleration.reject(state.memory)
         )
+        if not model.exact:
+            shorter = _halved(model, refused, acceleration)
+            shorten = plain & bad & (state.halved < _HALVINGS) & (state.n_iter >= 0)
+            refused = jax.tree.map(lambda a, b: jnp.where(shorten, a, b), shorter, refused)
         return jax.tree.map(lambda new, old: jnp.where(take, new, old), taken, refused)
 
     def running(state: State) -> Bool[Array, ""]:
         return (state.status == Status.RUNNING) & (state.n_iter < until)
 
     return lax.while_loop(running, trip, state)
+
+
+def _halved(model: Model, state: State, acceleration: Acceleration) -> State:
+    """Half the step to the successor, for an M-step that is uphill but may be too long.
+
+    With it generalized EM never lowers the objective (Dempster, Laird and Rubin 1977, section 2).
+    """
+    here, ahead = model.to_chart(state.params), model.to_chart(state.successor)
+    middle = model.from_chart(jax.tree.map(lambda a, b: 0.5 * (a + b), here, ahead))
+    return state._replace(
+        successor=middle,
+        status=jnp.full_like(state.status, Status.RUNNING),
+        halved=state.halved + 1,
+        memory=acceleration.redirect(model, state.memory, middle),
+    )
 
 
 def resolution(objective: Float[Array, ""]) -> Float[Array, ""]:

@@ -181,7 +181,6 @@ def prepare(
     chunk = restarts.chunk_size(rows, k, n_starts, block)
     filled = chunk * -(-n_starts // chunk)
     codes = starts.methods(init if isinstance(init, str) else "portfolio", filled)
-    leaf = jax.tree.leaves(rows.x)[0]
     splits = None
     if n_split:
         unknown = (np.full(size, -1, np.int32) for size in (n, filled))
@@ -209,7 +208,7 @@ def prepare(
         about=About(
             model,
             n,
-            int(np.prod(leaf.shape[1:])),
+            sum(leaf.size // n for leaf in jax.tree.leaves(rows.x)),
             tables.column_names(x),
             tables.given_dtype(x, dtype),
         ),

@@ -82,6 +82,9 @@ class Squarem(Acceleration):
         limit = jnp.maximum(memory.limit / _GROWTH, _SHORTEST)
         return memory._replace(plain=jnp.ones((), bool), limit=limit)
 
+    def redirect(self, model: Model, memory: Memory, successor: Params) -> Memory:
+        return memory._replace(ahead=_vector(model.to_chart(successor)))
+
     def rate(self, memory: Memory) -> Float[Array, ""]:
         return (1 - 1 / memory.longest) ** 2
 

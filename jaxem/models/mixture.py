@@ -71,6 +71,10 @@ class Mixture(Model):
     def n_parts(self) -> int:
         return self.n_components
 
+    @property
+    def exact(self) -> bool:
+        return self.family.exact
+
     def with_parts(self, n: int) -> "Mixture":
         return Mixture(self.family, n)
 
@@ -81,8 +85,7 @@ class Mixture(Model):
         n = jax.tree.leaves(x)[0].shape[0]
         weight = checks.weights(sample_weight, n)
         labels = checks.labels(labels, n, self.n_components)
-        for leaf in jax.tree.leaves(x):
-            checks.finite(leaf, weight, tables.column_names(data))
+        self.family.check(x, weight, tables.column_names(data))
         return as_rows(x, weight, labels)
 
     def check_enough(self, rows: Rows) -> None:

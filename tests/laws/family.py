@@ -91,10 +91,11 @@ def m_step_is_the_weighted_mle(case: FamilyCase, r: Any) -> None:
 
 
 def m_step_zeroes_the_gradient(case: FamilyCase, r: Any) -> None:
-    """d/dtheta of sum r log p(x; theta) + log p(theta) is 0 at the M-step's theta."""
+    """d/dt of sum r log p(x; theta(t)) + log p(theta(t)) is 0 at the M-step, t its chart."""
     for prior in (None,) if case.prior is None else (None, _prior(case)):
 
-        def expected(params: Any, prior: Any = prior) -> jax.Array:
+        def expected(chart: Any, prior: Any = prior) -> jax.Array:
+            params = case.family.from_chart(chart)
             prepared = case.family.prepare(params, prior)
             total = jnp.sum(r * case.family.evaluate(prepared, case.x)[0])
             if prior is None:
@@ -103,10 +104,10 @@ def m_step_zeroes_the_gradient(case: FamilyCase, r: Any) -> None:
 
         statistics = _statistics(case.family, case.params, case.x, r, prior)
         best = case.family.m_step(case.params, statistics, prior, ALL)
-        scale = max(
-            float(jnp.abs(g).max()) for g in jax.tree.leaves(jax.grad(expected)(case.params))
-        )
-        for gradient in jax.tree.leaves(jax.grad(expected)(best)):
+        slope = jax.jit(jax.grad(expected))
+        at_params = slope(case.family.to_chart(case.params))
+        scale = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(at_params))
+        for gradient in jax.tree.leaves(slope(case.family.to_chart(best))):
             np.testing.assert_allclose(gradient, 0, atol=1e-9 * scale)
         assert scale > 1e-3  # the gradient elsewhere is not 0
 
@@ -154,13 +155,14 @@ def taken_components_are_themselves(case: FamilyCase) -> None:
 
 def replaced_numbers_are_there(case: FamilyCase) -> None:
     """The number at a path is the value given; replaced by itself, it changes nothing."""
-    for (name, *_), leaf in jax.tree.leaves_with_path(case.params):
+    for keys, leaf in jax.tree.leaves_with_path(case.params):
         last = tuple(size - 1 for size in leaf.shape)
-        path = (name.name, *last)
-        same = case.family.replace(case.params, path, leaf[last])
+        path = tuple(getattr(k, "name", getattr(k, "key", getattr(k, "idx", None))) for k in keys)
+        same = case.family.replace(case.params, (*path, *last), leaf[last])
         close(same, case.params)
-        other = case.family.replace(case.params, path, leaf[last] * 1.25)
-        assert getattr(other, name.name)[last] == leaf[last] * 1.25
+        other = case.family.replace(case.params, (*path, *last), leaf[last] * 1.25)
+        there = dict(jax.tree.leaves_with_path(other))[keys]
+        assert there[last] == leaf[last] * 1.25
 
 
 def charts_lead_back(case: FamilyCase) -> None:
@@ -182,7 +184,9 @@ def jit_and_vmap_change_nothing(case: FamilyCase, r: Any) -> None:
 
     plain = step(case.params)
     close(jax.jit(step)(case.params), plain)
-    twice = jax.tree.map(lambda a: jnp.stack([a, a * 1.1]), case.params)
+    chart = case.family.to_chart(case.params)
+    near = case.family.from_chart(jax.tree.map(lambda a: 1.1 * a, chart))
+    twice = jax.tree.map(lambda a, b: jnp.stack([a, b]), case.params, near)
     batched = jax.vmap(step)(twice)
     for i in range(2):
         one = step(jax.tree.map(lambda a: a[i], twice))  # noqa: B023

@@ -64,6 +64,8 @@ class Gaussian(Family):
 
     covariance: Any = "full"
 
+    regularised = True
+
     def __post_init__(self) -> None:
         structure = self.covariance
         if not isinstance(structure, Covariance):
@@ -81,6 +83,9 @@ class Gaussian(Family):
 
     def read(self, data: Any) -> Any:
         return tables.table(data)
+
+    def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
+        checks.finite(x, weight, names)
 
     def as_params(self, params: Params, x: Any, k: int) -> GaussianParams:
         d, structure = x.shape[1], self.covariance

@@ -1,0 +1,85 @@
+"""Yes and no: independent Bernoulli columns.
+
+log p(x; p) = sum_j x[j] log p[j] + (1 - x[j]) log(1 - p[j]),    p = sum r x / sum r
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxem.core import checks
+from jaxem.core.numerics import from_logit, logit
+from jaxem.families.exponential_family import ExponentialFamily, cells, guarded_log, ratio
+
+
+class BernoulliParams(NamedTuple):
+    """probabilities (k, d) of a 1."""
+
+    probabilities: Array
+
+
+class BernoulliPrior(NamedTuple):
+    """Beta(a, b) on the probabilities: a - 1 ones and b - 1 zeros seen before."""
+
+    a: Any = 1.0
+    b: Any = 1.0
+
+
+@dataclass(frozen=True)
+class Bernoulli(ExponentialFamily):
+    """Columns of 0 and 1."""
+
+    params_type, prior_type = BernoulliParams, BernoulliPrior
+    cells_are = "values that are not 0 or 1"
+
+    def wrong(self, x: np.ndarray) -> np.ndarray:
+        return ~((x == 0) | (x == 1) | np.isnan(x))
+
+    def domain(self, params: Any) -> None:
+        checks.between(params.probabilities, "probabilities", 0, 1)
+
+    def features(self, x: Float[Array, "n d"]) -> Float[Array, "f n"]:
+        known, seen = cells(x)
+        return jnp.concatenate([known, seen - known])
+
+    def log_base(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        return jnp.zeros(x.shape[0], x.dtype)
+
+    def natural(self, params: Any) -> Float[Array, "k f"]:
+        p = params.probabilities
+        return jnp.concatenate([guarded_log(p), guarded_log(1 - p)], axis=1)
+
+    def estimate(self, sums: Float[Array, "k f"], params: Any) -> BernoulliParams:
+        ones, zeros = jnp.split(sums, 2, axis=1)
+        return BernoulliParams(ratio(ones, ones + zeros, params.probabilities))
+
+    def expected(self, params: Any) -> Float[Array, "k f"]:
+        return jnp.concatenate([params.probabilities, 1 - params.probabilities], axis=1)
+
+    def earlier_rows(self, prior: BernoulliPrior) -> Float[Array, "k f"]:
+        return jnp.concatenate([prior.a - 1, prior.b - 1], axis=1)
+
+    def to_chart(self, params: Any) -> BernoulliParams:
+        return BernoulliParams(logit(params.probabilities))
+
+    def from_chart(self, chart: Any) -> BernoulliParams:
+        return BernoulliParams(from_logit(chart.probabilities))
+
+    def metric(self, params: Any, weights: Float[Array, " k"]) -> BernoulliParams:
+        p = params.probabilities
+        return BernoulliParams(weights[:, None] * p * (1 - p))
+
+    def on_boundary(self, params: Any) -> BernoulliParams:
+        p = params.probabilities
+        return BernoulliParams((p < checks.BOUNDARY) | (p > 1 - checks.BOUNDARY))
+
+    def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
+        p = params.probabilities[labels]
+        return (jax.random.uniform(key, p.shape, p.dtype) < p).astype(p.dtype)
+
+    def n_free_parameters(self, params: Any, live: Array) -> Array:
+        return jnp.sum(live, dtype=jnp.int32) * params.probabilities.shape[1]

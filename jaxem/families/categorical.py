@@ -1,0 +1,163 @@
+"""Categories: independent columns of different numbers of levels (latent class analysis).
+
+log p(x; p) = sum_j log p[j][x[j]],    p[j][c] = sum r [x[j] = c] / sum r [x[j] observed]
+
+T(x) is the table of indicators, one after another for all levels of all columns (Goodman 1974).
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxem.core import checks, tables
+from jaxem.core.contracts import Params
+from jaxem.core.numerics import from_log_odds, log_odds, replace_probability
+from jaxem.families.exponential_family import ExponentialFamily, guarded_log, ratio
+
+
+class CategoricalParams(NamedTuple):
+    """probabilities: for each column (k, c), rows adding up to 1."""
+
+    probabilities: tuple[Array, ...]
+
+
+class CategoricalPrior(NamedTuple):
+    """Dirichlet(concentration) on the levels of each column: that less 1 seen before."""
+
+    concentration: Any = 1.0
+
+
+@dataclass(frozen=True)
+class Categorical(ExponentialFamily):
+    """Columns of whole numbers from 0; -1 or NaN is a missing cell.
+
+    n_categories: levels of each column, or one number for all columns.
+    """
+
+    n_categories: Any
+
+    params_type, prior_type = CategoricalParams, CategoricalPrior
+    cells_are = "values that are not whole numbers from 0 to the number of categories less 1"
+
+    def __post_init__(self) -> None:
+        given = self.n_categories
+        many = isinstance(given, tuple | list | np.ndarray)
+        counts = tuple(
+            checks.whole(c, "n_categories", least=1) for c in (given if many else (given,))
+        )
+        if not counts:
+            raise ValueError("n_categories is empty; give the number of levels of each column")
+        object.__setattr__(self, "n_categories", counts if many else counts[0])
+
+    def _levels(self, d: int) -> tuple[int, ...]:
+        counts = self.n_categories
+        counts = counts if isinstance(counts, tuple) else (counts,) * d
+        if len(counts) != d:
+            raise ValueError(f"x has {d} columns, n_categories has {len(counts)}: one for each")
+        return counts
+
+    def read(self, data: Any) -> Any:
+        x = tables.table(data)
+        numpy: Any = jnp if isinstance(x, jax.Array) else np
+        return numpy.where(x == -1, numpy.nan, x)
+
+    def wrong(self, x: np.ndarray) -> np.ndarray:
+        most = np.asarray(self._levels(x.shape[1])) - 1
+        return ~(np.isnan(x) | ((x >= 0) & (x <= most) & (x == np.floor(x))))
+
+    def as_params(self, params: Params, x: Any, k: int) -> CategoricalParams:
+        checks.fields(params, CategoricalParams, "components")
+        levels = self._levels(x.shape[1])
+        given = params.probabilities
+        if not isinstance(given, tuple | list) or len(given) != len(levels):
+            raise ValueError(f"probabilities is no tuple of {len(levels)} arrays, one for a column")
+        leaves = []
+        for j, (value, c) in enumerate(zip(given, levels, strict=True)):
+            name = f"probabilities[{j}]"
+            leaves.append(checks.parameter(value, (k, c), x.dtype, name, f"{k} components"))
+            for row in np.asarray(value) if checks.is_concrete(value) else ():
+                checks.probabilities(row, name)
+        return CategoricalParams(tuple(leaves))
+
+    def domain(self, params: Any) -> None:
+        """`as_params` looks at each table."""
+
+    def like_x(self, params: Params) -> Any:
+        checks.fields(params, CategoricalParams, "components")
+        tables_ = params.probabilities
+        return jax.ShapeDtypeStruct((1, len(tables_)), tables.float_dtype(tables_[0]))
+
+    def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n p"]:
+        return self.features(x).T
+
+    def blank(self, x: Float[Array, "n d"], k: int) -> CategoricalParams:
+        levels = self._levels(x.shape[1])
+        return CategoricalParams(tuple(jnp.full((k, c), 1 / c, x.dtype) for c in levels))
+
+    def features(self, x: Float[Array, "n d"]) -> Float[Array, "f n"]:
+        levels = self._levels(x.shape[1])
+        column = np.repeat(np.arange(len(levels)), levels)
+        level = np.concatenate([np.arange(c) for c in levels])
+        return (x.T[column] == jnp.asarray(level, x.dtype)[:, None]).astype(x.dtype)
+
+    def log_base(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        return jnp.zeros(x.shape[0], x.dtype)
+
+    def natural(self, params: Any) -> Float[Array, "k f"]:
+        return guarded_log(jnp.concatenate(params.probabilities, axis=1))
+
+    def estimate(self, sums: Float[Array, "k f"], params: Any) -> CategoricalParams:
+        ends = np.cumsum([p.shape[1] for p in params.probabilities])[:-1]
+
+        def shares(count: Array, old: Array) -> Array:
+            total = jnp.sum(count, axis=1, keepdims=True)
+            return ratio(count, jnp.broadcast_to(total, count.shape), old)
+
+        parts = zip(jnp.split(sums, ends, axis=1), params.probabilities, strict=True)
+        return CategoricalParams(tuple(shares(count, old) for count, old in parts))
+
+    def expected(self, params: Any) -> Float[Array, "k f"]:
+        return jnp.concatenate(params.probabilities, axis=1)
+
+    def as_prior(self, prior: Any, reg_covar: Any, x: Any, k: int) -> Float[Array, "k f"]:
+        levels = self._levels(x.shape[1])
+        like = jax.ShapeDtypeStruct((1, sum(levels)), x.dtype)
+        return super().as_prior(prior, reg_covar, like, k)
+
+    def earlier_rows(self, prior: CategoricalPrior) -> Float[Array, "k f"]:
+        return prior.concentration - 1
+
+    def to_chart(self, params: Any) -> CategoricalParams:
+        return jax.tree.map(log_odds, params)
+
+    def from_chart(self, chart: Any) -> CategoricalParams:
+        return jax.tree.map(from_log_odds, chart)
+
+    def metric(self, params: Any, weights: Float[Array, " k"]) -> CategoricalParams:
+        return jax.tree.map(lambda p: weights[:, None] * p, params)
+
+    def on_boundary(self, params: Any) -> CategoricalParams:
+        return jax.tree.map(lambda p: (p < checks.BOUNDARY) | (p > 1 - checks.BOUNDARY), params)
+
+    def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
+        keys = jax.random.split(key, len(params.probabilities))
+        columns = [
+            jax.random.categorical(own, guarded_log(p)[labels], axis=1).astype(p.dtype)
+            for own, p in zip(keys, params.probabilities, strict=True)
+        ]
+        return jnp.stack(columns, axis=1)
+
+    def replace(self, params: Any, path: tuple, value: Array) -> CategoricalParams:
+        _, column, component, level = path
+        tables_ = list(params.probabilities)
+        row = replace_probability(tables_[column][component], level, value)
+        tables_[column] = tables_[column].at[component].set(row)
+        return CategoricalParams(tuple(tables_))
+
+    def n_free_parameters(self, params: Any, live: Array) -> Array:
+        free = sum(p.shape[1] - 1 for p in params.probabilities)
+        return jnp.sum(live, dtype=jnp.int32) * free

@@ -1,0 +1,185 @@
+"""Any density at all: its logarithm as a function, and the M-step by Newton.
+
+With the chart t of a component, l(t) = sum r log p(x; theta(t)), its gradient g and Hessian H by
+automatic differentiation, |H| the matrix of H's eigenvalues without their signs:
+
+    t = t_old + a inv(|H|) g,    a = 1 / (1 + sqrt(g' inv(|H|) g / N))
+
+a step uphill, which the loop halves where it is too long (generalized EM).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxem.core import checks, tables
+from jaxem.core.contracts import Family, Params
+from jaxem.core.numerics import einsum
+
+_N_POOLED = 25  # Newton steps of the fit of one component
+
+
+def same(params: Any) -> Any:
+    """The chart of parameters that may be any numbers."""
+    return params
+
+
+class Derivatives(NamedTuple):
+    count: Float[Array, " k"]
+    gradient: Float[Array, "k p"]
+    hessian: Float[Array, "k p p"]
+
+
+@dataclass(frozen=True)
+class Density(Family):
+    """A component by functions of one component's parameters, a tree of arrays without k.
+
+    log_prob(params, x): (n, d) -> (n,), differentiable twice, with every constant.
+    start(x, weight): parameters for rows x with these weights, roughly; the rest is up to Newton.
+    to_chart(params), from_chart(chart): coordinates that may be any numbers, and back.
+    draw(key, params): one row (d,), for `sample`.
+
+    Functions defined at the top of a module compare and hash as themselves: make the family once.
+    """
+
+    log_prob: Callable[[Any, Array], Array]
+    start: Callable[[Array, Array], Any]
+    to_chart_of: Callable[[Any], Any] = same
+    from_chart_of: Callable[[Any], Any] = same
+    draw: Callable[[Array, Any], Array] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("log_prob", "start", "to_chart_of", "from_chart_of"):
+            if not callable(getattr(self, name)):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; give a function")
+
+    @property
+    def exact(self) -> bool:
+        return False
+
+    # ---- host side
+
+    def read(self, data: Any) -> Any:
+        return tables.table(data)
+
+    def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
+        checks.finite(x, weight, names)
+
+    def as_params(self, params: Params, x: Any, k: int) -> Any:
+        one = jax.eval_shape(self.start, x, x[:, 0])
+        if jax.tree.structure(one) != jax.tree.structure(params):
+            raise ValueError(
+                f"components is a {type(params).__name__}; give what start(x, weight) "
+                f"returns, with k first on every array"
+            )
+
+        def cast(like: Any, leaf: Any) -> Array:
+            return checks.parameter(leaf, (k, *like.shape), x.dtype, "components", f"{k} of them")
+
+        return jax.tree.map(cast, one, params)
+
+    def like_x(self, params: Params) -> Any:
+        raise ValueError("a Density does not say what its rows look like: give x")
+
+    def as_prior(self, prior: Any, reg_covar: Any, x: Any, k: int) -> Any:
+        raise ValueError("a Density takes no prior and no reg_covar: put them into log_prob")
+
+    # ---- starts
+
+    def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+        return x
+
+    def pooled(self, x: Float[Array, "n d"], weight: Float[Array, " n"], k: int) -> Any:
+        one = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], self.start(x, weight))
+
+        def step(_: Array, params: Any) -> Any:
+            sums = self.statistics(params, x, None, weight[None])
+            return self.m_step(params, sums, None, jnp.ones(1, bool))
+
+        one = lax.fori_loop(0, _N_POOLED, step, one)
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (k, *leaf.shape[1:])), one)
+
+    def starting_prior(self, pooled: Any, live: Array, prior: Any) -> None:
+        """None: a step starts at the pooled fit."""
+
+    # ---- the two steps
+
+    def prepare(self, params: Any, prior: Any) -> Any:
+        return params
+
+    def evaluate(self, prepared: Any, x: Float[Array, "n d"]) -> tuple[Float[Array, "k n"], None]:
+        return jax.vmap(self.log_prob, (0, None))(prepared, x), None
+
+    def statistics(
+        self, prepared: Any, x: Float[Array, "n d"], cache: None, responsibilities: Array
+    ) -> Derivatives:
+        def of_one(params: Any, r: Float[Array, " n"]) -> tuple[Array, Array]:
+            vector, unravel = ravel_pytree(self.to_chart_of(params))
+
+            def expected(t: Array) -> Array:
+                log_density = self.log_prob(self.from_chart_of(unravel(t)), x)
+                return jnp.sum(jnp.where(r > 0, r * log_density, 0))
+
+            return jax.grad(expected)(vector), jax.hessian(expected)(vector)
+
+        count = jnp.sum(responsibilities, axis=1)
+        return Derivatives(count, *jax.vmap(of_one)(prepared, responsibilities))
+
+    def m_step(self, params: Any, statistics: Any, prior: None, live: Bool[Array, " k"]) -> Any:
+        count, gradient, hessian = statistics
+        values, vectors = jnp.linalg.eigh(hessian)
+        size = jnp.abs(values)
+        known = size > 8 * size.shape[1] * jnp.finfo(size.dtype).eps * jnp.max(size, 1)[:, None]
+        slope = einsum("kji,kj->ki", vectors, gradient)
+        turned = jnp.where(known, slope / jnp.where(known, size, 1), 0)
+        decrement = jnp.sum(turned * slope, axis=1)
+        damping = 1 / (1 + jnp.sqrt(decrement / jnp.maximum(count, 1)))
+        step = damping[:, None] * einsum("kij,kj->ki", vectors, turned)
+
+        def move(own: Any, step: Float[Array, " p"], live: Bool[Array, ""]) -> Any:
+            vector, unravel = ravel_pytree(self.to_chart_of(own))
+            new = self.from_chart_of(unravel(vector + step))
+            return jax.tree.map(lambda a, b: jnp.where(live, a, b), new, own)
+
+        return jax.vmap(move)(params, step, live)
+
+    def log_prior(self, params: Any, prior: Any, live: Array) -> Float[Array, ""]:
+        return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
+
+    # ---- coordinates of parameters
+
+    def to_chart(self, params: Any) -> Any:
+        return jax.vmap(self.to_chart_of)(params)
+
+    def from_chart(self, chart: Any) -> Any:
+        return jax.vmap(self.from_chart_of)(chart)
+
+    def metric(self, params: Any, weights: Float[Array, " k"]) -> Any:
+        """The weights: nothing is known of the coordinates' units."""
+        chart = self.to_chart(params)
+
+        def share(leaf: Array) -> Array:
+            return jnp.broadcast_to(
+                jnp.reshape(weights, (-1,) + (1,) * (leaf.ndim - 1)), leaf.shape
+            )
+
+        return jax.tree.map(share, chart)
+
+    # ---- what is said of a result
+
+    def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
+        if self.draw is None:
+            raise ValueError("the Density has no draw(key, params); give one to sample from it")
+        own = jax.tree.map(lambda leaf: leaf[labels], params)
+        return jax.vmap(self.draw)(jax.random.split(key, labels.shape[0]), own)
+
+    def n_free_parameters(self, params: Any, live: Array) -> Array:
+        size = sum(int(np.prod(leaf.shape[1:])) for leaf in jax.tree.leaves(self.to_chart(params)))
+        return jnp.sum(live, dtype=jnp.int32) * size

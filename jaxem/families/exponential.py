@@ -1,0 +1,81 @@
+"""Waiting times: independent exponential columns.
+
+log p(x; rate) = sum_j log rate[j] - rate[j] x[j],    rate = sum r / sum r x
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxem.core import checks
+from jaxem.core.numerics import from_log, to_log
+from jaxem.families.exponential_family import ExponentialFamily, cells, filled, ratio
+
+
+class ExponentialParams(NamedTuple):
+    """rates (k, d), the inverses of the means."""
+
+    rates: Array
+
+
+class ExponentialPrior(NamedTuple):
+    """Gamma(shape, rate) on the rates: shape - 1 waits seen before, `rate` long together."""
+
+    shape: Any = 1.0
+    rate: Any = 0.0
+
+
+@dataclass(frozen=True)
+class Exponential(ExponentialFamily):
+    """Columns of durations, above 0: on zeros alone the likelihood is unbounded."""
+
+    params_type, prior_type = ExponentialParams, ExponentialPrior
+    cells_are = "values that are not above 0"
+
+    def wrong(self, x: np.ndarray) -> np.ndarray:
+        return ~(np.isnan(x) | ((x > 0) & (x < np.inf)))
+
+    def domain(self, params: Any) -> None:
+        checks.positive_array(params.rates, "rates")
+
+    def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+        return filled(jnp.log(x))
+
+    def features(self, x: Float[Array, "n d"]) -> Float[Array, "f n"]:
+        return jnp.concatenate(cells(x))
+
+    def log_base(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        return jnp.zeros(x.shape[0], x.dtype)
+
+    def natural(self, params: Any) -> Float[Array, "k f"]:
+        return jnp.concatenate([-params.rates, jnp.log(params.rates)], axis=1)
+
+    def estimate(self, sums: Float[Array, "k f"], params: Any) -> ExponentialParams:
+        length, count = jnp.split(sums, 2, axis=1)
+        return ExponentialParams(ratio(count, length, params.rates))
+
+    def expected(self, params: Any) -> Float[Array, "k f"]:
+        return jnp.concatenate([1 / params.rates, jnp.ones_like(params.rates)], axis=1)
+
+    def earlier_rows(self, prior: ExponentialPrior) -> Float[Array, "k f"]:
+        return jnp.concatenate([prior.rate, prior.shape - 1], axis=1)
+
+    def to_chart(self, params: Any) -> ExponentialParams:
+        return ExponentialParams(to_log(params.rates))
+
+    def from_chart(self, chart: Any) -> ExponentialParams:
+        return ExponentialParams(from_log(chart.rates))
+
+    def metric(self, params: Any, weights: Float[Array, " k"]) -> ExponentialParams:
+        return ExponentialParams(jnp.broadcast_to(weights[:, None], params.rates.shape))
+
+    def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
+        rates = params.rates[labels]
+        return jax.random.exponential(key, rates.shape, rates.dtype) / rates
+
+    def n_free_parameters(self, params: Any, live: Array) -> Array:
+        return jnp.sum(live, dtype=jnp.int32) * params.rates.shape[1]

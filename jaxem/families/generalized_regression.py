@@ -1,0 +1,214 @@
+"""What regressions of the exponential family share: a Newton step as the M-step.
+
+log p(y | X; b) = y eta - A(eta) + c(y),    eta = b' u,  u = (1, X)      (canonical link)
+
+With g = sum r (y - A'(eta)) u and S = sum r A''(eta) u u', the M-step is the damped Newton step
+
+    b = b_old + t inv(S) g,    t = 1 / (1 + sqrt(g' inv(S) g / N))
+
+a generalized EM (Lange 1995): as fast as EM near a fixed point, in one pass over the data. Where a
+step is too long all the same, the loop halves it.
+"""
+
+import abc
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxem.core import checks, tables
+from jaxem.core.contracts import Family, Params, Prior
+from jaxem.core.numerics import einsum
+from jaxem.inference.least_squares import design, solve
+
+_N_POOLED = 25  # Newton steps of the fit of one component
+
+
+class RegressionPrior(NamedTuple):
+    """Normal coefficients around `mean` with variances 1 / precision, each a number or (k, p);
+
+    one number leaves the intercept free.
+    """
+
+    mean: Any = 0.0
+    precision: Any = 0.0
+
+
+class Derivatives(NamedTuple):
+    count: Float[Array, " k"]
+    gradient: Float[Array, "k p"]
+    curvature: Float[Array, "k p p"]
+
+
+class GeneralizedRegression(Family):
+    """Data (X, y). A row whose y is missing (NaN) carries no information."""
+
+    params_type: ClassVar[Any]  # of one field, coefficients (k, p)
+    responses_are: ClassVar[str]  # what is wrong with those that cannot be
+    intercept: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "intercept", checks.flag(self.intercept, "intercept"))
+
+    @abc.abstractmethod
+    def wrong(self, y: np.ndarray) -> np.ndarray:
+        """Host side: which responses cannot be; NaN is missing."""
+
+    @abc.abstractmethod
+    def log_density(self, eta: Array, y: Array) -> Array:
+        """y eta - A(eta) + c(y)."""
+
+    @abc.abstractmethod
+    def moments(self, eta: Array) -> tuple[Array, Array]:
+        """-> (A'(eta), A''(eta)): mean and variance of y."""
+
+    @abc.abstractmethod
+    def draw(self, key: Array, eta: Float[Array, " n"]) -> Float[Array, " n"]:
+        """A response for each eta."""
+
+    @property
+    def exact(self) -> bool:
+        return False
+
+    # ---- host side
+
+    def read(self, data: Any) -> Any:
+        return tables.regression(data)
+
+    def check(self, x: Any, weight: Any, names: Any) -> None:
+        checks.regression(x, weight)
+        remedy = "drop or mend those rows; NaN is a missing response"
+        checks.cells(x[1][:, None], weight, ("y",), self.wrong, self.responses_are, remedy)
+
+    def _shape(self, x: Any, k: int) -> tuple[int, int]:
+        return k, x[0].shape[1] + self.intercept
+
+    def as_params(self, params: Params, x: Any, k: int) -> Any:
+        checks.fields(params, self.params_type, "components")
+        made_for = f"{k} components, {x[0].shape[1]} columns and {self!r}"
+        shape, dtype = self._shape(x, k), x[0].dtype
+        return self.params_type(
+            checks.parameter(params.coefficients, shape, dtype, "coefficients", made_for)
+        )
+
+    def like_x(self, params: Params) -> Any:
+        checks.fields(params, self.params_type, "components")
+        dtype = tables.float_dtype(params.coefficients)
+        d = np.shape(params.coefficients)[1] - self.intercept
+        return jax.ShapeDtypeStruct((1, d), dtype), jax.ShapeDtypeStruct((1,), dtype)
+
+    def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> RegressionPrior:
+        if reg_covar is not None:
+            raise ValueError(f"reg_covar is for covariances; {self!r} has none: give prior=")
+        checks.fields(prior, RegressionPrior, "the prior's components")
+        for name, value in zip(prior._fields, prior, strict=True):
+            checks.numbers(value, name)
+        checks.positive_array(prior.precision, "precision", zero_allowed=True)
+        shape, dtype = self._shape(x, k), x[0].dtype
+        mean, precision = (checks.broadcast(value, shape, dtype, "the prior") for value in prior)
+        if self.intercept and np.ndim(prior.precision) == 0:
+            precision = precision.at[:, 0].set(0)
+        return RegressionPrior(mean, precision)
+
+    def default_min_count(self, x: Any) -> float:
+        return 0.0
+
+    def numbers_per_row(self, x: Any, k: int) -> int:
+        p = x[0].shape[1] + 1
+        return p * p + p + 6 * k
+
+    # ---- starts
+
+    def coordinates(self, x: Any) -> Float[Array, "n p"]:
+        X, y = x
+        return jnp.concatenate([X, jnp.where(jnp.isnan(y), jnp.nanmean(y), y)[:, None]], axis=1)
+
+    def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
+        blank = self.params_type(jnp.zeros(self._shape(x, 1), x[0].dtype))
+        live = jnp.ones(1, bool)
+
+        def step(_: Array, params: Any) -> Any:
+            _, cache = self.evaluate(params, x)
+            return self.m_step(params, self.statistics(params, x, cache, weight[None]), None, live)
+
+        one = lax.fori_loop(0, _N_POOLED, step, blank)
+        return jax.tree.map(lambda b: jnp.broadcast_to(b, (k, b.shape[1])), one)
+
+    def starting_prior(
+        self, pooled: Any, live: Bool[Array, " k"], prior: RegressionPrior | None
+    ) -> RegressionPrior:
+        """None of its own: a step starts at the pooled fit, and goes no further than rows ask."""
+        return _flat(pooled) if prior is None else prior
+
+    # ---- the two steps
+
+    def prepare(self, params: Any, prior: Any) -> Any:
+        return params
+
+    def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
+        X, y = x
+        u = design(X, self.intercept)
+        eta = einsum("kp,pn->kn", prepared.coefficients, u)
+        known = jnp.where(jnp.isnan(y), jnp.zeros_like(y), y)
+        log_density = self.log_density(eta, known[None])
+        return jnp.where(jnp.isnan(y)[None], 0, log_density), (u, eta, known)
+
+    def statistics(
+        self, prepared: Any, x: Any, cache: Any, responsibilities: Float[Array, "k n"]
+    ) -> Derivatives:
+        u, eta, known = cache
+        r = jnp.where(jnp.isnan(x[1])[None], 0, responsibilities)
+        mean, variance = self.moments(eta)
+        p, n = u.shape
+        squares = jnp.reshape(u[:, None] * u[None], (p * p, n))
+        return Derivatives(
+            jnp.sum(r, axis=1),
+            einsum("kn,pn->kp", r * (known[None] - mean), u),
+            jnp.reshape(einsum("kn,fn->kf", r * variance, squares), (-1, p, p)),
+        )
+
+    def m_step(self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]) -> Any:
+        count, gradient, curvature = statistics
+        b = params.coefficients
+        prior = _flat(params) if prior is None else prior
+        gradient = gradient - prior.precision * (b - prior.mean)
+        identity = jnp.eye(b.shape[1], dtype=b.dtype)[None]
+        step = solve(curvature + prior.precision[:, :, None] * identity, gradient)
+        decrement = jnp.maximum(jnp.sum(step * gradient, axis=1), 0)
+        damping = 1 / (1 + jnp.sqrt(decrement / jnp.maximum(count, 1)))
+        return self.params_type(jnp.where(live[:, None], b + damping[:, None] * step, b))
+
+    def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
+        penalty = prior.precision * (params.coefficients - prior.mean) ** 2
+        return -0.5 * jnp.sum(jnp.where(live[:, None], penalty, 0))
+
+    # ---- coordinates: the coefficients themselves
+
+    def to_chart(self, params: Any) -> Any:
+        return params
+
+    def from_chart(self, chart: Any) -> Any:
+        return chart
+
+    def metric(self, params: Any, weights: Float[Array, " k"]) -> Any:
+        """The weights: the columns' second moments are taken as 1."""
+        return jax.tree.map(lambda b: jnp.broadcast_to(weights[:, None], b.shape), params)
+
+    def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Any:
+        """Regressors from a standard normal distribution: the model says nothing of them."""
+        key_x, key_y = jax.random.split(key)
+        b = params.coefficients
+        X = jax.random.normal(key_x, (labels.shape[0], b.shape[1] - self.intercept), b.dtype)
+        eta = einsum("np,pn->n", b[labels], design(X, self.intercept))
+        return X, self.draw(key_y, eta)
+
+    def n_free_parameters(self, params: Any, live: Array) -> Array:
+        return jnp.sum(live, dtype=jnp.int32) * params.coefficients.shape[1]
+
+
+def _flat(params: Any) -> RegressionPrior:
+    zero = jnp.zeros_like(params.coefficients)
+    return RegressionPrior(zero, zero)

@@ -1,0 +1,247 @@
+"""Responses: a linear regression of y on X within each component.
+
+log p(y | X; b, s) = -1/2 [ log 2 pi + 2 log s + (y - b' u)^2 / s^2 ],    u = (1, X)
+
+Sums are measured from the coefficients of the E-step, b_old, whose residuals are e:
+
+    S = sum r u u',  g = sum r u e,  q = sum r e^2;   b = b_old + inv(S) g,   N s^2 = q - g' inv(S) g
+
+so that nothing cancels near a fixed point (DeSarbo and Cron 1988).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxem.core import checks, tables
+from jaxem.core.contracts import Family, Params, Prior
+from jaxem.core.numerics import clip_log, einsum, safe_divide
+from jaxem.inference.least_squares import design, solve
+
+
+class LinearRegressionParams(NamedTuple):
+    """coefficients (k, p), the intercept first where there is one; scales (k,) of the errors."""
+
+    coefficients: Array
+    scales: Array
+
+
+class LinearRegressionPrior(NamedTuple):
+    """Normal coefficients around `mean` with variances s^2 / precision, each a number or (k, p);
+
+    one number leaves the intercept free. Inverse gamma on the error variance s^2: `rows` rows seen
+    before, of that `variance`; numbers or (k,).
+    """
+
+    mean: Any = 0.0
+    precision: Any = 0.0
+    rows: Any = 0.0
+    variance: Any = 1.0
+
+
+class RegressionSums(NamedTuple):
+    count: Float[Array, " k"]
+    second: Float[Array, "k p p"]
+    gradient: Float[Array, "k p"]
+    squares: Float[Array, " k"]
+
+
+@dataclass(frozen=True)
+class LinearRegression(Family):
+    """Data (X, y). common_scale: one error variance for all components.
+
+    A row whose y is missing (NaN) carries no information.
+    """
+
+    intercept: bool = True
+    common_scale: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("intercept", "common_scale"):
+            object.__setattr__(self, name, checks.flag(getattr(self, name), name))
+
+    # ---- host side
+
+    def read(self, data: Any) -> Any:
+        return tables.regression(data)
+
+    def check(self, x: Any, weight: Any, names: Any) -> None:
+        checks.regression(x, weight)
+
+    def as_params(self, params: Params, x: Any, k: int) -> LinearRegressionParams:
+        checks.fields(params, LinearRegressionParams, "components")
+        p, dtype = x[0].shape[1] + self.intercept, x[0].dtype
+        made_for = f"{k} components, {x[0].shape[1]} columns and {self!r}"
+        b = checks.parameter(params.coefficients, (k, p), dtype, "coefficients", made_for)
+        scales = checks.parameter(params.scales, (k,), dtype, "scales", made_for)
+        checks.positive_array(params.scales, "scales")
+        return LinearRegressionParams(b, scales)
+
+    def like_x(self, params: Params) -> Any:
+        checks.fields(params, LinearRegressionParams, "components")
+        dtype = tables.float_dtype(params.coefficients)
+        d = np.shape(params.coefficients)[1] - self.intercept
+        return jax.ShapeDtypeStruct((1, d), dtype), jax.ShapeDtypeStruct((1,), dtype)
+
+    def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> LinearRegressionPrior:
+        if reg_covar is not None:
+            raise ValueError(f"reg_covar is for covariances; {self!r} has none: give prior=")
+        checks.fields(prior, LinearRegressionPrior, "the prior's components")
+        p, dtype = x[0].shape[1] + self.intercept, x[0].dtype
+        for name, value in zip(prior._fields, prior, strict=True):
+            checks.numbers(value, name)
+            if name != "mean":
+                checks.positive_array(value, name, zero_allowed=True)
+        mean, precision = (
+            checks.broadcast(value, (k, p), dtype, "the prior") for value in prior[:2]
+        )
+        if self.intercept and np.ndim(prior.precision) == 0:
+            precision = precision.at[:, 0].set(0)
+        rows, variance = (checks.broadcast(value, (k,), dtype, "the prior") for value in prior[2:])
+        return LinearRegressionPrior(mean, precision, rows, variance)
+
+    def default_min_count(self, x: Any) -> float:
+        return x[0].shape[1] + self.intercept + 1.5
+
+    def numbers_per_row(self, x: Any, k: int) -> int:
+        p = x[0].shape[1] + 1
+        return p * p + p + 5 * k
+
+    # ---- starts
+
+    def coordinates(self, x: Any) -> Float[Array, "n p"]:
+        X, y = x
+        mean = jnp.nanmean(y)
+        return jnp.concatenate([X, jnp.where(jnp.isnan(y), mean, y)[:, None]], axis=1)
+
+    def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> LinearRegressionParams:
+        p, dtype = x[0].shape[1] + self.intercept, x[0].dtype
+        blank = LinearRegressionParams(jnp.zeros((k, p), dtype), jnp.ones(k, dtype))
+        prepared = self.prepare(blank, None)
+        _, cache = self.evaluate(prepared, x)
+        r = jnp.broadcast_to(weight[None], (k, weight.shape[0]))
+        sums = self.statistics(prepared, x, cache, r)
+        return self.m_step(blank, sums, None, jnp.ones(k, bool))
+
+    def starting_prior(
+        self, pooled: Any, live: Bool[Array, " k"], prior: LinearRegressionPrior | None
+    ) -> LinearRegressionPrior:
+        """p + 1 rows of the pooled error; coefficients stay at the pooled ones, unless rows ask."""
+        b, scales = pooled
+        zero = jnp.zeros_like(b)
+        own = _flat(pooled) if prior is None else prior
+        rows = jnp.full_like(scales, b.shape[1] + 1.0)
+        squares = own.rows * own.variance + rows * scales**2
+        return LinearRegressionPrior(zero, zero, own.rows + rows, squares / (own.rows + rows))
+
+    # ---- the two steps
+
+    def prepare(self, params: Any, prior: Any) -> Any:
+        return params
+
+    def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
+        X, y = x
+        u = design(X, self.intercept)
+        seen = ~jnp.isnan(y)
+        residual = jnp.where(seen, y, 0)[None] - einsum("kp,pn->kn", prepared.coefficients, u)
+        scales = prepared.scales[:, None]
+        log_density = -0.5 * (math.log(2 * math.pi) + (residual / scales) ** 2) - jnp.log(scales)
+        return jnp.where(seen[None], log_density, 0), (u, residual)
+
+    def statistics(
+        self, prepared: Any, x: Any, cache: Any, responsibilities: Float[Array, "k n"]
+    ) -> RegressionSums:
+        u, residual = cache
+        r = jnp.where(jnp.isnan(x[1])[None], 0, responsibilities)
+        weighted = r * residual
+        p, n = u.shape
+        squares = jnp.reshape(u[:, None] * u[None], (p * p, n))
+        second = jnp.reshape(einsum("kn,fn->kf", r, squares), (-1, p, p))
+        return RegressionSums(
+            jnp.sum(r, axis=1),
+            second,
+            einsum("kn,pn->kp", weighted, u),
+            jnp.sum(weighted * residual, axis=1),
+        )
+
+    def m_step(
+        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]
+    ) -> LinearRegressionParams:
+        count, second, gradient, squares = statistics
+        b, scales = params
+        prior = _flat(params) if prior is None else prior
+        pull = prior.precision * (b - prior.mean)
+        matrix = second + prior.precision[:, :, None] * jnp.eye(b.shape[1], dtype=b.dtype)[None]
+        step = solve(matrix, gradient - pull)
+        new = b + step
+        residual = squares - 2 * jnp.sum(step * gradient, axis=1)
+        residual = residual + einsum("ki,kij,kj->k", step, second, step)
+        penalty = jnp.sum(prior.precision * (new - prior.mean) ** 2, axis=1)
+        total = count + prior.rows + jnp.sum(prior.precision > 0, axis=1, dtype=b.dtype)
+        squares = jnp.maximum(residual, 0) + penalty + prior.rows * prior.variance
+        if self.common_scale:
+            squares, total = (
+                jnp.broadcast_to(jnp.sum(jnp.where(live, a, 0)), a.shape) for a in (squares, total)
+            )
+        variance = safe_divide(squares, total)
+        return LinearRegressionParams(
+            jnp.where(live[:, None], new, b),
+            jnp.where(live & (total > 0), jnp.sqrt(variance), scales),
+        )
+
+    def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
+        b, scales = params
+        penalty = jnp.sum(prior.precision * (b - prior.mean) ** 2, axis=1)
+        exponent = prior.rows + jnp.sum(prior.precision > 0, axis=1, dtype=b.dtype)
+        squares = (penalty + prior.rows * prior.variance) / scales**2
+        return jnp.sum(jnp.where(live, -exponent * jnp.log(scales) - 0.5 * squares, 0))
+
+    # ---- coordinates: the coefficients, and logs of the scales
+
+    def to_chart(self, params: Any) -> LinearRegressionParams:
+        return LinearRegressionParams(params.coefficients, jnp.log(params.scales))
+
+    def from_chart(self, chart: Any) -> LinearRegressionParams:
+        return LinearRegressionParams(chart.coefficients, jnp.exp(clip_log(chart.scales)))
+
+    def metric(self, params: Any, weights: Float[Array, " k"]) -> LinearRegressionParams:
+        """weight / scale^2 times the columns' second moments, which are taken as 1."""
+        b, scales = params
+        share = jnp.broadcast_to((weights / scales**2)[:, None], b.shape)
+        return LinearRegressionParams(share, 2 * weights)
+
+    # ---- what is said of a result
+
+    def variance_ratio(
+        self, params: Any, weights: Float[Array, " k"], prior: Any
+    ) -> Float[Array, " k"]:
+        variance = params.scales**2
+        ratio = variance / jnp.broadcast_to(jnp.sum(weights * variance), variance.shape)
+        ratio = jnp.where(ratio > jnp.finfo(ratio.dtype).eps, ratio, jnp.zeros_like(ratio))
+        ratio = jnp.where(jnp.isnan(variance), jnp.nan, ratio)
+        safe = jnp.array(self.common_scale) if prior is None else jnp.all(prior.rows > 0)
+        return jnp.where(safe & (ratio > 0), jnp.inf, ratio)
+
+    def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Any:
+        """Regressors from a standard normal distribution: the model says nothing of them."""
+        key_x, key_y = jax.random.split(key)
+        b, scales = params
+        X = jax.random.normal(key_x, (labels.shape[0], b.shape[1] - self.intercept), b.dtype)
+        noise = scales[labels] * jax.random.normal(key_y, labels.shape, b.dtype)
+        mean = einsum("np,pn->n", b[labels], design(X, self.intercept))
+        return X, mean + noise
+
+    def n_free_parameters(self, params: Any, live: Array) -> Array:
+        n_live = jnp.sum(live, dtype=jnp.int32)
+        scales = jnp.minimum(n_live, 1) if self.common_scale else n_live
+        return n_live * params.coefficients.shape[1] + scales
+
+
+def _flat(params: LinearRegressionParams) -> LinearRegressionPrior:
+    b, scales = (jnp.zeros_like(leaf) for leaf in params)
+    return LinearRegressionPrior(b, b, scales, scales)

@@ -1,0 +1,47 @@
+"""Yes and no that depend on regressors: y is 1 with probability 1 / (1 + exp(-eta)).
+
+log p(y | X; b) = y eta - log(1 + exp(eta))
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from jaxem.families.generalized_regression import GeneralizedRegression
+
+
+class LogisticRegressionParams(NamedTuple):
+    """coefficients (k, p) of the log odds, the intercept first where there is one."""
+
+    coefficients: Array
+
+
+@dataclass(frozen=True)
+class LogisticRegression(GeneralizedRegression):
+    """Data (X, y), y 0 or 1.
+
+    Where columns separate the answers, coefficients grow until the likelihood gains nothing more:
+    the answer is finite, its size means nothing; a prior's precision is the remedy.
+    """
+
+    intercept: bool = True
+
+    params_type = LogisticRegressionParams
+    responses_are = "values that are not 0 or 1"
+
+    def wrong(self, y: np.ndarray) -> np.ndarray:
+        return ~(np.isnan(y) | (y == 0) | (y == 1))
+
+    def log_density(self, eta: Array, y: Array) -> Array:
+        return y * eta - jax.nn.softplus(eta)
+
+    def moments(self, eta: Array) -> tuple[Array, Array]:
+        p = jax.nn.sigmoid(eta)
+        return p, p * jax.nn.sigmoid(-eta)
+
+    def draw(self, key: Array, eta: Array) -> Array:
+        p = jax.nn.sigmoid(eta)
+        return (jax.random.uniform(key, p.shape, p.dtype) < p).astype(p.dtype)

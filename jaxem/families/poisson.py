@@ -1,0 +1,125 @@
+"""Counts: independent Poisson columns, of a common exposure where one is given.
+
+log p(x; rate) = sum_j x[j] log(rate[j] e) - rate[j] e - log x[j]!,    rate = sum r x / sum r e
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import gammaln, xlogy
+from jaxtyping import Array, Float, Int
+
+from jaxem.core import checks, tables
+from jaxem.core.numerics import from_log, to_log
+from jaxem.families.exponential_family import ExponentialFamily, cells, filled, guarded_log, ratio
+
+
+class PoissonParams(NamedTuple):
+    """rates (k, d), per unit of exposure."""
+
+    rates: Array
+
+
+class PoissonPrior(NamedTuple):
+    """Gamma(shape, rate) on the rates: shape - 1 events seen before in `rate` of exposure."""
+
+    shape: Any = 1.0
+    rate: Any = 0.0
+
+
+@dataclass(frozen=True)
+class Poisson(ExponentialFamily):
+    """Columns of counts. exposure: the data is (counts, exposure), with one exposure (n,) a row."""
+
+    exposure: bool = False
+
+    params_type, prior_type = PoissonParams, PoissonPrior
+    cells_are = "values that are not whole numbers from 0"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "exposure", checks.flag(self.exposure, "exposure"))
+
+    def read(self, data: Any) -> Any:
+        if not self.exposure:
+            return tables.table(data)
+        counts, exposure = tables.pair(data, "(counts, exposure)")
+        return tables.table(counts, "counts"), tables.column(exposure, "exposure", len(counts))
+
+    def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
+        counts, exposure = _parts(x)
+        super().check(counts, weight, names)
+        if exposure is not None:
+            checks.cells(
+                exposure[:, None], weight, ("exposure",), lambda e: ~((e > 0) & (e < np.inf)),
+                "exposures that are not above 0", "drop those rows",
+            )  # fmt: skip
+
+    def wrong(self, x: np.ndarray) -> np.ndarray:
+        return ~(np.isnan(x) | ((x >= 0) & (x == np.floor(x)) & (x < np.inf)))
+
+    def domain(self, params: Any) -> None:
+        checks.between(params.rates, "rates", 0, np.inf)
+
+    def as_params(self, params: Any, x: Any, k: int) -> PoissonParams:
+        return super().as_params(params, _parts(x)[0], k)
+
+    def like_x(self, params: Any) -> Any:
+        counts = super().like_x(params)
+        return (counts, jax.ShapeDtypeStruct((1,), counts.dtype)) if self.exposure else counts
+
+    def coordinates(self, x: Any) -> Float[Array, "n p"]:
+        """Square roots, whose variances differ little."""
+        counts, exposure = _parts(x)
+        unit = 1.0 if exposure is None else exposure[:, None]
+        return jnp.sqrt(filled(counts) / unit)
+
+    def features(self, x: Any) -> Float[Array, "f n"]:
+        counts, exposure = _parts(x)
+        known, seen = cells(counts)
+        return jnp.concatenate([known, seen if exposure is None else seen * exposure[None]])
+
+    def log_base(self, x: Any) -> Float[Array, " n"]:
+        counts, exposure = _parts(x)
+        known, _ = cells(counts)
+        base = -jnp.sum(gammaln(known + 1), axis=0)
+        return base if exposure is None else base + xlogy(jnp.sum(known, axis=0), exposure)
+
+    def natural(self, params: Any) -> Float[Array, "k f"]:
+        return jnp.concatenate([guarded_log(params.rates), -params.rates], axis=1)
+
+    def estimate(self, sums: Float[Array, "k f"], params: Any) -> PoissonParams:
+        events, exposure = jnp.split(sums, 2, axis=1)
+        return PoissonParams(ratio(events, exposure, params.rates))
+
+    def expected(self, params: Any) -> Float[Array, "k f"]:
+        return jnp.concatenate([params.rates, jnp.ones_like(params.rates)], axis=1)
+
+    def earlier_rows(self, prior: PoissonPrior) -> Float[Array, "k f"]:
+        return jnp.concatenate([prior.shape - 1, prior.rate], axis=1)
+
+    def to_chart(self, params: Any) -> PoissonParams:
+        return PoissonParams(to_log(params.rates))
+
+    def from_chart(self, chart: Any) -> PoissonParams:
+        return PoissonParams(from_log(chart.rates))
+
+    def metric(self, params: Any, weights: Float[Array, " k"]) -> PoissonParams:
+        return PoissonParams(weights[:, None] * params.rates)
+
+    def on_boundary(self, params: Any) -> PoissonParams:
+        return PoissonParams(params.rates < checks.BOUNDARY)
+
+    def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Any:
+        rates = params.rates[labels]
+        counts = jax.random.poisson(key, rates).astype(rates.dtype)
+        return (counts, jnp.ones(labels.shape, rates.dtype)) if self.exposure else counts
+
+    def n_free_parameters(self, params: Any, live: Array) -> Array:
+        return jnp.sum(live, dtype=jnp.int32) * params.rates.shape[1]
+
+
+def _parts(x: Any) -> tuple[Any, Any]:
+    return x if isinstance(x, tuple) else (x, None)

@@ -1,0 +1,196 @@
+"""Tables of mixed columns: blocks of columns of different families, independent given z.
+
+log p(x; theta) = sum_b log p_b(x[b]; theta[b])
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxem.core.contracts import Family, Params, Prior
+
+
+@dataclass(frozen=True, repr=False)
+class Product(Family):
+    """Product({"size": Gaussian("full"), "visits": Poisson()}); data and parameters are dicts too.
+
+    A bare dict of families compares and hashes by its items, in the order of their names.
+    """
+
+    blocks: Any  # dict of names to families, kept as a tuple of pairs
+
+    regularised = True  # where one of the blocks is
+
+    def __post_init__(self) -> None:
+        given = self.blocks
+        try:
+            items = tuple(sorted((given if isinstance(given, Mapping) else dict(given)).items()))
+        except (TypeError, ValueError):
+            items = ()
+        good = all(isinstance(name, str) and isinstance(of, Family) for name, of in items)
+        if not items or not good:
+            raise ValueError(
+                f'blocks is {given!r}; give a dict of families, such as {{"size": Gaussian()}}'
+            )
+        object.__setattr__(self, "blocks", items)
+
+    def __repr__(self) -> str:
+        return "Product({" + ", ".join(f"{name!r}: {of!r}" for name, of in self.blocks) + "})"
+
+    @property
+    def exact(self) -> bool:
+        return all(of.exact for _, of in self.blocks)
+
+    def _each(self, function: Callable[..., Any], *trees: Any) -> dict[str, Any]:
+        """function(family, part, ...) for each block."""
+        return {name: function(of, *(tree[name] for tree in trees)) for name, of in self.blocks}
+
+    def _named(self, given: Any, what: str) -> Any:
+        """ValueError unless there is a part for each block, and none beside."""
+        names = [name for name, _ in self.blocks]
+        if not isinstance(given, Mapping) or sorted(given) != names:
+            have = sorted(given) if isinstance(given, Mapping) else type(given).__name__
+            raise ValueError(f"{what} has {have}; give a dict with {', '.join(names)}")
+        return given
+
+    def _priors(self, prior: Any) -> dict[str, Any]:
+        return {name: None if prior is None else prior[name] for name, _ in self.blocks}
+
+    # ---- host side
+
+    def read(self, data: Any) -> dict[str, Any]:
+        self._named(data, "x")
+        x = {}
+        for name, of in self.blocks:
+            try:
+                x[name] = of.read(data[name])
+            except ValueError as error:
+                raise ValueError(f"block {name!r}: {error}") from None
+        rows = {name: jax.tree.leaves(part)[0].shape[0] for name, part in x.items()}
+        if len(set(rows.values())) > 1:
+            raise ValueError(f"the blocks of x have different numbers of rows: {rows}")
+        wide = any(leaf.dtype.itemsize == 8 for leaf in jax.tree.leaves(x))
+        dtype = jax.dtypes.canonicalize_dtype(jnp.float64 if wide else jnp.float32)
+        return jax.tree.map(lambda leaf: leaf.astype(dtype), x)
+
+    def check(self, x: Any, weight: Any, names: Any) -> None:
+        for name, of in self.blocks:
+            try:
+                of.check(x[name], weight, None)
+            except ValueError as error:
+                raise ValueError(f"block {name!r}: {error}") from None
+
+    def as_params(self, params: Params, x: Any, k: int) -> dict[str, Any]:
+        self._named(params, "components")
+        return self._each(lambda of, own, part: of.as_params(own, part, k), params, x)
+
+    def like_x(self, params: Params) -> dict[str, Any]:
+        return self._each(lambda of, own: of.like_x(own), self._named(params, "components"))
+
+    def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> dict[str, Any]:
+        given = {} if prior is None else prior
+        unknown = sorted(set(given) - {name for name, _ in self.blocks})
+        if unknown:
+            raise ValueError(f"the prior is for blocks that are not there: {', '.join(unknown)}")
+        if reg_covar is not None and not any(of.regularised for _, of in self.blocks):
+            raise ValueError(f"reg_covar is for covariances; {self!r} has none: give prior=")
+        priors = {}
+        for name, of in self.blocks:
+            own, reg = given.get(name), reg_covar if of.regularised else None
+            asked = own is not None or reg is not None
+            priors[name] = of.as_prior(own, reg, x[name], k) if asked else None
+        return priors
+
+    def default_min_count(self, x: Any) -> float:
+        return max(self._each(lambda of, part: of.default_min_count(part), x).values())
+
+    def numbers_per_row(self, x: Any, k: int) -> int:
+        return sum(self._each(lambda of, part: of.numbers_per_row(part, k), x).values())
+
+    # ---- starts
+
+    def coordinates(self, x: Any) -> Float[Array, "n p"]:
+        parts = self._each(lambda of, part: of.coordinates(part), x)
+        return jnp.concatenate(list(parts.values()), axis=1)
+
+    def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> dict[str, Any]:
+        return self._each(lambda of, part: of.pooled(part, weight, k), x)
+
+    def starting_prior(self, pooled: Any, live: Array, prior: Any) -> dict[str, Any]:
+        return self._each(
+            lambda of, fit, own: of.starting_prior(fit, live, own), pooled, self._priors(prior)
+        )
+
+    # ---- the two steps
+
+    def prepare(self, params: Any, prior: Any) -> dict[str, Any]:
+        return self._each(lambda of, own, p: of.prepare(own, p), params, self._priors(prior))
+
+    def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
+        both = self._each(lambda of, own, part: of.evaluate(own, part), prepared, x)
+        first, *others = (log_density for log_density, _ in both.values())
+        return sum(others, first), {name: cache for name, (_, cache) in both.items()}
+
+    def statistics(
+        self, prepared: Any, x: Any, cache: Any, responsibilities: Float[Array, "k n"]
+    ) -> dict[str, Any]:
+        return self._each(
+            lambda of, own, part, c: of.statistics(own, part, c, responsibilities),
+            prepared, x, cache,
+        )  # fmt: skip
+
+    def collect(self, prepared: Any, statistics: Any) -> dict[str, Any]:
+        return self._each(lambda of, own, sums: of.collect(own, sums), prepared, statistics)
+
+    def m_step(self, params: Any, statistics: Any, prior: Any, live: Array) -> dict[str, Any]:
+        return self._each(
+            lambda of, own, sums, p: of.m_step(own, sums, p, live),
+            params, statistics, self._priors(prior),
+        )  # fmt: skip
+
+    def log_prior(self, params: Any, prior: Any, live: Array) -> Float[Array, ""]:
+        terms = [of.log_prior(params[name], prior[name], live)
+                 for name, of in self.blocks if prior[name] is not None]  # fmt: skip
+        return sum(terms, jnp.zeros((), jax.tree.leaves(params)[0].dtype))
+
+    # ---- coordinates of parameters
+
+    def to_chart(self, params: Any) -> dict[str, Any]:
+        return self._each(lambda of, own: of.to_chart(own), params)
+
+    def from_chart(self, chart: Any) -> dict[str, Any]:
+        return self._each(lambda of, own: of.from_chart(own), chart)
+
+    def metric(self, params: Any, weights: Float[Array, " k"]) -> dict[str, Any]:
+        return self._each(lambda of, own: of.metric(own, weights), params)
+
+    # ---- what is said of a result
+
+    def variance_ratio(self, params: Any, weights: Float[Array, " k"], prior: Any) -> Array:
+        ratios = self._each(
+            lambda of, own, p: of.variance_ratio(own, weights, p), params, self._priors(prior)
+        )
+        return jnp.min(jnp.stack(list(ratios.values())), axis=0)
+
+    def on_boundary(self, params: Any) -> dict[str, Any]:
+        return self._each(lambda of, own: of.on_boundary(own), params)
+
+    def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> dict[str, Any]:
+        keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
+        return self._each(lambda of, own, k: of.sample(k, own, labels), params, keys)
+
+    def take(self, params: Any, index: Any) -> dict[str, Any]:
+        return self._each(lambda of, own: of.take(own, index), params)
+
+    def replace(self, params: Any, path: tuple, value: Array) -> dict[str, Any]:
+        name, *inner = path
+        return {**params, name: dict(self.blocks)[name].replace(params[name], tuple(inner), value)}
+
+    def n_free_parameters(self, params: Any, live: Array) -> Array:
+        counts = self._each(lambda of, own: of.n_free_parameters(own, live), params)
+        first, *others = counts.values()
+        return sum(others, first)
