@@ -4,7 +4,8 @@ log p(y | X; b, s) = -1/2 [ log 2 pi + 2 log s + (y - b' u)^2 / s^2 ],    u = (1
 
 Sums are measured from the coefficients of the E-step, b_old, whose residuals are e:
 
-    S = sum r u u',  g = sum r u e,  q = sum r e^2;   b = b_old + inv(S) g,   N s^2 = q - g' inv(S) g
+    S = sum r u u',  g = sum r u e,  q = sum r e^2
+    b = b_old + inv(S) g,  N s^2 = q - g' inv(S) g
 
 so that nothing cancels near a fixed point (DeSarbo and Cron 1988).
 """

@@ -5,6 +5,7 @@ log p(x; theta) = sum_b log p_b(x[b]; theta[b])
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import jax
@@ -132,8 +133,8 @@ class Product(Family):
 
     def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
         both = self._each(lambda of, own, part: of.evaluate(own, part), prepared, x)
-        first, *others = (log_density for log_density, _ in both.values())
-        return sum(others, first), {name: cache for name, (_, cache) in both.items()}
+        total = reduce(jnp.add, (log_density for log_density, _ in both.values()))
+        return total, {name: cache for name, (_, cache) in both.items()}
 
     def statistics(
         self, prepared: Any, x: Any, cache: Any, responsibilities: Float[Array, "k n"]
@@ -155,7 +156,7 @@ class Product(Family):
     def log_prior(self, params: Any, prior: Any, live: Array) -> Float[Array, ""]:
         terms = [of.log_prior(params[name], prior[name], live)
                  for name, of in self.blocks if prior[name] is not None]  # fmt: skip
-        return sum(terms, jnp.zeros((), jax.tree.leaves(params)[0].dtype))
+        return reduce(jnp.add, terms, jnp.zeros((), jax.tree.leaves(params)[0].dtype))
 
     # ---- coordinates of parameters
 
@@ -192,5 +193,4 @@ class Product(Family):
 
     def n_free_parameters(self, params: Any, live: Array) -> Array:
         counts = self._each(lambda of, own: of.n_free_parameters(own, live), params)
-        first, *others = counts.values()
-        return sum(others, first)
+        return reduce(jnp.add, counts.values())

@@ -133,7 +133,7 @@ def acceleration_ends_no_lower(case: ModelCase) -> None:
     tol = 1e-8
     plain = jaxem.em(case.model, case.params, case.x, tol=tol, max_iter=20_000, acceleration=None)
     fast = jaxem.em(case.model, case.params, case.x, tol=tol)
-    assert plain.converged and fast.converged
+    assert plain.status == fast.status and plain.status not in (Status.MAX_ITER, Status.NONFINITE)
     assert fast.log_likelihood >= plain.log_likelihood - tol * case.x.shape[0]
 
 
