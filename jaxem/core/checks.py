@@ -243,7 +243,7 @@ def probabilities(value: Any, name: str) -> None:
             raise ValueError(f"{name} is {host}; it must be from 0 and add up to 1")
 
 
-def between(value: Any, name: str, least: float, most: float) -> None:
+def between(value: Any, name: str, least: Any, most: Any) -> None:
     """ValueError unless concrete numbers are from `least` to `most`."""
     if is_concrete(value):
         host = np.asarray(value)

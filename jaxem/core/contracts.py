@@ -283,6 +283,10 @@ class Model(abc.ABC):
         """How near each component is to a collapse."""
 
     @abc.abstractmethod
+    def on_boundary(self, params: Params) -> Params:
+        """Which numbers are at the end of their range: legal optima, but no inner ones."""
+
+    @abc.abstractmethod
     def posterior(
         self, prepared: Prepared, rows: Rows
     ) -> tuple[Float[Array, " n"], Float[Array, "k n"]]:

@@ -63,6 +63,32 @@ def load_galaxies() -> Dataset:
     )
 
 
+def load_lsat() -> Dataset:
+    """Answers of 1000 people to 5 questions of the Law School Admission Test, section 6.
+
+    x: (1000, 5), 1 for a right answer, else 0. No labels.
+    Source: R. D. Bock and M. Lieberman (1970), Psychometrika 35, 179-197.
+    """
+    return _load(
+        "lsat6.csv",
+        "R. D. Bock and M. Lieberman (1970), Psychometrika 35, 179-197",
+    )
+
+
+def load_earthquakes() -> Dataset:
+    """Major earthquakes (magnitude 7 and more) in the world, a year, from 1900 to 2006.
+
+    x: (107, 2), year and count. No labels.
+    Source: U.S. Geological Survey, as in W. Zucchini and I. L. MacDonald (2009), Hidden Markov
+    Models for Time Series, Chapman & Hall, table 1.1.
+    """
+    return _load(
+        "earthquakes.csv",
+        "U.S. Geological Survey, as in W. Zucchini and I. L. MacDonald (2009), Hidden Markov "
+        "Models for Time Series, Chapman & Hall, table 1.1",
+    )
+
+
 def _load(name: str, origin: str, label: str | None = None) -> Dataset:
     """A bundled csv file; the column `label` holds classes, numbered as they first appear."""
     text = resources.files("jaxem.datasets").joinpath(name).read_text(encoding="utf-8")

@@ -8,7 +8,6 @@ automatic differentiation, |H| the matrix of H's eigenvalues without their signs
 a step uphill, which the loop halves where it is too long (generalized EM).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -49,11 +48,11 @@ class Density(Family):
     Functions defined at the top of a module compare and hash as themselves: make the family once.
     """
 
-    log_prob: Callable[[Any, Array], Array]
-    start: Callable[[Array, Array], Any]
-    to_chart_of: Callable[[Any], Any] = same
-    from_chart_of: Callable[[Any], Any] = same
-    draw: Callable[[Array, Any], Array] | None = None
+    log_prob: Any
+    start: Any
+    to_chart_of: Any = same
+    from_chart_of: Any = same
+    draw: Any = None
 
     def __post_init__(self) -> None:
         for name in ("log_prob", "start", "to_chart_of", "from_chart_of"):

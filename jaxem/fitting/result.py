@@ -70,6 +70,20 @@ class Result(NamedTuple):
         penalty = self.n_free_parameters.astype(self.dtype) * jax.numpy.log(self.total_weight)
         return -2 * self.log_likelihood + penalty
 
+    @property
+    def boundary(self) -> tuple[str, ...]:
+        """Numbers at the end of their range, such as "components.probabilities[0][2, 1]".
+
+        Probabilities of 0 or 1 and rates of 0, each within 1e-6: legal optima, for which standard
+        errors mean nothing. A prior is the remedy.
+        """
+        marks = self.about.model.on_boundary(self.params)
+        return tuple(
+            jax.tree_util.keystr(path, simple=True, separator=".") + str(list(map(int, at)))
+            for path, leaf in jax.tree.leaves_with_path(marks)
+            for at in np.argwhere(np.asarray(leaf))
+        )
+
     def raise_for_status(self) -> None:
         """FitError unless the fit converged; the text says what to do."""
         if not np.all(self.converged):
@@ -141,4 +155,8 @@ class Result(NamedTuple):
                 f" (the data is {about.data_dtype}; for float64 call "
                 "jax.config.update('jax_enable_x64', True) first)"
             )
+        boundary = self.boundary
+        if boundary:
+            shown = ", ".join(boundary[:4]) + (", ..." if len(boundary) > 4 else "")
+            lines.append(f"at the boundary {len(boundary)}: {shown}")
         return lines
