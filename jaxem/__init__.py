@@ -4,6 +4,8 @@ from jaxem import families as families
 from jaxem.analysis.criteria import aic as aic
 from jaxem.analysis.criteria import bic as bic
 from jaxem.analysis.criteria import icl as icl
+from jaxem.analysis.latent_class import LatentClasses as LatentClasses
+from jaxem.analysis.latent_class import latent_classes as latent_classes
 from jaxem.analysis.likelihood import Slice as Slice
 from jaxem.analysis.likelihood import Trace as Trace
 from jaxem.analysis.likelihood import complete_log_likelihood as complete_log_likelihood

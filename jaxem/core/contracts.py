@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from jaxem.core import checks, tables
+
 Params = Any
 Prepared = Any
 Statistics = Any
@@ -47,6 +49,9 @@ class Health(NamedTuple):
 class Family(abc.ABC):
     """k copies of one distribution. Arrays of the hot path are (k, n): the long axis is innermost.
 
+    A plain family says what is abstract here; the other methods are those of a family of a table
+    of numbers without prior and without an unbounded likelihood.
+
     `live` marks the components of positive weight, (k,); the others are absent.
     """
 
@@ -57,36 +62,46 @@ class Family(abc.ABC):
         """Whether `m_step` is the maximiser; else it is a step uphill, which may be too long."""
         return True
 
-    @abc.abstractmethod
     def read(self, data: Any) -> PyTree:
         """Host side: data as a person has it -> arrays of floats; ValueError if that cannot be."""
+        return tables.table(data)
 
-    @abc.abstractmethod
     def as_params(self, params: Params, x: PyTree, k: int) -> Params:
         """Host side: parameters as a person has them -> arrays that fit k components of x."""
+        weight = jax.tree.leaves(x)[0].reshape(-1)[:1]
+        like = jax.eval_shape(lambda x, w: self.pooled(x, w, k), x, weight)
+        if jax.tree.structure(like) != jax.tree.structure(params):
+            what = type(params).__name__
+            raise ValueError(f"components is a {what}, not what a fit of {self!r} has: {like}")
 
-    @abc.abstractmethod
+        def cast(path: Any, like: Any, leaf: Any) -> Array:
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            return checks.parameter(leaf, like.shape, like.dtype, name, f"{k} of {self!r}")
+
+        return jax.tree.map_with_path(cast, like, params)
+
     def like_x(self, params: Params) -> PyTree:
         """Host side: the shape and dtype of one row that the parameters were made for."""
+        raise ValueError(f"{self!r} does not tell what rows its parameters are of: give x")
 
-    @abc.abstractmethod
     def as_prior(self, prior: Prior | None, reg_covar: Any, x: PyTree, k: int) -> Prior:
         """Host side: a prior of plain numbers -> arrays with an entry for each component.
 
         `reg_covar`, where not None, takes the place of the prior's own.
         """
+        raise ValueError(f"{self!r} takes no prior and no reg_covar")
 
-    @abc.abstractmethod
     def check(self, x: PyTree, weight: Any, names: tuple[str, ...] | None) -> None:
         """Host side: ValueError for values that cannot be, in rows of positive weight."""
+        checks.finite(x, weight, names)
 
     def default_min_count(self, x: PyTree) -> float:
         """Effective rows under which a component counts as collapsed."""
         return 0.0
 
-    @abc.abstractmethod
     def coordinates(self, x: PyTree) -> Float[Array, "n p"]:
         """x as points between which a distance has a meaning: where k-means looks for starts."""
+        return x
 
     def numbers_per_row(self, x: PyTree, k: int) -> int:
         """About how many numbers an E-step makes of each row: blocks are sized by it."""
@@ -97,16 +112,16 @@ class Family(abc.ABC):
     def pooled(self, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:
         """k copies of the one-component fit."""
 
-    @abc.abstractmethod
     def starting_prior(self, pooled: Params, live: Array, prior: Prior | None) -> Prior:
         """A weak prior around the pooled fit, on top of the fit's own prior.
 
         No start is singular, unless the fit itself must be; one row is enough for one component.
         """
+        return prior
 
-    @abc.abstractmethod
     def prepare(self, params: Params, prior: Prior | None) -> Prepared:
         """What every row needs, once an iteration: factors, normalisers, the pivot."""
+        return params
 
     @abc.abstractmethod
     def evaluate(self, prepared: Prepared, x: PyTree) -> tuple[Float[Array, "k n"], Any]:
@@ -128,9 +143,9 @@ class Family(abc.ABC):
     ) -> Params:
         """The maximiser; `params` are those of the E-step; absent components keep them."""
 
-    @abc.abstractmethod
     def log_prior(self, params: Params, prior: Prior, live: Array) -> Float[Array, ""]:
         """Log density of the prior, up to its normalising constant."""
+        return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
 
     @abc.abstractmethod
     def to_chart(self, params: Params) -> Chart:
@@ -140,12 +155,18 @@ class Family(abc.ABC):
     def from_chart(self, chart: Chart) -> Params:
         """The parameters at finite coordinates, clipped to the domain."""
 
-    @abc.abstractmethod
     def metric(self, params: Params, weights: Float[Array, " k"]) -> Chart:
         """The diagonal of the complete data's information about the coordinates, a row.
 
-        `weights` are the shares of the components. Only ratios matter, and they need not be exact.
+        `weights` are the shares of the components. Only ratios matter, and they need not be exact:
+        the weights alone where nothing is known of the coordinates' units.
         """
+
+        def share(leaf: Array) -> Array:
+            ones = (1,) * (leaf.ndim - 1)
+            return jnp.broadcast_to(jnp.reshape(weights, (-1, *ones)), leaf.shape)
+
+        return jax.tree.map(share, self.to_chart(params))
 
     def variance_ratio(
         self, params: Params, weights: Float[Array, " k"], prior: Prior | None
@@ -177,9 +198,10 @@ class Family(abc.ABC):
         name, *index = path
         return params._replace(**{name: getattr(params, name).at[*index].set(value)})
 
-    @abc.abstractmethod
     def n_free_parameters(self, params: Params, live: Array) -> Array:
         """Free parameters of the live components."""
+        each = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(params))
+        return jnp.sum(live, dtype=jnp.int32) * each
 
 
 class Model(abc.ABC):

@@ -80,6 +80,3 @@ class Bernoulli(ExponentialFamily):
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         p = params.probabilities[labels]
         return (jax.random.uniform(key, p.shape, p.dtype) < p).astype(p.dtype)
-
-    def n_free_parameters(self, params: Any, live: Array) -> Array:
-        return jnp.sum(live, dtype=jnp.int32) * params.probabilities.shape[1]

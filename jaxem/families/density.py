@@ -13,13 +13,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, tables
-from jaxem.core.contracts import Family, Params
+from jaxem.core.contracts import Family
 from jaxem.core.numerics import einsum
 
 _N_POOLED = 25  # Newton steps of the fit of one component
@@ -63,37 +61,7 @@ class Density(Family):
     def exact(self) -> bool:
         return False
 
-    # ---- host side
-
-    def read(self, data: Any) -> Any:
-        return tables.table(data)
-
-    def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
-        checks.finite(x, weight, names)
-
-    def as_params(self, params: Params, x: Any, k: int) -> Any:
-        one = jax.eval_shape(self.start, x, x[:, 0])
-        if jax.tree.structure(one) != jax.tree.structure(params):
-            raise ValueError(
-                f"components is a {type(params).__name__}; give what start(x, weight) "
-                f"returns, with k first on every array"
-            )
-
-        def cast(like: Any, leaf: Any) -> Array:
-            return checks.parameter(leaf, (k, *like.shape), x.dtype, "components", f"{k} of them")
-
-        return jax.tree.map(cast, one, params)
-
-    def like_x(self, params: Params) -> Any:
-        raise ValueError("a Density does not say what its rows look like: give x")
-
-    def as_prior(self, prior: Any, reg_covar: Any, x: Any, k: int) -> Any:
-        raise ValueError("a Density takes no prior and no reg_covar: put them into log_prob")
-
     # ---- starts
-
-    def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        return x
 
     def pooled(self, x: Float[Array, "n d"], weight: Float[Array, " n"], k: int) -> Any:
         one = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], self.start(x, weight))
@@ -105,13 +73,7 @@ class Density(Family):
         one = lax.fori_loop(0, _N_POOLED, step, one)
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (k, *leaf.shape[1:])), one)
 
-    def starting_prior(self, pooled: Any, live: Array, prior: Any) -> None:
-        """None: a step starts at the pooled fit."""
-
     # ---- the two steps
-
-    def prepare(self, params: Any, prior: Any) -> Any:
-        return params
 
     def evaluate(self, prepared: Any, x: Float[Array, "n d"]) -> tuple[Float[Array, "k n"], None]:
         return jax.vmap(self.log_prob, (0, None))(prepared, x), None
@@ -149,9 +111,6 @@ class Density(Family):
 
         return jax.vmap(move)(params, step, live)
 
-    def log_prior(self, params: Any, prior: Any, live: Array) -> Float[Array, ""]:
-        return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
-
     # ---- coordinates of parameters
 
     def to_chart(self, params: Any) -> Any:
@@ -160,17 +119,6 @@ class Density(Family):
     def from_chart(self, chart: Any) -> Any:
         return jax.vmap(self.from_chart_of)(chart)
 
-    def metric(self, params: Any, weights: Float[Array, " k"]) -> Any:
-        """The weights: nothing is known of the coordinates' units."""
-        chart = self.to_chart(params)
-
-        def share(leaf: Array) -> Array:
-            return jnp.broadcast_to(
-                jnp.reshape(weights, (-1,) + (1,) * (leaf.ndim - 1)), leaf.shape
-            )
-
-        return jax.tree.map(share, chart)
-
     # ---- what is said of a result
 
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
@@ -178,7 +126,3 @@ class Density(Family):
             raise ValueError("the Density has no draw(key, params); give one to sample from it")
         own = jax.tree.map(lambda leaf: leaf[labels], params)
         return jax.vmap(self.draw)(jax.random.split(key, labels.shape[0]), own)
-
-    def n_free_parameters(self, params: Any, live: Array) -> Array:
-        size = sum(int(np.prod(leaf.shape[1:])) for leaf in jax.tree.leaves(self.to_chart(params)))
-        return jnp.sum(live, dtype=jnp.int32) * size

@@ -70,12 +70,6 @@ class Exponential(ExponentialFamily):
     def from_chart(self, chart: Any) -> ExponentialParams:
         return ExponentialParams(from_log(chart.rates))
 
-    def metric(self, params: Any, weights: Float[Array, " k"]) -> ExponentialParams:
-        return ExponentialParams(jnp.broadcast_to(weights[:, None], params.rates.shape))
-
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         rates = params.rates[labels]
         return jax.random.exponential(key, rates.shape, rates.dtype) / rates
-
-    def n_free_parameters(self, params: Any, live: Array) -> Array:
-        return jnp.sum(live, dtype=jnp.int32) * params.rates.shape[1]

@@ -89,9 +89,6 @@ class ExponentialFamily(Family):
 
     # ---- host side
 
-    def read(self, data: Any) -> Any:
-        return tables.table(data)
-
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         remedy = "drop or mend those rows; NaN is a missing cell"
         checks.cells(x, weight, names, self.wrong, f"{self.cells_are} for {self!r}", remedy)

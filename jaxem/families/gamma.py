@@ -125,9 +125,6 @@ class Gamma(ExponentialFamily):
         a, b = (leaf[labels] for leaf in params)
         return jax.random.gamma(key, a, dtype=a.dtype) / b
 
-    def n_free_parameters(self, params: Any, live: Array) -> Array:
-        return jnp.sum(live, dtype=jnp.int32) * 2 * params.shapes.shape[1]
-
 
 def solve_shape(gap: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The a of log a - digamma(a) = gap > 0, by Newton steps in 1 / a (Minka 2002).

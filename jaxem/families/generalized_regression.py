@@ -48,7 +48,7 @@ class GeneralizedRegression(Family):
 
     params_type: ClassVar[Any]  # of one field, coefficients (k, p)
     responses_are: ClassVar[str]  # what is wrong with those that cannot be
-    intercept: bool
+    intercept: Any
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "intercept", checks.flag(self.intercept, "intercept"))
@@ -113,9 +113,6 @@ class GeneralizedRegression(Family):
             precision = precision.at[:, 0].set(0)
         return RegressionPrior(mean, precision)
 
-    def default_min_count(self, x: Any) -> float:
-        return 0.0
-
     def numbers_per_row(self, x: Any, k: int) -> int:
         p = x[0].shape[1] + 1
         return p * p + p + 6 * k
@@ -144,9 +141,6 @@ class GeneralizedRegression(Family):
         return _flat(pooled) if prior is None else prior
 
     # ---- the two steps
-
-    def prepare(self, params: Any, prior: Any) -> Any:
-        return params
 
     def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
         X, y = x
@@ -193,10 +187,6 @@ class GeneralizedRegression(Family):
     def from_chart(self, chart: Any) -> Any:
         return chart
 
-    def metric(self, params: Any, weights: Float[Array, " k"]) -> Any:
-        """The weights: the columns' second moments are taken as 1."""
-        return jax.tree.map(lambda b: jnp.broadcast_to(weights[:, None], b.shape), params)
-
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Any:
         """Regressors from a standard normal distribution: the model says nothing of them."""
         key_x, key_y = jax.random.split(key)
@@ -204,9 +194,6 @@ class GeneralizedRegression(Family):
         X = jax.random.normal(key_x, (labels.shape[0], b.shape[1] - self.intercept), b.dtype)
         eta = einsum("np,pn->n", b[labels], design(X, self.intercept))
         return X, self.draw(key_y, eta)
-
-    def n_free_parameters(self, params: Any, live: Array) -> Array:
-        return jnp.sum(live, dtype=jnp.int32) * params.coefficients.shape[1]
 
 
 def _flat(params: Any) -> RegressionPrior:

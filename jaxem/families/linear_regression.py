@@ -59,8 +59,8 @@ class LinearRegression(Family):
     A row whose y is missing (NaN) carries no information.
     """
 
-    intercept: bool = True
-    common_scale: bool = False
+    intercept: Any = True
+    common_scale: Any = False
 
     def __post_init__(self) -> None:
         for name in ("intercept", "common_scale"):
@@ -141,9 +141,6 @@ class LinearRegression(Family):
         return LinearRegressionPrior(zero, zero, own.rows + rows, squares / (own.rows + rows))
 
     # ---- the two steps
-
-    def prepare(self, params: Any, prior: Any) -> Any:
-        return params
 
     def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
         X, y = x

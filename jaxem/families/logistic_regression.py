@@ -4,7 +4,7 @@ log p(y | X; b) = y eta - log(1 + exp(eta))
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -27,7 +27,7 @@ class LogisticRegression(GeneralizedRegression):
     the answer is finite, its size means nothing; a prior's precision is the remedy.
     """
 
-    intercept: bool = True
+    intercept: Any = True
 
     params_type = LogisticRegressionParams
     responses_are = "values that are not 0 or 1"

@@ -34,7 +34,7 @@ class PoissonPrior(NamedTuple):
 class Poisson(ExponentialFamily):
     """Columns of counts. exposure: the data is (counts, exposure), with one exposure (n,) a row."""
 
-    exposure: bool = False
+    exposure: Any = False
 
     params_type, prior_type = PoissonParams, PoissonPrior
     cells_are = "values that are not whole numbers from 0"
@@ -116,9 +116,6 @@ class Poisson(ExponentialFamily):
         rates = params.rates[labels]
         counts = jax.random.poisson(key, rates).astype(rates.dtype)
         return (counts, jnp.ones(labels.shape, rates.dtype)) if self.exposure else counts
-
-    def n_free_parameters(self, params: Any, live: Array) -> Array:
-        return jnp.sum(live, dtype=jnp.int32) * params.rates.shape[1]
 
 
 def _parts(x: Any) -> tuple[Any, Any]:

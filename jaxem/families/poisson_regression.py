@@ -4,7 +4,7 @@ log p(y | X; b) = y eta - exp(eta) - log y!
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ class PoissonRegressionParams(NamedTuple):
 class PoissonRegression(GeneralizedRegression):
     """Data (X, y), y whole numbers from 0; log link."""
 
-    intercept: bool = True
+    intercept: Any = True
 
     params_type = PoissonRegressionParams
     responses_are = "values that are not whole numbers from 0"

@@ -41,7 +41,7 @@ def m_step(
     A component of zero weight keeps its parameters.
     """
     params = model.as_params(params, None)
-    prior = model.as_prior(prior, None, model.like_x(params))
+    prior = None if prior is None else model.as_prior(prior, None, model.like_x(params))
     return _m_step(model, params, statistics, prior)
 
 

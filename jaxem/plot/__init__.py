@@ -19,3 +19,4 @@ from jaxem.plot.fits import starts as starts
 from jaxem.plot.page import overview as overview
 from jaxem.plot.points import clusters as clusters
 from jaxem.plot.points import uncertainty as uncertainty
+from jaxem.plot.profiles import item_profiles as item_profiles

@@ -1,0 +1,75 @@
+"""A family of its own: Weibull lifetimes, in one file. `example_new_family.py` fits it.
+
+Given the shape a, scale^a = sum r x^a / sum r; the shape takes a Newton step on what is left of
+the expected log-likelihood, from sums at the old parameters, z = x / scale:
+
+    S_j = sum r z^a log(z)^j,  L = sum r log z,    N / a + L - N S_1 / S_0 = 0
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxem.core.contracts import Family
+
+
+class WeibullParams(NamedTuple):
+    shapes: jax.Array  # (k,)
+    scales: jax.Array  # (k,)
+
+
+class Sums(NamedTuple):
+    count: jax.Array
+    log: jax.Array
+    power: jax.Array
+    power_log: jax.Array
+    power_log2: jax.Array
+
+
+@dataclass(frozen=True)
+class WeibullFamily(Family):
+    """One column of positive numbers."""
+
+    @property
+    def exact(self):
+        return False  # the M-step is a Newton step: the loop halves it where it is too long
+
+    def pooled(self, x, weight, k):
+        mean = jnp.sum(weight * x[:, 0]) / jnp.sum(weight)
+        return WeibullParams(jnp.ones(k, x.dtype), jnp.full(k, mean))
+
+    def evaluate(self, params, x):
+        shapes, scales = (leaf[:, None] for leaf in params)
+        log_z = jnp.log(x.T) - jnp.log(scales)
+        power = jnp.exp(shapes * log_z)
+        return jnp.log(shapes / scales) + (shapes - 1) * log_z - power, (log_z, power)
+
+    def statistics(self, params, x, cache, r):
+        log_z, power = cache
+        terms = (jnp.ones_like(power), log_z, power, power * log_z, power * log_z**2)
+        return Sums(*(jnp.sum(r * term, axis=1) for term in terms))
+
+    def m_step(self, params, sums, prior, live):
+        a, scales = params
+        n, live = sums.count, live & (sums.count > 0)
+        first, second = sums.power_log / sums.power, sums.power_log2 / sums.power
+        score = n / a + sums.log - n * first
+        new = a + score / (n / a**2 + n * (second - first**2))
+        new = jnp.clip(new, a / 2, 2 * a)
+        step = new - a  # log S_0 at the new shape, to second order
+        log_power = jnp.log(sums.power / n) + step * first + step**2 / 2 * (second - first**2)
+        moved = WeibullParams(new, scales * jnp.exp(log_power / new))
+        return jax.tree.map(lambda b, old: jnp.where(live, b, old), moved, params)
+
+    def to_chart(self, params):
+        return jax.tree.map(jnp.log, params)
+
+    def from_chart(self, chart):
+        return jax.tree.map(jnp.exp, chart)
+
+    def sample(self, key, params, labels):
+        shapes, scales = (leaf[labels] for leaf in params)
+        noise = jax.random.exponential(key, labels.shape, scales.dtype)
+        return (scales * noise ** (1 / shapes))[:, None]

@@ -1,0 +1,52 @@
+"""The examples run, and print what is published beside what they find."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+def test_a_density_and_a_family_of_its_own_end_in_the_same_optimum(capsys):
+    import example_new_family
+
+    a, b = example_new_family.main()
+    assert a.converged and b.converged
+    np.testing.assert_allclose(a.log_likelihood, b.log_likelihood, rtol=1e-9)
+    order = np.argsort(np.asarray(a.params.weights)), np.argsort(np.asarray(b.params.weights))
+    for one, other in zip(a.params.components, b.params.components, strict=True):
+        np.testing.assert_allclose(one[order[0]], other[order[1]], rtol=1e-4)
+    np.testing.assert_allclose(np.sort(a.params.components.shape), [0.8, 6.0], rtol=0.1)
+    assert "a family of its own" in capsys.readouterr().out
+
+
+def test_a_new_family_is_a_short_file():
+    lines = (SCRIPTS / "example_weibull_family.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 80
+
+
+def test_latent_classes(capsys, tmp_path):
+    import example_latent_classes as example
+
+    result, report = example.main(str(tmp_path / "profiles.png"))
+    found = (float(result.log_likelihood), report.g2, report.chi2)
+    np.testing.assert_allclose(found, list(example.PUBLISHED.values()), rtol=1e-5)
+    assert (tmp_path / "profiles.png").stat().st_size > 5000
+    assert "published" in capsys.readouterr().out
+    sys.modules.pop("matplotlib.pyplot").close(
+        "all"
+    ) if "matplotlib.pyplot" in sys.modules else None
+
+
+def test_counts(capsys):
+    import example_mixtures_of_counts as example
+
+    ours = example.main()
+    np.testing.assert_allclose(list(ours.values()), list(example.PUBLISHED.values()), atol=6e-5)
+    capsys.readouterr()
