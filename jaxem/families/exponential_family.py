@@ -132,7 +132,7 @@ class ExponentialFamily(Family):
 
     def numbers_per_row(self, x: Any, k: int) -> int:
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), x)
-        return 2 * jax.eval_shape(self.features, one).shape[0] + 3 * k
+        return 8 * jax.eval_shape(self.features, one).shape[0] + 3 * k
 
     # ---- starts
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -39,9 +40,7 @@ def test_latent_classes(capsys, tmp_path):
     np.testing.assert_allclose(found, list(example.PUBLISHED.values()), rtol=1e-5)
     assert (tmp_path / "profiles.png").stat().st_size > 5000
     assert "published" in capsys.readouterr().out
-    sys.modules.pop("matplotlib.pyplot").close(
-        "all"
-    ) if "matplotlib.pyplot" in sys.modules else None
+    plt.close("all")
 
 
 def test_counts(capsys):
