@@ -107,17 +107,28 @@ def em_trace(
 
 def find(params: Params, path: Any) -> tuple[str | int, ...]:
     """The path as names and whole numbers; ValueError unless one number of params is there."""
-    text = path if isinstance(path, str) else ".".join(str(part) for part in path)
-    parts = re.findall(r"[A-Za-z_]\w*|-?\d+", text)
-    names = tuple(part for part in parts if not part.lstrip("-").isdigit())
-    index = tuple(int(part) for part in parts[len(names) :] if part.lstrip("-").isdigit())
+    parts = (
+        list(path)
+        if not isinstance(path, str)
+        else [
+            quoted or word or int(number)
+            for quoted, word, number in re.findall(r"\['([^']+)'\]|([A-Za-z_]\w*)|(-?\d+)", path)
+        ]
+    )
     leaf: Any = params
-    for name in names:
-        if name not in getattr(leaf, "_fields", ()):
+    names: list[str | int] = []
+    while isinstance(leaf, tuple | dict):
+        if not parts:
+            raise ValueError(f"path is {path!r}, which is no number; give one{_like(params)}")
+        name: Any = parts.pop(0)
+        there = leaf._asdict() if hasattr(leaf, "_fields") else leaf  # type: ignore[union-attr]
+        if isinstance(there, tuple):
+            there = dict(enumerate(there))
+        if name not in there:
             raise ValueError(f"path is {path!r}: there is no {name!r}; give one{_like(params)}")
-        leaf = getattr(leaf, name)
-    if hasattr(leaf, "_fields"):
-        raise ValueError(f"path is {path!r}, which is no number; give one{_like(params)}")
+        names.append(name)
+        leaf = there[name]
+    index = tuple(parts)
     shape = np.shape(leaf)
     if len(index) != len(shape) or any(
         not -size <= i < size for i, size in zip(index, shape, strict=True)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, Float, Int
 
@@ -131,9 +132,13 @@ def solve_shape(gap: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
     1 / a changes by less than a factor in each step: the safeguard against a step across 0.
     """
-    a = (3 - gap + jnp.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
-    for _ in range(_N_NEWTON):
-        slope = 1 / a - polygamma(1, a)
-        inverse = 1 / a + (jnp.log(a) - digamma(a) - gap) / (a**2 * slope)
-        a = 1 / jnp.clip(inverse, 0.25 / a, 4 / a)
-    return a
+    inverse = 12 * gap / (3 - gap + jnp.sqrt((gap - 3) ** 2 + 24 * gap))
+
+    def step(_: Array, inverse: Array) -> Array:
+        a = 1 / inverse
+        slope = a - a**2 * polygamma(1, a)
+        return jnp.clip(
+            inverse + (jnp.log(a) - digamma(a) - gap) / slope, 0.25 * inverse, 4 * inverse
+        )
+
+    return 1 / lax.fori_loop(0, _N_NEWTON, step, inverse)

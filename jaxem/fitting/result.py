@@ -79,7 +79,7 @@ class Result(NamedTuple):
         """
         marks = self.about.model.on_boundary(self.params)
         return tuple(
-            jax.tree_util.keystr(path, simple=True, separator=".") + str(list(map(int, at)))
+            jax.tree_util.keystr(path).lstrip(".") + str(list(map(int, at)))
             for path, leaf in jax.tree.leaves_with_path(marks)
             for at in np.argwhere(np.asarray(leaf))
         )

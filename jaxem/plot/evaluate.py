@@ -11,6 +11,7 @@ from jaxtyping import Array
 from jaxem.analysis.predict import log_prob
 from jaxem.core import tables
 from jaxem.core.contracts import Family, Params
+from jaxem.families import Gaussian
 
 MOST_ROWS = 5000  # more points cannot be told apart
 
@@ -21,7 +22,15 @@ def precision(values: Any) -> AbstractContextManager:
 
 
 def ready(model: Any, params: Params) -> Params:
-    """The parameters checked, as NumPy arrays in their own dtype."""
+    """The parameters checked, as NumPy arrays in their own dtype.
+
+    ValueError for families that have no means and covariances to draw.
+    """
+    if not isinstance(getattr(model, "family", None), Gaussian):
+        raise ValueError(
+            f"{model!r} has no ellipses and curves to draw: this picture is of Gaussian mixtures; "
+            "starts, criterion, trace, likelihood_slice are of any model, item_profiles of classes"
+        )
     with precision(jax.tree.map(np.asarray, params)):
         return jax.device_get(model.as_params(params, None))
 

@@ -76,7 +76,7 @@ def test_probabilities_of_zero_are_optima():
     assert result.converged
     np.testing.assert_allclose(result.log_likelihood, 30 * np.log(0.6) + 20 * np.log(0.4))
     assert len(result.boundary) == 14
-    assert "components.probabilities.0[0, 0]" in result.boundary
+    assert "components.probabilities[0][0, 0]" in result.boundary
     assert "at the boundary 14" in str(result)
 
 
@@ -200,3 +200,27 @@ def test_reg_covar_is_for_covariances():
             jaxem.Mixture(families.Poisson(), 1), np.ones((4, 1)), key=jax.random.key(0),
             reg_covar=0.1,
         )  # fmt: skip
+
+
+# ---- the faces
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_a_model_file_brings_it_back(case, tmp_path):
+    own = case()
+    model = jaxem.Mixture(own.family, 3)
+    params = jaxem.MixtureParams(jnp.array([0.2, 0.3, 0.5]), own.params)
+    jaxem.save(tmp_path / "model.safetensors", model, params)
+    again, back = jaxem.load(tmp_path / "model.safetensors")
+    assert again == model
+    close(back, params, rtol=0, atol=0)
+
+
+def test_what_a_model_file_cannot_hold(tmp_path):
+    def log_prob(params, x):
+        return -x[:, 0] * params
+
+    family = families.Density(log_prob, lambda x, weight: jnp.ones(()))
+    params = jaxem.MixtureParams(jnp.ones(1), jnp.ones(1))
+    with pytest.raises(ValueError, match="does not tell what rows"):
+        jaxem.save(tmp_path / "model.safetensors", jaxem.Mixture(family, 1), params)
