@@ -21,7 +21,7 @@ def main() -> dict[int, float]:
     ours = {}
     for k, published in PUBLISHED.items():
         model = jaxem.Mixture(Poisson(), k)
-        result = jaxem.fit(model, counts, key=jax.random.key(0), n_init=30, tol=1e-10)
+        result = jaxem.fit(model, counts, key=jax.random.key(0), n_init=12, tol=1e-10)
         ours[k] = -float(result.log_likelihood)
         rates = sorted(float(rate) for rate in result.params.components.rates[:, 0])
         print(

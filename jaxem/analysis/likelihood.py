@@ -128,6 +128,9 @@ def find(params: Params, path: Any) -> tuple[str | int, ...]:
             raise ValueError(f"path is {path!r}: there is no {name!r}; give one{_like(params)}")
         names.append(name)
         leaf = there[name]
+    beyond = [part for part in parts if isinstance(part, str)]
+    if beyond:
+        raise ValueError(f"path is {path!r}: there is no {beyond[0]!r}; give one{_like(params)}")
     index = tuple(parts)
     shape = np.shape(leaf)
     if len(index) != len(shape) or any(

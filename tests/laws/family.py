@@ -61,14 +61,14 @@ def density_is_the_oracles(case: FamilyCase) -> None:
 
 def statistics_add(case: FamilyCase, r: Any) -> None:
     whole = _statistics(case.family, case.params, case.x, r)
-    for split in (1, 17):
-        head = jax.tree.map(lambda a: a[:split], case.x)  # noqa: B023
-        tail = jax.tree.map(lambda a: a[split:], case.x)  # noqa: B023
-        parts = (
-            _statistics(case.family, case.params, head, r[:, :split]),
-            _statistics(case.family, case.params, tail, r[:, split:]),
-        )
-        close(jax.tree.map(jnp.add, *parts), whole)
+    split = 17
+    head = jax.tree.map(lambda a: a[:split], case.x)
+    tail = jax.tree.map(lambda a: a[split:], case.x)
+    parts = (
+        _statistics(case.family, case.params, head, r[:, :split]),
+        _statistics(case.family, case.params, tail, r[:, split:]),
+    )
+    close(jax.tree.map(jnp.add, *parts), whole)
 
 
 def whole_weights_are_repeated_rows(case: FamilyCase, r: Any) -> None:
