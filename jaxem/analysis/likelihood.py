@@ -121,9 +121,7 @@ def find(params: Params, path: Any) -> tuple[str | int, ...]:
         if not parts:
             raise ValueError(f"path is {path!r}, which is no number; give one{_like(params)}")
         name: Any = parts.pop(0)
-        there = leaf._asdict() if hasattr(leaf, "_fields") else leaf  # type: ignore[union-attr]
-        if isinstance(there, tuple):
-            there = dict(enumerate(there))
+        there = _parts(leaf)
         if name not in there:
             raise ValueError(f"path is {path!r}: there is no {name!r}; give one{_like(params)}")
         names.append(name)
@@ -140,6 +138,13 @@ def find(params: Params, path: Any) -> tuple[str | int, ...]:
             f"path is {path!r}: {names[-1]} has shape {shape}; name one number of it{_like(params)}"
         )
     return (*names, *(i % size for i, size in zip(index, shape, strict=True)))
+
+
+def _parts(node: Any) -> dict[str | int, Any]:
+    """What is inside a dict, a NamedTuple or a tuple, by name or place."""
+    if isinstance(node, dict):
+        return node
+    return node._asdict() if hasattr(node, "_fields") else dict(enumerate(node))
 
 
 def _like(params: Params) -> str:

@@ -11,7 +11,7 @@ checked once. Values (rows, parameters, statistics) are NamedTuples of arrays an
 """
 
 import abc
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +55,10 @@ class Family(abc.ABC):
     `live` marks the components of positive weight, (k,); the others are absent.
     """
 
-    regularised: ClassVar[bool] = False  # whether it takes `reg_covar`
+    @property
+    def regularised(self) -> bool:
+        """Whether it has covariances, for `reg_covar`."""
+        return False
 
     @property
     def exact(self) -> bool:

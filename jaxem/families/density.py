@@ -40,7 +40,7 @@ class Density(Family):
 
     log_prob(params, x): (n, d) -> (n,), differentiable twice, with every constant.
     start(x, weight): parameters for rows x with these weights, roughly; the rest is up to Newton.
-    to_chart(params), from_chart(chart): coordinates that may be any numbers, and back.
+    to_chart_of(params), from_chart_of(chart): coordinates that may be any numbers, and back.
     draw(key, params): one row (d,), for `sample`.
 
     Functions defined at the top of a module compare and hash as themselves: make the family once.

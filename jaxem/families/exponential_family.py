@@ -57,7 +57,7 @@ class ExponentialFamily(Family):
     def wrong(self, x: np.ndarray) -> np.ndarray:
         """Host side: which cells cannot be; NaN is a missing cell, and is not among them."""
 
-    cells_are: ClassVar[str]  # what they must be, for the error
+    cells_are: ClassVar[str]  # what is wrong with them, for the error
 
     @abc.abstractmethod
     def domain(self, params: Any) -> None:
@@ -90,8 +90,8 @@ class ExponentialFamily(Family):
     # ---- host side
 
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
-        remedy = "drop or mend those rows; NaN is a missing cell"
-        checks.cells(x, weight, names, self.wrong, f"{self.cells_are} for {self!r}", remedy)
+        what = f"{self.cells_are}, as {self!r} asks"
+        checks.cells(x, weight, names, self.wrong, what, "drop or mend those rows")
 
     def as_params(self, params: Params, x: Any, k: int) -> Any:
         checks.fields(params, self.params_type, "components")
@@ -111,8 +111,6 @@ class ExponentialFamily(Family):
         return jax.ShapeDtypeStruct((1, np.shape(params[0])[1]), tables.float_dtype(params[0]))
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> Float[Array, "k f"]:
-        if reg_covar is not None:
-            raise ValueError(f"reg_covar is for covariances; {self!r} has none: give prior=")
         checks.fields(prior, self.prior_type, "the prior's components")
         leaf = jax.tree.leaves(x)[0]
         shape = (k, leaf.shape[1])

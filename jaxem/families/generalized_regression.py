@@ -101,8 +101,6 @@ class GeneralizedRegression(Family):
         return jax.ShapeDtypeStruct((1, d), dtype), jax.ShapeDtypeStruct((1,), dtype)
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> RegressionPrior:
-        if reg_covar is not None:
-            raise ValueError(f"reg_covar is for covariances; {self!r} has none: give prior=")
         checks.fields(prior, RegressionPrior, "the prior's components")
         for name, value in zip(prior._fields, prior, strict=True):
             checks.numbers(value, name)

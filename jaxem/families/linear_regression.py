@@ -90,8 +90,6 @@ class LinearRegression(Family):
         return jax.ShapeDtypeStruct((1, d), dtype), jax.ShapeDtypeStruct((1,), dtype)
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> LinearRegressionPrior:
-        if reg_covar is not None:
-            raise ValueError(f"reg_covar is for covariances; {self!r} has none: give prior=")
         checks.fields(prior, LinearRegressionPrior, "the prior's components")
         p, dtype = x[0].shape[1] + self.intercept, x[0].dtype
         for name, value in zip(prior._fields, prior, strict=True):

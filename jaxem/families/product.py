@@ -24,8 +24,6 @@ class Product(Family):
 
     blocks: Any  # dict of names to families, kept as a tuple of pairs
 
-    regularised = True  # where one of the blocks is
-
     def __post_init__(self) -> None:
         given = self.blocks
         try:
@@ -41,6 +39,10 @@ class Product(Family):
 
     def __repr__(self) -> str:
         return "Product({" + ", ".join(f"{name!r}: {of!r}" for name, of in self.blocks) + "})"
+
+    @property
+    def regularised(self) -> bool:
+        return any(of.regularised for _, of in self.blocks)
 
     @property
     def exact(self) -> bool:
@@ -97,8 +99,6 @@ class Product(Family):
         unknown = sorted(set(given) - {name for name, _ in self.blocks})
         if unknown:
             raise ValueError(f"the prior is for blocks that are not there: {', '.join(unknown)}")
-        if reg_covar is not None and not any(of.regularised for _, of in self.blocks):
-            raise ValueError(f"reg_covar is for covariances; {self!r} has none: give prior=")
         priors = {}
         for name, of in self.blocks:
             own, reg = given.get(name), reg_covar if of.regularised else None

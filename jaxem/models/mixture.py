@@ -110,6 +110,8 @@ class Mixture(Model):
             regularised = float(reg_covar) > 0
         if prior is None and not regularised:
             return None
+        if regularised and not self.family.regularised:
+            raise ValueError(f"reg_covar is for covariances; {self.family!r} has none: give prior=")
         prior = MixturePrior() if prior is None else prior
         checks.fields(prior, MixturePrior, "prior")
         components = prior.components

@@ -1,5 +1,7 @@
 """The laws over the table of families, and what is particular to each."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -125,23 +127,33 @@ def test_one_component_is_the_generalized_linear_model():
     np.testing.assert_allclose(score, 0, atol=1e-5)
 
 
+@dataclass(frozen=True)
+class TooLong(families.PoissonRegression):
+    """Goes five times as far as Newton's step: down, unless the step is halved."""
+
+    def m_step(self, params, statistics, prior, live):
+        new = families.PoissonRegression.m_step(self, params, statistics, prior, live)
+        return jax.tree.map(lambda a, b: a + 5 * (b - a), params, new)
+
+
 @pytest.mark.parametrize("acceleration", [None, "squarem"])
-def test_newton_steps_that_are_too_long_are_halved(acceleration):
-    """From far away a full step overshoots; the objective rises all the same, to the optimum."""
+def test_steps_that_are_too_long_are_halved(acceleration):
+    """The objective rises all the same, to the optimum of the steps as they should be."""
     X, y = _poisson_responses()
-    model = jaxem.Mixture(families.PoissonRegression(), 2)
-    far = families.PoissonRegressionParams(jnp.array([[-3.0, 4.0], [-4.0, -3.0]]))
-    start = jaxem.MixtureParams(jnp.array([0.5, 0.5]), far)
+    model = jaxem.Mixture(TooLong(), 2)
+    apart = families.PoissonRegressionParams(jnp.array([[1.0, 0.5], [0.0, -0.5]]))
+    start = jaxem.MixtureParams(jnp.array([0.5, 0.5]), apart)
     last = -np.inf
-    for max_iter in (1, 5, 12, 400):
+    for max_iter in (1, 5, 12, 2000):
         result = jaxem.em(
-            model, start, (X, y), max_iter=max_iter, tol=1e-10, acceleration=acceleration
+            model, start, (X, y), max_iter=max_iter, tol=1e-9, acceleration=acceleration
         )
         assert float(result.log_likelihood) >= last
         last = float(result.log_likelihood)
     assert result.converged
-    best = jaxem.fit(model, (X, y), key=jax.random.key(0), n_init=8, tol=1e-10)
-    np.testing.assert_allclose(last, best.log_likelihood, rtol=1e-8)
+    plain = jaxem.Mixture(families.PoissonRegression(), 2)
+    best = jaxem.fit(plain, (X, y), key=jax.random.key(0), n_init=8, tol=1e-10)
+    np.testing.assert_allclose(last, best.log_likelihood, rtol=1e-7)
 
 
 def test_separated_answers_end_finite():

@@ -64,8 +64,6 @@ class Gaussian(Family):
 
     covariance: Any = "full"
 
-    regularised = True
-
     def __post_init__(self) -> None:
         structure = self.covariance
         if not isinstance(structure, Covariance):
@@ -80,6 +78,10 @@ class Gaussian(Family):
         return f"Gaussian({self.covariance.name!r})"
 
     # ---- host side
+
+    @property
+    def regularised(self) -> bool:
+        return True
 
     def read(self, data: Any) -> Any:
         return tables.table(data)
