@@ -19,9 +19,9 @@ import jax.numpy as jnp
 from jax.scipy.special import entr
 from jaxtyping import Array
 
-from jaxem.core.contracts import Model, Params, Rows
+from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.fitting import em
-from jaxem.fitting.blocks import default_block_size, map_rows
+from jaxem.fitting.blocks import by_either, default_block_size, map_rows
 
 
 def aic(model: Model, params: Params, x: Any, sample_weight: Any = None) -> Array:
@@ -61,12 +61,14 @@ def _checked(model: Model, params: Params, x: Any, sample_weight: Any) -> tuple[
 @partial(jax.jit, static_argnames=("model", "block_size"))
 def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
     """-sum_n weight[n] sum_k r[k, n] log r[k, n] of the responsibilities, in nats."""
-    prepared = model.prepare(params, None)
 
-    def of_block(block: Rows) -> Array:
-        return jnp.sum(entr(model.posterior(prepared, block)[1]), axis=0)
+    def by(prepared: Prepared) -> Array:
+        def of_block(block: Rows) -> Array:
+            return jnp.sum(entr(model.posterior(prepared, block)[1]), axis=0)
 
-    each = map_rows(of_block, rows, block_size)
+        return map_rows(of_block, rows, block_size)
+
+    each = by_either(model, model.prepare(params, None), by)
     return jnp.sum(jnp.where(rows.weight > 0, rows.weight * each, 0.0))
 
 

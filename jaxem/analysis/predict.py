@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxem.core import checks
-from jaxem.core.contracts import Model, Params, Rows
-from jaxem.fitting.blocks import default_block_size, map_rows
+from jaxem.core.contracts import Model, Params, Prepared, Rows
+from jaxem.fitting.blocks import by_either, default_block_size, map_rows
 
 
 def log_prob(model: Model, params: Params, x: Any) -> Array:
@@ -59,17 +59,19 @@ def _checked(model: Model, params: Params, x: Any) -> tuple[Params, Rows, int]:
 @partial(jax.jit, static_argnames=("model", "block_size", "what"))
 def _posterior(model: Model, params: Params, rows: Rows, block_size: int, what: str) -> Array:
     """One result of the posterior, block by block: no n x k array unless it is asked for."""
-    prepared = model.prepare(params, None)
 
-    def of_block(rows: Rows) -> Array:
-        log_density, probabilities = model.posterior(prepared, rows)
-        if what == "log_density":
-            return log_density
-        if what == "component":
-            return jnp.argmax(probabilities, axis=0).astype(jnp.int32)
-        return probabilities
+    def by(prepared: Prepared) -> Array:
+        def of_block(rows: Rows) -> Array:
+            log_density, probabilities = model.posterior(prepared, rows)
+            if what == "log_density":
+                return log_density
+            if what == "component":
+                return jnp.argmax(probabilities, axis=0).astype(jnp.int32)
+            return probabilities
 
-    return map_rows(of_block, rows, block_size)
+        return map_rows(of_block, rows, block_size)
+
+    return by_either(model, model.prepare(params, None), by)
 
 
 @partial(jax.jit, static_argnames=("model", "n"))

@@ -126,6 +126,13 @@ class Family(abc.ABC):
         """What every row needs, once an iteration: factors, normalisers, the pivot."""
         return params
 
+    def careful(self, prepared: Prepared) -> tuple[Array, Prepared] | None:
+        """-> (whether these parameters need it, what is then to be used instead of `prepared`).
+
+        For a family that has a fast way and a slower one that loses fewer digits; None: one way.
+        """
+        return None
+
     @abc.abstractmethod
     def evaluate(self, prepared: Prepared, x: PyTree) -> tuple[Float[Array, "k n"], Any]:
         """-> (log_density, cache); the cache is what `statistics` can use again."""
@@ -274,6 +281,10 @@ class Model(abc.ABC):
     @abc.abstractmethod
     def prepare(self, params: Params, prior: Prior | None) -> Prepared:
         """What every row needs, once an iteration."""
+
+    @abc.abstractmethod
+    def careful(self, prepared: Prepared) -> tuple[Array, Prepared] | None:
+        """As that of the family: when something else must be used instead of `prepared`."""
 
     @abc.abstractmethod
     def e_step(self, prepared: Prepared, rows: Rows) -> tuple[Statistics, Float[Array, ""]]:

@@ -131,6 +131,14 @@ class Product(Family):
     def prepare(self, params: Any, prior: Any) -> dict[str, Any]:
         return self._each(lambda of, own, p: of.prepare(own, p), params, self._priors(prior))
 
+    def careful(self, prepared: Any) -> tuple[Array, dict[str, Any]] | None:
+        careful = self._each(lambda of, own: of.careful(own), prepared)
+        needed = [of[0] for of in careful.values() if of is not None]
+        if not needed:
+            return None
+        instead = {name: prepared[name] if of is None else of[1] for name, of in careful.items()}
+        return reduce(jnp.logical_or, needed), instead
+
     def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
         both = self._each(lambda of, own, part: of.evaluate(own, part), prepared, x)
         total = reduce(jnp.add, (log_density for log_density, _ in both.values()))

@@ -196,6 +196,12 @@ class Mixture(Model):
         components = self.family.take(params.components, stand_in)
         return MixturePrepared(safe_log(weights), self.family.prepare(components, prior))
 
+    def careful(self, prepared: MixturePrepared) -> tuple[Array, MixturePrepared] | None:
+        careful = self.family.careful(prepared.components)
+        if careful is None:
+            return None
+        return careful[0], prepared._replace(components=careful[1])
+
     def e_step(
         self, prepared: MixturePrepared, rows: Rows
     ) -> tuple[MixtureStatistics, Float[Array, ""]]:

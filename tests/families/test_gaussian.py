@@ -7,6 +7,7 @@ import scipy.stats
 import jaxem
 from jaxem.families import Gaussian, GaussianParams, GaussianPrior
 from jaxem.families.gaussian import pairs
+from jaxem.models import MixtureParams
 from laws.family import ALL, FamilyCase, check_family
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -173,13 +174,8 @@ def test_every_pair_of_columns_is_kept_once(d, getkey):
 def forms(case, dtype, r):
     """-> for the residuals and the products: (log densities, collected sums)."""
     params, x, r = jax.tree.map(lambda a: jnp.asarray(a, dtype), (case.params, case.x, r))
-    prepared = case.family.prepare(params, None)
-    offset = params.means - jnp.mean(params.means, axis=0)[None]
-    for lossy in (True, False):
-        form = prepared.products._replace(
-            lossy=jnp.asarray(lossy), offset=jnp.where(lossy, 0.0, offset).astype(dtype)
-        )
-        own = prepared._replace(products=form)
+    products = case.family.prepare(params, None)
+    for own in (products.residuals, products):
         log_density, cache = case.family.evaluate(own, x)
         yield log_density, case.family.collect(own, case.family.statistics(own, x, cache, r))
 
@@ -215,8 +211,10 @@ def test_products_are_taken_while_they_lose_little(covariance):
         params = apart(covariance, d, distance)
         x = jnp.asarray(noise + side * distance, jnp.float32)
         prepared = family.prepare(params, None)
-        seen.add(bool(prepared.products.lossy))
-        assert bool(prepared.products.lossy) == (distance > 17)
+        lossy, residuals = family.careful(prepared)
+        seen.add(bool(lossy))
+        assert bool(lossy) == (distance > 17)
+        prepared = residuals if lossy else prepared
         log_density, _ = family.evaluate(prepared, x)
         own = np.max(log_density, axis=0)
         exact = np.asarray(x, np.float64) - side * np.float32(distance)
@@ -246,13 +244,14 @@ def test_clusters_far_apart_come_out_right_in_float32(covariance):
 
 
 def test_one_lane_far_apart_takes_all_to_the_residuals_and_none_runs_both():
-    family = Gaussian("full")
+    model = jaxem.Mixture(Gaussian("full"), 2)
     near, far = (apart("full", 5, distance) for distance in (2.0, 500.0))
     both = jax.tree.map(lambda *leaves: jnp.stack(leaves), near, far)
     x = jnp.asarray(np.random.default_rng(3).normal(size=(40, 5)), jnp.float32)
 
-    def density(params):
-        return family.evaluate(family.prepare(params, None), x)[0]
+    def density(components):
+        params = MixtureParams(jnp.full((2,), 0.5, x.dtype), components)
+        return jaxem.log_prob(model, params, x)
 
     together = jax.vmap(density)(both)
     for lane, params in zip(together, (near, far), strict=True):

@@ -103,11 +103,8 @@ class Covariance(abc.ABC):
     def sums(self, weight: Float[Array, "k n"], products: Float[Array, "p n"]) -> Array:
         """The packed form of sum_n weight x x' from the products of x."""
 
-    def pack(self, form: Array) -> Array:
-        """A form with every number once."""
-        return form
-
     def unpack(self, packed: Array, d: int) -> Array:
+        """A form of which every number was kept once."""
         return packed
 
     @abc.abstractmethod

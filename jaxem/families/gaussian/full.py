@@ -102,9 +102,6 @@ class Full(Covariance):
     ) -> Float[Array, "k p"]:
         return einsum("kn,pn->kp", weight, products)
 
-    def pack(self, form: Float[Array, "k d d"]) -> Float[Array, "k p"]:
-        return pairs.pack(form)
-
     def unpack(self, packed: Float[Array, "k p"], d: int) -> Float[Array, "k d d"]:
         return pairs.unpack(packed, d)
 

@@ -12,7 +12,6 @@ point and offsets of the data cost no digits:
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -30,7 +29,7 @@ from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.diag import Diag
 from jaxem.families.gaussian.full import Full
 from jaxem.families.gaussian.prior import GaussianPrior
-from jaxem.families.gaussian.product_form import Features, ProductForm
+from jaxem.families.gaussian.product_form import ProductForm
 from jaxem.families.gaussian.residual_form import ResidualForm
 from jaxem.families.gaussian.spherical import Spherical
 from jaxem.families.gaussian.tied import Tied
@@ -51,11 +50,6 @@ class GaussianStatistics(NamedTuple):
     count: Float[Array, " k"]
     first: Float[Array, "k d"]
     second: Array
-
-
-class Prepared(NamedTuple):
-    residuals: ResidualForm
-    products: ProductForm | None  # where there are columns enough to make it faster
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,7 +154,9 @@ class Gaussian(Family):
 
     # ---- the two steps
 
-    def prepare(self, params: GaussianParams, prior: GaussianPrior | None) -> Prepared:
+    def prepare(
+        self, params: GaussianParams, prior: GaussianPrior | None
+    ) -> ResidualForm | ProductForm:
         means, covariances = params
         k, d = means.shape
         factor = self.covariance.factor(covariances, k, d)
@@ -170,55 +166,33 @@ class Gaussian(Family):
             trace = self.covariance.trace(factor.root, form)
             trace = jnp.sum(trace, axis=tuple(range(1, trace.ndim)))
             log_normaliser = log_normaliser - 0.5 * prior.reg_covar * trace
-        products = None
-        if d >= self.covariance.least_columns:
-            products = product_form.prepare(
-                self.covariance, means, covariances, factor.root, log_normaliser
-            )
-        return Prepared(ResidualForm(means, factor.root, log_normaliser), products)
+        residuals = ResidualForm(means, factor.root, log_normaliser)
+        if d < self.covariance.least_columns:
+            return residuals
+        return product_form.prepare(self.covariance, residuals, covariances)
 
-    def evaluate(
-        self, prepared: Prepared, x: Float[Array, "n d"]
-    ) -> tuple[Float[Array, "k n"], Any]:
-        structure, form, x = self.covariance, prepared.products, x.T
-        by_residuals = partial(residual_form.evaluate, structure, prepared.residuals)
-        if form is None:
-            return by_residuals(x)
+    def careful(self, prepared: Any) -> tuple[Bool[Array, ""], ResidualForm] | None:
+        if isinstance(prepared, ResidualForm):
+            return None
+        return prepared.lossy, prepared.residuals
 
-        def without_products(x: Float[Array, "d n"]) -> tuple[Float[Array, "k n"], Features]:
-            unused = jax.eval_shape(structure.products, x)
-            return by_residuals(x)[0], Features(x, jnp.zeros(unused.shape, unused.dtype))
-
-        by_products = partial(product_form.evaluate, structure, form)
-        return lax.cond(form.lossy, without_products, by_products, x)
+    def evaluate(self, prepared: Any, x: Float[Array, "n d"]) -> tuple[Float[Array, "k n"], Any]:
+        return _form(prepared).evaluate(self.covariance, prepared, x.T)
 
     def statistics(
         self,
-        prepared: Prepared,
+        prepared: Any,
         x: Float[Array, "n d"],
         cache: Any,
         responsibilities: Float[Array, "k n"],
     ) -> GaussianStatistics:
-        structure, form = self.covariance, prepared.products
-        count = jnp.sum(responsibilities, axis=1)
-        if form is None:
-            sums = residual_form.sums(structure, cache, responsibilities)
-            return GaussianStatistics(count, *sums)
+        sums = _form(prepared).sums(self.covariance, cache, responsibilities)
+        return GaussianStatistics(jnp.sum(responsibilities, axis=1), *sums)
 
-        def by_residuals(features: Features, weight: Array) -> tuple[Array, Array]:
-            residuals = features.y[None] - prepared.residuals.means[:, :, None]
-            first, second = residual_form.sums(structure, residuals, weight)
-            return first, structure.pack(second)
-
-        by_products = partial(product_form.sums, structure)
-        sums = lax.cond(form.lossy, by_residuals, by_products, cache, responsibilities)
-        return GaussianStatistics(count, *sums)
-
-    def collect(self, prepared: Prepared, statistics: GaussianStatistics) -> GaussianStatistics:
-        form = prepared.products
-        if form is None:
+    def collect(self, prepared: Any, statistics: GaussianStatistics) -> GaussianStatistics:
+        if isinstance(prepared, ResidualForm):
             return statistics
-        structure, offset = self.covariance, form.offset
+        structure, offset = self.covariance, prepared.offset
         second = structure.unpack(statistics.second, offset.shape[1])
         moved = _around(structure, statistics._replace(second=second), offset)
         rounding = product_form.rounding(structure, statistics.count, offset)
@@ -346,6 +320,10 @@ class Gaussian(Family):
         d = params.means.shape[1]
         n_live = jnp.sum(live, dtype=jnp.int32)
         return n_live * d + self.covariance.n_free(n_live, d)
+
+
+def _form(prepared: Any) -> Any:
+    return residual_form if isinstance(prepared, ResidualForm) else product_form
 
 
 def _around(

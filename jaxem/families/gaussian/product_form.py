@@ -8,7 +8,7 @@ With y = x - pivot, u[k] = m[k] - pivot and P = inv(C):
 The products yy' are made once a block and used by all components, where residuals are made for
 each. The terms are larger than what they add up to: the roundings that this costs have a root mean
 square of about eps |S P S| (Frobenius), with s the reach of the components around the pivot and
-S = diag(s). `lossy`, where |S P S| is above 128 d, takes the residuals instead: up to there a log
+S = diag(s). `lossy`, where |S P S| is above 128 d, calls for the residuals instead: up to there a log
 density loses no more than the mean objective is rounded by anyway, and its mean over rows less.
 """
 
@@ -19,31 +19,28 @@ from jaxtyping import Array, Bool, Float
 
 from jaxem.core.numerics import any_lane, einsum
 from jaxem.families.gaussian.covariance import Covariance
+from jaxem.families.gaussian.residual_form import ResidualForm
 
 _MOST = 128.0  # times d: about 11 standard deviations between each mean and the pivot
 
 
 class ProductForm(NamedTuple):
     pivot: Float[Array, " d"]
-    offset: Float[Array, "k d"]  # of the means from the origin of the sums; 0 where lossy
+    offset: Float[Array, "k d"]  # of the means from the pivot
     precision: Array
     linear: Float[Array, "k d"]
     constant: Float[Array, " k"]
     lossy: Bool[Array, ""]
+    residuals: ResidualForm  # what to take instead
 
 
 class Features(NamedTuple):
-    y: Float[Array, "d n"]  # rows from the pivot; as they are where lossy
+    y: Float[Array, "d n"]  # rows from the pivot
     products: Float[Array, "p n"]  # of their columns
 
 
-def prepare(
-    structure: Covariance,
-    means: Float[Array, "k d"],
-    covariances: Array,
-    root: Array,
-    log_normaliser: Float[Array, " k"],
-) -> ProductForm:
+def prepare(structure: Covariance, residuals: ResidualForm, covariances: Array) -> ProductForm:
+    means, root, log_normaliser = residuals
     pivot = jnp.mean(means, axis=0)
     offset = means - pivot[None]
     linear = structure.solve(root, offset)
@@ -52,11 +49,12 @@ def prepare(
     lossy = any_lane(~(largest <= _MOST * means.shape[1]))
     return ProductForm(
         pivot=pivot,
-        offset=jnp.where(lossy, jnp.zeros_like(offset), offset),
+        offset=offset,
         precision=structure.precision(root),
         linear=linear,
         constant=log_normaliser - 0.5 * jnp.sum(linear * offset, axis=1),
         lossy=lossy,
+        residuals=residuals,
     )
 
 
