@@ -12,7 +12,6 @@ import jaxem
 from benchmarks.timing import timed
 from jaxem.families import Gaussian
 from jaxem.fitting import fit as fitting
-from jaxem.fitting import restarts
 
 STARTS = 100
 CASES = ((150, 4, 3), (272, 2, 3), (1000, 1, 2), (5000, 1, 2))
@@ -28,9 +27,8 @@ def main() -> None:
         job = fitting.prepare(model, x, init="portfolio", key=jax.random.key(0), n_init=STARTS)
         seconds = {}
         for chunk in CHUNKS:
-            methods = job.methods[:STARTS]
-            state = restarts.start(model, job.rows, None, job.key, methods, job.n_live, None, chunk)
-            cut = job._replace(chunk=chunk)
+            cut = job._replace(chunk=chunk, n_threads=1)
+            state = fitting.start(job)
             timed(lambda: fitting.advance(cut, state, 1000))  # noqa: B023
             runs = [timed(lambda: fitting.advance(cut, state, 1000))[0] for _ in range(5)]  # noqa: B023
             seconds[chunk] = statistics.median(runs)

@@ -11,7 +11,17 @@ from typing import Any
 import jax
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn", "gmmx", "pomegranate", "torch")
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "gmmx",
+    "pomegranate",
+    "stepmix",
+    "torch",
+)
 
 
 def environment() -> dict[str, Any]:

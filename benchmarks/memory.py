@@ -1,6 +1,6 @@
 """How much memory does a whole fit take beyond the data? In a fresh process of its own.
 
-    python -m benchmarks.memory N D K
+    python -m benchmarks.memory N D K [KIND]
 
 The baseline is what the process holds with the data on the device and a small fit of the same model
 behind it. The peak is that of the first fit, compilation included, and then that of a second one.
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -29,6 +30,7 @@ class Memory:
     n: int
     d: int
     k: int
+    kind: str = "full"  # covariances, or a kind of table: d is then its own
     target: float | None = None  # MB
     budget_s: float = 600.0
     name: str = "peak memory"
@@ -37,33 +39,38 @@ class Memory:
         if not STATUS.exists():
             raise OSError("peak memory is read from /proc, which is not there")
         sizes = {"n": self.n, "d": self.d, "k": self.k, "starts": 2}
-        command = [sys.executable, "-m", "benchmarks.memory", *map(str, (self.n, self.d, self.k))]
+        command = [sys.executable, "-m", "benchmarks.memory", *map(str, (self.n, self.d, self.k)),
+                   self.kind]  # fmt: skip
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
                               timeout=self.budget_s)  # fmt: skip
         if done.returncode:
             raise RuntimeError(done.stderr.strip()[-300:])
         peaks = json.loads(done.stdout.splitlines()[-1])
         rows = [
-            Row(self.name, "jaxem", "MB", sizes, median=peak, least=peak, most=peak, rounds=1,
-                note=call)
+            Row(self.name, "jaxem", "MB", sizes, self.kind, median=peak, least=peak, most=peak,
+                rounds=1, note=call)
             for call, peak in peaks.items()
         ]  # fmt: skip
-        what = f"full, n={self.n:,} d={self.d} k={self.k}, float32: peak memory beyond the data"
+        what = (
+            f"{self.kind}, n={self.n:,} d={self.d} k={self.k}, float32: peak memory beyond the data"
+        )
         note = "whole first fit with 2 starts and compilation, over a warm baseline"
         return Findings(
             rows, [Figure(what, "MB", peaks["first fit"], self.target, at_least=False, note=note)]
         )
 
 
-def measure(n: int, d: int, k: int) -> dict[str, float]:
+def measure(n: int, d: int, k: int, kind: str) -> dict[str, float]:
     import jaxem
+    from benchmarks.columns import KINDS, Kind
     from jaxem.families import Gaussian
 
-    model = jaxem.Mixture(Gaussian("full"), k)
-    x = jax.device_put(data.clusters(n, d, k, "float32"))
-    small = jax.device_put(data.clusters(100 * k, d, k, "float32"))
+    gaussian = Kind(Gaussian("full"), lambda n: data.clusters(n, d, k, "float32"))
+    family, rows = KINDS.get(kind, gaussian)
+    model = jaxem.Mixture(family, k)
+    x, small = jax.device_put(rows(n)), jax.device_put(rows(100 * k))
 
-    def fit(x: jax.Array) -> None:
+    def fit(x: Any) -> None:
         result = jaxem.fit(model, x, key=jax.random.key(0), n_init=2, max_iter=3)
         jax.block_until_ready(result.log_likelihood)
 
@@ -87,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     for name in ("n", "d", "k"):
         parser.add_argument(name, type=int)
+    parser.add_argument("kind", nargs="?", default="full")
     print(json.dumps(measure(**vars(parser.parse_args()))))
 
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from benchmarks.acceleration import Acceleration, Slow
 from benchmarks.bench import Case
+from benchmarks.columns import Columns
 from benchmarks.compilation import Compilation
 from benchmarks.growth import Growth
 from benchmarks.iteration import Iteration
+from benchmarks.latent_classes import LatentClasses
 from benchmarks.launch import Launch
 from benchmarks.many_starts import ManyStarts
 from benchmarks.memory import Memory
@@ -44,6 +46,8 @@ QUICK = Suite(
         Starting(10_000, 3, 3, target=2, rounds=1),
         Memory(10_000, 3, 3, target=300),
         Compilation(10_000, 3, 3, rounds=1),
+        Columns("counts", (1000, 2000), rounds=1, linear_within=25),
+        LatentClasses(n=100, items=3, levels=2, k=2, starts=2, target=20, rounds=1),
         Acceleration(n=500, sets=(Slow("1-D, overlapping", 1, 2, 2, 1.0),), most=50,
                      target_median=2.5, target_least=0.9, rounds=2),
         ManyStarts(n=200, starts=2, withins=(1e-6,), counts=(2,), target_first=5,
@@ -60,6 +64,8 @@ CPU = Suite(
     copy_size=1 << 27,
     cases=(
         Memory(10_000_000, 8, 32, target=300),  # first: the parent process is still small
+        Memory(1_000_000, 4, 4, "counts", target=300),
+        Memory(1_000_000, 11, 4, "mixed columns", target=300),
         Iteration(*MAIN, targets={"scikit-learn": 8, "gmmx": 4, "pomegranate": 4}, budget_s=90),
         Iteration(*MAIN, dtype="float64", targets={"scikit-learn": 9}, budget_s=90),
         Iteration(*MAIN, structure="diag", targets={"scikit-learn": 4}, peers=("gmmx",)),
@@ -75,6 +81,9 @@ CPU = Suite(
         Growth(Iteration(100_000, 8, 16, peers=SKLEARN, budget_s=30), "d", (2, 8, 32), 32),
         Starting(1_000_000, 8, 16, target=2),
         Compilation(*MAIN),
+        LatentClasses(target=20),
+        Columns("counts", linear_within=25),
+        Columns("mixed columns", linear_within=25),
     ),
 )  # fmt: skip
 

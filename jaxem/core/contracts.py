@@ -264,10 +264,15 @@ class Model(abc.ABC):
         """About how many numbers an E-step makes of each row: blocks are sized by it."""
 
     @abc.abstractmethod
+    def survey(self, rows: Rows) -> Any:
+        """What all starts from these rows share, whatever their labels."""
+
+    @abc.abstractmethod
     def start(
         self,
         key: Array,
         rows: Rows,
+        survey: Any,
         method: Int[Array, ""],
         n_live: Int[Array, ""],
         prior: Prior | None,

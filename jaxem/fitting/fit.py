@@ -228,10 +228,17 @@ def start(job: Job) -> State:
     """All starts at their starting parameters."""
     if job.params is not None:
         return restarts.start_from(job.model, job.rows, job.params, job.acceleration)
-    return restarts.start(
-        job.model, job.rows, job.prior, job.key, job.methods, job.n_live, job.splits, job.chunk,
-        job.acceleration,
-    )  # fmt: skip
+
+    def run(index: Any) -> State:
+        return restarts.start(
+            job.model, job.rows, job.prior, job.key, index, job.methods, job.n_live, job.splits,
+            job.chunk, job.acceleration,
+        )  # fmt: skip
+
+    n_starts = job.methods.shape[0]
+    if _spreads(job, n_starts, (job.key, job.splits)):
+        return spread.start(run, n_starts, job.n_threads)
+    return run(np.arange(n_starts, dtype=np.int32))
 
 
 def advance(job: Job, state: State, until: Any) -> State:
@@ -244,12 +251,15 @@ def advance(job: Job, state: State, until: Any) -> State:
             job.acceleration,
         )  # fmt: skip
 
-    traced = not all(
-        map(checks.is_concrete, jax.tree.leaves((job.rows, job.prior, job.tol, state)))
-    )
-    if job.n_threads > 1 and state.status.shape[0] > 1 and not traced:
+    if _spreads(job, state.status.shape[0], (job.tol, state)):
         return spread.advance(run, state, job.n_threads)
     return run(state)
+
+
+def _spreads(job: Job, n_starts: int, values: Any) -> bool:
+    """Whether there are threads to spread over, and numbers to do it with."""
+    leaves = jax.tree.leaves((job.rows, job.prior, values))
+    return job.n_threads > 1 and n_starts > 1 and all(map(checks.is_concrete, leaves))
 
 
 def finish(job: Job, state: State) -> Result:

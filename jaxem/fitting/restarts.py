@@ -70,22 +70,23 @@ def start(
     rows: Rows,
     prior: Prior | None,
     key: Array,
+    index: Int[Array, " some"],
     methods: Int[Array, " r"],
     n_live: Int[Array, ""],
     splits: Splits | None,
     chunk: int,
     acceleration: Acceleration,
 ) -> State:
-    """All starts at their starting parameters, one for each method code."""
+    """The starts at `index` at their starting parameters; `methods` are those of all."""
 
-    def one(start: tuple[Array, Array, Array | None]) -> Params:
-        index, method, part = start
-        own = rows if part is None or splits is None else _labelled(rows, splits.labels, part)
-        return starts.start(model, jax.random.fold_in(key, index), own, method, n_live, prior)
+    shared = starts.survey(model, rows)
 
-    index = jnp.arange(methods.shape[0], dtype=jnp.int32)
-    part = None if splits is None else splits.part
-    return start_from(model, rows, _each(one, (index, methods, part), chunk), acceleration)
+    def one(index: Array) -> Params:
+        own = rows if splits is None else _labelled(rows, splits.labels, splits.part[index])
+        own_key = jax.random.fold_in(key, index)
+        return starts.start(model, own_key, own, shared, methods[index], n_live, prior)
+
+    return start_from(model, rows, _each(one, index, chunk), acceleration)
 
 
 def _labelled(rows: Rows, labels: Int[Array, " n"], part: Int[Array, ""]) -> Rows:

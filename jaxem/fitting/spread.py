@@ -19,7 +19,7 @@ from jaxem.fitting.em import State
 
 _SMALL = 1 << 20  # numbers an E-step makes
 _FACTORS = 100_000  # k d^3: LAPACK factors larger batches in threads, and two wait for each other
-_ROUNDS = 2  # groups for each thread: the starts differ in length
+_ROUNDS = 2  # groups for each thread: the starts differ in how long they take
 
 
 def n_threads(rows: Rows, numbers_per_row: int, k: int, n_starts: int) -> int:
@@ -40,21 +40,37 @@ def _n_cores() -> int:
     return os.cpu_count() or 1
 
 
+def start(run: Callable[[np.ndarray], State], n_starts: int, n_threads: int) -> State:
+    """`run` of the indices of starts, in groups; -> the state of all, on the host."""
+    size = -(-n_starts // n_threads)  # they all take as long
+
+    def group(own: np.ndarray) -> State:
+        return run(np.minimum(own, n_starts - 1, dtype=np.int32))
+
+    return _over(group, n_starts, size, n_threads)
+
+
 def advance(run: Callable[[State], State], state: State, n_threads: int) -> State:
     """`run` over the starts in groups; -> the state of all, on the host."""
     host = jax.device_get(state)
     r = host.status.shape[0]
     size = -(-r // (_ROUNDS * n_threads))
+
+    def group(own: np.ndarray) -> State:
+        part = jax.tree.map(lambda leaf: leaf[np.minimum(own, r - 1)], host)
+        ended = np.full(size, Status.MAX_ITER, np.int32)
+        return run(part._replace(status=np.where(own < r, part.status, ended)))
+
+    return _over(group, r, size, n_threads)
+
+
+def _over(run: Callable[[np.ndarray], State], r: int, size: int, n_threads: int) -> State:
     config: Any = jax.config  # its stub does not know the options
     x64 = config.jax_enable_x64  # may hold for this thread alone
 
     def group(first: int) -> State:
-        own = np.arange(first, first + size)
-        part = jax.tree.map(lambda leaf: leaf[np.minimum(own, r - 1)], host)
-        ended = np.full(size, Status.MAX_ITER, np.int32)
-        part = part._replace(status=np.where(own < r, part.status, ended))
         with jax.enable_x64(x64):
-            return jax.device_get(run(part))
+            return jax.device_get(run(np.arange(first, first + size)))
 
     pool = ThreadPoolExecutor(n_threads)
     try:

@@ -26,19 +26,26 @@ def methods(init: str, n_starts: int) -> np.ndarray:
     return np.resize(np.array(cycle, np.int32), n_starts)
 
 
+def survey(model: Model, rows: Rows) -> Any:
+    """What the starts share where they all look at all rows; else each has a sample of its own."""
+    return None if rows.weight.shape[0] > SAMPLE else model.survey(rows)
+
+
 def start(
     model: Model,
     key: Array,
     rows: Rows,
+    survey: Any,
     method: Int[Array, ""],
     n_live: Int[Array, ""],
     prior: Prior | None,
 ) -> Params:
     """Starting parameters from all rows of a small table, else from a sample."""
-    if rows.weight.shape[0] <= SAMPLE:
-        return model.start(key, rows, method, n_live, prior)
-    key_sample, key_start = jax.random.split(key)
-    return model.start(key_start, sample(key_sample, rows), method, n_live, prior)
+    if survey is None:
+        key_sample, key = jax.random.split(key)
+        rows = sample(key_sample, rows)
+        survey = model.survey(rows)
+    return model.start(key, rows, survey, method, n_live, prior)
 
 
 def sample(key: Array, rows: Rows) -> Rows:

@@ -5,6 +5,8 @@ distance to the nearest seed so far (Arthur and Vassilvitskii 2007); Lloyd alter
 nearest centre and centres by mean (1982). Rows of known label seed and keep their component.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -16,10 +18,18 @@ STANDARDISED, SPHERED, ROWS = 0, 1, 2  # the methods of a start, traced codes
 N_LLOYD = 5
 
 
-def transformed(
-    points: Float[Array, "n p"], weight: Float[Array, " n"], method: Int[Array, ""]
-) -> Float[Array, "n p"]:
-    """The points with unit variances (STANDARDISED), or uncorrelated as well (SPHERED).
+class Scaled(NamedTuple):
+    """Points with unit variances, and those that are uncorrelated as well."""
+
+    standardised: Float[Array, "n p"]
+    sphered: Float[Array, "n p"]
+
+    def by(self, method: Int[Array, ""]) -> Float[Array, "n p"]:
+        return jnp.where(method == SPHERED, self.sphered, self.standardised)
+
+
+def scaled(points: Float[Array, "n p"], weight: Float[Array, " n"]) -> Scaled:
+    """The points in the scales in which distances are taken.
 
     A direction without variance is dropped.
     """
@@ -31,13 +41,12 @@ def transformed(
     scale = jnp.where(variance > 0, 1 / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
     standard = centred * scale[None]
     if points.shape[1] == 1:
-        return standard
+        return Scaled(standard, standard)
     correlation = covariance * scale[:, None] * scale[None]
     values, vectors = jnp.linalg.eigh(correlation)
     kept = values > 8 * values.shape[0] * jnp.finfo(points.dtype).eps
     whiten = vectors * jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, values, 1.0)), 0.0)[None]
-    sphered = einsum("np,pq->nq", standard, whiten)
-    return jnp.where(method == SPHERED, sphered, standard)
+    return Scaled(standard, einsum("np,pq->nq", standard, whiten))
 
 
 def squared_distances(

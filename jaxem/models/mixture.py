@@ -47,6 +47,13 @@ class MixtureStatistics(NamedTuple):
     components: Statistics
 
 
+class Survey(NamedTuple):
+    """What starts from the same rows share."""
+
+    points: kmeans.Scaled
+    pooled: Params  # the one-component fit, k times
+
+
 class MixturePrepared(NamedTuple):
     log_weights: Float[Array, " k"]
     components: Prepared
@@ -137,10 +144,16 @@ class Mixture(Model):
 
     # ---- starts
 
+    def survey(self, rows: Rows) -> Survey:
+        x, weight, _ = rows
+        points = kmeans.scaled(self.family.coordinates(x), weight)
+        return Survey(points, self.family.pooled(x, weight, self.n_components))
+
     def start(
         self,
         key: Array,
         rows: Rows,
+        survey: Survey,
         method: Int[Array, ""],
         n_live: Int[Array, ""],
         prior: MixturePrior | None,
@@ -152,14 +165,13 @@ class Mixture(Model):
         components from n_live on, and where distinct rows run out, are absent (weight 0).
         """
         k, (x, weight, known) = self.n_components, rows
-        points = kmeans.transformed(self.family.coordinates(x), weight, method)
+        points, pooled = survey.points.by(method), survey.pooled
         seeds = kmeans.seeds(key, points, weight, known, k, n_live, method)
         labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
         weight = jnp.where((method != kmeans.ROWS) | is_seed, weight, 0.0)
         chosen = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
         responsibilities = jnp.where(chosen, weight[None], 0.0)
 
-        pooled = self.family.pooled(x, rows.weight, k)
         found = seeds < weight.shape[0]
         own = None if prior is None else prior.components
         starting = MixturePrior(

@@ -26,8 +26,8 @@ def x():
 def test_the_bits_are_those_of_one_loop(x, n_threads):
     job = job_of(x)
     alone, many = job._replace(n_threads=1), job._replace(n_threads=n_threads)
-    expected = fitting.finish(job, fitting.advance(alone, fitting.start(job), job.max_iter))
-    state = fitting.start(job)
+    expected = fitting.finish(job, fitting.advance(alone, fitting.start(alone), job.max_iter))
+    state = fitting.start(many)
     for until in (3, 9, int(job.max_iter)):  # in pieces as well
         state = fitting.advance(many, state, until)
     result = fitting.finish(job, state)
