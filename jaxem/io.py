@@ -8,6 +8,7 @@ The entry "jaxem" of its metadata is JSON, without NaN and infinities:
     model     {"spec": "Mixture", "fields": {"family": {"spec": "Gaussian", ...}, ...}}
     params    {"type": "MixtureParams", "fields": {"weights": "weights", ...}}: names of tensors
     columns   names of the columns of x, or null
+    levels    {column: names of its categories, in the order of their codes}
     dtype     the widest float of the parameters
     notes     plain facts of the fit
     checksum  sha256 of the others, as json.dumps sorts them, and of all tensors (`_checksum`)
@@ -47,6 +48,7 @@ class Saved(NamedTuple):
     model: Model
     params: Params
     columns: tuple[str, ...] | None
+    levels: dict[str, tuple[str, ...]]
     notes: dict[str, Any]
     versions: dict[str, str]
     dtype: str
@@ -58,11 +60,13 @@ def save(
     params: Params,
     *,
     columns: Any = None,
+    levels: Any = None,
     notes: Any = None,
 ) -> None:
     """Write a model and its parameters to a file, whole or not at all; needs safetensors.
 
-    params: kept bit for bit, in the dtypes they have. columns: the names of the columns of x.
+    params: kept bit for bit, in the dtypes they have. columns: the names of the columns of x, one
+    for each number of a row. levels: {column: names of its categories}, in the order of the codes.
     notes: str -> str, number, bool or None; a number that is not finite is kept as None.
     Errors: ValueError when the parameters do not fit the model, or have no values (inside jit);
     OSError, of its usual kinds, when the disk refuses: a file that was there is then unchanged.
@@ -86,6 +90,7 @@ def save(
         "model": trees.encode(model, _plain, _exported(), "model"),
         "params": trees.encode(params, lambda leaf, name: _store(leaf, name, tensors), _exported()),
         "columns": _columns(columns),
+        "levels": _levels(levels),
         "dtype": _widest(tensors),
         "notes": _notes(notes),
     }
@@ -132,6 +137,7 @@ def read(path: str | os.PathLike) -> Saved:
                 header["params"], lambda name: _array(tensors.pop(name)), _exported()
             ),
             columns=_columns(header["columns"]),
+            levels=_levels(header.get("levels")),
             notes=_notes(header["notes"]),
             versions={name: str(version) for name, version in header["versions"].items()},
             dtype=dtype,
@@ -258,10 +264,13 @@ def _check_columns(columns: Any, model: Model, params: Params) -> None:
     """ValueError unless there is a name for each column of x."""
     row = jax.tree.leaves(model.like_x(params))
     names = _columns(columns)
-    if names is not None and len(row) == 1 and len(set(names)) != row[0].shape[-1]:
-        raise ValueError(
-            f"columns is {columns!r}; the model is of {row[0].shape[-1]} columns: name each once"
-        )
+    d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in row)
+    if names is not None and len(set(names)) != d:
+        raise ValueError(f"columns is {columns!r}; the model is of {d} columns: name each once")
+
+
+def _levels(levels: Any) -> dict[str, tuple[str, ...]]:
+    return {str(name): _columns(own) or () for name, own in (levels or {}).items()}
 
 
 def _notes(notes: Any) -> dict[str, Any]:

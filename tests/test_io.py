@@ -321,6 +321,7 @@ CHANGES = {
     "model": {"spec": "Mixture", "fields": {}},
     "params": None,
     "columns": ["x", "y", "z"],
+    "levels": {"x": ["a"]},
     "dtype": "float32",
     "notes": {},
     "checksum": "0" * 64,

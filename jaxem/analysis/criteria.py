@@ -19,43 +19,46 @@ import jax.numpy as jnp
 from jax.scipy.special import entr
 from jaxtyping import Array
 
-from jaxem.core.contracts import Model, Params, Prepared, Rows
+from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
 from jaxem.fitting import em
 from jaxem.fitting.blocks import by_either, default_block_size, map_rows
 
 
-def aic(model: Model, params: Params, x: Any, sample_weight: Any = None) -> Array:
+def aic(model: Model, params: Params, x: Any, sample_weight: Any = None, held: Any = None) -> Array:
     """Akaike's information criterion, -2 log-likelihood + 2 p. Lower is better.
 
+    held: parameters that were known, as `fit` takes them: they are not free.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    params, rows, block = _checked(model, params, x, sample_weight)
-    return _aic(model, params, rows, block)
+    params, rows, prior, block = _checked(model, params, x, sample_weight, held)
+    return _aic(model, params, rows, prior, block)
 
 
-def bic(model: Model, params: Params, x: Any, sample_weight: Any = None) -> Array:
+def bic(model: Model, params: Params, x: Any, sample_weight: Any = None, held: Any = None) -> Array:
     """Schwarz's information criterion, -2 log-likelihood + p log N. Lower is better.
 
     mclust prints the opposite sign. Errors: as for `aic`.
     """
-    params, rows, block = _checked(model, params, x, sample_weight)
-    return _bic(model, params, rows, block)
+    params, rows, prior, block = _checked(model, params, x, sample_weight, held)
+    return _bic(model, params, rows, prior, block)
 
 
-def icl(model: Model, params: Params, x: Any, sample_weight: Any = None) -> Array:
+def icl(model: Model, params: Params, x: Any, sample_weight: Any = None, held: Any = None) -> Array:
     """The integrated complete-data likelihood criterion, BIC + 2 entropy. Lower is better.
 
     The entropy of the responsibilities makes it prefer components that can be told apart.
     mclust prints the opposite sign. Errors: as for `aic`.
     """
-    params, rows, block = _checked(model, params, x, sample_weight)
-    return _bic(model, params, rows, block) + 2 * entropy(model, params, rows, block)
+    params, rows, prior, block = _checked(model, params, x, sample_weight, held)
+    return _bic(model, params, rows, prior, block) + 2 * entropy(model, params, rows, block)
 
 
-def _checked(model: Model, params: Params, x: Any, sample_weight: Any) -> tuple[Params, Rows, int]:
+def _checked(
+    model: Model, params: Params, x: Any, sample_weight: Any, held: Any
+) -> tuple[Params, Rows, Prior | None, int]:
     rows = model.rows(x, sample_weight, None)
     block = min(default_block_size(model, rows), rows.weight.shape[0])
-    return model.as_params(params, rows), rows, block
+    return model.as_params(params, rows), rows, model.as_prior(None, None, rows.x, held), block
 
 
 @partial(jax.jit, static_argnames=("model", "block_size"))
@@ -73,14 +76,14 @@ def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
 
 
 @partial(jax.jit, static_argnames=("model", "block_size"))
-def _aic(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
+def _aic(model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int) -> Array:
     log_likelihood = em.log_likelihood(model, params, rows, block_size)
-    p = model.n_free_parameters(params).astype(log_likelihood.dtype)
+    p = model.n_free_parameters(params, prior).astype(log_likelihood.dtype)
     return -2 * log_likelihood + 2 * p
 
 
 @partial(jax.jit, static_argnames=("model", "block_size"))
-def _bic(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
+def _bic(model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int) -> Array:
     log_likelihood = em.log_likelihood(model, params, rows, block_size)
-    p = model.n_free_parameters(params).astype(log_likelihood.dtype)
+    p = model.n_free_parameters(params, prior).astype(log_likelihood.dtype)
     return -2 * log_likelihood + p * jnp.log(jnp.sum(rows.weight))

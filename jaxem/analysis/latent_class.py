@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxem.analysis.predict import log_prob, predict_proba
+from jaxem.analysis.predict import log_prob, n_free_parameters, predict_proba
 from jaxem.core.contracts import Model, Params
 from jaxem.families import Bernoulli, BernoulliParams, Categorical
 
@@ -63,11 +63,18 @@ class LatentClasses(NamedTuple):
 
 
 def latent_classes(
-    model: Model, params: Params, x: Any, *, sample_weight: Any = None, columns: Any = None
+    model: Model,
+    params: Params,
+    x: Any,
+    *,
+    sample_weight: Any = None,
+    columns: Any = None,
+    held: Any = None,
 ) -> LatentClasses:
     """The report of a latent class analysis: a mixture of `Categorical` or `Bernoulli` columns.
 
-    The degrees of freedom are poLCA's, min(n, cells - 1) - parameters.
+    The degrees of freedom are poLCA's, min(n, cells - 1) - parameters. held: those that were known,
+    as `fit` takes them.
     Errors: ValueError for a model of another family.
     Warning: UserWarning when the model has more parameters than the table has cells less 1.
     """
@@ -79,7 +86,7 @@ def latent_classes(
     data, weight = np.asarray(rows.x, np.float64), np.asarray(rows.weight, np.float64)
     items = _items(params.components)
     n_cells = math.prod(table.shape[1] for table in items)
-    n_parameters = int(model.n_free_parameters(params))
+    n_parameters = int(n_free_parameters(model, params, held))
     if n_parameters > n_cells - 1:
         warnings.warn(
             f"the model has {n_parameters} parameters, the table of response patterns {n_cells} "

@@ -45,9 +45,14 @@ def sample(model: Model, params: Params, key: Array, n: int) -> tuple[Any, Array
     return _sample(model, model.as_params(params, None), key, n)
 
 
-def n_free_parameters(model: Model, params: Params) -> Array:
-    """Free parameters, as AIC and BIC count them; components of zero weight have none."""
-    return model.n_free_parameters(model.as_params(params, None))
+def n_free_parameters(model: Model, params: Params, held: Any = None) -> Array:
+    """Free parameters, as AIC and BIC count them; components of zero weight have none.
+
+    held: those that were known, as `fit` takes them.
+    """
+    params = model.as_params(params, None)
+    prior = model.as_prior(None, None, model.like_x(params), held)
+    return model.n_free_parameters(params, prior)
 
 
 def _checked(model: Model, params: Params, x: Any) -> tuple[Params, Rows, int]:

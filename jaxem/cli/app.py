@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -14,8 +14,8 @@ import typer
 import jaxem
 from jaxem import io
 from jaxem.analysis.select import plan
-from jaxem.cli import facts, interrupts, options, outputs, report, tables
-from jaxem.cli.columns import choose, matching
+from jaxem.cli import describe, facts, interrupts, options, outputs, report, tables
+from jaxem.cli.columns import choose, family_of, matching, values
 from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, needs, told
 from jaxem.cli.search import Data, Outputs, search
 from jaxem.cli.work import leave
@@ -101,6 +101,9 @@ def top(version: Version = False) -> None:
 def fit(
     file: options.Table,
     components: options.Components,
+    family: options.FamilyName = "gaussian",
+    column_family: options.ColumnFamilies = None,
+    response: options.Response = None,
     covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
     starts: options.Starts = 100,
     columns: options.ColumnNames = None,
@@ -114,7 +117,9 @@ def fit(
     separator: options.Separator = None,
     header: options.Header = None,
 ) -> int:
-    """Fit a Gaussian mixture to the numeric columns of a table, and print it.
+    """Fit a mixture to the columns of a table, and print it.
+
+    Of numbers a Gaussian mixture, unless --family says otherwise.
 
     Of several numbers of components or covariances, all are fitted, and the lowest BIC is the best.
     The components come in order of falling weight. Ctrl-C stops the fit, and prints and writes the
@@ -126,19 +131,27 @@ def fit(
     with _precision(dtype):
         with told(file):
             table = tables.read(file, separator, header)
-            chosen = choose(table.columns, columns)
+            own = {one.column: one.family for one in column_family or ()}
+            chosen = choose(table.columns, columns, family, own, response)
+            kinds = [family_of(chosen, name) for name in covariance]
+            if len(kinds) > len(set(kinds)):
+                raise BadInput("--covariance is for Gaussian columns, and there are none")
+            outputs.check_drawable(pictures, kinds[0])
+            x = values(table.columns, chosen, kinds[0])
             jobs = plan(
                 [
-                    jaxem.Mixture(Gaussian(name), k)
-                    for name in covariance
+                    jaxem.Mixture(kind, k)
+                    for kind in kinds
                     for k in range(components.first, components.last + 1)
                 ],
-                chosen.x, n_init=starts, key=jax.random.key(seed), tol=tol,
+                x, n_init=starts, key=jax.random.key(seed), tol=tol,
                 max_iter=min(max_iter, _LARGEST_INT32), reg_covar=reg_covar,
             )  # fmt: skip
         for remark in (*table.remarks, *(f"columns left out, {why}" for why in chosen.left_out)):
             report.complain(f"{file}: {remark}")
-        data = Data(str(file), chosen.names, chosen.x)
+        if not isinstance(kinds[0], Gaussian):
+            report.complain(f"{file}: {report.families(chosen)}")
+        data = Data(str(file), chosen.names, x, chosen.levels)
         return search(jobs, data, seed, Outputs(output, pictures))
 
 
@@ -148,6 +161,7 @@ def predict(
     file: options.Table,
     output: options.TableOutput = None,
     keep: Annotated[bool, typer.Option("--keep", help="Write the columns of FILE too.")] = False,
+    unseen: options.Unseen = "error",
     separator: options.Separator = None,
     header: options.Header = None,
 ) -> int:
@@ -163,8 +177,9 @@ def predict(
     with _precision(saved.dtype):
         with told(file):
             table = tables.read(file, separator, header)
-            d = saved.model.like_x(saved.params).shape[1]
-            x = matching(table.columns, saved.columns, d)
+            model_of: Any = saved.model
+            like = model_of.like_x(saved.params)
+            x = matching(table.columns, model_of.family, like, saved.columns, saved.levels, unseen)
             arguments = saved.model, saved.params, x
             labels = np.asarray(jaxem.predict(*arguments))
             probabilities = np.asarray(jaxem.predict_proba(*arguments))
@@ -198,8 +213,14 @@ def sample(
     outputs.check({"--output": output}, [model])
     saved = _read_model(model)
     with _precision(saved.dtype), told(model):
+        model_of: Any = saved.model
+        if hasattr(model_of.family, "intercept"):
+            raise BadInput(
+                f"{model}: a regression says nothing of the columns that the response depends on: "
+                "it has no rows to draw; use jaxem.sample in Python for regressors drawn anyhow"
+            )
         x, labels = jaxem.sample(saved.model, saved.params, jax.random.key(seed), n)
-        rows = outputs.table(dict(zip(_names(saved), np.asarray(x).T, strict=True)))
+        rows = outputs.decoded(x, _names(saved), saved.levels)
         rows = outputs.beside(rows, outputs.table({"label": np.asarray(labels)}))
     outputs.write_table(output, rows)
     return DONE
@@ -212,7 +233,8 @@ def show(model: options.ModelFile) -> int:
     names, out = _names(saved), report.output()
     with _precision(saved.dtype):
         report.say(out, f"{model}: {report.kind(saved.model)}\n")
-        out.print(report.mixture(saved.model, saved.params, names), "")
+        for part in describe.tables(saved.model, saved.params, names, saved.levels):
+            out.print(part, "")
     versions = ", ".join(f"{name} {version}" for name, version in saved.versions.items())
     rows = facts.words(saved.notes) | {"dtype": saved.dtype, "written by": versions}
     out.print(report.two_columns(rows))
@@ -230,7 +252,7 @@ def demo(
     with _precision(None):
         models = [jaxem.Mixture(Gaussian("full"), k) for k in range(1, max_components + 1)]
         jobs = plan(models, x, n_init=starts, key=jax.random.key(seed))
-        return search(jobs, Data("Old Faithful", names, x), seed, Outputs())
+        return search(jobs, Data("Old Faithful", names, x, {}), seed, Outputs())
 
 
 def _read_model(path: Path) -> io.Saved:
@@ -240,7 +262,8 @@ def _read_model(path: Path) -> io.Saved:
 
 
 def _names(saved: io.Saved) -> tuple[str, ...]:
-    d = saved.model.like_x(saved.params).shape[1]
+    leaves = jax.tree.leaves(saved.model.like_x(saved.params))
+    d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in leaves)
     return saved.columns or tuple(f"column_{j + 1}" for j in range(d))
 
 

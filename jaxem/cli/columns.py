@@ -1,92 +1,262 @@
-"""Which columns of a table are fitted, and their numbers."""
+"""Which columns of a table are fitted, of which family each is, and their numbers."""
 
 import csv
 import difflib
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
+from jaxem import families
+from jaxem.cli import kinds
+from jaxem.cli.kinds import AUTO, GAUSSIAN, KINDS, Levels
 from jaxem.cli.text import is_numeric
+from jaxem.core.contracts import Family
+from jaxem.families.exponential_family import ExponentialFamily
+
+pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
 
 
 class Columns(NamedTuple):
-    """The columns to fit: names, and x (n, d) float64; left_out: what was not taken, and why."""
+    """The columns to fit.
 
-    names: tuple[str, ...]
-    x: np.ndarray
+    by_kind: their names, by the name of their kind. response: the column that depends on the others
+    in a regression. levels: those of columns of categories. left_out: what was not taken, and why.
+    """
+
+    by_kind: dict[str, tuple[str, ...]]
+    response: str | None
+    levels: Levels
     left_out: tuple[str, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order of the numbers of a row."""
+        names = tuple(name for kind in sorted(self.by_kind) for name in self.by_kind[kind])
+        return names if self.response is None else (*names, self.response)
 
-def choose(table: pa.Table, wanted: str | None = None) -> Columns:
+
+def choose(
+    table: pa.Table,
+    wanted: str | None = None,
+    family: str = GAUSSIAN,
+    own: Mapping[str, str] | None = None,
+    response: str | None = None,
+) -> Columns:
     """The columns named in `wanted`, between commas, a name with a comma in double quotes.
 
-    None is every numeric column that has a name and is not constant.
+    None is every column that has a name, is not constant, and can be of its kind: that of `own`, or
+    `family`, or with "auto" the one that its type tells. With a response the others are numbers.
     """
-    names = _numeric(table) if wanted is None else _wanted(table, wanted)
-    x = _cells(table, names, "drop those rows, impute them first, or leave the columns out by "
-               "--columns")  # fmt: skip
-    if wanted is not None:
-        return Columns(tuple(names), x, ())
-    varies = x.min(axis=0) < x.max(axis=0)
-    if not varies.any():  # a single row, or all alike: nothing can be left out
-        return Columns(tuple(names), x, _left_out(table, ()))
-    constant = [name for name, kept in zip(names, varies, strict=True) if not kept]
-    names = [name for name, kept in zip(names, varies, strict=True) if kept]
-    return Columns(tuple(names), x[:, varies] if constant else x, _left_out(table, constant))
+    own = dict(own or {})
+    _check_names(table, [*own, *([response] if response else [])])
+    if response is not None:
+        return _regression(table, wanted, own.pop(response, family), response, own)
+
+    def kind(name: str) -> str:
+        return own.get(name) or (kinds.guess(table[name]) if family == AUTO else family)
+
+    names = _named(table) if wanted is None else _wanted(table, wanted)
+    kind_of = {name: kind(name) for name in names}
+    refused = {name: why for name, of in kind_of.items() if (why := KINDS[of].refuses(table[name]))}
+    asked = [name for name in refused if wanted is not None or name in own]
+    if asked:
+        raise ValueError(_refusal(asked, kind_of, refused))
+    names = [name for name in names if name not in refused]
+    if not names:
+        raise ValueError(_nothing(table, family))
+    kept = names if wanted is not None else [n for n in names if n in own or _varies(table[n])]
+    kept = kept or names  # a single row, or all alike: nothing can be left out
+    by_kind: dict[str, tuple[str, ...]] = {}
+    for name in kept:
+        by_kind[kind_of[name]] = (*by_kind.get(kind_of[name], ()), name)
+    levels = {name: kinds.levels(table[name]) for name in kept if KINDS[kind_of[name]].coded}
+    left_out = () if wanted is not None else _left_out(table, refused, set(names) - set(kept))
+    return Columns(by_kind, None, levels, left_out)
 
 
-def matching(table: pa.Table, names: Sequence[str] | None, d: int) -> np.ndarray:
-    """x (n, d) of the columns that a model was fitted on, wherever they are in the table.
+def _regression(
+    table: pa.Table, wanted: str | None, kind: str, response: str, own: Mapping[str, str]
+) -> Columns:
+    if own:
+        raise ValueError(
+            f"has columns with a family of their own ({_listed(list(own))}) beside --response; the "
+            "columns that a response depends on are plain numbers"
+        )
+    kind = kinds.guess(table[response]) if kind == AUTO else kind
+    if KINDS[kind].regression is None:
+        known = ", ".join(name for name, of in KINDS.items() if of.regression)
+        raise ValueError(
+            f"has the response {response}, which cannot be {kind}; give --family one of {known}"
+        )
+    why = KINDS[kind].refuses(table[response])
+    if why:
+        raise ValueError(f"has the response {response}, which is {why}, but --family {kind}")
+    others = choose(table.drop_columns([response]), wanted)
+    levels = {response: kinds.levels(table[response])} if KINDS[kind].coded else {}
+    return Columns({kind: others.names}, response, levels, others.left_out)
+
+
+def family_of(columns: Columns, covariance: str) -> Family:
+    """The family of all columns; several kinds make a product, its blocks named by kind."""
+
+    def one(kind: str) -> Family:
+        if columns.response is not None:
+            regression = KINDS[kind].regression
+            assert regression is not None
+            return regression()
+        if kind == GAUSSIAN:
+            return families.Gaussian(covariance)
+        return KINDS[kind].family([len(columns.levels.get(n, ())) for n in columns.by_kind[kind]])
+
+    each = {kind: one(kind) for kind in columns.by_kind}
+    return next(iter(each.values())) if len(each) == 1 else families.Product(each)
+
+
+def values(table: pa.Table, columns: Columns, family: Family) -> Any:
+    """The columns as the family takes them."""
+    names = list(columns.names)
+    if columns.response is not None:
+        like: Any = (_row(len(names) - 1), jax.ShapeDtypeStruct((1,), np.float64))
+    elif isinstance(family, families.Product):
+        like = {kind: _row(len(own)) for kind, own in columns.by_kind.items()}
+    else:
+        like = _row(len(names))
+    remedy = "drop those rows, impute them first, or leave the columns out by --columns"
+    return data(table, family, like, names, columns.levels, remedy)
+
+
+def _row(d: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((1, d), np.float64)
+
+
+def data(
+    table: pa.Table,
+    family: Family,
+    like: Any,
+    names: Sequence[str],
+    levels: Levels,
+    remedy: str,
+    unseen: str = "error",
+) -> Any:
+    """The columns as the family takes them: arrays (n, d) or (n,) in the tree of `like`, a row."""
+    leaves, tree = jax.tree.flatten(like)
+    arrays, first = [], 0
+    for leaf, whole in zip(leaves, _whole(family, like), strict=True):
+        own = names[first : first + (leaf.shape[1] if leaf.ndim == 2 else 1)]
+        first += len(own)
+        x = np.stack([_cells(table[name], name, levels, unseen) for name in own], axis=1)
+        _check_cells(x, own, remedy, whole)
+        arrays.append(x if leaf.ndim == 2 else x[:, 0])
+    return jax.tree.unflatten(tree, arrays)
+
+
+def matching(
+    table: pa.Table,
+    family: Family,
+    like: Any,
+    names: Sequence[str] | None,
+    levels: Levels,
+    unseen: str = "error",
+) -> Any:
+    """The columns that a model was fitted on, wherever they are in the table.
 
     names: of those columns; None, where the model does not know them, is every numeric column.
     """
+    d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in jax.tree.leaves(like))
     if names is None:
-        names = _numeric(table)
+        names = [name for name in _named(table) if is_numeric(table.schema.field(name).type)]
         if len(names) != d:
             raise ValueError(
                 f"has {len(names)} numeric columns ({_listed(names)}), but the model was fitted on "
                 f"{d}, whose names it does not know; give a table of those alone, in their order"
             )
     _check_names(table, names, f"the model was fitted on {_listed(names)}")
-    _check_numeric(table, names, "the model was fitted on numbers there")
-    return _cells(table, names, "drop those rows or impute them first")
-
-
-def _numeric(table: pa.Table) -> list[str]:
-    names = [field.name for field in table.schema if field.name and is_numeric(field.type)]
-    if not names:
+    text = [n for n in names if n not in levels and not is_numeric(table.schema.field(n).type)]
+    if text:
         raise ValueError(
+            f"has no numbers in the columns {_listed(text)}; the model was fitted on numbers there"
+        )
+    return data(table, family, like, names, levels, "drop those rows or impute them first", unseen)
+
+
+def _whole(family: Family, like: Any) -> list[bool]:
+    """Which arrays of the data must have no missing cells."""
+    if isinstance(family, families.Product):
+        return [whole for name, of in family.blocks for whole in _whole(of, like[name])]
+    if isinstance(like, tuple) and not isinstance(family, ExponentialFamily):
+        return [True, False]  # a response may be missing, what it depends on may not
+    return [not isinstance(family, ExponentialFamily)] * len(jax.tree.leaves(like))
+
+
+def _named(table: pa.Table) -> list[str]:
+    return [name for name in table.column_names if name]
+
+
+def _varies(column: pa.ChunkedArray) -> bool:
+    """Whether there is more than one value; a column with holes is not left out unseen."""
+    if not is_numeric(column.type):
+        return column.null_count > 0 or pc.count_distinct(column).as_py() > 1
+    x = kinds.numbers(column)
+    return not np.all(x == x[0])
+
+
+def _nothing(table: pa.Table, family: str) -> str:
+    if family == GAUSSIAN:
+        return (
             f"has no numeric columns (it has {_listed(table.column_names)}); "
             "give one with at least one column of numbers, and check --separator"
         )
-    return names
+    return f"has no columns that can be {family} (it has {_listed(table.column_names)})"
 
 
-def _left_out(table: pa.Table, constant: Sequence[str]) -> tuple[str, ...]:
-    text = [field.name for field in table.schema if field.name and not is_numeric(field.type)]
+def _refusal(names: Sequence[str], kind_of: Mapping[str, str], refused: Mapping[str, str]) -> str:
+    if all(kind_of[name] == GAUSSIAN for name in names):
+        return (
+            f"has no numbers in the columns {_listed(names)}; take them out of --columns, encode "
+            "them as numbers, or give --family auto or --column-family"
+        )
+    name = names[0]
+    return (
+        f"has the column {name}, which is {refused[name]}, but {kind_of[name]}; "
+        f"give it another family by --column-family {name}=NAME"
+    )
+
+
+def _left_out(
+    table: pa.Table, refused: Mapping[str, str], constant: Iterable[str]
+) -> tuple[str, ...]:
+    by_reason: dict[str, list[str]] = {}
+    for name, why in refused.items():
+        by_reason.setdefault(why, []).append(name)
     # Without a name are the row numbers that R and pandas write, and what follows a last comma.
     nameless = table.column_names.count("")
+    constant = [name for name in table.column_names if name in set(constant)]
     return (
-        *([f"not numeric: {_listed(text)}"] if text else []),
+        *(f"{why}: {_listed(names)}" for why, names in by_reason.items()),
         *([f"without a name: {nameless}"] if nameless else []),
         *([f"constant: {_listed(constant)}"] if constant else []),
     )
 
 
 def _wanted(table: pa.Table, wanted: str) -> list[str]:
-    names = [name.strip() for name in next(csv.reader([wanted], skipinitialspace=True)) or [""]]
+    names = split(wanted)
     _check_names(table, names)
     if len(set(names)) < len(names):
         raise ValueError(f"--columns names a column twice: {wanted}; name each once")
-    _check_numeric(table, names, "take them out of --columns or encode them as numbers")
     return names
 
 
+def split(text: str) -> list[str]:
+    """Names between commas, a name with a comma in double quotes."""
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True)) or [""]]
+
+
 def _check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
-    known = [name for name in table.column_names if name]
+    known = _named(table)
     missing = [name for name in names if name not in known]
     if missing:
         spare = [name for name in known if name not in names]
@@ -97,29 +267,15 @@ def _check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
         )
 
 
-def _check_numeric(table: pa.Table, names: Sequence[str], remedy: str) -> None:
-    text = [name for name in names if not is_numeric(table.schema.field(name).type)]
-    if text:
-        raise ValueError(f"has no numbers in the columns {_listed(text)}; {remedy}")
+def _cells(column: pa.ChunkedArray, name: str, levels: Levels, unseen: str) -> np.ndarray:
+    if name in levels:
+        return kinds.codes(column, levels[name], name, unseen)
+    return kinds.numbers(column)
 
 
-def _cells(table: pa.Table, names: Sequence[str], remedy: str) -> np.ndarray:
-    x = np.stack([_numbers(table[name]) for name in names], axis=1)
-    _check_cells(x, names, remedy)
-    return x
-
-
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """As float64, empty cells as NaN."""
-    if pa.types.is_boolean(column.type):  # arrow has no cast from these to floats
-        column = column.cast(pa.int8())
-    column = pc.cast(column, pa.float64(), safe=False)
-    return column.to_numpy()
-
-
-def _check_cells(x: np.ndarray, names: Sequence[str], remedy: str) -> None:
+def _check_cells(x: np.ndarray, names: Sequence[str], remedy: str, whole: bool) -> None:
     missing, infinite = np.isnan(x).sum(0), np.isinf(x).sum(0)
-    for count, what in ((missing, "missing"), (infinite, "infinite")):
+    for count, what in ((missing * whole, "missing"), (infinite, "infinite")):
         if count.any():
             where = ", ".join(f"{name} ({c})" for name, c in zip(names, count, strict=True) if c)
             raise ValueError(f"has {count.sum()} {what} cells, in columns: {where}; {remedy}")

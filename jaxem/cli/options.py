@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import typer
 
 from jaxem.cli.columns import suggestion
+from jaxem.cli.kinds import AUTO, KINDS
 from jaxem.cli.text import delimiter
 from jaxem.families.gaussian.gaussian import STRUCTURES
 
@@ -18,6 +19,13 @@ class Counts(NamedTuple):
 
     first: int
     last: int
+
+
+class Assignment(NamedTuple):
+    """A column and the family that it is of."""
+
+    column: str
+    family: str
 
 
 class Names(tuple):
@@ -49,6 +57,26 @@ def _structures(text: str) -> Names:
     return Names(STRUCTURES if "all" in names else names)
 
 
+def _family(text: str) -> str:
+    name = text.strip().lower()
+    if name not in (*KINDS, AUTO):
+        near = suggestion(name, KINDS)
+        raise typer.BadParameter(f"{text!r}; {near}it is one of {', '.join((*KINDS, AUTO))}")
+    return name
+
+
+def _assignment(text: str) -> Assignment:
+    name, equals, family = text.rpartition("=")
+    if not (name and equals):
+        raise typer.BadParameter(
+            f"{text!r}; give a column and a family, such as colour=categorical"
+        )
+    kind = _family(family)
+    if kind == AUTO:
+        raise typer.BadParameter(f"{text!r}; name the family: one of {', '.join(KINDS)}")
+    return Assignment(name.strip(), kind)
+
+
 def _one_character(separator: str | None) -> str | None:
     try:
         return None if separator is None else delimiter(separator)
@@ -74,12 +102,40 @@ Covariances = Annotated[
         help=f"One of {', '.join(STRUCTURES)}, several between commas, or all.",
     ),
 ]
+FamilyName = Annotated[
+    str,
+    typer.Option(
+        parser=_family,
+        metavar="NAME",
+        help=f"What the columns are: {', '.join(KINDS)}; or auto, a family for each column by its "
+        "type, which is printed. With --response what the response is: gaussian, poisson, "
+        "bernoulli.",
+    ),
+]
+ColumnFamilies = Annotated[
+    list[Assignment] | None,
+    typer.Option(
+        parser=_assignment,
+        metavar="COLUMN=NAME",
+        help="The family of one column; may be given for several.",
+    ),
+]
+Response = Annotated[
+    str | None,
+    typer.Option(
+        help="Fit a mixture of regressions of this column on the others.", metavar="COLUMN"
+    ),
+]
+Unseen = Annotated[
+    Literal["error", "missing"],
+    typer.Option(help="What a category is that the model was not fitted on."),
+]
 Starts = Annotated[int, typer.Option(min=1, help="Starting points; the best regular one is kept.")]
 ColumnNames = Annotated[
     str | None,
     typer.Option(
         help="Names between commas, a name with a comma in double quotes; without it, every "
-        "numeric column that is not constant."
+        "column that is not constant and fits its family."
     ),
 ]
 Precision = Annotated[

@@ -7,15 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
+import jaxem
 from jaxem.analysis.select import Selection
 from jaxem.cli.errors import BadInput, needs, told
+from jaxem.cli.kinds import Levels
 from jaxem.core import files
+from jaxem.core.contracts import Family
+from jaxem.families import Bernoulli, Categorical, Gaussian
 from jaxem.fitting.result import Result
 
 
@@ -57,6 +62,15 @@ def check_report(path: Path | None) -> None:
     _check_suffix(path, [f".{name}" for name in FigureCanvasBase.get_supported_filetypes()])
 
 
+def check_drawable(path: Path | None, family: Family) -> None:
+    """BadInput for families that have no page of pictures."""
+    if path is not None and not isinstance(family, Gaussian | Categorical | Bernoulli):
+        raise BadInput(
+            f"{path}: --report draws Gaussian mixtures and latent classes, and this is neither; "
+            "leave it out"
+        )
+
+
 def check_table(path: Path | None) -> None:
     if path is not None:
         _check_suffix(path, list(_WRITERS))
@@ -69,20 +83,44 @@ def _check_suffix(path: Path, known: Sequence[str]) -> None:
 
 
 def write_report(
-    path: Path, result: Result, x: np.ndarray, selection: Selection | None, names: Sequence[str]
+    path: Path,
+    result: Result,
+    x: Any,
+    selection: Selection | None,
+    names: Sequence[str],
+    levels: Levels,
 ) -> None:
     """A page of pictures."""
+    from matplotlib.figure import Figure
+
     from jaxem import plot
 
+    model: Any = result.about.model
     with told(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
-        figure = plot.overview(result, x, selection, names)
+        if isinstance(model.family, Gaussian):
+            figure = plot.overview(result, x, selection, names)
+        else:
+            classes = jaxem.latent_classes(model, result.params, x, columns=names)
+            figure = Figure(layout="constrained")
+            plot.item_profiles(classes, levels=levels, ax=figure.subplots())
     with told(), files.replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:].lower())
 
 
 def table(columns: Mapping[str, Any]) -> pa.Table:
     return pa.table({name: np.ascontiguousarray(values) for name, values in columns.items()})
+
+
+def decoded(x: Any, names: Sequence[str], levels: Levels) -> pa.Table:
+    """Rows of a model as a table; categories by their names."""
+    columns = [column for leaf in jax.tree.leaves(x) for column in np.asarray(leaf).T]
+    return table(
+        {
+            name: np.array(levels[name])[column.astype(int)] if name in levels else column
+            for name, column in zip(names, columns, strict=True)
+        }
+    )
 
 
 def beside(left: pa.Table, right: pa.Table) -> pa.Table:

@@ -1,18 +1,20 @@
 """What people see: tables on the standard output, everything else on the standard error."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from jaxem.cli import facts
+from jaxem.cli.columns import Columns
 from jaxem.cli.progress import Run
 from jaxem.core.status import Status
+from jaxem.families import Gaussian, Product
 
 _WIDE = 160  # columns where there is no terminal to ask: nothing is folded
 
@@ -57,7 +59,42 @@ def subject(model: Any, n_rows: int, names: Sequence[str]) -> str:
 
 def kind(model: Any) -> str:
     """How many components, and of what kind."""
-    return f"{several(model.n_components, 'component')}, {model.family.covariance.name} covariance"
+    return f"{several(model.n_components, 'component')}, {family(model)}"
+
+
+def family(model: Any) -> str:
+    """The family of a mixture in a word or two."""
+    of = model.family
+    if isinstance(of, Gaussian):
+        return f"{covariance(model)} covariance"
+    if isinstance(of, Product):
+        return " and ".join(type(part).__name__.lower() for _, part in of.blocks)
+    words = re.findall("[A-Z][a-z]*", type(of).__name__)
+    return " ".join(words).lower()
+
+
+def covariance(model: Any) -> str:
+    """The structure of the covariances; - where there are none."""
+    parts = [of for _, of in model.family.blocks] if isinstance(model.family, Product) else []
+    names = [of.covariance.name for of in (model.family, *parts) if isinstance(of, Gaussian)]
+    return ", ".join(names) or "-"
+
+
+def families(columns: Columns) -> str:
+    """Which columns are of which family."""
+    parts = []
+    for kind, names in columns.by_kind.items():
+        shown = [
+            f"{name} ({several(len(columns.levels[name]), 'level')})"
+            if name in columns.levels
+            else name
+            for name in names
+        ]
+        parts.append(f"{kind}: {', '.join(shown)}")
+    if columns.response is not None:
+        (kind,), (names,) = columns.by_kind, columns.by_kind.values()
+        return f"{columns.response} ({kind}) depends on {', '.join(names)}"
+    return "; ".join(parts)
 
 
 def rows_of(n_rows: int, names: Sequence[str]) -> str:
@@ -68,20 +105,6 @@ def rows_of(n_rows: int, names: Sequence[str]) -> str:
 def several(n: int, what: str) -> str:
     """A number and a noun."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
-def mixture(model: Any, params: Any, names: Sequence[str]) -> Table:
-    """Weight, means and standard deviations of each component."""
-    means, covariances = jax.device_put(params.components)
-    deviations = np.sqrt(np.asarray(model.family.covariance.variances(covariances, *means.shape)))
-    table = _table("component", "weight", "column", "mean", "std. deviation")
-    for k, weight in enumerate(np.asarray(params.weights)):
-        head = (str(k), f"{weight:.4f}")
-        for name, mean, deviation in zip(names, means[k], deviations[k], strict=True):
-            table.add_row(*head, name, *_rounded(float(mean), float(deviation)))
-            head = ("", "")
-        table.add_section()
-    return table
 
 
 def two_columns(rows: Mapping[str, str]) -> Table:
@@ -96,7 +119,7 @@ def two_columns(rows: Mapping[str, str]) -> Table:
 
 def comparison() -> Table:
     """An empty table with a row to come for each candidate."""
-    return _table(
+    return table(
         "", "k", "covariance", "log-lik.", "BIC", "free\npar.", "starts\nat best",
         "degen.\nstarts", "status", "sec",
     )  # fmt: skip
@@ -109,7 +132,7 @@ def compare(table: Table, run: Run, mark: str = "") -> None:
     table.add_row(
         mark,
         _used(model.n_components, result.params.weights),
-        model.family.covariance.name,
+        covariance(model),
         f"{float(result.log_likelihood):.3f}",
         f"{float(result.bic):.2f}" if run.regular else "-",
         str(int(result.n_free_parameters)),
@@ -126,18 +149,10 @@ def _used(k: int, weights: Any) -> str:
     return str(k) if used == k else f"{k} ({used} used)"
 
 
-def _table(*headings: str) -> Table:
+def table(*headings: str) -> Table:
     """Text on the left, numbers on the right; what is too wide is folded, never cut."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in headings:
-        left = heading in ("", "column", "covariance", "status")
-        table.add_column(heading, justify="left" if left else "right", overflow="fold")
-    return table
-
-
-def _rounded(mean: float, deviation: float) -> tuple[str, str]:
-    """Both to the same decimals: four digits of the standard deviation."""
-    if not 1e-6 < deviation < 1e6:
-        return f"{mean:.7g}", f"{deviation:.4g}"
-    decimals = max(0, 3 - int(np.floor(np.log10(deviation))))
-    return f"{mean:.{decimals}f}", f"{deviation:.{decimals}f}"
+        left = heading in ("", "column", "value", "covariance", "status")
+        made.add_column(heading, justify="left" if left else "right", overflow="fold")
+    return made

@@ -9,19 +9,24 @@ import numpy as np
 
 from jaxem import io
 from jaxem.analysis import select
-from jaxem.cli import facts, interrupts, outputs, progress, report
+from jaxem.cli import describe, facts, interrupts, outputs, progress, report
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, in_options, told
+from jaxem.cli.kinds import Levels
 from jaxem.cli.progress import Run
 from jaxem.fitting.fit import Job
 from jaxem.fitting.result import Result
 
 
 class Data(NamedTuple):
-    """What is fitted: x (n, d), the names of its columns, and what it is called."""
+    """What is fitted: x as its family takes it, the names of its columns, and what it is called.
+
+    levels: the names of categories, by column.
+    """
 
     about: str
     names: tuple[str, ...]
-    x: np.ndarray
+    x: Any
+    levels: Levels
 
 
 class Outputs(NamedTuple):
@@ -70,7 +75,7 @@ def _fit_all(jobs: Sequence[Job]) -> list[Run]:
     ):
         for job in jobs:
             model: Any = job.about.model
-            line.begin(f"k = {model.n_components}, {model.family.covariance.name}")
+            line.begin(f"k = {model.n_components}, {report.family(model)}")
             run = progress.run(job, line, [run.result for run in runs])
             if run is not None:
                 runs.append(run)
@@ -100,7 +105,8 @@ def _print_comparison(jobs: Sequence[Job], runs: Sequence[Run], best: int, data:
     model: Any = runs[best].result.about.model
     report.say(
         out,
-        f"{data.about}: {report.rows_of(len(data.x), data.names)}; {len(jobs)} candidates, "
+        f"{data.about}: {report.rows_of(jobs[0].about.n_rows, data.names)}; "
+        f"{len(jobs)} candidates, "
         f"{report.several(jobs[0].n_starts, 'start')} each{_of_these(jobs[0].n_split)}\n",
     )
     out.print(table, "")
@@ -109,7 +115,7 @@ def _print_comparison(jobs: Sequence[Job], runs: Sequence[Run], best: int, data:
         report.say(
             out,
             f"* The lowest BIC{regular}, {float(runs[best].result.bic):.2f}, is that of "
-            f"k = {model.n_components}, {model.family.covariance.name} covariance.\n",
+            f"k = {model.n_components}, {report.family(model)}.\n",
         )
 
 
@@ -123,8 +129,9 @@ def _of_these(n_split: int) -> str:
 def _print_fit(run: Run, data: Data, seed: int) -> None:
     out, result = report.output(), run.result
     model = result.about.model
-    report.say(out, f"{data.about}: {report.subject(model, len(data.x), data.names)}\n")
-    out.print(report.mixture(model, result.params, data.names), "")
+    report.say(out, f"{data.about}: {report.subject(model, result.about.n_rows, data.names)}\n")
+    for part in describe.tables(model, result.params, data.names, data.levels):
+        out.print(part, "")
     out.print(report.two_columns(facts.words(facts.of(run, data.about, seed))))
 
 
@@ -152,10 +159,13 @@ def _write(
     if files.model is not None:
         notes = facts.of(best, data.about, seed)
         with told():
-            io.save(files.model, result.about.model, result.params, columns=data.names, notes=notes)
+            io.save(
+                files.model, result.about.model, result.params, columns=data.names, notes=notes,
+                levels=data.levels,
+            )  # fmt: skip
     if files.report is not None:
         selection = None
         if len(runs) > 1:
             results = [run.result for run in runs]
             selection = select.compare(jobs[: len(runs)], results, "bic")
-        outputs.write_report(files.report, result, data.x, selection, data.names)
+        outputs.write_report(files.report, result, data.x, selection, data.names, data.levels)

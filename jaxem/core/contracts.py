@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from jaxem.core import checks, tables
+from jaxem.core import held as known
 
 Params = Any
 Prepared = Any
@@ -69,10 +70,15 @@ class Family(abc.ABC):
         """Host side: data as a person has it -> arrays of floats; ValueError if that cannot be."""
         return tables.table(data)
 
+    def like_params(self, x: PyTree, k: int) -> PyTree:
+        """Shapes and dtypes of the parameters of k components for rows like x."""
+        n, dtype = (of(jax.tree.leaves(x)[0]) for of in (lambda a: a.shape[0], lambda a: a.dtype))
+        weight = jax.ShapeDtypeStruct((n,), dtype)
+        return jax.eval_shape(lambda x, w: self.pooled(x, w, k), x, weight)
+
     def as_params(self, params: Params, x: PyTree, k: int) -> Params:
         """Host side: parameters as a person has them -> arrays that fit k components of x."""
-        weight = jax.tree.leaves(x)[0].reshape(-1)[:1]
-        like = jax.eval_shape(lambda x, w: self.pooled(x, w, k), x, weight)
+        like = self.like_params(x, k)
         if jax.tree.structure(like) != jax.tree.structure(params):
             what = type(params).__name__
             raise ValueError(f"components is a {what}, not what a fit of {self!r} has: {like}")
@@ -152,6 +158,33 @@ class Family(abc.ABC):
         self, params: Params, statistics: Statistics, prior: Prior | None, live: Array
     ) -> Params:
         """The maximiser; `params` are those of the E-step; absent components keep them."""
+
+    # ---- parameters that are known; `held` has their numbers, and NaN where they are free
+
+    def as_held(self, held: Any, x: PyTree, k: int) -> Params:
+        """Host side: known parameters as a person has them -> arrays for k components of x."""
+        return known.read(held, self.like_params(x, k), "held.components")
+
+    def hold(self, params: Params, held: Params) -> Params:
+        """The parameters with the known numbers in their places."""
+        return known.hold(params, held)
+
+    def held_m_step(
+        self, params: Params, statistics: Statistics, prior: Prior | None, live: Array, held: Params
+    ) -> Params:
+        """The maximiser among parameters with these numbers.
+
+        Right as it is where the estimate of a number does not depend on that of another.
+        """
+        return self.hold(self.m_step(params, statistics, prior, live), held)
+
+    def n_held(self, held: Params, live: Array) -> Array:
+        """How many of the free parameters of the live components are known."""
+        return known.count(held, live)
+
+    def spread_held(self, held: Params) -> Array:
+        """Which components cannot collapse, (k,), since what would have to is known."""
+        return jnp.ones(jax.tree.leaves(held)[0].shape[0], bool)
 
     def log_prior(self, params: Params, prior: Prior, live: Array) -> Float[Array, ""]:
         """Log density of the prior, up to its normalising constant."""
@@ -252,8 +285,14 @@ class Model(abc.ABC):
         """Host side: the shape and dtype of one row that the parameters were made for."""
 
     @abc.abstractmethod
-    def as_prior(self, prior: Prior | None, reg_covar: Any, x: PyTree) -> Prior | None:
-        """Host side: a prior of plain numbers -> arrays for rows like x; None stays None."""
+    def as_prior(
+        self, prior: Prior | None, reg_covar: Any, x: PyTree, held: Any = None
+    ) -> Prior | None:
+        """Host side: a prior of plain numbers -> arrays for rows like x; None stays None.
+
+        `held`, where not None, takes the place of the prior's own: parameters that are known are
+        those of a prior that is a point.
+        """
 
     @abc.abstractmethod
     def default_min_count(self, rows: Rows) -> float:
@@ -304,6 +343,10 @@ class Model(abc.ABC):
         """The maximiser of the expected complete log-likelihood plus log prior."""
 
     @abc.abstractmethod
+    def hold(self, params: Params, prior: Prior | None) -> Params:
+        """The parameters with those that the prior holds in their places."""
+
+    @abc.abstractmethod
     def log_prior(self, params: Params, prior: Prior | None) -> Float[Array, ""]:
         """Log density of the prior, up to its normalising constant; 0 without one."""
 
@@ -349,5 +392,5 @@ class Model(abc.ABC):
         """
 
     @abc.abstractmethod
-    def n_free_parameters(self, params: Params) -> Array:
-        """The number of free parameters, for AIC and BIC."""
+    def n_free_parameters(self, params: Params, prior: Prior | None = None) -> Array:
+        """The number of free parameters, for AIC and BIC, less those that the prior holds."""

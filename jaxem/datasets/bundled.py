@@ -75,6 +75,20 @@ def load_lsat() -> Dataset:
     )
 
 
+def load_crabs() -> Dataset:
+    """200 rock crabs, Leptograpsus variegatus, 50 of each sex of two species; sizes in mm.
+
+    x: (200, 6), male (1, else 0), frontal lobe FL, rear width RW, carapace length CL and width CW,
+    body depth BD. labels: (200,), 0 blue, 1 orange.
+    Source: N. A. Campbell and R. J. Mahon (1974), Aust. J. Zool. 22, 417-425.
+    """
+    return _load(
+        "crabs.csv",
+        "N. A. Campbell and R. J. Mahon (1974), Aust. J. Zool. 22, 417-425",
+        label="species",
+    )
+
+
 def load_earthquakes() -> Dataset:
     """Major earthquakes (magnitude 7 and more) in the world, a year, from 1900 to 2006.
 

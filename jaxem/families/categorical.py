@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables
+from jaxem.core import held as known
 from jaxem.core.contracts import Params
 from jaxem.core.numerics import from_log_odds, log_odds, replace_probability
 from jaxem.families.exponential_family import ExponentialFamily, guarded_log, ratio
@@ -157,6 +158,13 @@ class Categorical(ExponentialFamily):
         row = replace_probability(tables_[column][component], level, value)
         tables_[column] = tables_[column].at[component].set(row)
         return CategoricalParams(tuple(tables_))
+
+    def hold(self, params: Any, held: Any) -> Any:
+        return jax.tree.map(known.hold_probabilities, params, held)
+
+    def n_held(self, held: Any, live: Array) -> Array:
+        counts = [known.count_probabilities(leaf, live) for leaf in jax.tree.leaves(held)]
+        return sum(counts, jnp.int32(0))
 
     def n_free_parameters(self, params: Any, live: Array) -> Array:
         free = sum(p.shape[1] - 1 for p in params.probabilities)

@@ -94,7 +94,17 @@ class Density(Family):
         return Derivatives(count, *jax.vmap(of_one)(prepared, responsibilities))
 
     def m_step(self, params: Any, statistics: Any, prior: None, live: Bool[Array, " k"]) -> Any:
+        free = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
+        return self.held_m_step(params, statistics, prior, live, free)
+
+    def held_m_step(
+        self, params: Any, statistics: Any, prior: None, live: Bool[Array, " k"], held: Any
+    ) -> Any:
+        """A step in the coordinates of free numbers: those of a leaf are a leaf of its shape."""
         count, gradient, hessian = statistics
+        free = jax.vmap(lambda of: ravel_pytree(of)[0])(jax.tree.map(jnp.isnan, held))
+        gradient = jnp.where(free, gradient, 0)
+        hessian = jnp.where(free[:, :, None] & free[:, None, :], hessian, 0)
         values, vectors = jnp.linalg.eigh(hessian)
         size = jnp.abs(values)
         known = size > 8 * size.shape[1] * jnp.finfo(size.dtype).eps * jnp.max(size, 1)[:, None]
@@ -109,7 +119,17 @@ class Density(Family):
             new = self.from_chart_of(unravel(vector + step))
             return jax.tree.map(lambda a, b: jnp.where(live, a, b), new, own)
 
-        return jax.vmap(move)(params, step, live)
+        return jax.vmap(move)(self.hold(params, held), step, live)
+
+    def as_held(self, held: Any, x: Any, k: int) -> Any:
+        values = super().as_held(held, x, k)
+        chart = jax.eval_shape(self.to_chart, values)
+        shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (values, chart)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                "held needs a chart whose leaves are those of the parameters, each number for one"
+            )
+        return values
 
     # ---- coordinates of parameters
 

@@ -178,6 +178,13 @@ class ExponentialFamily(Family):
         new = self.estimate(sums, params)
         return jax.tree.map(lambda a, b: jnp.where(live[:, None], a, b), new, params)
 
+    def as_held(self, held: Any, x: Any, k: int) -> Any:
+        values = super().as_held(held, x, k)
+        if checks.is_concrete(values):  # they must be those of some parameters
+            like = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape[1:]), leaf.dtype), x)
+            self.as_params(self.hold(self.blank(like, k), values), like, k)
+        return values
+
     def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
         return jnp.sum(jnp.where(live[:, None], prior * self.natural(params), 0))
 

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy.special import digamma, gammaln, polygamma
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
+from jaxem.core import held as known_numbers
 from jaxem.core.numerics import einsum, from_log, to_log
 from jaxem.families.exponential_family import ExponentialFamily, cells, filled, ratio
 
@@ -79,6 +80,24 @@ class Gamma(ExponentialFamily):
         shape = jnp.where(count > 0, shape, params.shapes)
         return GammaParams(shape, jnp.where(count > 0, shape / mean, params.rates))
 
+    def held_m_step(
+        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
+    ) -> GammaParams:
+        """a / mean(x) for a shape that is known; digamma(a) = mean(log x) + log b for a rate."""
+        sums = statistics if prior is None else statistics + prior
+        logs, total, count = jnp.split(sums, 3, axis=1)
+        new, rate_known = self.m_step(params, statistics, prior, live), ~jnp.isnan(held.rates)
+        one = jnp.ones_like(count)
+        rates = jnp.where(rate_known, held.rates, one)
+        shapes = inverse_digamma(ratio(logs, count, one - 1) + jnp.log(rates))
+        shapes = jnp.where(rate_known & (count > 0) & live[:, None], shapes, new.shapes)
+        shapes = known_numbers.hold(shapes, held.shapes)
+        rates = jnp.where(live[:, None], ratio(shapes * count, total, new.rates), params.rates)
+        return GammaParams(shapes, known_numbers.hold(rates, held.rates))
+
+    def spread_held(self, held: Any) -> Bool[Array, " k"]:
+        return jnp.all(~jnp.isnan(held.shapes), axis=1)
+
     def expected(self, params: Any) -> Float[Array, "k f"]:
         a, b = params
         return jnp.concatenate([digamma(a) - jnp.log(b), a / b, jnp.ones_like(a)], axis=1)
@@ -142,3 +161,14 @@ def solve_shape(gap: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         )
 
     return 1 / lax.fori_loop(0, _N_NEWTON, step, inverse)
+
+
+def inverse_digamma(y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The a of digamma(a) = y, by Newton steps from Minka's start (2000, appendix C)."""
+    far = -1 / (y - digamma(jnp.ones_like(y)))
+    a = jnp.where(y >= -2.22, jnp.exp(y) + 0.5, far)
+
+    def step(_: Array, a: Array) -> Array:
+        return a - (digamma(a) - y) / polygamma(1, a)
+
+    return lax.fori_loop(0, _N_NEWTON, step, a)

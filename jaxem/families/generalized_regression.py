@@ -20,9 +20,10 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, tables
+from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import einsum
-from jaxem.inference.least_squares import design, solve
+from jaxem.inference.least_squares import design, solve_held
 
 _N_POOLED = 25  # Newton steps of the fit of one component
 
@@ -144,34 +145,42 @@ class GeneralizedRegression(Family):
         X, y = x
         u = design(X, self.intercept)
         eta = einsum("kp,pn->kn", prepared.coefficients, u)
-        known = jnp.where(jnp.isnan(y), jnp.zeros_like(y), y)
-        log_density = self.log_density(eta, known[None])
-        return jnp.where(jnp.isnan(y)[None], 0, log_density), (u, eta, known)
+        responses = jnp.where(jnp.isnan(y), jnp.zeros_like(y), y)
+        log_density = self.log_density(eta, responses[None])
+        return jnp.where(jnp.isnan(y)[None], 0, log_density), (u, eta, responses)
 
     def statistics(
         self, prepared: Any, x: Any, cache: Any, responsibilities: Float[Array, "k n"]
     ) -> Derivatives:
-        u, eta, known = cache
+        u, eta, responses = cache
         r = jnp.where(jnp.isnan(x[1])[None], 0, responsibilities)
         mean, variance = self.moments(eta)
         p, n = u.shape
         squares = jnp.reshape(u[:, None] * u[None], (p * p, n))
         return Derivatives(
             jnp.sum(r, axis=1),
-            einsum("kn,pn->kp", r * (known[None] - mean), u),
+            einsum("kn,pn->kp", r * (responses[None] - mean), u),
             jnp.reshape(einsum("kn,fn->kf", r * variance, squares), (-1, p, p)),
         )
 
     def m_step(self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]) -> Any:
+        free = self.params_type(jnp.full_like(params.coefficients, jnp.nan))
+        return self.held_m_step(params, statistics, prior, live, free)
+
+    def held_m_step(
+        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
+    ) -> Any:
         count, gradient, curvature = statistics
         b = params.coefficients
         prior = _flat(params) if prior is None else prior
         gradient = gradient - prior.precision * (b - prior.mean)
         identity = jnp.eye(b.shape[1], dtype=b.dtype)[None]
-        step = solve(curvature + prior.precision[:, :, None] * identity, gradient)
+        matrix = curvature + prior.precision[:, :, None] * identity
+        step = solve_held(matrix, gradient, held.coefficients - b)
         decrement = jnp.maximum(jnp.sum(step * gradient, axis=1), 0)
         damping = 1 / (1 + jnp.sqrt(decrement / jnp.maximum(count, 1)))
-        return self.params_type(jnp.where(live[:, None], b + damping[:, None] * step, b))
+        new = known.hold(b + damping[:, None] * step, held.coefficients)
+        return self.params_type(jnp.where(live[:, None], new, b))
 
     def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
         penalty = prior.precision * (params.coefficients - prior.mean) ** 2

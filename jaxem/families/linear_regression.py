@@ -20,9 +20,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, tables
+from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import clip_log, einsum, safe_divide
-from jaxem.inference.least_squares import design, solve
+from jaxem.inference.least_squares import design, solve_held
 
 
 class LinearRegressionParams(NamedTuple):
@@ -168,13 +169,19 @@ class LinearRegression(Family):
     def m_step(
         self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]
     ) -> LinearRegressionParams:
+        free = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
+        return self.held_m_step(params, statistics, prior, live, free)
+
+    def held_m_step(
+        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
+    ) -> LinearRegressionParams:
         count, second, gradient, squares = statistics
         b, scales = params
         prior = _flat(params) if prior is None else prior
         pull = prior.precision * (b - prior.mean)
         matrix = second + prior.precision[:, :, None] * jnp.eye(b.shape[1], dtype=b.dtype)[None]
-        step = solve(matrix, gradient - pull)
-        new = b + step
+        step = solve_held(matrix, gradient - pull, held.coefficients - b)
+        new = known.hold(b + step, held.coefficients)
         residual = squares - 2 * jnp.sum(step * gradient, axis=1)
         residual = residual + einsum("ki,kij,kj->k", step, second, step)
         penalty = jnp.sum(prior.precision * (new - prior.mean) ** 2, axis=1)
@@ -185,10 +192,27 @@ class LinearRegression(Family):
                 jnp.broadcast_to(jnp.sum(jnp.where(live, a, 0)), a.shape) for a in (squares, total)
             )
         variance = safe_divide(squares, total)
+        spread = known.hold(jnp.where(total > 0, jnp.sqrt(variance), scales), held.scales)
         return LinearRegressionParams(
-            jnp.where(live[:, None], new, b),
-            jnp.where(live & (total > 0), jnp.sqrt(variance), scales),
+            jnp.where(live[:, None], new, b), jnp.where(live, spread, scales)
         )
+
+    def as_held(self, held: Any, x: Any, k: int) -> Any:
+        values = super().as_held(held, x, k)
+        if checks.is_concrete(values):
+            some = np.asarray(values.scales)
+            some = some[~np.isnan(some)]
+            checks.positive_array(some, "held.components.scales")
+            if self.common_scale and len(some) and (len(some) < k or np.ptp(some) > 0):
+                raise ValueError("held.components.scales is one common scale: hold it for all")
+        return values
+
+    def n_held(self, held: Any, live: Bool[Array, " k"]) -> Array:
+        b, scales = known.count(held.coefficients, live), known.count(held.scales, live)
+        return b + (jnp.minimum(scales, 1) if self.common_scale else scales)
+
+    def spread_held(self, held: Any) -> Bool[Array, " k"]:
+        return ~jnp.isnan(held.scales)
 
     def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
         b, scales = params

@@ -13,6 +13,7 @@ from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
+from jaxem.core import held as known
 from jaxem.core.numerics import from_log_odds, log_odds, replace_probability
 from jaxem.families.exponential_family import ExponentialFamily, cells, guarded_log, ratio
 
@@ -101,6 +102,13 @@ class Multinomial(ExponentialFamily):
         _, component, level = path
         row = replace_probability(params.probabilities[component], level, value)
         return MultinomialParams(params.probabilities.at[component].set(row))
+
+    def hold(self, params: Any, held: Any) -> Any:
+        return jax.tree.map(known.hold_probabilities, params, held)
+
+    def n_held(self, held: Any, live: Array) -> Array:
+        counts = [known.count_probabilities(leaf, live) for leaf in jax.tree.leaves(held)]
+        return sum(counts, jnp.int32(0))
 
     def n_free_parameters(self, params: Any, live: Array) -> Array:
         return jnp.sum(live, dtype=jnp.int32) * (params.probabilities.shape[1] - 1)

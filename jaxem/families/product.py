@@ -161,6 +161,32 @@ class Product(Family):
             params, statistics, self._priors(prior),
         )  # fmt: skip
 
+    def as_held(self, held: Any, x: Any, k: int) -> dict[str, Any]:
+        if held is None:
+            held = {name: None for name, _ in self.blocks}
+        self._named(held, "held.components")
+        return self._each(lambda of, own, part: of.as_held(own, part, k), held, x)
+
+    def hold(self, params: Any, held: Any) -> dict[str, Any]:
+        return self._each(lambda of, own, known: of.hold(own, known), params, held)
+
+    def held_m_step(
+        self, params: Any, statistics: Any, prior: Any, live: Array, held: Any
+    ) -> dict[str, Any]:
+        return self._each(
+            lambda of, own, sums, p, known: of.held_m_step(own, sums, p, live, known),
+            params, statistics, self._priors(prior), held,
+        )  # fmt: skip
+
+    def n_held(self, held: Any, live: Array) -> Array:
+        counts = self._each(lambda of, known: of.n_held(known, live), held)
+        return reduce(jnp.add, counts.values())
+
+    def spread_held(self, held: Any) -> Array:
+        return reduce(
+            jnp.logical_and, self._each(lambda of, own: of.spread_held(own), held).values()
+        )
+
     def log_prior(self, params: Any, prior: Any, live: Array) -> Float[Array, ""]:
         terms = [of.log_prior(params[name], prior[name], live)
                  for name, of in self.blocks if prior[name] is not None]  # fmt: skip

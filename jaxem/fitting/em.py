@@ -100,6 +100,7 @@ def advance(
 
     def trip(state: State) -> State:
         params, plain = acceleration.candidate(model, state.memory, state.successor)
+        params = model.hold(params, prior)
         prepared = model.prepare(params, prior)
         statistics, total = accumulate(model, prepared, rows, block_size)
         objective = total + model.log_prior(params, prior)

@@ -55,6 +55,7 @@ def fit(
     init: str | Params = "portfolio",
     sample_weight: Any = None,
     prior: Prior | None = None,
+    held: Any = None,
     labels: Any = None,
     tol: Any = 1e-6,
     max_iter: Any = 1000,
@@ -75,6 +76,9 @@ def fit(
         start from them).
     sample_weight: (n,) frequencies, 3 means three equal rows; a row of weight 0 is absent.
     prior: a `MixturePrior`; reg_covar: shorthand for that field of the Gaussian's prior.
+    held: parameters that are known, as `MixtureParams` with NaN for numbers and None for parts
+        that are free: shorthand for that field of the prior. Starts, steps and counts of free
+        parameters keep to them.
     labels: (n,) known components, -1 where unknown.
     tol: bound on the projected remaining gain of the mean objective per unit of weight (nats).
     max_iter: E-steps a start may take after the first.
@@ -90,8 +94,9 @@ def fit(
     """
     job = prepare(
         model, x, key=key, n_init=n_init, init=init, sample_weight=sample_weight, prior=prior,
-        labels=labels, tol=tol, max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration,
-        block_size=block_size, min_count=min_count, min_variance_ratio=min_variance_ratio,
+        held=held, labels=labels, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
+        acceleration=acceleration, block_size=block_size, min_count=min_count,
+        min_variance_ratio=min_variance_ratio,
     )  # fmt: skip
     return finish(job, advance(job, start(job), job.max_iter))
 
@@ -105,6 +110,7 @@ def em(
     tol: Any = 1e-6,
     max_iter: Any = 1000,
     *,
+    held: Any = None,
     labels: Any = None,
     reg_covar: Any = 0.0,
     acceleration: Any = DEFAULT,
@@ -114,9 +120,9 @@ def em(
 ) -> Result:
     """Fit a model by EM from one start, the given parameters. The options are those of `fit`."""
     job = prepare(
-        model, x, init=params, sample_weight=sample_weight, prior=prior, labels=labels, tol=tol,
-        max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
-        min_count=min_count, min_variance_ratio=min_variance_ratio,
+        model, x, init=params, sample_weight=sample_weight, prior=prior, held=held, labels=labels,
+        tol=tol, max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration,
+        block_size=block_size, min_count=min_count, min_variance_ratio=min_variance_ratio,
     )  # fmt: skip
     return finish(job, advance(job, start(job), job.max_iter))
 
@@ -130,6 +136,7 @@ def prepare(
     init: str | Params,
     sample_weight: Any = None,
     prior: Prior | None = None,
+    held: Any = None,
     labels: Any = None,
     tol: Any = 1e-6,
     max_iter: Any = 1000,
@@ -163,7 +170,7 @@ def prepare(
     dtype = rows.weight.dtype
 
     padded = model if room is None else model.with_parts(room)
-    prior = padded.as_prior(prior, reg_covar, rows.x)
+    prior = padded.as_prior(prior, reg_covar, rows.x, held)
     k = padded.n_parts
     n = rows.weight.shape[0]
     block = default_block_size(padded, rows) if block_size is None else block_size

@@ -154,7 +154,7 @@ def finish(
         index,
         n_best,
     )
-    return best, restarts, model.n_free_parameters(best.params)
+    return best, restarts, model.n_free_parameters(best.params, prior)
 
 
 def best_of(

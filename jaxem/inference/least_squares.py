@@ -12,6 +12,17 @@ def design(X: Float[Array, "n d"], intercept: bool) -> Float[Array, "p n"]:
     return jnp.concatenate([one, X.T]) if intercept else X.T
 
 
+def solve_held(
+    matrix: Float[Array, "k p p"], vector: Float[Array, "k p"], held: Float[Array, "k p"]
+) -> Float[Array, "k p"]:
+    """The minimiser of x' matrix x / 2 - vector' x with known numbers; NaN where they are free."""
+    free = jnp.isnan(held)
+    given = jnp.where(free, 0, held)
+    vector = vector - einsum("kij,kj->ki", matrix, given)
+    matrix = jnp.where(free[:, :, None] & free[:, None, :], matrix, 0)
+    return given + solve(matrix, jnp.where(free, vector, 0))
+
+
 def solve(matrix: Float[Array, "k p p"], vector: Float[Array, "k p"]) -> Float[Array, "k p"]:
     """The shortest solution of a semidefinite system, in units of the diagonal.
 

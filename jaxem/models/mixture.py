@@ -15,6 +15,7 @@ from jax.scipy.special import xlogy
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables
+from jaxem.core import held as known
 from jaxem.core.contracts import Family, Health, Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.numerics import (
     from_log_odds,
@@ -35,10 +36,14 @@ class MixtureParams(NamedTuple):
 
 
 class MixturePrior(NamedTuple):
-    """Dirichlet(weights) on the weights (a number or (k,)); components: the family's prior."""
+    """Dirichlet(weights) on the weights (a number or (k,)); components: the family's prior.
+
+    held: `MixtureParams` that are known, with NaN for numbers and None for parts that are free.
+    """
 
     weights: Any = 1.0
     components: Prior = None
+    held: Any = None
 
 
 class MixtureStatistics(NamedTuple):
@@ -110,12 +115,14 @@ class Mixture(Model):
     def like_x(self, params: Params) -> Any:
         return self.family.like_x(params.components)
 
-    def as_prior(self, prior: Prior, reg_covar: Any, x: Any) -> MixturePrior | None:
+    def as_prior(
+        self, prior: Prior, reg_covar: Any, x: Any, held: Any = None
+    ) -> MixturePrior | None:
         regularised = reg_covar is not None
         if regularised and checks.is_concrete(reg_covar):
             checks.nonnegative(reg_covar, "reg_covar")
             regularised = float(reg_covar) > 0
-        if prior is None and not regularised:
+        if prior is None and held is None and not regularised:
             return None
         if regularised and not self.family.regularised:
             raise ValueError(f"reg_covar is for covariances; {self.family!r} has none: give prior=")
@@ -134,7 +141,19 @@ class Mixture(Model):
             )
         dtype, k = jax.tree.leaves(x)[0].dtype, self.n_components
         weights = checks.broadcast(prior.weights, (k,), dtype, "the prior's weights")
-        return MixturePrior(weights, components)
+        held = prior.held if held is None else held
+        return MixturePrior(weights, components, None if held is None else self._as_held(held, x))
+
+    def _as_held(self, held: Any, x: Any) -> MixtureParams:
+        checks.fields(held, MixtureParams, "held")
+        k, dtype = self.n_components, jax.tree.leaves(x)[0].dtype
+        weights = known.read(held.weights, jax.ShapeDtypeStruct((k,), dtype), "held.weights")
+        if checks.is_concrete(weights):
+            some = np.asarray(weights)[~np.isnan(np.asarray(weights))]
+            total = some.sum()
+            if (some < 0).any() or total > 1 + 1e-3 or (len(some) == k and total < 1 - 1e-3):
+                raise ValueError(f"held.weights is {weights}; they must be from 0 and leave some")
+        return MixtureParams(weights, self.family.as_held(held.components, x, k))
 
     def default_min_count(self, rows: Rows) -> float:
         return self.family.default_min_count(rows.x)
@@ -175,7 +194,9 @@ class Mixture(Model):
         found = seeds < weight.shape[0]
         own = None if prior is None else prior.components
         starting = MixturePrior(
-            jnp.full((k,), 2.0, weight.dtype), self.family.starting_prior(pooled, found, own)
+            jnp.full((k,), 2.0, weight.dtype),
+            self.family.starting_prior(pooled, found, own),
+            None if prior is None else prior.held,
         )
         params = MixtureParams(found.astype(weight.dtype), pooled)
         return self.from_responsibilities(params, x, responsibilities, starting)
@@ -253,14 +274,22 @@ class Mixture(Model):
             pseudo = jnp.where(params.weights > 0, prior.weights - 1, jnp.zeros_like(counts))
             counts = jnp.maximum(counts + pseudo, 0)
         total = jnp.broadcast_to(jnp.sum(counts), counts.shape)
+        weights = safe_divide(counts, total)
+        own = None if prior is None else prior.components
+        given = params.components, statistics.components, own, params.weights > 0
+        if prior is None or prior.held is None:
+            return MixtureParams(weights, self.family.m_step(*given))
         return MixtureParams(
-            safe_divide(counts, total),
-            self.family.m_step(
-                params.components,
-                statistics.components,
-                None if prior is None else prior.components,
-                params.weights > 0,
-            ),
+            known.hold_probabilities(weights, prior.held.weights),
+            self.family.held_m_step(*given, prior.held.components),
+        )
+
+    def hold(self, params: MixtureParams, prior: MixturePrior | None) -> MixtureParams:
+        if prior is None or prior.held is None:
+            return params
+        return MixtureParams(
+            known.hold_probabilities(params.weights, prior.held.weights),
+            self.family.hold(params.components, prior.held.components),
         )
 
     def log_prior(self, params: MixtureParams, prior: MixturePrior | None) -> Float[Array, ""]:
@@ -292,6 +321,9 @@ class Mixture(Model):
     ) -> Health:
         components = None if prior is None else prior.components
         ratio = self.family.variance_ratio(params.components, params.weights, components)
+        if prior is not None and prior.held is not None:
+            safe = self.family.spread_held(prior.held.components) & ~jnp.isnan(ratio)
+            ratio = jnp.where(safe, jnp.inf, ratio)
         absent = params.weights == 0
         zero = jnp.zeros_like(ratio)
         return Health(jnp.where(absent, zero, counts), jnp.where(absent, jnp.inf, ratio))
@@ -330,10 +362,15 @@ class Mixture(Model):
         components = self.family.replace(params.components, path[1:], value)
         return params._replace(components=components)
 
-    def n_free_parameters(self, params: MixtureParams) -> Array:
+    def n_free_parameters(self, params: MixtureParams, prior: MixturePrior | None = None) -> Array:
         live = params.weights > 0
         n_live = jnp.sum(live, dtype=jnp.int32)
-        return n_live - 1 + self.family.n_free_parameters(params.components, live)
+        free = n_live - 1 + self.family.n_free_parameters(params.components, live)
+        if prior is None or prior.held is None:
+            return free
+        n_held = jnp.sum(known.marks(prior.held.weights, live), dtype=jnp.int32)
+        n_held = jnp.minimum(n_held, n_live - 1)
+        return free - n_held - self.family.n_held(prior.held.components, live)
 
     def _joint(self, prepared: MixturePrepared, rows: Rows) -> tuple[Float[Array, "k n"], Any]:
         """log w[k] + log p_k(x[n]); -inf for absent components and for labels that rule it out."""

@@ -9,11 +9,11 @@ from jaxem.analysis.latent_class import LatentClasses
 from jaxem.plot import style
 
 
-def item_profiles(report: Any, *, ax: Axes | None = None) -> Axes:
+def item_profiles(report: Any, *, levels: Any = None, ax: Axes | None = None) -> Axes:
     """The probability of each answer in each class, one line a class, from `latent_classes`.
 
     Items of two levels show their second one, others all of theirs; the legend has the classes'
-    sizes.
+    sizes. levels: {column: names of its levels}, where they are not called 0, 1, ...
     Errors: ValueError for anything but a report of `jaxem.latent_classes`.
     """
     if not isinstance(report, LatentClasses):
@@ -21,9 +21,10 @@ def item_profiles(report: Any, *, ax: Axes | None = None) -> Axes:
     ax = style.axes(ax)
     names, tables = [], []
     for name, table in zip(report.columns, report.items, strict=True):
-        levels = [1] if table.shape[1] == 2 else range(table.shape[1])
-        names += [f"{name} = {level}" for level in levels]
-        tables.append(table[:, list(levels)])
+        shown = [1] if table.shape[1] == 2 else list(range(table.shape[1]))
+        called = (levels or {}).get(name, range(table.shape[1]))
+        names += [f"{name} = {called[level]}" for level in shown]
+        tables.append(table[:, shown])
     probabilities = np.concatenate(tables, axis=1)
     for j, (size, line) in enumerate(zip(report.sizes, probabilities, strict=True)):
         ax.plot(line, "o-", color=style.colour(j), label=f"class {j}, {size:.0%}")

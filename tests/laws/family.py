@@ -39,6 +39,7 @@ def check_family(case: FamilyCase, key: jax.Array) -> None:
     components_permute(case, r)
     taken_components_are_themselves(case)
     replaced_numbers_are_there(case)
+    known_numbers_are_kept(case, r)
     charts_lead_back(case)
     jit_and_vmap_change_nothing(case, r)
     float32_stays(case, r)
@@ -201,3 +202,35 @@ def float32_stays(case: FamilyCase, r: Any) -> None:
         case.params, _statistics(case.family, case.params, case.x, r.astype(jnp.float64)), None, ALL
     )
     close(new, old, rtol=2e-4, atol=2e-4)
+
+
+def known_numbers_are_kept(case: FamilyCase, r: Any) -> None:
+    """The M-step with some numbers known is the maximiser over the others.
+
+    d/dt of sum r log p(x; theta(t) with the known numbers) is 0 there: those of every leaf in turn,
+    of the second component alone where components have their own.
+    """
+    family = case.family
+    statistics = _statistics(family, case.params, case.x, r)
+    leaves, tree = jax.tree.flatten(case.params)
+    shared = jax.tree.leaves(case.shared)
+    for i, own in enumerate(leaves):
+        parts: list[Any] = [jnp.full_like(leaf, jnp.nan) for leaf in leaves]
+        parts[i] = own if shared[i] else parts[i].at[1].set(own[1])
+        held = family.as_held(jax.tree.unflatten(tree, parts), case.x, 3)
+        best = family.held_m_step(case.params, statistics, None, ALL, held)
+        found = jax.tree.leaves(best)[i]
+        np.testing.assert_array_equal(*((found, own) if shared[i] else (found[1], own[1])))
+        assert int(family.n_held(held, ALL)) > 0
+
+        def expected(chart: Any, held: Any = held) -> jax.Array:
+            params = family.hold(family.from_chart(chart), held)
+            return jnp.sum(r * family.evaluate(family.prepare(params, None), case.x)[0])
+
+        slope = jax.jit(jax.grad(expected))
+        at_params = slope(family.to_chart(case.params))
+        scale = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(at_params))
+        for gradient in jax.tree.leaves(slope(family.to_chart(best))):
+            np.testing.assert_allclose(gradient, 0, atol=1e-9 * max(scale, 1))
+    everything = family.as_held(case.params, case.x, 3)
+    assert int(family.n_held(everything, ALL)) == int(family.n_free_parameters(case.params, ALL))

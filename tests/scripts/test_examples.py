@@ -49,3 +49,27 @@ def test_counts(capsys):
     ours = example.main()
     np.testing.assert_allclose(list(ours.values()), list(example.PUBLISHED.values()), atol=6e-5)
     capsys.readouterr()
+
+
+def test_a_mixture_of_regressions(capsys, tmp_path):
+    import example_mixture_of_regressions as example
+
+    result = example.main()
+    assert result.converged
+    b, scales = result.params.components
+    order = np.argsort(np.asarray(b[:, 0]))
+    np.testing.assert_allclose(b[order][:, 1:], np.array(example.DESIGN)[:, 1:], atol=0.3)
+    np.testing.assert_allclose(scales, 3.0, rtol=0.05)
+    x, y = example.drawn(60)
+    rows = "\n".join(f"{a},{b}" for a, b in zip(x, y, strict=True))
+    (tmp_path / "npreg.csv").write_text(f"x,yn\n{rows}\n")
+    example.main(str(tmp_path / "npreg.csv"))
+    assert "published" in capsys.readouterr().out
+
+
+def test_mixed_columns(capsys):
+    import example_mixed_columns as example
+
+    result, counts = example.main()
+    assert result.status in (0, 1, 2) and counts.sum() == 200
+    assert "published species" in capsys.readouterr().out

@@ -21,8 +21,10 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, tables
+from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import einsum, safe_divide
+from jaxem.families.gaussian import held as held_parameters
 from jaxem.families.gaussian import prior as priors
 from jaxem.families.gaussian import product_form, residual_form
 from jaxem.families.gaussian.covariance import Covariance
@@ -205,10 +207,23 @@ class Gaussian(Family):
         prior: GaussianPrior | None,
         live: Bool[Array, " k"],
     ) -> GaussianParams:
+        free = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
+        return self.held_m_step(params, statistics, prior, live, free)
+
+    def held_m_step(
+        self,
+        params: GaussianParams,
+        statistics: GaussianStatistics,
+        prior: GaussianPrior | None,
+        live: Bool[Array, " k"],
+        held: GaussianParams,
+    ) -> GaussianParams:
         """m = (first + p (prior_mean - m_old)) / (N + p) + m_old, with p = mean_precision;
 
         C = (scatter around m + p (m - prior_mean)(m - prior_mean)' + scale + N reg I)
             / (N + [p > 0] + dof + d + 1)      (full; the structure's own counts otherwise)
+
+        with m as it is known where it is.
         """
         if prior is None:
             prior = priors.flat(self.covariance, *params)
@@ -219,7 +234,8 @@ class Gaussian(Family):
 
         pull = precision[:, None] * (prior.mean - params.means)
         shift = safe_divide(first + pull, jnp.broadcast_to((count + precision)[:, None], (k, d)))
-        means = params.means + shift
+        means = known.hold(params.means + shift, held.means)
+        shift = means - params.means
 
         scatter = _around(structure, statistics, shift).second
         to_prior = means - prior.mean
@@ -231,11 +247,23 @@ class Gaussian(Family):
         )
         total = total + priors.exponent(prior, self.covariance, d)
         # Nothing says anything of a component without rows and prior: it stays as it is.
-        known = total > 0
-        covariances = scatter / jnp.where(known, total, jnp.ones_like(total))
-        covariances = jnp.where(known, covariances, params.covariances)
+        told = total > 0
+        covariances = scatter / jnp.where(told, total, jnp.ones_like(total))
+        covariances = jnp.where(told, covariances, params.covariances)
+        covariances = known.hold(covariances, held.covariances)
         covariances = structure.select(live, covariances, params.covariances)
         return GaussianParams(jnp.where(live[:, None], means, params.means), covariances)
+
+    def as_held(self, held: Any, x: Any, k: int) -> GaussianParams:
+        values = super().as_held(held, x, k)
+        held_parameters.check(values, self.covariance)
+        return values
+
+    def n_held(self, held: GaussianParams, live: Bool[Array, " k"]) -> Array:
+        return held_parameters.count(held, self.covariance, live)
+
+    def spread_held(self, held: GaussianParams) -> Bool[Array, " k"]:
+        return held_parameters.spread(held, self.covariance)
 
     def log_prior(
         self, params: GaussianParams, prior: GaussianPrior, live: Bool[Array, " k"]

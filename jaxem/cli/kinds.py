@@ -1,0 +1,165 @@
+"""Kinds of columns: which family they are of, which cells it takes, and what stands for text."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from jaxem import families
+from jaxem.cli.text import is_numeric
+from jaxem.core.contracts import Family
+
+pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
+GAUSSIAN, AUTO = "gaussian", "auto"
+Levels = Mapping[str, tuple[str, ...]]  # of columns of categories, in the order of their codes
+
+
+@dataclass(frozen=True)
+class Kind:
+    """refuses: why a column cannot be of it, "" where it can; coded: its cells are categories."""
+
+    name: str
+    refuses: Callable[[pa.ChunkedArray], str]
+    family: Callable[[Sequence[int]], Family]  # of the number of levels of each column
+    coded: bool = False
+    regression: Callable[[], Family] | None = None  # of a response of this kind
+
+
+def _not_numeric(column: pa.ChunkedArray) -> str:
+    return "" if is_numeric(column.type) else "not numeric"
+
+
+def _not_counts(column: pa.ChunkedArray) -> str:
+    if not is_numeric(column.type):
+        return "not numeric"
+    return "" if _is_whole(column) and _least(column) >= 0 else "not whole numbers from 0"
+
+
+def _not_above(column: pa.ChunkedArray) -> str:
+    return _not_numeric(column) or ("" if _least(column) > 0 else "not above 0")
+
+
+def _negative(column: pa.ChunkedArray) -> str:
+    return _not_numeric(column) or ("" if _least(column) >= 0 else "below 0")
+
+
+def _not_two(column: pa.ChunkedArray) -> str:
+    return "" if len(levels(column)) <= 2 else "of more than two values"
+
+
+def _not_categories(column: pa.ChunkedArray) -> str:
+    if is_numeric(column.type) and not _is_whole(column):
+        return "not whole numbers"
+    n = len(column) - column.null_count
+    return (
+        "of another value in every row" if n > 2 and pc.count_distinct(column).as_py() >= n else ""
+    )
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            GAUSSIAN, _not_numeric, lambda _: families.Gaussian(),
+            regression=families.LinearRegression,
+        ),
+        Kind(
+            "bernoulli", _not_two, lambda _: families.Bernoulli(), coded=True,
+            regression=families.LogisticRegression,
+        ),
+        Kind(
+            "categorical", _not_categories, lambda counts: families.Categorical(tuple(counts)),
+            coded=True,
+        ),
+        Kind(
+            "poisson", _not_counts, lambda _: families.Poisson(),
+            regression=families.PoissonRegression,
+        ),
+        Kind("multinomial", _not_counts, lambda _: families.Multinomial()),
+        Kind("exponential", _negative, lambda _: families.Exponential()),
+        Kind("gamma", _not_above, lambda _: families.Gamma()),
+    )
+}  # fmt: skip
+
+
+def guess(column: pa.ChunkedArray) -> str:
+    """The kind of a column by its type: text, yes or no, whole numbers from 0, other numbers."""
+    whole = pa.types.is_integer(column.type)
+    if not is_numeric(column.type) or pa.types.is_boolean(column.type) or whole:
+        if pc.count_distinct(column).as_py() <= 2:
+            return "bernoulli"
+        if not is_numeric(column.type):
+            return "categorical"
+    return "poisson" if whole and _least(column) >= 0 else GAUSSIAN
+
+
+# ---- cells
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """As float64, empty cells as NaN."""
+    if pa.types.is_boolean(column.type):  # arrow has no cast from these to floats
+        column = column.cast(pa.int8())
+    return pc.cast(column, pa.float64(), safe=False).to_numpy()
+
+
+def levels(column: pa.ChunkedArray) -> tuple[str, ...]:
+    """The values of a column as text, in their order; both of yes and no."""
+    if pa.types.is_boolean(column.type):
+        return "false", "true"
+    if not is_numeric(column.type):
+        return tuple(
+            sorted(text for text in pc.unique(_text(column)).to_pylist() if text is not None)
+        )
+    values = np.unique(numbers(column))
+    values = values[~np.isnan(values)]
+    if np.isin(values, (0, 1)).all():
+        return "0", "1"
+    return tuple(_number(value) for value in values)
+
+
+def codes(column: pa.ChunkedArray, known: Sequence[str], name: str, unseen: str) -> np.ndarray:
+    """The place of each cell among the levels; NaN for an empty one.
+
+    unseen: what becomes of a value that is none of them, "error" or "missing".
+    """
+    text = _text(column)
+    found = pc.index_in(text, value_set=pa.array(list(known), pa.string()))
+    new = pc.and_(pc.is_null(found), pc.is_valid(text))
+    if unseen == "error" and pc.any(new).as_py():
+        others = pc.unique(pc.filter(text, new)).to_pylist()
+        shown = ", ".join(map(repr, others[:3])) + (" and more" if len(others) > 3 else "")
+        raise ValueError(
+            f"has values in the column {name} that the model was not fitted on: {shown}; it knows "
+            f"{', '.join(known)}: mend them, or give --unseen missing"
+        )
+    return numbers(found)
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if is_numeric(column.type) and not pa.types.is_boolean(column.type):
+        values = numbers(column)
+        return pa.chunked_array(
+            [pa.array([None if np.isnan(v) else _number(v) for v in values], pa.string())]
+        )
+    return pc.cast(column, pa.string())
+
+
+def _number(value: Any) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _is_whole(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
+        return True
+    values = numbers(column)
+    values = values[~np.isnan(values)]
+    return bool(np.all(values == np.floor(values)))
+
+
+def _least(column: pa.ChunkedArray) -> float:
+    values = numbers(column)
+    return float(np.nanmin(values)) if not np.isnan(values).all() else np.inf

@@ -1,0 +1,175 @@
+"""Columns of every kind at the command line: counts, categories, yes and no, responses."""
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+import jaxem
+from jaxem import families, io
+from jaxem.cli import kinds, main
+from jaxem.cli.columns import choose, family_of, values
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """Two kinds of people, in columns of four kinds."""
+    rng = np.random.default_rng(0)
+    n = 240
+    old = rng.random(n) < 0.4
+    colours = np.array(["blue", "green", "red"])
+    columns = {
+        "colour": colours[np.where(old, rng.choice(3, n, p=[0.7, 0.2, 0.1]), rng.choice(3, n))],
+        "member": np.where(rng.random(n) < np.where(old, 0.9, 0.2), "yes", "no"),
+        "visits": rng.poisson(np.where(old, 9, 2)),
+        "size": np.round(rng.normal(np.where(old, 4.0, 0.0), 1.0), 3),
+        "id": [f"p{i}" for i in range(n)],
+    }
+    path = tmp_path_factory.mktemp("people") / "people.csv"
+    pyarrow.csv.write_csv(pa.table(columns), path)
+    return path, columns
+
+
+def fit(path, *arguments):
+    return main(["fit", str(path), "--components", "2", "--starts", "6", *arguments])
+
+
+def test_a_family_for_each_column_is_printed_and_found_again(people, tmp_path, capsys):
+    path, columns = people
+    model = tmp_path / "m.safetensors"
+    assert fit(path, "--family", "auto", "-o", str(model)) == 0
+    out, err = capsys.readouterr()
+    assert "of another value in every row: id" in err
+    for part in ("categorical: colour (3 levels)", "bernoulli: member (2 levels)",
+                 "poisson: visits", "gaussian: size"):  # fmt: skip
+        assert part in err
+    assert all(word in out for word in ("P(red)", "P(yes)", "rate", "std. deviation", "weight"))
+    saved = io.read(model)
+    assert saved.levels == {"colour": ("blue", "green", "red"), "member": ("no", "yes")}
+    assert saved.columns == ("member", "colour", "size", "visits")
+
+    x = {
+        "bernoulli": (columns["member"] == "yes")[:, None].astype(float),
+        "categorical": np.unique(columns["colour"], return_inverse=True)[1][:, None].astype(float),
+        "gaussian": columns["size"][:, None],
+        "poisson": columns["visits"][:, None].astype(float),
+    }
+    expected = jaxem.fit(saved.model, x, key=jax.random.key(0), n_init=6)
+    log_density = jaxem.log_prob(saved.model, saved.params, x)
+    np.testing.assert_allclose(np.sum(log_density), expected.log_likelihood, rtol=1e-7)
+
+    assert main(["predict", str(model), str(path), "-o", str(tmp_path / "p.csv")]) == 0
+    found = pyarrow.csv.read_csv(tmp_path / "p.csv")
+    np.testing.assert_array_equal(found["label"], jaxem.predict(saved.model, saved.params, x))
+    assert main(["sample", str(model), "-n", "50", "-o", str(tmp_path / "s.csv")]) == 0
+    drawn = pyarrow.csv.read_csv(tmp_path / "s.csv")
+    assert set(drawn["colour"].to_pylist()) <= {"blue", "green", "red"}
+    assert main(["predict", str(model), str(tmp_path / "s.csv")]) == 0
+    assert main(["show", str(model)]) == 0
+    assert "P(red)" in capsys.readouterr().out
+
+
+def test_a_value_that_was_never_seen(people, tmp_path, capsys):
+    path, _ = people
+    model = tmp_path / "m.safetensors"
+    assert fit(path, "--family", "categorical", "--columns", "colour,member", "-o", str(model)) == 0
+    other = tmp_path / "other.csv"
+    other.write_text("member,colour\nyes,purple\nno,\n")
+    capsys.readouterr()
+    assert main(["predict", str(model), str(other)]) == 2
+    err = capsys.readouterr().err
+    assert "column colour" in err and "'purple'" in err and "--unseen missing" in err
+    assert main(["predict", str(model), str(other), "--unseen", "missing"]) == 0
+    out = capsys.readouterr().out
+    saved = io.read(model)
+    rows = np.array([[-1, 1], [-1, 0]])  # colours are holes
+    expected = jaxem.log_prob(saved.model, saved.params, rows)
+    assert out.splitlines()[1].endswith(f"{float(expected[0]):.16g}"[:12]) or np.isclose(
+        float(out.splitlines()[1].split(",")[-1]), float(expected[0])
+    )
+
+
+def test_a_column_may_be_told_its_family(people, capsys):
+    path, _ = people
+    assert fit(path, "--family", "auto", "--column-family", "visits=gaussian",
+               "--columns", "visits,size,member") == 0  # fmt: skip
+    assert "gaussian: visits, size" in capsys.readouterr().err
+
+
+def test_a_response(people, tmp_path, capsys):
+    path, _ = people
+    for family, kind, word in (
+        ("gaussian", families.LinearRegression, "error scale"),
+        ("poisson", families.PoissonRegression, "(intercept)"),
+    ):
+        model = tmp_path / f"{family}.safetensors"
+        status = fit(path, "--response", "visits", "--family", family, "--columns", "size", "-o",
+                     str(model))  # fmt: skip
+        assert status == 0
+        out, err = capsys.readouterr()
+        assert word in out and f"visits ({family}) depends on size" in err
+        assert isinstance(io.read(model).model.family, kind)
+        assert main(["predict", str(model), str(path), "-o", str(tmp_path / "p.csv")]) == 0
+        assert main(["sample", str(model)]) == 2
+        assert "no rows to draw" in capsys.readouterr().err
+    assert fit(path, "--response", "member", "--family", "auto", "--columns", "size") in (0, 1)
+    assert "member (bernoulli) depends on size" in capsys.readouterr().err
+
+
+WRONG = {
+    ("--family", "poison"): "did you mean 'poisson'",
+    ("--family", "poisson", "--columns", "size"): "size, which is not whole numbers from 0",
+    ("--family", "poisson", "--columns", "colour"): "colour, which is not numeric",
+    ("--family", "bernoulli", "--columns", "colour"): "of more than two values",
+    ("--column-family", "colour"): "give a column and a family",
+    ("--column-family", "color=poisson"): "did you mean 'colour'",
+    ("--response", "visit"): "did you mean 'visits'",
+    ("--response", "colour", "--family", "categorical"): "cannot be categorical",
+    ("--response", "colour"): "the response colour, which is not numeric",
+    ("--family", "poisson", "--covariance", "full,tied"): "--covariance is for Gaussian columns",
+    ("--family", "poisson", "--report", "p.png"): "--report draws Gaussian mixtures",
+    ("--family", "poisson", "--reg-covar", "0.1"): "--reg-covar is for covariances",
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_bad_input_is_one_line(people, arguments, capsys):
+    assert fit(people[0], *arguments) == 2
+    out, err = capsys.readouterr()
+    assert not out and len(err.splitlines()) == 1
+    assert WRONG[arguments] in err
+
+
+def test_item_profiles_are_the_report_of_classes(people, tmp_path, capsys):
+    picture = tmp_path / "classes.png"
+    assert fit(people[0], "--family", "categorical", "--columns", "colour,member",
+               "--report", str(picture)) in (0, 1)  # fmt: skip
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+KINDS = {
+    "text": (["a", "b", "c", "a"], "categorical"),
+    "two words": (["a", "b", "a", "a"], "bernoulli"),
+    "yes or no": ([True, False, True, True], "bernoulli"),
+    "0 and 1": ([0, 1, 1, 0], "bernoulli"),
+    "counts": ([0, 3, 1, 7], "poisson"),
+    "with a negative": ([-1, 3, 1, 7], "gaussian"),
+    "decimals": ([0.5, 1.0, 2.0, 3.0], "gaussian"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_type_tells_the_kind(name):
+    cells, kind = KINDS[name]
+    assert kinds.guess(pa.chunked_array([cells])) == kind
+
+
+def test_numbers_as_categories_keep_their_values():
+    table = pa.table({"answer": [4, 2, 9, 2, None], "with": [1.0, 2.0, 2.0, 1.0, 1.0]})
+    chosen = choose(table, family="categorical")
+    assert chosen.levels == {"answer": ("2", "4", "9"), "with": ("1", "2")}
+    family = family_of(chosen, "full")
+    assert family == families.Categorical((3, 2))
+    expected = [[1, 0], [0, 1], [2, 1], [0, 0], [np.nan, 0]]
+    np.testing.assert_array_equal(values(table, chosen, family), expected)
