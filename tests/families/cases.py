@@ -171,6 +171,33 @@ def gamma():
     )
 
 
+def von_mises():
+    directions, concentrations = np.array([[0.3, -1.0], [1.2, -2.5], [0.0, -2.0]]), _RATES / 2
+
+    def mle(r, x):
+        ends = np.array(
+            [(own[:, None] * np.exp(1j * np.asarray(x))).sum(0) / own.sum() for own in r]
+        )
+        solve = np.vectorize(
+            lambda length: optimize.brentq(
+                lambda c: special.i1e(c) / special.i0e(c) - length, 1e-9, 1e5, xtol=1e-13
+            )
+        )
+        return families.VonMisesParams(np.angle(ends), solve(np.abs(ends)))
+
+    return FamilyCase(
+        families.VonMises(),
+        families.VonMisesParams(*_arrays(directions, concentrations)),
+        jnp.asarray(_RNG.vonmises([0.5, -2.0], [1.5, 0.6], (_N, 2))),
+        lambda params, x: _columns(
+            lambda x, m, c: stats.vonmises.logpdf(x, c, loc=m), x, *map(np.asarray, params)
+        ),
+        mle,
+        families.VonMisesPrior(3.0, 0.5, 0.4),
+        families.VonMisesParams(False, False),
+    )
+
+
 def _regression_case(family, scales, shared):
     X = _RNG.normal(size=(_N, 2)) + 3.0
     y = X @ np.array([1.0, -0.5]) + _RNG.normal(size=_N)
@@ -219,5 +246,5 @@ def product():
 
 CASES = [
     bernoulli, categorical, multinomial, poisson, poisson_with_exposure, exponential, gamma,
-    linear_regression, product,
+    linear_regression, product, von_mises,
 ]  # fmt: skip
