@@ -4,6 +4,7 @@ from jaxem import families as families
 from jaxem.analysis.criteria import aic as aic
 from jaxem.analysis.criteria import bic as bic
 from jaxem.analysis.criteria import icl as icl
+from jaxem.analysis.decode import viterbi as viterbi
 from jaxem.analysis.latent_class import LatentClasses as LatentClasses
 from jaxem.analysis.latent_class import latent_classes as latent_classes
 from jaxem.analysis.likelihood import Slice as Slice
@@ -17,6 +18,7 @@ from jaxem.analysis.predict import n_free_parameters as n_free_parameters
 from jaxem.analysis.predict import predict as predict
 from jaxem.analysis.predict import predict_proba as predict_proba
 from jaxem.analysis.predict import sample as sample
+from jaxem.analysis.predict import smooth as smooth
 from jaxem.analysis.select import Selection as Selection
 from jaxem.analysis.select import select as select
 from jaxem.core.status import FitError as FitError
@@ -28,6 +30,9 @@ from jaxem.fitting.steps import e_step as e_step
 from jaxem.fitting.steps import m_step as m_step
 from jaxem.io import load as load
 from jaxem.io import save as save
+from jaxem.models.hmm import HMM as HMM
+from jaxem.models.hmm import HMMParams as HMMParams
+from jaxem.models.hmm import HMMPrior as HMMPrior
 from jaxem.models.mixture import Mixture as Mixture
 from jaxem.models.mixture import MixtureParams as MixtureParams
 from jaxem.models.mixture import MixturePrior as MixturePrior

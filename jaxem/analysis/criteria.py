@@ -71,7 +71,7 @@ def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
 
         return map_rows(of_block, rows, block_size)
 
-    each = by_either(model, model.prepare(params, None), by)
+    each = jnp.transpose(by_either(model, model.prepare(params, None), by))
     return jnp.sum(jnp.where(rows.weight > 0, rows.weight * each, 0.0))
 
 

@@ -12,25 +12,39 @@ from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.fitting.blocks import by_either, default_block_size, map_rows
 
 
-def log_prob(model: Model, params: Params, x: Any) -> Array:
+def log_prob(model: Model, params: Params, x: Any, lengths: Any = None) -> Array:
     """log p(x[n]) of each row, (n,): natural log with every constant.
 
+    For an HMM of each sequence, (b,), or a number for one; lengths: of the sequences of a batch.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    return _posterior(model, *_checked(model, params, x), "log_density")
+    values = _posterior(model, *_checked(model, params, x, lengths), "log_density")
+    where = model.layout(x, lengths)
+    return values if where is None else where.sums(values)
 
 
-def predict_proba(model: Model, params: Params, x: Any) -> Array:
+def predict_proba(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
     """P(component | x[n]), (n, k): w[k] p_k(x[n]) / sum_j w[j] p_j(x[n]); rows sum to 1.
 
-    NaN in a row whose density is 0 to the dtype under every component.
+    NaN in a row whose density is 0 to the dtype under every component. For an HMM P(state | the
+    sequence), (t, k), or arranged as the sequences are: `smooth`.
     """
-    return _posterior(model, *_checked(model, params, x), "probabilities").T
+    values = _posterior(model, *_checked(model, params, x, lengths), "probabilities")
+    where = model.layout(x, lengths)
+    return values if where is None else where.arrange(values)
 
 
-def predict(model: Model, params: Params, x: Any) -> Array:
-    """The most probable component of each row, (n,) int32."""
-    return likeliest(model, *_checked(model, params, x))
+smooth = predict_proba
+
+
+def predict(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
+    """The most probable component of each row, (n,) int32; for an HMM the state of each step.
+
+    The states of an HMM are judged one by one: `viterbi` finds the most probable path.
+    """
+    values = likeliest(model, *_checked(model, params, x, lengths))
+    where = model.layout(x, lengths)
+    return values if where is None else where.arrange(values)
 
 
 def likeliest(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
@@ -55,15 +69,18 @@ def n_free_parameters(model: Model, params: Params, held: Any = None) -> Array:
     return model.n_free_parameters(params, prior)
 
 
-def _checked(model: Model, params: Params, x: Any) -> tuple[Params, Rows, int]:
-    rows = model.rows(x, None, None)
+def _checked(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[Params, Rows, int]:
+    rows = model.rows(x, None, None, lengths)
     block = min(default_block_size(model, rows), rows.weight.shape[0])
     return model.as_params(params, rows), rows, block
 
 
 @partial(jax.jit, static_argnames=("model", "block_size", "what"))
 def _posterior(model: Model, params: Params, rows: Rows, block_size: int, what: str) -> Array:
-    """One result of the posterior, block by block: no n x k array unless it is asked for."""
+    """One result of the posterior, block by block: no n x k array unless it is asked for.
+
+    Rows first, then their steps where they are sequences, then the components.
+    """
 
     def by(prepared: Prepared) -> Array:
         def of_block(rows: Rows) -> Array:
@@ -76,7 +93,7 @@ def _posterior(model: Model, params: Params, rows: Rows, block_size: int, what: 
 
         return map_rows(of_block, rows, block_size)
 
-    return by_either(model, model.prepare(params, None), by)
+    return jnp.transpose(by_either(model, model.prepare(params, None), by))
 
 
 @partial(jax.jit, static_argnames=("model", "n"))

@@ -269,8 +269,29 @@ class Model(abc.ABC):
         """The same model with n components or states."""
 
     @abc.abstractmethod
-    def rows(self, data: Any, sample_weight: Any, labels: Any) -> Rows:
-        """Host side: data -> Rows, checked. A row of weight 0 leaves nothing of itself."""
+    def rows(self, data: Any, sample_weight: Any, labels: Any, lengths: Any = None) -> Rows:
+        """Host side: data -> Rows, checked. A row of weight 0 leaves nothing of itself.
+
+        lengths: of the sequences in a batch, for models of sequences.
+        """
+
+    def layout(self, data: Any, lengths: Any) -> Any:
+        """Host side: where the sequences of the data are; None for plain rows."""
+        return None
+
+    def n_rows(self, rows: Rows) -> int:
+        """How many rows, or steps of sequences."""
+        return rows.weight.shape[0]
+
+    def n_columns(self, rows: Rows) -> int:
+        """How many numbers a row has."""
+        n = rows.weight.shape[0]
+        return sum(leaf.size // n for leaf in jax.tree.leaves(rows.x))
+
+    @property
+    def least_rows(self) -> int:
+        """Rows that a block has at least: products of matrices are slow in smaller ones."""
+        return 256
 
     @abc.abstractmethod
     def check_enough(self, rows: Rows) -> None:
@@ -304,7 +325,7 @@ class Model(abc.ABC):
 
     @abc.abstractmethod
     def survey(self, rows: Rows) -> Any:
-        """What all starts from these rows share, whatever their labels."""
+        """What all starts from these rows share, whatever their labels; None: nothing."""
 
     @abc.abstractmethod
     def start(
@@ -373,8 +394,11 @@ class Model(abc.ABC):
     @abc.abstractmethod
     def posterior(
         self, prepared: Prepared, rows: Rows
-    ) -> tuple[Float[Array, " n"], Float[Array, "k n"]]:
-        """-> (log density of each row, posterior probability of each component given the row)."""
+    ) -> tuple[Float[Array, "*t n"], Float[Array, "k *t n"]]:
+        """-> (log density of each row, posterior probability of each component given the row).
+
+        The last axis is that of rows; a model of sequences has their steps before it.
+        """
 
     @abc.abstractmethod
     def sample(self, key: Array, params: Params, n: int) -> tuple[PyTree, Array]:

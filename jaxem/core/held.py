@@ -64,6 +64,17 @@ def hold_probabilities(
     return jnp.where(free, own * rest / jnp.where(total > 0, total, 1), known)
 
 
+def check_probabilities(held: Any, what: str) -> None:
+    """Host side: ValueError for known numbers that are none of a distribution's, (k,)."""
+    if not checks.is_concrete(held):
+        return
+    values = np.asarray(held)
+    some = values[~np.isnan(values)]
+    total = some.sum()
+    if (some < 0).any() or total > 1 + 1e-3 or (len(some) == len(values) and total < 1 - 1e-3):
+        raise ValueError(f"{what} is {values}; probabilities are from 0 and add up to 1")
+
+
 def marks(held: Float[Array, "*shape"], live: Bool[Array, " k"] | None = None) -> Array:
     """Which numbers are known, of the components that are there."""
     known = ~jnp.isnan(held)

@@ -11,6 +11,7 @@ A family is one file: T, log h, natural parameters, the estimate from the sums, 
 """
 
 import abc
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import jax
@@ -129,8 +130,9 @@ class ExponentialFamily(Family):
             raise ValueError(f"the prior {prior} has no mode inside the domain of {self!r}")
 
     def numbers_per_row(self, x: Any, k: int) -> int:
-        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), x)
-        return 8 * jax.eval_shape(self.features, one).shape[0] + 3 * k
+        leaves, tree = jax.tree.flatten(x)
+        one = tuple(jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
+        return 8 * _n_features(self, one, tree) + 3 * k
 
     # ---- starts
 
@@ -187,6 +189,12 @@ class ExponentialFamily(Family):
 
     def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
         return jnp.sum(jnp.where(live[:, None], prior * self.natural(params), 0))
+
+
+@lru_cache
+def _n_features(family: ExponentialFamily, leaves: tuple, tree: Any) -> int:
+    """How many numbers T(x) has."""
+    return jax.eval_shape(family.features, jax.tree.unflatten(tree, leaves)).shape[0]
 
 
 def filled(x: Float[Array, "n d"]) -> Float[Array, "n d"]:

@@ -57,6 +57,7 @@ def fit(
     prior: Prior | None = None,
     held: Any = None,
     labels: Any = None,
+    lengths: Any = None,
     tol: Any = 1e-6,
     max_iter: Any = 1000,
     reg_covar: Any = 0.0,
@@ -80,6 +81,8 @@ def fit(
         that are free: shorthand for that field of the prior. Starts, steps and counts of free
         parameters keep to them.
     labels: (n,) known components, -1 where unknown.
+        For an HMM those of its steps, as x has them.
+    lengths: (b,) of the sequences of a batch (b, t, d), for an HMM.
     tol: bound on the projected remaining gain of the mean objective per unit of weight (nats).
     max_iter: E-steps a start may take after the first.
     acceleration: "squarem" extrapolates along two plain steps, and takes what does not lower the
@@ -94,7 +97,7 @@ def fit(
     """
     job = prepare(
         model, x, key=key, n_init=n_init, init=init, sample_weight=sample_weight, prior=prior,
-        held=held, labels=labels, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
+        held=held, labels=labels, lengths=lengths, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
         acceleration=acceleration, block_size=block_size, min_count=min_count,
         min_variance_ratio=min_variance_ratio,
     )  # fmt: skip
@@ -112,6 +115,7 @@ def em(
     *,
     held: Any = None,
     labels: Any = None,
+    lengths: Any = None,
     reg_covar: Any = 0.0,
     acceleration: Any = DEFAULT,
     block_size: int | None = None,
@@ -121,8 +125,9 @@ def em(
     """Fit a model by EM from one start, the given parameters. The options are those of `fit`."""
     job = prepare(
         model, x, init=params, sample_weight=sample_weight, prior=prior, held=held, labels=labels,
-        tol=tol, max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration,
-        block_size=block_size, min_count=min_count, min_variance_ratio=min_variance_ratio,
+        lengths=lengths, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
+        acceleration=acceleration, block_size=block_size, min_count=min_count,
+        min_variance_ratio=min_variance_ratio,
     )  # fmt: skip
     return finish(job, advance(job, start(job), job.max_iter))
 
@@ -138,6 +143,7 @@ def prepare(
     prior: Prior | None = None,
     held: Any = None,
     labels: Any = None,
+    lengths: Any = None,
     tol: Any = 1e-6,
     max_iter: Any = 1000,
     reg_covar: Any = 0.0,
@@ -163,7 +169,7 @@ def prepare(
     checks.nonnegative(tol, "tol")
     if checks.is_concrete(max_iter):
         max_iter = checks.whole(max_iter, "max_iter", least=0)
-    rows = model.rows(x, sample_weight, labels) if rows is None else rows
+    rows = model.rows(x, sample_weight, labels, lengths) if rows is None else rows
     min_count = model.default_min_count(rows) if min_count is None else min_count
     checks.nonnegative(min_count, "min_count")
     checks.nonnegative(min_variance_ratio, "min_variance_ratio")
@@ -190,7 +196,7 @@ def prepare(
     codes = starts.methods(init if isinstance(init, str) else "portfolio", filled)
     splits = None
     if n_split:
-        unknown = (np.full(size, -1, np.int32) for size in (n, filled))
+        unknown = (np.full(shape, -1, np.int32) for shape in (rows.weight.shape, filled))
         splits = Splits(*jax.device_put(tuple(unknown)))
     return Job(
         model=padded,
@@ -210,12 +216,12 @@ def prepare(
         ),
         block_size=block,
         chunk=chunk,
-        n_threads=spread.n_threads(rows, padded.numbers_per_row(rows), k, n_starts),
+        n_threads=spread.n_threads(padded, rows, n_starts),
         acceleration=_acceleration(acceleration),
         about=About(
             model,
-            n,
-            sum(leaf.size // n for leaf in jax.tree.leaves(rows.x)),
+            padded.n_rows(rows),
+            padded.n_columns(rows),
             tables.column_names(x),
             tables.given_dtype(x, dtype),
         ),

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.status import Status
-from jaxem.fitting import em, starts
+from jaxem.fitting import em
 from jaxem.fitting.accelerate import Acceleration
 from jaxem.fitting.em import Outcome, State, Thresholds
 
@@ -44,7 +44,7 @@ class Splits(NamedTuple):
     is by its method alone.
     """
 
-    labels: Int[Array, " n"]
+    labels: Int[Array, "*rows"]
     part: Int[Array, " r"]
 
 
@@ -79,17 +79,17 @@ def start(
 ) -> State:
     """The starts at `index` at their starting parameters; `methods` are those of all."""
 
-    shared = starts.survey(model, rows)
+    shared = model.survey(rows)
 
     def one(index: Array) -> Params:
         own = rows if splits is None else _labelled(rows, splits.labels, splits.part[index])
         own_key = jax.random.fold_in(key, index)
-        return starts.start(model, own_key, own, shared, methods[index], n_live, prior)
+        return model.start(own_key, own, shared, methods[index], n_live, prior)
 
     return start_from(model, rows, _each(one, index, chunk), acceleration)
 
 
-def _labelled(rows: Rows, labels: Int[Array, " n"], part: Int[Array, ""]) -> Rows:
+def _labelled(rows: Rows, labels: Int[Array, "*rows"], part: Int[Array, ""]) -> Rows:
     """The rows with their labels in a smaller fit, but for those of `part`: they are unknown."""
     labels = jnp.where((part < 0) | (labels == part), -1, labels)
     known = labels if rows.labels is None else rows.labels

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.core.contracts import Rows
+from jaxem.core.contracts import Model, Rows
 from jaxem.core.status import Status
 from jaxem.fitting.em import State
 
@@ -22,13 +22,12 @@ _FACTORS = 100_000  # k d^3: LAPACK factors larger batches in threads, and two w
 _ROUNDS = 2  # groups for each thread: the starts differ in how long they take
 
 
-def n_threads(rows: Rows, numbers_per_row: int, k: int, n_starts: int) -> int:
+def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
     """Over how many threads starts are spread; 1 where one start has work enough for all cores."""
     if jax.default_backend() != "cpu":
         return 1
-    n = rows.weight.shape[0]
-    width = sum(leaf.size // n for leaf in jax.tree.leaves(rows.x))
-    if n * numbers_per_row > _SMALL or k * width**3 > _FACTORS:
+    numbers = rows.weight.shape[0] * model.numbers_per_row(rows)
+    if numbers > _SMALL or model.n_parts * model.n_columns(rows) ** 3 > _FACTORS:
         return 1
     return min(_n_cores(), n_starts)
 

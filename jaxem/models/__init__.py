@@ -1,5 +1,8 @@
 """Latent structures over a family."""
 
+from jaxem.models.hmm import HMM as HMM
+from jaxem.models.hmm import HMMParams as HMMParams
+from jaxem.models.hmm import HMMPrior as HMMPrior
 from jaxem.models.mixture import Mixture as Mixture
 from jaxem.models.mixture import MixtureParams as MixtureParams
 from jaxem.models.mixture import MixturePrior as MixturePrior

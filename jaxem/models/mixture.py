@@ -25,7 +25,8 @@ from jaxem.core.numerics import (
     safe_log,
 )
 from jaxem.core.rows import as_rows
-from jaxem.inference import kmeans
+from jaxem.models import seeding
+from jaxem.models.seeding import Survey
 
 
 class MixtureParams(NamedTuple):
@@ -50,13 +51,6 @@ class MixtureStatistics(NamedTuple):
     total_weight: Float[Array, ""]
     counts: Float[Array, " k"]
     components: Statistics
-
-
-class Survey(NamedTuple):
-    """What starts from the same rows share."""
-
-    points: kmeans.Scaled
-    pooled: Params  # the one-component fit, k times
 
 
 class MixturePrepared(NamedTuple):
@@ -92,7 +86,9 @@ class Mixture(Model):
 
     # ---- host side
 
-    def rows(self, data: Any, sample_weight: Any, labels: Any) -> Rows:
+    def rows(self, data: Any, sample_weight: Any, labels: Any, lengths: Any = None) -> Rows:
+        if lengths is not None:
+            raise ValueError("lengths are of sequences; a mixture's rows have no order")
         x = self.family.read(data)
         n = jax.tree.leaves(x)[0].shape[0]
         weight = checks.weights(sample_weight, n)
@@ -148,11 +144,7 @@ class Mixture(Model):
         checks.fields(held, MixtureParams, "held")
         k, dtype = self.n_components, jax.tree.leaves(x)[0].dtype
         weights = known.read(held.weights, jax.ShapeDtypeStruct((k,), dtype), "held.weights")
-        if checks.is_concrete(weights):
-            some = np.asarray(weights)[~np.isnan(np.asarray(weights))]
-            total = some.sum()
-            if (some < 0).any() or total > 1 + 1e-3 or (len(some) == k and total < 1 - 1e-3):
-                raise ValueError(f"held.weights is {weights}; they must be from 0 and leave some")
+        known.check_probabilities(weights, "held.weights")
         return MixtureParams(weights, self.family.as_held(held.components, x, k))
 
     def default_min_count(self, rows: Rows) -> float:
@@ -163,43 +155,37 @@ class Mixture(Model):
 
     # ---- starts
 
-    def survey(self, rows: Rows) -> Survey:
-        x, weight, _ = rows
-        points = kmeans.scaled(self.family.coordinates(x), weight)
-        return Survey(points, self.family.pooled(x, weight, self.n_components))
+    def survey(self, rows: Rows) -> Survey | None:
+        """None where each start looks at a sample of its own."""
+        if rows.weight.shape[0] > seeding.SAMPLE:
+            return None
+        return self._survey(rows)
+
+    def _survey(self, rows: Rows) -> Survey:
+        return seeding.survey(self.family, rows.x, rows.weight, self.n_components)
 
     def start(
         self,
         key: Array,
         rows: Rows,
-        survey: Survey,
+        survey: Survey | None,
         method: Int[Array, ""],
         n_live: Int[Array, ""],
         prior: MixturePrior | None,
     ) -> MixtureParams:
-        """One M-step from hard labels: those of k-means, or of one row for each component.
-
-        The M-step is taken under a weak prior around the pooled fit. The seeds are distinct rows
-        and keep their own label, so that no component is empty and no two are identical. The
-        components from n_live on, and where distinct rows run out, are absent (weight 0).
-        """
-        k, (x, weight, known) = self.n_components, rows
-        points, pooled = survey.points.by(method), survey.pooled
-        seeds = kmeans.seeds(key, points, weight, known, k, n_live, method)
-        labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
-        weight = jnp.where((method != kmeans.ROWS) | is_seed, weight, 0.0)
-        chosen = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
-        responsibilities = jnp.where(chosen, weight[None], 0.0)
-
-        found = seeds < weight.shape[0]
+        """One M-step from hard labels; the weights have a pseudo-row for each component."""
+        if survey is None:
+            key_sample, key = jax.random.split(key)
+            rows = seeding.sample(key_sample, rows)
+            survey = self._survey(rows)
+        x, weight, known = rows
+        seeds = seeding.seeded(key, survey, weight, known, self.n_components, n_live, method)
+        counts = jnp.sum(seeds.responsibilities, axis=1)
+        weights = jnp.where(seeds.found, counts + 1, jnp.zeros_like(counts))
         own = None if prior is None else prior.components
-        starting = MixturePrior(
-            jnp.full((k,), 2.0, weight.dtype),
-            self.family.starting_prior(pooled, found, own),
-            None if prior is None else prior.held,
-        )
-        params = MixtureParams(found.astype(weight.dtype), pooled)
-        return self.from_responsibilities(params, x, responsibilities, starting)
+        held = None if prior is None or prior.held is None else prior.held.components
+        components = seeding.components(self.family, survey, x, seeds, own, held)
+        return MixtureParams(weights / jnp.sum(weights), components)
 
     def from_responsibilities(
         self,

@@ -13,7 +13,7 @@ from jaxem.core import checks
 from jaxem.core.contracts import Rows
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.gaussian import GaussianParams
-from jaxem.fitting import starts
+from jaxem.models import seeding
 from jaxem.models.mixture import Mixture, MixtureParams, MixturePrior
 from jaxem.sklearn import precisions
 
@@ -73,8 +73,8 @@ def random_responsibilities(
 
     def one(index: Array) -> MixtureParams:
         key_rows, key_shares = jax.random.split(jax.random.fold_in(key, index))
-        few = rows.weight.shape[0] <= starts.SAMPLE
-        x, weight, _ = rows if few else starts.sample(key_rows, rows)
+        few = rows.weight.shape[0] <= seeding.SAMPLE
+        x, weight, _ = rows if few else seeding.sample(key_rows, rows)
         draws = jax.random.uniform(key_shares, (k, weight.shape[0]), weight.dtype)
         shares = draws * (weight / jnp.sum(draws, axis=0))[None]
         params = MixtureParams(jnp.ones((k,), weight.dtype), model.family.pooled(x, weight, k))

@@ -190,7 +190,7 @@ WRONG = {
     "a tree like the parameters": (TWO, MixtureParams(None, (None, None, None))),
     "give MixtureParams": (TWO, (None, None)),
     "has shape": (TWO, MixtureParams([0.5], None)),
-    "leave some": (TWO, MixtureParams([0.7, 0.7], None)),
+    "are from 0 and add up to 1": (TWO, MixtureParams([0.7, 0.7], None)),
     "not above 0": (TWO, MixtureParams(None, GaussianParams(None, [[[-1.0]], [[NAN]]]))),
 }
 

@@ -54,10 +54,11 @@ def test_an_error_in_a_group_reaches_the_caller(x):
 
 def test_large_starts_and_traced_ones_stay_together(x):
     rows = MODEL.rows(x, None, None)
-    assert spread.n_threads(rows, 10, 2, 1) == 1
-    assert spread.n_threads(rows, 10_000, 2, 9) == 1  # a start is enough for all cores
+    assert spread.n_threads(MODEL, rows, 1) == 1
+    many = MODEL.with_parts(2000)
+    assert spread.n_threads(many, rows, 9) == 1  # a start is enough for all cores
     wide = MODEL.rows(np.zeros((300, 60)) + np.arange(60), None, None)
-    assert spread.n_threads(wide, 10, 2, 9) == 1  # LAPACK has threads of its own
+    assert spread.n_threads(MODEL, wide, 9) == 1  # LAPACK has threads of its own
 
 
 def test_inside_jit_and_vmap_there_are_no_threads(x, monkeypatch):
@@ -74,4 +75,4 @@ def test_inside_jit_and_vmap_there_are_no_threads(x, monkeypatch):
 def test_a_system_that_does_not_tell_affinities_has_threads_too(x, monkeypatch):
     monkeypatch.delattr(spread.os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(spread.os, "cpu_count", lambda: 3)
-    assert spread.n_threads(MODEL.rows(x, None, None), 10, 2, 9) == 3
+    assert spread.n_threads(MODEL, MODEL.rows(x, None, None), 9) == 3

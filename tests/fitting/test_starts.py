@@ -8,6 +8,7 @@ from jaxem.families import Gaussian
 from jaxem.fitting import starts
 from jaxem.fitting.restarts import best_of
 from jaxem.inference import kmeans
+from jaxem.models import seeding
 
 METHODS = ("portfolio", "k-means++", "random_from_data")
 
@@ -99,7 +100,7 @@ def test_scaling_of_the_columns_does_not_move_scaled_starts(x):
 
 def test_a_large_table_is_sampled_by_weight():
     rng = np.random.default_rng(0)
-    n = starts.SAMPLE + 100
+    n = seeding.SAMPLE + 100
     x = rng.normal(size=(n, 1))
     weight = np.where(np.arange(n) < 50, 1.0, 0.0)
     params = started(x, 3, n_init=3, sample_weight=weight)

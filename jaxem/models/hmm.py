@@ -1,0 +1,510 @@
+"""Hidden Markov models: a chain of hidden states, each with its own distribution of what is seen.
+
+p(x, z) = p[z_1] f(x_1 | z_1) prod_t A[z_{t-1}, z_t] f(x_t | z_t)        (Rabiner 1989)
+
+E-step: gamma[t, k] = P(z_t = k | x) and the expected numbers of transitions, by forward and
+backward recursions over lanes of sequences. M-step (Baum et al. 1970): rows of A in proportion to
+those numbers, the initial law to gamma at the first steps, the family's own with gamma as weights.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from jaxem.core import checks
+from jaxem.core import held as known
+from jaxem.core.contracts import Family, Health, Model, Params, Prepared, Prior, Rows, Statistics
+from jaxem.core.numerics import (
+    from_log_odds,
+    log_odds,
+    replace_probability,
+    safe_divide,
+    safe_log,
+)
+from jaxem.inference.forward_backward import Chain, Posterior, smooth
+from jaxem.models import seeding, sequences, transitions
+from jaxem.models.sequences import Layout, Steps
+
+INITIALS = ("free", "stationary", "fixed")
+SAMPLE = 8192  # steps that one start looks at
+
+
+class HMMParams(NamedTuple):
+    """initial (k,); transition (k, k), from row to column; emissions: the family's."""
+
+    initial: Array
+    transition: Array
+    emissions: Params
+
+
+class HMMPrior(NamedTuple):
+    """Dirichlet(initial) on the initial law and Dirichlet(transition) on the rows of the
+    transition matrix, numbers or (k,) and (k, k), with `sticky` added on its diagonal; emissions:
+    the family's prior; held: `HMMParams` that are known, NaN or None where they are free."""
+
+    initial: Any = 1.0
+    transition: Any = 1.0
+    sticky: Any = 0.0
+    emissions: Prior = None
+    held: Any = None
+
+
+class HMMStatistics(NamedTuple):
+    total_weight: Float[Array, ""]
+    counts: Float[Array, " k"]
+    initial: Float[Array, " k"]
+    transitions: Float[Array, "k k"]
+    emissions: Statistics
+
+
+class HMMPrepared(NamedTuple):
+    chain: Chain
+    emissions: Prepared
+
+
+@dataclass(frozen=True)
+class HMM(Model):
+    """A hidden Markov model of `n_states` states with emissions of one family.
+
+    initial: "free"; "stationary", the law that the chain stays in; or "fixed", as it is given.
+    transitions: "full"; "left-right" (never back to an earlier state); "cyclic" (on to the next, or
+    stay); or a mask, k rows of True and False. What is not possible stays exactly 0.
+    """
+
+    family: Family
+    n_states: Any
+    initial: Any = "free"
+    transitions: Any = "full"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.family, Family):
+            raise ValueError(f"family is {self.family!r}; give one, such as families.Poisson()")
+        k = checks.whole(self.n_states, "n_states", least=1)
+        object.__setattr__(self, "n_states", k)
+        if self.initial not in INITIALS:
+            names = ", ".join(map(repr, INITIALS))
+            raise ValueError(f"initial is {self.initial!r}; it must be one of {names}")
+        object.__setattr__(self, "transitions", transitions.read(self.transitions, k))
+
+    @property
+    def n_parts(self) -> int:
+        return self.n_states
+
+    @property
+    def exact(self) -> bool:
+        return self.family.exact and self.initial != "stationary"
+
+    @property
+    def least_rows(self) -> int:
+        return 64
+
+    def with_parts(self, n: int) -> "HMM":
+        """A mask is for its own number of states: it becomes "full" for another."""
+        own = (
+            self.transitions if isinstance(self.transitions, str) or n == self.n_states else "full"
+        )
+        return HMM(self.family, n, self.initial, own)
+
+    # ---- host side
+
+    def rows(self, data: Any, sample_weight: Any, labels: Any, lengths: Any = None) -> Rows:
+        return sequences.read(self.family, data, sample_weight, labels, lengths, self.n_states)
+
+    def layout(self, data: Any, lengths: Any) -> Layout:
+        return sequences.layout(data, lengths)
+
+    def n_rows(self, rows: Rows) -> int:
+        return rows.weight.size
+
+    def n_columns(self, rows: Rows) -> int:
+        n = rows.weight.size
+        return sum(leaf.size // n for leaf in jax.tree.leaves(rows.x.x))
+
+    def check_enough(self, rows: Rows) -> None:
+        checks.enough_rows(_flat(rows.x.x), self.n_states)
+
+    def as_params(self, params: Params, rows: Rows | None) -> HMMParams:
+        checks.fields(params, HMMParams, "params")
+        k = self.n_states
+        x = self.family.like_x(params.emissions) if rows is None else _flat(rows.x.x)
+        dtype = jax.tree.leaves(x)[0].dtype
+        initial = checks.parameter(params.initial, (k,), dtype, "initial", f"{k} states")
+        checks.probabilities(initial, "initial")
+        transition = checks.parameter(params.transition, (k, k), dtype, "transition", f"{k} states")
+        if checks.is_concrete(transition):
+            for i, row in enumerate(np.asarray(transition)):
+                checks.probabilities(row, f"row {i} of transition")
+            closed = np.asarray(transition) * ~transitions.mask(self.transitions, k)
+            if closed.any():
+                i, j = np.argwhere(closed)[0]
+                value = f"transition[{i}, {j}] is {closed[i, j]:g}"
+                raise ValueError(f"{value}, which {self.transitions!r} rules out")
+        if self.initial == "stationary":
+            initial = transitions.stationary(transition)
+        return HMMParams(initial, transition, self.family.as_params(params.emissions, x, k))
+
+    def like_x(self, params: Params) -> Any:
+        return self.family.like_x(params.emissions)
+
+    def as_prior(self, prior: Prior, reg_covar: Any, x: Any, held: Any = None) -> HMMPrior | None:
+        regularised = reg_covar is not None
+        if regularised and checks.is_concrete(reg_covar):
+            checks.nonnegative(reg_covar, "reg_covar")
+            regularised = float(reg_covar) > 0
+        if prior is None and held is None and not regularised:
+            return None
+        if regularised and not self.family.regularised:
+            raise ValueError(f"reg_covar is for covariances; {self.family!r} has none: give prior=")
+        prior = HMMPrior() if prior is None else prior
+        checks.fields(prior, HMMPrior, "prior")
+        k, x = self.n_states, _flat(x.x) if isinstance(x, Steps) else x
+        emissions = prior.emissions
+        if regularised or emissions is not None:
+            own = reg_covar if regularised else None
+            emissions = self.family.as_prior(emissions, own, x, k)
+        dtype = jax.tree.leaves(x)[0].dtype
+        arrays = []
+        for name, shape in (("initial", (k,)), ("transition", (k, k)), ("sticky", (k,))):
+            value, least = getattr(prior, name), 0 if name == "sticky" else 1
+            checks.numbers(value, f"the prior's {name}")
+            if checks.is_concrete(value) and not np.all(np.asarray(value) >= least):
+                raise ValueError(
+                    f"the prior's {name} is {value}; a Dirichlet has a mode from 1 on (1 is flat)"
+                    if least
+                    else f"the prior's sticky is {value}; it must be from 0"
+                )
+            arrays.append(checks.broadcast(value, shape, dtype, f"the prior's {name}"))
+        held = prior.held if held is None else held
+        own = None if held is None else self._as_held(held, x)
+        return HMMPrior(arrays[0], arrays[1], arrays[2], emissions, own)
+
+    def _as_held(self, held: Any, x: Any) -> HMMParams:
+        checks.fields(held, HMMParams, "held")
+        k, dtype = self.n_states, jax.tree.leaves(x)[0].dtype
+        initial = known.read(held.initial, jax.ShapeDtypeStruct((k,), dtype), "held.initial")
+        matrix = jax.ShapeDtypeStruct((k, k), dtype)
+        transition = known.read(held.transition, matrix, "held.transition")
+        for row, name in ((initial, "initial"), *((r, "transition") for r in transition)):
+            known.check_probabilities(row, f"held.{name}")
+        return HMMParams(initial, transition, self.family.as_held(held.emissions, x, k))
+
+    def default_min_count(self, rows: Rows) -> float:
+        return self.family.default_min_count(_flat(rows.x.x))
+
+    def numbers_per_row(self, rows: Rows) -> int:
+        t = rows.weight.shape[1]
+        return t * (self.family.numbers_per_row(_flat(rows.x.x), self.n_states) + 6 * self.n_states)
+
+    # ---- starts
+
+    def survey(self, rows: Rows) -> Any:
+        """None where each start looks at a window of its own."""
+        if rows.weight.size > SAMPLE:
+            return None
+        return self._survey(rows)
+
+    def _survey(self, rows: Rows) -> seeding.Survey:
+        weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
+        return seeding.survey(self.family, _flat(rows.x.x), _flat(weight), self.n_states)
+
+    def start(
+        self,
+        key: Array,
+        rows: Rows,
+        survey: Any,
+        method: Int[Array, ""],
+        n_live: Int[Array, ""],
+        prior: HMMPrior | None,
+    ) -> HMMParams:
+        """The states of pooled steps as those of a mixture start; the chain counts their labels.
+
+        Each possible transition has one more, and staying as many as all of a row: a chain that
+        is near independent in the labels still starts as one that persists.
+        """
+        k = self.n_states
+        if survey is None:
+            key_window, key = jax.random.split(key)
+            rows = _window(key_window, rows)
+            survey = self._survey(rows)
+        weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
+        told = None if rows.labels is None else _flat(rows.labels)
+        seeds = seeding.seeded(key, survey, _flat(weight), told, k, n_live, method)
+        own, held = (None, None) if prior is None else (prior.emissions, prior.held)
+        held = None if held is None else held.emissions
+        emissions = seeding.components(self.family, survey, _flat(rows.x.x), seeds, own, held)
+        labels = jnp.reshape(seeds.labels, rows.weight.shape)
+        states = jnp.arange(k, dtype=jnp.int32)[None, None]
+        chosen = jnp.where(labels[..., None] == states, rows.weight[..., None], 0.0)
+        first = rows.x.first[..., None]
+        begins = jnp.sum(jnp.where(first, chosen, 0), axis=(0, 1))
+        into = jnp.where(first[:, 1:], 0, chosen[:, 1:])
+        out_of = (chosen[:, :-1] > 0)[..., None]
+        moves = jnp.sum(jnp.where(out_of, into[:, :, None], 0), axis=(0, 1))
+        both = seeds.found[:, None] & seeds.found[None] & transitions.mask(self.transitions, k)
+        counts = jnp.where(both, moves + 1, jnp.zeros_like(moves))
+        counts = counts + jnp.diag(jnp.where(jnp.diagonal(both), jnp.sum(counts, axis=1), 0))
+        initial = jnp.where(seeds.found, begins + 1, jnp.zeros_like(begins))
+        if self.initial == "fixed":
+            initial = seeds.found.astype(initial.dtype)
+        params = HMMParams(
+            initial / jnp.sum(initial), transitions.rows(counts, jnp.zeros_like(counts)), emissions
+        )
+        return self._consistent(params)
+
+    # ---- the two steps
+
+    def prepare(self, params: HMMParams, prior: HMMPrior | None) -> HMMPrepared:
+        live = _live(params)
+        # Absent states stand for one that is there: log 0 is enough to rule them out.
+        stand_in = jnp.where(live, jnp.arange(self.n_states), jnp.argmax(live))
+        emissions = self.family.take(params.emissions, stand_in)
+        own = None if prior is None else prior.emissions
+        chain = Chain(params.initial, params.transition)
+        return HMMPrepared(chain, self.family.prepare(emissions, own))
+
+    def careful(self, prepared: HMMPrepared) -> tuple[Array, HMMPrepared] | None:
+        careful = self.family.careful(prepared.emissions)
+        if careful is None:
+            return None
+        return careful[0], prepared._replace(emissions=careful[1])
+
+    def e_step(self, prepared: HMMPrepared, rows: Rows) -> tuple[HMMStatistics, Float[Array, ""]]:
+        found, x, cache = self._smoothed(prepared, rows)
+        weight = rows.weight.T
+        own = jnp.where(weight[:, None] > 0, found.states * weight[:, None], 0)
+        seen = jnp.where(rows.x.observed.T[:, None], own, 0)
+        responsibilities = jnp.reshape(jnp.moveaxis(seen, 1, 0), (self.n_states, -1))
+        statistics = HMMStatistics(
+            total_weight=jnp.sum(weight),
+            counts=jnp.sum(own, axis=(0, 2)),
+            initial=jnp.sum(jnp.where(rows.x.first.T[:, None], own, 0), axis=(0, 2)),
+            transitions=found.pairs,
+            emissions=self.family.statistics(prepared.emissions, x, cache, responsibilities),
+        )
+        terms = jnp.where(weight > 0, weight * found.log_likelihood, 0)
+        return statistics, jnp.sum(terms)
+
+    def _smoothed(self, prepared: HMMPrepared, rows: Rows) -> tuple[Posterior, Any, Any]:
+        """-> (posterior, the rows step by step, the family's cache of them)."""
+        x, logs, cache = self.log_likelihoods(prepared, rows)
+        return smooth(prepared.chain, logs, rows.x.first.T, rows.weight.T), x, cache
+
+    def log_likelihoods(
+        self, prepared: HMMPrepared, rows: Rows
+    ) -> tuple[Any, Float[Array, "t k b"], Any]:
+        """-> (the rows step by step, their log densities in each state, the family's cache)."""
+        lanes, t = rows.weight.shape
+
+        def by_step(leaf: Array) -> Array:
+            return jnp.reshape(jnp.swapaxes(leaf, 0, 1), (t * lanes, *leaf.shape[2:]))
+
+        x = jax.tree.map(by_step, rows.x.x)
+        log_density, cache = self.family.evaluate(prepared.emissions, x)
+        logs = jnp.moveaxis(jnp.reshape(log_density, (self.n_states, t, lanes)), 1, 0)
+        logs = jnp.where(rows.x.observed.T[:, None], logs, 0)
+        if rows.labels is not None:
+            states = jnp.arange(self.n_states, dtype=jnp.int32)[None, :, None]
+            own = rows.labels.T[:, None]
+            logs = jnp.where((own < 0) | (own == states), logs, -jnp.inf)
+        return x, logs, cache
+
+    def collect(self, prepared: HMMPrepared, statistics: HMMStatistics) -> HMMStatistics:
+        emissions = self.family.collect(prepared.emissions, statistics.emissions)
+        return statistics._replace(emissions=emissions)
+
+    def posterior(
+        self, prepared: HMMPrepared, rows: Rows
+    ) -> tuple[Float[Array, "t b"], Float[Array, "k t b"]]:
+        found, _, _ = self._smoothed(prepared, rows)
+        return found.log_likelihood, jnp.moveaxis(found.states, 1, 0)
+
+    def m_step(
+        self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None
+    ) -> HMMParams:
+        initial, moves = statistics.initial, statistics.transitions
+        if prior is not None:  # pseudo-counts of what is possible
+            initial = initial + jnp.where(params.initial > 0, prior.initial - 1, 0)
+            pseudo = prior.transition - 1 + jnp.diag(prior.sticky)
+            moves = moves + jnp.where(params.transition > 0, pseudo, 0)
+        if self.initial == "stationary":
+            transition = transitions.stationary_rows(moves, initial, params.transition)
+        else:
+            transition = transitions.rows(moves, params.transition)
+        total = jnp.broadcast_to(jnp.sum(initial), initial.shape)
+        law = safe_divide(initial, total) if self.initial == "free" else params.initial
+        held = None if prior is None else prior.held
+        own = None if prior is None else prior.emissions
+        given = params.emissions, statistics.emissions, own, _live(params)
+        emissions = (
+            self.family.m_step(*given)
+            if held is None
+            else self.family.held_m_step(*given, held.emissions)
+        )
+        return self.hold(self._consistent(HMMParams(law, transition, emissions)), prior)
+
+    def hold(self, params: HMMParams, prior: HMMPrior | None) -> HMMParams:
+        if prior is None or prior.held is None:
+            return params
+        held = prior.held
+        return self._consistent(
+            HMMParams(
+                known.hold_probabilities(params.initial, held.initial),
+                known.hold_probabilities(params.transition, held.transition),
+                self.family.hold(params.emissions, held.emissions),
+            )
+        )
+
+    def _consistent(self, params: HMMParams) -> HMMParams:
+        if self.initial != "stationary":
+            return params
+        return params._replace(initial=transitions.stationary(params.transition))
+
+    def log_prior(self, params: HMMParams, prior: HMMPrior | None) -> Float[Array, ""]:
+        if prior is None:
+            return jnp.zeros((), params.initial.dtype)
+
+        def of(p: Array, pseudo: Array) -> Array:
+            return jnp.sum(jnp.where((p > 0) & (pseudo != 0), pseudo * safe_log(p), 0))
+
+        total = of(params.initial, prior.initial - 1)
+        total = total + of(params.transition, prior.transition - 1 + jnp.diag(prior.sticky))
+        if prior.emissions is None:
+            return total
+        return total + self.family.log_prior(params.emissions, prior.emissions, _live(params))
+
+    # ---- coordinates
+
+    def to_chart(self, params: HMMParams) -> HMMParams:
+        initial, transition, emissions = params
+        return HMMParams(log_odds(initial), log_odds(transition), self.family.to_chart(emissions))
+
+    def from_chart(self, chart: HMMParams) -> HMMParams:
+        live = jnp.any(chart.transition > 0.5 * log_odds(jnp.zeros_like(chart.transition)), axis=1)
+        transition = jnp.where(live[:, None], from_log_odds(chart.transition), 0)
+        emissions = self.family.from_chart(chart.emissions)
+        return self._consistent(HMMParams(from_log_odds(chart.initial), transition, emissions))
+
+    def metric(self, params: HMMParams) -> HMMParams:
+        """As if every state had an equal share of the steps."""
+        live = _live(params)
+        share = live.astype(params.initial.dtype)
+        share = share / jnp.sum(share)
+        return HMMParams(
+            jnp.zeros_like(params.initial),
+            share[:, None] * params.transition,
+            self.family.metric(params.emissions, share),
+        )
+
+    # ---- what is said of a result
+
+    def health(
+        self, params: HMMParams, counts: Float[Array, " k"], prior: HMMPrior | None
+    ) -> Health:
+        own = None if prior is None else prior.emissions
+        shares = safe_divide(counts, jnp.broadcast_to(jnp.sum(counts), counts.shape))
+        ratio = self.family.variance_ratio(params.emissions, shares, own)
+        if prior is not None and prior.held is not None:
+            safe = self.family.spread_held(prior.held.emissions) & ~jnp.isnan(ratio)
+            ratio = jnp.where(safe, jnp.inf, ratio)
+        live = _live(params)
+        return Health(jnp.where(live, counts, 0), jnp.where(live, ratio, jnp.inf))
+
+    def on_boundary(self, params: HMMParams) -> HMMParams:
+        """Of transitions that are possible; an initial law at one state is the rule."""
+        live = _live(params)
+        possible = jnp.asarray(transitions.mask(self.transitions, self.n_states))
+        possible = possible & live[:, None] & live[None]
+        emissions = jax.tree.map(
+            lambda marks: (
+                marks
+                if marks.shape[:1] != live.shape
+                else marks & jnp.reshape(live, (-1,) + (1,) * (marks.ndim - 1))
+            ),
+            self.family.on_boundary(params.emissions),
+        )
+        return HMMParams(
+            jnp.zeros(live.shape, bool),
+            possible & (params.transition < checks.BOUNDARY),
+            emissions,
+        )
+
+    def sample(self, key: Array, params: HMMParams, n: int) -> tuple[Any, Int[Array, " n"]]:
+        """One sequence of n steps, and its states."""
+        key_first, key_chain, key_rows = jax.random.split(key, 3)
+        start = jax.random.categorical(key_first, safe_log(params.initial))
+        logs = safe_log(params.transition)
+
+        def move(state: Array, key: Array) -> tuple[Array, Array]:
+            following = jax.random.categorical(key, logs[state])
+            return following, following
+
+        rest = lax.scan(move, start, jax.random.split(key_chain, n - 1))[1]
+        labels = jnp.concatenate([start[None], rest]).astype(jnp.int32)
+        return self.family.sample(key_rows, params.emissions, labels), labels
+
+    def take(self, params: HMMParams, index: Any) -> HMMParams:
+        there, at = np.asarray(index) >= 0, np.maximum(index, 0)
+        initial: Any = np.where(there, params.initial[at], 0)
+        transition: Any = params.transition[at][:, at]
+        transition = np.where(there[:, None] & there[None], transition, 0)
+        return HMMParams(initial, transition, self.family.take(params.emissions, at))
+
+    def replace(self, params: HMMParams, path: tuple, value: Array) -> HMMParams:
+        name, *index = path
+        if name == "initial":
+            return params._replace(initial=replace_probability(params.initial, index[0], value))
+        if name == "transition":
+            i, j = index
+            row = replace_probability(params.transition[i], j, value)
+            params = params._replace(transition=params.transition.at[i].set(row))
+            return self._consistent(params)
+        emissions = self.family.replace(params.emissions, tuple(index), value)
+        return params._replace(emissions=emissions)
+
+    def n_free_parameters(self, params: HMMParams, prior: HMMPrior | None = None) -> Array:
+        live = _live(params)
+        n_live = jnp.sum(live, dtype=jnp.int32)
+        possible = jnp.asarray(transitions.mask(self.transitions, self.n_states))
+        possible = possible & live[:, None] & live[None]
+        moves = jnp.sum(possible, dtype=jnp.int32) - n_live
+        initial = n_live - 1 if self.initial == "free" else jnp.zeros_like(n_live)
+        free = initial + moves + self.family.n_free_parameters(params.emissions, live)
+        if prior is None or prior.held is None:
+            return free
+        held = prior.held
+        if self.initial == "free":
+            free = free - known.count_probabilities(held.initial[None], jnp.ones(1, bool))
+        free = free - known.count_probabilities(held.transition, live)
+        return free - self.family.n_held(held.emissions, live)
+
+
+def _live(params: HMMParams) -> Array:
+    """Which states are there: an absent one goes nowhere."""
+    return jnp.sum(params.transition, axis=1) > 0
+
+
+def _flat(tree: Any) -> Any:
+    """Lanes end to end: (lanes, t, ...) -> (lanes * t, ...)."""
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)
+
+
+def _window(key: Array, rows: Rows) -> Rows:
+    """Some lanes from some step on, of at most `SAMPLE` steps in all."""
+    lanes, t = rows.weight.shape
+    some = min(lanes, max(1, SAMPLE // min(t, 128)))
+    length = min(t, SAMPLE // some)
+    key_lane, key_step = jax.random.split(key)
+    lane = jax.random.randint(key_lane, (), 0, lanes - some + 1)
+    step = jax.random.randint(key_step, (), 0, t - length + 1)
+
+    def cut(leaf: Array) -> Array:
+        return lax.dynamic_slice_in_dim(
+            lax.dynamic_slice_in_dim(leaf, lane, some, axis=0), step, length, axis=1
+        )
+
+    return jax.tree.map(cut, rows)

@@ -1,0 +1,90 @@
+"""Where the parts of a model begin: labels of rows by k-means, and an M-step from them."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxem.core.contracts import Family, Params, Prior, Rows
+from jaxem.core.numerics import draw
+from jaxem.inference import kmeans
+
+SAMPLE = 8192  # rows one start looks at
+
+
+class Survey(NamedTuple):
+    """What starts from the same rows share."""
+
+    points: kmeans.Scaled
+    pooled: Params  # the one-component fit, k times
+
+
+class Seeded(NamedTuple):
+    """labels of all rows; which parts have a seed; the rows' weights in each part."""
+
+    labels: Int[Array, " n"]
+    found: Bool[Array, " k"]
+    responsibilities: Float[Array, "k n"]
+
+
+def survey(family: Family, x: Any, weight: Float[Array, " n"], k: int) -> Survey:
+    return Survey(kmeans.scaled(family.coordinates(x), weight), family.pooled(x, weight, k))
+
+
+def seeded(
+    key: Array,
+    survey: Survey,
+    weight: Float[Array, " n"],
+    known: Int[Array, " n"] | None,
+    k: int,
+    n_live: Int[Array, ""],
+    method: Int[Array, ""],
+) -> Seeded:
+    """Labels of k-means, or of one row for each part.
+
+    The seeds are distinct rows and keep their own label, so that no part is empty and no two are
+    identical. Parts from n_live on, and where distinct rows run out, have none.
+    """
+    points = survey.points.by(method)
+    seeds = kmeans.seeds(key, points, weight, known, k, n_live, method)
+    labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
+    own = jnp.where((method != kmeans.ROWS) | is_seed, weight, 0.0)
+    chosen = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
+    return Seeded(labels, seeds < weight.shape[0], jnp.where(chosen, own[None], 0.0))
+
+
+def components(
+    family: Family,
+    survey: Survey,
+    x: Any,
+    seeded: Seeded,
+    prior: Prior | None,
+    held: Params | None,
+) -> Params:
+    """One M-step under a weak prior around the pooled fit."""
+    weak = family.starting_prior(survey.pooled, seeded.found, prior)
+    prepared = family.prepare(survey.pooled, None)
+    _, cache = family.evaluate(prepared, x)
+    sums = family.statistics(prepared, x, cache, seeded.responsibilities)
+    given = survey.pooled, family.collect(prepared, sums), weak, seeded.found
+    return family.m_step(*given) if held is None else family.held_m_step(*given, held)
+
+
+def sample(key: Array, rows: Rows) -> Rows:
+    """SAMPLE rows drawn by weight with replacement, half of them labelled where labels are."""
+    odds = jnp.sum(rows.weight, axis=tuple(range(1, rows.weight.ndim)))
+    if rows.labels is not None:
+        odds = _balanced(odds, rows.labels >= 0)
+    index = draw(key, odds, (SAMPLE,))
+    chosen: Any = jax.tree.map(lambda leaf: leaf[index], rows)
+    return chosen._replace(weight=jnp.ones_like(chosen.weight))
+
+
+def _balanced(odds: Array, labelled: Array) -> Array:
+    """Odds under which labelled rows, where there are any, come up half of the time."""
+    zero = jnp.zeros_like(odds)
+    known = jnp.sum(jnp.where(labelled, odds, zero))
+    unknown = jnp.sum(jnp.where(labelled, zero, odds))
+    ratio = jnp.where((known > 0) & (unknown > 0), unknown / jnp.maximum(known, 1e-30), 1)
+    return jnp.where(labelled, odds * jnp.maximum(ratio, 1), odds)

@@ -1,0 +1,256 @@
+"""Sequences as a person has them -> lanes of steps, in which several may follow each other.
+
+One array (t, d) or (t,) is one sequence; (b, t, d), with the lengths where they differ, is a batch;
+a list holds sequences of any lengths. A batch stays as it is while at most 1.5 times its real steps
+are computed; else, and for a list, sequences are laid end to end, the longest first, each into the
+emptiest of as many lanes as keep to that.
+"""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxem.core import checks
+from jaxem.core.contracts import Family, Rows
+
+MOST = 1.5  # steps computed for each real one
+
+
+class Steps(NamedTuple):
+    """x: leaves (lanes, t, ...); what is not observed holds the numbers of some row that is."""
+
+    x: Any
+    observed: Array  # (lanes, t)
+    first: Array  # (lanes, t): a sequence begins; so does every step of padding
+
+
+class Layout(NamedTuple):
+    """Where the sequences are: sequence i is `lengths[i]` steps of lane[i] from offset[i].
+
+    form: "one", "batch" or "list". shape: (lanes, t).
+    """
+
+    form: str
+    lengths: np.ndarray
+    lane: np.ndarray
+    offset: np.ndarray
+    shape: tuple[int, int]
+
+    @property
+    def places(self) -> np.ndarray:
+        """Of every real step, sequence after sequence, its place among lanes * t."""
+        parts = zip(self.lane, self.offset, self.lengths, strict=True)
+        return np.concatenate([i * self.shape[1] + start + np.arange(n) for i, start, n in parts])
+
+    def arrange(self, values: Any) -> Any:
+        """(lanes, t, ...) -> as the data came; in a batch, zeros beyond the lengths."""
+        if self.form == "one":
+            return values[0]
+        if self.form == "batch" and len(self.lengths) == self.shape[0]:
+            return values
+        flat = values.reshape(-1, *values.shape[2:])
+        each = np.split(flat[self.places], np.cumsum(self.lengths)[:-1])
+        if self.form == "list":
+            return each
+        longest = int(self.lengths.max())
+        return np.stack([np.pad(np.asarray(a), [(0, longest - len(a))] + [(0, 0)] * (a.ndim - 1))
+                         for a in each])  # fmt: skip
+
+    def sums(self, values: Any) -> Any:
+        """(lanes, t) summed over each sequence: (b,), or a number for one."""
+        if self.form == "one":
+            return jnp.sum(values)
+        if self.form == "batch" and len(self.lengths) == self.shape[0]:
+            return jnp.sum(values, axis=1)
+        flat = np.asarray(values).reshape(-1)[self.places]
+        return jnp.asarray(np.add.reduceat(flat, np.r_[0, np.cumsum(self.lengths)[:-1]]))
+
+
+def layout(data: Any, lengths: Any) -> Layout:
+    """How the sequences will lie; ValueError for lengths that cannot be."""
+    if isinstance(data, list) and not _is_numbers(data):
+        if lengths is not None:
+            raise ValueError("lengths are for a batch (b, t, d); a list has those of its sequences")
+        if not data:
+            raise ValueError("x is an empty list; give at least one sequence")
+        return _packed("list", np.array([_n_steps(of) for of in data]))
+    leaf = _leaves(data)[0]
+    if np.ndim(leaf) == 3 or lengths is not None:
+        if np.ndim(leaf) < 3 and not isinstance(data, tuple):
+            raise ValueError(
+                f"x has shape {np.shape(leaf)}: it is one sequence, and has no lengths; a batch is "
+                "(b, t, d), and sequences end to end are a list: np.split(x, np.cumsum(lengths))"
+            )
+        b, t = np.shape(leaf)[:2]
+        each = np.full(b, t) if lengths is None else _lengths(lengths, b, t)
+        if b * t > MOST * each.sum() and checks.is_concrete(data):
+            return _packed("batch", each)
+        return Layout("batch", each, np.arange(b), np.zeros(b, int), (b, t))
+    n = _n_steps(data)
+    return Layout("one", np.array([n]), np.zeros(1, int), np.zeros(1, int), (1, n))
+
+
+def _lengths(lengths: Any, b: int, t: int) -> np.ndarray:
+    if not checks.is_concrete(lengths):
+        raise ValueError("lengths are traced; give them as plain numbers")
+    each = np.asarray(lengths)
+    if each.shape != (b,) or each.dtype.kind not in "iu":
+        raise ValueError(f"lengths is {lengths!r}; give {b} whole numbers, one for each sequence")
+    wrong = np.flatnonzero((each < 1) | (each > t))
+    if len(wrong):
+        i = wrong[0]
+        raise ValueError(f"lengths[{i}] is {each[i]}; it must be from 1 to {t}, the steps of x")
+    return each
+
+
+def _packed(form: str, lengths: np.ndarray) -> Layout:
+    empty = np.flatnonzero(lengths < 1)
+    if len(empty):
+        raise ValueError(f"sequence {empty[0]} is empty; leave it out")
+    total, longest = int(lengths.sum()), int(lengths.max())
+    for n_lanes in range(-(-total // longest), 0, -1):
+        lane, offset, t = _placed(lengths, n_lanes)
+        if n_lanes * t <= MOST * total:
+            return Layout(form, lengths, lane, offset, (n_lanes, t))
+    raise AssertionError("one lane holds them all")
+
+
+def _placed(lengths: np.ndarray, n_lanes: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """-> (lane and offset of each sequence, the fullest lane)."""
+    filled = [(0, i) for i in range(n_lanes)]
+    lane, offset = np.zeros_like(lengths), np.zeros_like(lengths)
+    for i in np.argsort(-lengths, kind="stable"):
+        used, own = filled[0]
+        lane[i], offset[i] = own, used
+        heapq.heapreplace(filled, (used + int(lengths[i]), own))
+    return lane, offset, max(used for used, _ in filled)
+
+
+def read(family: Family, data: Any, sample_weight: Any, labels: Any, lengths: Any, k: int) -> Rows:
+    """The lanes: leaves (lanes, t, ...), weights of the steps, and known states or None."""
+    where = layout(data, lengths)
+    b, shape = len(where.lengths), where.shape
+    weight = checks.weights(sample_weight, b)
+    if where.form == "list":
+        each = [family.read(of) for of in data]
+        x = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(a) for a in leaves]), *each)
+        index = _index(where)
+    else:
+        x = family.read(_flat(data, where.form))
+        index = None
+        if where.form == "batch" and shape[0] != b:
+            t = np.shape(_leaves(data)[0])[1]
+            real = np.concatenate([i * t + np.arange(n) for i, n in enumerate(where.lengths)])
+            x = jax.tree.map(lambda leaf: np.asarray(leaf)[real], x)
+            index = _index(where)
+    dtype = jax.tree.leaves(x)[0].dtype
+    step_weight, first = _chain(where, np.ones(b) if weight is None else weight, dtype)
+    if index is not None:
+        x = jax.tree.map(lambda leaf: leaf[index], x)
+    flat_weight = step_weight.reshape(-1)
+    observed = _observed(x)
+    family.check(_filled(x, observed), _both(flat_weight, observed), None)
+    x = _filled(x, _both(flat_weight, observed) > 0)
+    states = None if labels is None else _labels(labels, where, k)
+    x = jax.tree.map(lambda leaf: checks.floating(leaf.reshape(*shape, *leaf.shape[1:])), x)
+    dtype = jax.tree.leaves(x)[0].dtype
+    return Rows(
+        Steps(x, jnp.asarray(observed).reshape(shape), jnp.asarray(first)),
+        checks.cast(step_weight, dtype),
+        states,
+    )
+
+
+def _index(where: Layout) -> np.ndarray:
+    """The row of each step among sequences end to end, (lanes * t,); padding takes the first."""
+    index = np.zeros(where.shape[0] * where.shape[1], int)
+    index[where.places] = np.arange(int(where.lengths.sum()))
+    return index
+
+
+def _chain(where: Layout, weight: Any, dtype: Any) -> tuple[Any, np.ndarray]:
+    """-> (weights of the steps, 0 in padding; where sequences begin), (lanes, t)."""
+    owner = np.full(where.shape, -1)
+    first = np.ones(where.shape, bool)
+    for i, (lane, start, n) in enumerate(zip(where.lane, where.offset, where.lengths, strict=True)):
+        owner[lane, start : start + n] = i
+        first[lane, start + 1 : start + n] = False
+    numpy: Any = np if checks.is_concrete(weight) else jnp
+    own = numpy.asarray(weight)[np.maximum(owner, 0)]
+    return numpy.where(owner >= 0, own, 0.0).astype(dtype), first
+
+
+def _observed(x: Any) -> Any:
+    """Rows of which at least one number is there."""
+    leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)]
+    numpy: Any = np if all(isinstance(leaf, np.ndarray) for leaf in leaves) else jnp
+    return ~numpy.all(numpy.concatenate([numpy.isnan(leaf) for leaf in leaves], axis=1), axis=1)
+
+
+def _both(weight: Any, observed: Any) -> Any:
+    numpy: Any = np if isinstance(observed, np.ndarray) and isinstance(weight, np.ndarray) else jnp
+    return numpy.where(observed, weight, 0)
+
+
+def _filled(x: Any, keep: Any) -> Any:
+    """Rows that are not kept hold the numbers of one that is."""
+    numpy: Any = np if isinstance(keep, np.ndarray) else jnp
+    live = numpy.argmax(keep)
+
+    def fill(leaf: Any) -> Any:
+        mask = numpy.reshape(keep, (-1,) + (1,) * (leaf.ndim - 1))
+        return numpy.where(mask, leaf, leaf[live][None])
+
+    return jax.tree.map(fill, x)
+
+
+def _labels(labels: Any, where: Layout, k: int) -> Array:
+    """Known states, (lanes, t), -1 where unknown."""
+    if where.form == "list":
+        flat = np.concatenate([np.asarray(own).reshape(-1) for own in labels])
+    else:
+        flat = np.asarray(labels)
+        if where.form == "batch":
+            flat = np.concatenate([own[:n] for own, n in zip(flat, where.lengths, strict=True)])
+    known = checks.labels(flat, int(where.lengths.sum()), k)
+    out = np.full(where.shape[0] * where.shape[1], -1, np.int32)
+    out[where.places] = np.asarray(known)
+    return jnp.asarray(out).reshape(where.shape)
+
+
+def _is_numbers(data: Sequence) -> bool:
+    """Whether a list is one sequence of plain numbers or of rows of them."""
+    first = data[0] if data else None
+    return np.isscalar(first) or (isinstance(first, list) and bool(first) and np.isscalar(first[0]))
+
+
+def _leaves(data: Any) -> list[Any]:
+    if isinstance(data, Mapping):
+        return [leaf for part in data.values() for leaf in _leaves(part)]
+    if isinstance(data, tuple):
+        return [leaf for part in data for leaf in _leaves(part)]
+    return [data if hasattr(data, "shape") else np.asarray(data)]
+
+
+def _n_steps(data: Any) -> int:
+    leaf = _leaves(data)[0]
+    if np.ndim(leaf) == 0:
+        raise ValueError(f"x is {data!r}; a sequence is (t, d), or (t,)")
+    return np.shape(leaf)[0]
+
+
+def _flat(data: Any, form: str) -> Any:
+    """A batch as rows end to end."""
+    if form == "one":
+        return data
+    if isinstance(data, Mapping):
+        return {name: _flat(part, form) for name, part in data.items()}
+    if isinstance(data, tuple):
+        return tuple(_flat(part, form) for part in data)
+    array = data if hasattr(data, "reshape") else np.asarray(data)
+    return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])

@@ -1,0 +1,110 @@
+"""Which transitions a hidden Markov chain may take, and the law that it stays in."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxem.core.numerics import safe_divide, safe_log
+
+KINDS = ("full", "left-right", "cyclic")
+_HALVINGS = 20
+_STEPS = 8
+
+
+def mask(kind: Any, k: int) -> np.ndarray:
+    """(k, k), True where a transition is possible: row i to column j."""
+    i, j = np.arange(k)[:, None], np.arange(k)[None]
+    if kind == "full":
+        return np.ones((k, k), bool)
+    if kind == "left-right":
+        return j >= i
+    if kind == "cyclic":
+        return (j == i) | (j == (i + 1) % k)
+    return np.array(kind, bool)
+
+
+def read(kind: Any, k: int) -> Any:
+    """A kind by its name, or a mask as a tuple of tuples; ValueError for anything else."""
+    if isinstance(kind, str):
+        if kind not in KINDS:
+            names = ", ".join(map(repr, KINDS))
+            raise ValueError(f"transitions is {kind!r}; it must be one of {names}, or a mask")
+        return kind
+    try:
+        allowed = np.asarray(kind)
+    except ValueError:
+        allowed = np.zeros(0)
+    if allowed.shape != (k, k) or not np.isin(allowed, (0, 1)).all():
+        raise ValueError(
+            f"transitions is {kind!r}; give a {k} x {k} mask of True and False, or one of "
+            f"{', '.join(map(repr, KINDS))}"
+        )
+    closed = np.flatnonzero(~allowed.astype(bool).any(axis=1))
+    if len(closed):
+        raise ValueError(f"transitions leaves state {closed[0]} nowhere to go, not even to itself")
+    return tuple(tuple(row) for row in allowed.astype(bool).tolist())
+
+
+def rows(counts: Float[Array, "k k"], otherwise: Float[Array, "k k"]) -> Float[Array, "k k"]:
+    """Each row in proportion to its counts; as it was where there are none."""
+    total = jnp.broadcast_to(jnp.sum(counts, axis=1, keepdims=True), counts.shape)
+    return jnp.where(total > 0, safe_divide(counts, total), otherwise)
+
+
+def stationary(transition: Float[Array, "k k"]) -> Float[Array, " k"]:
+    """The law p of p A = p, p (I - A + 1) = 1 (Zucchini and MacDonald 2009, section 1.3.2).
+
+    States whose row is 0 are absent: they have none of it. NaN where there is no single law.
+    """
+    k = transition.shape[0]
+    live = jnp.sum(transition, axis=1) > 0
+    identity = jnp.eye(k, dtype=transition.dtype)
+    ones = live[:, None] & live[None]
+    system = identity - transition + ones.astype(transition.dtype)
+    law = jnp.linalg.solve(system.T, live.astype(transition.dtype))
+    law = jnp.where(live, jnp.maximum(law, 0), jnp.zeros_like(law))
+    return law / jnp.sum(law)
+
+
+def stationary_rows(
+    counts: Float[Array, "k k"],
+    initial: Float[Array, " k"],
+    old: Float[Array, "k k"],
+) -> Float[Array, "k k"]:
+    """Rows that raise sum counts log A + sum initial log p(A), p the stationary law of A.
+
+    The gradient of the second term acts as further counts: each step goes to the rows that these
+    make, or half as far until the objective does not fall. There is no closed form (Zucchini and
+    MacDonald 2009, section 4.2.5).
+    """
+
+    def objective(transition: Array) -> Array:
+        law = safe_log(stationary(transition))
+        chain = jnp.sum(jnp.where(counts > 0, counts * safe_log(transition), 0))
+        return chain + jnp.sum(jnp.where(initial > 0, initial * law, 0))
+
+    def step(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        here, value = state
+
+        def law(transition: Array) -> Array:
+            return jnp.sum(jnp.where(initial > 0, initial * safe_log(stationary(transition)), 0))
+
+        slope = jax.grad(law)(here)
+        slope = slope - jnp.sum(here * slope, axis=1, keepdims=True)
+        wanted = rows(jnp.maximum(counts + here * slope, 0), here)
+        shares = 0.5 ** jnp.arange(_HALVINGS, dtype=here.dtype)
+        tries = here[None] + shares[:, None, None] * (wanted - here)[None]
+        values = jax.vmap(objective)(tries)
+        good = values > value
+        index = jnp.argmax(good)
+        better = jnp.any(good)
+        new = jnp.where(better, tries[index], here)
+        return new, jnp.where(better, values[index], value)
+
+    plain = rows(counts, old)
+    from_plain = objective(plain) > objective(old)
+    start = jnp.where(from_plain, plain, old)
+    return jax.lax.fori_loop(0, _STEPS, step, (start, objective(start)))[0]

@@ -1,0 +1,317 @@
+"""Hidden Markov models: the laws of models, published fits, sequences of all forms, bad input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import jaxem
+from jaxem import HMM, HMMParams, HMMPrior, datasets, families
+from jaxem.models import sequences, transitions
+from jaxem.reference.hidden_markov import over_paths
+from laws import model as laws
+from laws.family import close
+from laws.model import ModelCase
+
+COUNTS = datasets.load_earthquakes().x[:, 1]
+POISSON = HMM(families.Poisson(), 2)
+START = HMMParams(
+    np.array([0.6, 0.4]),
+    np.array([[0.8, 0.2], [0.3, 0.7]]),
+    families.PoissonParams(np.array([[2.0], [6.0]])),
+)
+
+
+def drawn(b=42, t=5, seed=0):
+    """(b, t, 1) counts of a chain that persists."""
+    rng = np.random.default_rng(seed)
+    z = np.zeros((b, t), int)
+    z[:, 0] = rng.random(b) < 0.5
+    for step in range(1, t):
+        z[:, step] = np.where(rng.random(b) < 0.85, z[:, step - 1], 1 - z[:, step - 1])
+    return rng.poisson(np.where(z, 8.0, 2.0))[..., None].astype(float)
+
+
+def densities(params, x):
+    """(t, k); 1 where nothing was observed."""
+    rates = np.asarray(params.emissions.rates)[:, 0]
+    seen = stats.poisson(rates[None]).pmf(np.nan_to_num(x))
+    return np.where(np.isnan(x), 1.0, seen)
+
+
+def reference(params, x):
+    """Sums over sequences, from sums over paths."""
+    initial, transition = np.asarray(params.initial), np.asarray(params.transition)
+    k = len(initial)
+    begins, pairs, counts, weighted, total = np.zeros(k), np.zeros((k, k)), np.zeros(k), 0.0, 0.0
+    seen = np.zeros(k)
+    for own in np.asarray(x):
+        answer = over_paths(initial, transition, densities(params, own))
+        begins += answer.states[0]
+        pairs += answer.pairs
+        counts += answer.states.sum(0)
+        there = ~np.isnan(own[:, 0])
+        seen += answer.states[there].sum(0)
+        weighted = weighted + answer.states[there].T @ own[there]
+        total += answer.log_likelihood
+    return begins, pairs, counts, weighted, seen, total
+
+
+def e_step(params, x):
+    begins, pairs, counts, weighted, seen, total = reference(params, x)
+    sums = np.concatenate([weighted, seen[:, None]], axis=1)
+    size = np.asarray(x).shape[0] * np.asarray(x).shape[1]
+    like = jaxem.e_step(POISSON, params, x)[0]
+    values = [np.float64(size), counts, begins, pairs, sums]
+    return jax.tree.unflatten(jax.tree.structure(like), values), total
+
+
+def m_step(params, x):
+    begins, pairs, _, weighted, seen, _ = reference(params, x)
+    return HMMParams(
+        begins / begins.sum(),
+        pairs / pairs.sum(1, keepdims=True),
+        families.PoissonParams(weighted / seen[:, None]),
+    )
+
+
+@pytest.fixture(scope="module")
+def case():
+    params = jax.tree.map(jnp.asarray, START)
+    return ModelCase(POISSON, params, jnp.asarray(drawn()), e_step, m_step)
+
+
+LAWS = [
+    laws.steps_are_the_references, laws.log_likelihood_is_of_the_returned_parameters,
+    laws.no_iterations_are_legal, laws.poisoned_starts_are_ignored,
+    laws.absent_rows_may_hold_anything, laws.blocks_give_the_same_answer,
+    laws.the_objective_never_falls, laws.acceleration_ends_no_lower,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_laws(law, case):
+    law(case)
+
+
+@pytest.mark.parametrize("law", [laws.pieces_have_the_same_bits, laws.absent_parts_change_nothing])
+def test_laws_of_starts(law, case):
+    law(case, jax.random.key(0))
+
+
+# ---- published
+
+
+@pytest.mark.parametrize("k, published", [(2, 342.3183), (3, 329.4603)])
+def test_earthquakes_from_the_stationary_law(k, published):
+    """Zucchini, MacDonald and Langrock (2016), Hidden Markov Models for Time Series, table 3.1."""
+    model = HMM(families.Poisson(), k, initial="stationary")
+    result = jaxem.fit(model, COUNTS, key=jax.random.key(0), n_init=12, tol=1e-9, max_iter=3000)
+    assert result.converged
+    np.testing.assert_allclose(-result.log_likelihood, published, atol=1e-4)
+    assert int(result.n_free_parameters) == k * k
+    law = np.asarray(result.params.initial)
+    np.testing.assert_allclose(law @ np.asarray(result.params.transition), law, atol=1e-12)
+
+
+def test_a_free_initial_law_is_no_less_likely():
+    """It ends at one state, and is worth two more parameters at most."""
+    result = jaxem.fit(HMM(families.Poisson(), 3), COUNTS, key=jax.random.key(0), n_init=20,
+                       tol=1e-9)  # fmt: skip
+    assert result.converged and float(result.log_likelihood) > -329.4603
+    assert int(result.n_free_parameters) == 2 + 6 + 3
+    np.testing.assert_allclose(np.max(result.params.initial), 1.0, atol=1e-6)
+
+
+# ---- structure
+
+
+@pytest.mark.parametrize("kind", ["left-right", "cyclic", ((1, 1, 0), (0, 1, 1), (0, 0, 1))])
+def test_what_is_ruled_out_stays_zero(kind):
+    model = HMM(families.Poisson(), 3, transitions=kind)
+    result = jaxem.fit(model, drawn(8, 30), key=jax.random.key(0), n_init=3)
+    closed = ~transitions.mask(model.transitions, 3)
+    np.testing.assert_array_equal(np.asarray(result.params.transition)[closed], 0.0)
+    np.testing.assert_allclose(np.sum(result.params.transition, axis=1), 1.0)
+
+
+def test_a_fixed_initial_law_is_kept():
+    model = HMM(families.Poisson(), 2, initial="fixed")
+    result = jaxem.em(model, START, drawn(), max_iter=20)
+    np.testing.assert_allclose(result.params.initial, START.initial)
+    assert int(result.n_free_parameters) == 2 + 2
+
+
+def test_priors_and_known_numbers():
+    x = drawn()
+    plain = jaxem.em(POISSON, START, x)
+    sticky = jaxem.em(POISSON, START, x, prior=HMMPrior(sticky=100.0))
+    diagonal = np.diag(np.asarray(sticky.params.transition))
+    assert np.all(diagonal > np.diag(np.asarray(plain.params.transition)))
+    assert float(sticky.log_posterior) < float(sticky.log_likelihood)
+    held = HMMParams(None, None, families.PoissonParams([[2.0], [np.nan]]))
+    known = jaxem.em(POISSON, START, x, held=held)
+    assert float(known.params.emissions.rates[0, 0]) == 2.0
+    assert int(known.n_free_parameters) == int(plain.n_free_parameters) - 1
+    assert float(known.log_likelihood) <= float(plain.log_likelihood)
+
+
+def test_known_states_are_where_they_are_told():
+    x = drawn(3, 12)
+    states = np.full((3, 12), -1)
+    states[0, :4] = [1, 0, 1, 0]
+    result = jaxem.em(POISSON, START, x, labels=states, max_iter=5)
+    assert np.isfinite(float(result.log_likelihood))
+    expected = 0.0
+    for own, given in zip(x, states, strict=True):
+        allowed = (given[:, None] < 0) | (given[:, None] == np.arange(2))
+        f = densities(START, own) * allowed
+        expected += over_paths(START.initial, START.transition, f).log_likelihood
+    none = jaxem.em(POISSON, START, x, labels=states, max_iter=0)
+    np.testing.assert_allclose(none.log_likelihood, expected)
+
+
+# ---- sequences
+
+
+def test_every_form_of_sequences_is_the_same():
+    """A list packed into lanes, a padded batch, and the sequences one by one."""
+    rng = np.random.default_rng(5)
+    parts = [rng.poisson(4.0, (n, 1)).astype(float) for n in (7, 3, 1, 12, 5)]
+    batch = np.full((5, 12, 1), 99.0)
+    for own, part in zip(batch, parts, strict=True):
+        own[: len(part)] = part
+    lengths = [len(part) for part in parts]
+    weight = np.array([1.0, 2.0, 0.0, 1.0, 3.0])
+    one_by_one = np.array([float(jaxem.log_prob(POISSON, START, part)) for part in parts])
+    expected = [over_paths(START.initial, START.transition, densities(START, p)) for p in parts]
+    np.testing.assert_allclose(one_by_one, [answer.log_likelihood for answer in expected])
+    np.testing.assert_allclose(jaxem.log_prob(POISSON, START, parts), one_by_one)
+    np.testing.assert_allclose(jaxem.log_prob(POISSON, START, batch, lengths), one_by_one)
+    fits = [
+        jaxem.em(POISSON, START, parts, weight, max_iter=10),
+        jaxem.em(POISSON, START, batch, weight, lengths=lengths, max_iter=10),
+    ]
+    close(fits[0].params, fits[1].params, rtol=1e-9)
+    first = jaxem.em(POISSON, START, parts, weight, max_iter=0).log_likelihood
+    np.testing.assert_allclose(first, one_by_one @ weight)
+
+    states = jaxem.smooth(POISSON, START, parts)
+    paths, log_joint = jaxem.viterbi(POISSON, START, parts)
+    for own, path, answer in zip(states, paths, expected, strict=True):
+        np.testing.assert_allclose(own, answer.states, atol=1e-12)
+        np.testing.assert_array_equal(path, answer.path)
+    np.testing.assert_allclose(log_joint, [answer.log_joint for answer in expected])
+    padded = jaxem.smooth(POISSON, START, batch, lengths)
+    assert padded.shape == (5, 12, 2)
+    np.testing.assert_allclose(padded[3], expected[3].states, atol=1e-12)
+    np.testing.assert_array_equal(
+        jaxem.predict(POISSON, START, parts[0]), expected[0].states.argmax(1)
+    )
+
+
+def test_packing_computes_few_more_steps_than_there_are():
+    rng = np.random.default_rng(0)
+    for lengths in (rng.integers(5, 2000, 200), np.array([10, 1]), np.array([1000] + [1] * 30)):
+        where = sequences._packed("list", lengths)
+        assert where.shape[0] * where.shape[1] <= 1.5 * lengths.sum()
+        assert len(set(where.places)) == lengths.sum()
+
+
+def test_steps_that_were_not_observed_are_legal_anywhere():
+    x = drawn(2, 9)
+    x[0, 0], x[0, 4], x[1, 8] = np.nan, np.nan, np.nan
+    expected = [
+        over_paths(START.initial, START.transition, densities(START, own)).log_likelihood
+        for own in x
+    ]
+    np.testing.assert_allclose(jaxem.log_prob(POISSON, START, x), expected)
+    gaussian = HMM(families.Gaussian("full"), 2)
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(60, 2)) + 4 * (np.arange(60) // 15 % 2)[:, None]
+    y[[0, 20, 59]] = np.nan
+    result = jaxem.fit(gaussian, y, key=jax.random.key(0), n_init=4)
+    assert result.converged
+    assert jaxem.smooth(gaussian, result.params, y).shape == (60, 2)
+
+
+def test_sample_then_fit_recovers():
+    x, states = jaxem.sample(POISSON, START, jax.random.key(1), 4000)
+    result = jaxem.fit(POISSON, x, key=jax.random.key(0), n_init=5)
+    order = np.argsort(np.asarray(result.params.emissions.rates)[:, 0])
+    np.testing.assert_allclose(
+        np.asarray(result.params.transition)[order][:, order], START.transition, atol=0.06
+    )
+    np.testing.assert_allclose(
+        np.asarray(result.params.emissions.rates)[order], START.emissions.rates, rtol=0.06
+    )
+    path, _ = jaxem.viterbi(POISSON, START, x)
+    assert np.mean(np.asarray(path) == np.asarray(states)) > 0.8
+
+
+def test_a_product_and_a_regression_emit_too():
+    rng = np.random.default_rng(3)
+    z = np.repeat([0, 1, 0, 1], 25)
+    table = {
+        "count": rng.poisson(np.where(z, 9, 2))[:, None].astype(float),
+        "size": rng.normal(3.0 * z)[:, None],
+    }
+    family = families.Product({"count": families.Poisson(), "size": families.Gaussian("diag")})
+    model = HMM(family, 2)
+    result = jaxem.fit(model, table, key=jax.random.key(0), n_init=3)
+    found = np.asarray(jaxem.viterbi(model, result.params, table)[0])
+    assert max(np.mean(found == z), np.mean(found != z)) > 0.95
+    X = rng.normal(size=(100, 1))
+    y = np.where(z, 2.0, -2.0) * X[:, 0] + 0.3 * rng.normal(size=100)
+    model = HMM(families.LinearRegression(), 2)
+    result = jaxem.fit(model, (X, y), key=jax.random.key(0), n_init=6)
+    found = np.asarray(jaxem.viterbi(model, result.params, (X, y))[0])
+    assert max(np.mean(found == z), np.mean(found != z)) > 0.9
+
+
+def test_a_second_fit_compiles_nothing():
+    x = drawn(4, 10)
+    jaxem.fit(POISSON, x, key=jax.random.key(0), n_init=2)
+    with jax.no_tracing():
+        jaxem.fit(POISSON, x + 1, key=jax.random.key(1), n_init=2, tol=1e-5, max_iter=50)
+
+
+BAD = {
+    r"lengths\[1\] is 9; it must be from 1 to 5": (drawn(2, 5), [3, 9]),
+    "give 2 whole numbers": (drawn(2, 5), [3]),
+    "it is one sequence, and has no lengths": (drawn(2, 5)[0], [5]),
+    "sequence 1 is empty": ([np.ones((3, 1)), np.ones((0, 1))], None),
+    "an empty list": ([], None),
+    "lengths are for a batch": ([np.ones((3, 1))], [3]),
+    "not whole numbers from 0": (drawn(2, 5) + 0.5, None),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_sequences(message):
+    x, lengths = BAD[message]
+    with pytest.raises(ValueError, match=message):
+        jaxem.em(POISSON, START, x, lengths=lengths)
+
+
+def test_bad_specs_and_parameters():
+    with pytest.raises(ValueError, match="must be one of 'free'"):
+        HMM(families.Poisson(), 2, initial="any")
+    with pytest.raises(ValueError, match="must be one of 'full'"):
+        HMM(families.Poisson(), 2, transitions="upper")
+    with pytest.raises(ValueError, match="nowhere to go"):
+        HMM(families.Poisson(), 2, transitions=((1, 1), (0, 0)))
+    with pytest.raises(ValueError, match="row 1 of transition"):
+        jaxem.em(POISSON, START._replace(transition=np.array([[0.5, 0.5], [0.7, 0.7]])), COUNTS)
+    model = HMM(families.Poisson(), 2, transitions="left-right")
+    with pytest.raises(ValueError, match="rules out"):
+        jaxem.em(model, START, COUNTS)
+    with pytest.raises(ValueError, match="have no order"):
+        jaxem.em(jaxem.Mixture(families.Poisson(), 1), None, COUNTS, lengths=[3])
+
+
+def test_an_impossible_observation_is_nonfinite():
+    params = START._replace(emissions=families.PoissonParams(np.zeros((2, 1))))
+    result = jaxem.em(POISSON, params, np.array([0.0, 3.0, 0.0]))
+    assert not result.converged
