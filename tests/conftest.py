@@ -11,7 +11,7 @@ import pytest
 # The flags are read when the first program is compiled.
 _FAST = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_parallel_codegen_split_count=1"
+    "--xla_cpu_parallel_codegen_split_count=1 --xla_cpu_experimental_ynn_fusion_type="
 )
 os.environ["XLA_FLAGS"] = f"{_FAST} {os.environ.get('XLA_FLAGS', '')}"
 jax.config.update("jax_enable_x64", True)
