@@ -293,6 +293,11 @@ class Model(abc.ABC):
         """Rows that a block has at least: products of matrices are slow in smaller ones."""
         return 256
 
+    @property
+    def block_bytes(self) -> int:
+        """What an E-step makes of a block on a CPU, at most: what its cache holds."""
+        return 6 << 20
+
     @abc.abstractmethod
     def check_enough(self, rows: Rows) -> None:
         """Host side: ValueError when there are fewer distinct rows than parts to start from."""

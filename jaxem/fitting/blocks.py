@@ -101,14 +101,13 @@ def map_rows(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) ->
 def default_block_size(model: Model, rows: Rows) -> int:
     """Rows a block, by shape, dtype and platform.
 
-    CPU: what an E-step makes of a block takes at most 6 MB, the responsibilities of it at most
-    1 MB, but a block has at least the model's `least_rows`. An accelerator is kept busy by 2^27
-    numbers.
+    CPU: what an E-step makes of a block takes at most the model's `block_bytes`, responsibilities
+    of rows at most 1 MB, but a block has at least the model's `least_rows`. An accelerator is kept
+    busy by 2^27 numbers.
     """
     numbers = model.numbers_per_row(rows)
     if jax.default_backend() != "cpu":
         return max(model.least_rows, (1 << 27) // numbers)
     size = rows.weight.dtype.itemsize
-    return max(
-        model.least_rows, min((6 << 20) // (size * numbers), (1 << 20) // (size * model.n_parts))
-    )
+    most = min(model.block_bytes // (size * numbers), (1 << 20) // (size * model.n_parts))
+    return max(model.least_rows, most)

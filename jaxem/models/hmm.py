@@ -101,7 +101,12 @@ class HMM(Model):
 
     @property
     def least_rows(self) -> int:
-        return 64
+        return 1
+
+    @property
+    def block_bytes(self) -> int:
+        """More than a cache: a step costs about as much for one lane as for a hundred."""
+        return 64 << 20
 
     def with_parts(self, n: int) -> "HMM":
         """A mask is for its own number of states: it becomes "full" for another."""

@@ -315,3 +315,38 @@ def test_an_impossible_observation_is_nonfinite():
     params = START._replace(emissions=families.PoissonParams(np.zeros((2, 1))))
     result = jaxem.em(POISSON, params, np.array([0.0, 3.0, 0.0]))
     assert not result.converged
+
+
+@pytest.mark.parametrize("kind", ["full", ((1, 1), (1, 1))])
+def test_a_model_file_keeps_it(kind, tmp_path):
+    model = HMM(families.Poisson(), 2, transitions=kind)
+    jaxem.save(tmp_path / "m.safetensors", model, START, columns=("count",))
+    again, params = jaxem.load(tmp_path / "m.safetensors")
+    assert again == model and hash(again) == hash(model)
+    close(params, START, rtol=0, atol=0)
+
+
+def test_numbers_of_states_are_compared():
+    models = [HMM(families.Poisson(), k) for k in (1, 2, 3)]
+    selection = jaxem.select(models, COUNTS, key=jax.random.key(0), n_init=8, criterion="bic")
+    assert selection.model.n_states == 2
+    one = selection.candidates[0].result
+    mixture = jaxem.fit(
+        jaxem.Mixture(families.Poisson(), 1), COUNTS, key=jax.random.key(0), n_init=1
+    )
+    np.testing.assert_allclose(one.log_likelihood, mixture.log_likelihood, rtol=1e-10)
+    params = selection.best.params
+    bic = jaxem.bic(selection.model, params, COUNTS)
+    np.testing.assert_allclose(bic, selection.best.bic, rtol=1e-10)
+
+
+def test_the_likelihood_has_slices_and_a_trace():
+    cut = jaxem.likelihood_slice(
+        POISSON, START, COUNTS, "transition[0, 1]", np.linspace(0.1, 0.5, 3)
+    )
+    for value, found in zip(cut.grid, cut.log_likelihood, strict=True):
+        moved = np.array([[1 - value, value], START.transition[1]])
+        expected = jaxem.log_prob(POISSON, START._replace(transition=moved), COUNTS)
+        np.testing.assert_allclose(found, expected)
+    trace = jaxem.em_trace(POISSON, START, COUNTS, n_iter=4)
+    assert np.all(np.diff(trace.log_likelihood) > 0)

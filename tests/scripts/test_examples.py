@@ -73,3 +73,11 @@ def test_mixed_columns(capsys):
     result, counts = example.main()
     assert result.status in (0, 1, 2) and counts.sum() == 200
     assert "published species" in capsys.readouterr().out
+
+
+def test_earthquakes(capsys):
+    import example_earthquakes as example
+
+    ours = example.main(largest=3)
+    np.testing.assert_allclose([ours[2], ours[3]], [342.3183, 329.4603], atol=6e-5)
+    assert "most likely path" in capsys.readouterr().out

@@ -35,7 +35,7 @@ class Full(Covariance):
 
     name = "full"
     matrices = True
-    least_columns = 4  # below, the gain is small, and not worth two forms to compile
+    least_columns = 4
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, d)

@@ -235,7 +235,7 @@ class Gaussian(Family):
         pull = precision[:, None] * (prior.mean - params.means)
         shift = safe_divide(first + pull, jnp.broadcast_to((count + precision)[:, None], (k, d)))
         means = known.hold(params.means + shift, held.means)
-        shift = means - params.means
+        shift = known.hold(shift, held.means - params.means)
 
         scatter = _around(structure, statistics, shift).second
         to_prior = means - prior.mean

@@ -31,6 +31,7 @@ class Tied(Covariance):
 
     name = "tied"
     matrices = True
+    least_columns = 2
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (d, d)
