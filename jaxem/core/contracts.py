@@ -100,6 +100,18 @@ class Family(abc.ABC):
         """
         raise ValueError(f"{self!r} takes no prior and no reg_covar")
 
+    def regularised_by(self, reg_covar: Any) -> bool:
+        """Host side: whether `reg_covar` asks for anything; ValueError where it has no meaning."""
+        if reg_covar is None:
+            return False
+        if checks.is_concrete(reg_covar):
+            checks.nonnegative(reg_covar, "reg_covar")
+            if float(reg_covar) == 0:
+                return False
+        if not self.regularised:
+            raise ValueError(f"reg_covar is for covariances; {self!r} has none: give prior=")
+        return True
+
     def check(self, x: PyTree, weight: Any, names: tuple[str, ...] | None) -> None:
         """Host side: ValueError for values that cannot be, in rows of positive weight."""
         checks.finite(x, weight, names)

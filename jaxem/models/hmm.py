@@ -157,14 +157,9 @@ class HMM(Model):
         return self.family.like_x(params.emissions)
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, held: Any = None) -> HMMPrior | None:
-        regularised = reg_covar is not None
-        if regularised and checks.is_concrete(reg_covar):
-            checks.nonnegative(reg_covar, "reg_covar")
-            regularised = float(reg_covar) > 0
+        regularised = self.family.regularised_by(reg_covar)
         if prior is None and held is None and not regularised:
             return None
-        if regularised and not self.family.regularised:
-            raise ValueError(f"reg_covar is for covariances; {self.family!r} has none: give prior=")
         prior = HMMPrior() if prior is None else prior
         checks.fields(prior, HMMPrior, "prior")
         k, x = self.n_states, _flat(x.x) if isinstance(x, Steps) else x
