@@ -105,7 +105,7 @@ class HMM(Model):
 
     @property
     def block_bytes(self) -> int:
-        """More than a cache: a step costs about as much for one lane as for a hundred."""
+        """More than for rows: a step costs nearly as much for one lane as for a hundred."""
         return 64 << 20
 
     def with_parts(self, n: int) -> "HMM":

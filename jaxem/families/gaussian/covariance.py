@@ -27,7 +27,7 @@ class Covariance(abc.ABC):
 
     name: ClassVar[str]
     matrices: ClassVar[bool] = False  # whether whole matrices (..., d, d) are stored
-    least_columns: ClassVar[int] = 5  # from how many on products are faster than residuals
+    least_columns: ClassVar[int] = 4  # from how many on products are faster than residuals
 
     @abc.abstractmethod
     def shape(self, k: int, d: int) -> tuple[int, ...]:
