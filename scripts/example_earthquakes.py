@@ -1,7 +1,7 @@
 """A hidden Markov model of counts: major earthquakes a year, 1900 to 2006, with two to four states.
 
-Prints what Zucchini, MacDonald and Langrock (2016), Hidden Markov Models for Time Series, section
-3.5, have beside ours: the chain starts in its stationary law. Then the decoded states of three.
+Prints what Zucchini, MacDonald and Langrock (2016), Hidden Markov Models for Time Series, have
+beside ours: the chain starts in its stationary law. Then the decoded states of three.
 
 Run it: python scripts/example_earthquakes.py
 """

@@ -55,7 +55,7 @@ def rows(counts: Float[Array, "k k"], otherwise: Float[Array, "k k"]) -> Float[A
 
 
 def stationary(transition: Float[Array, "k k"]) -> Float[Array, " k"]:
-    """The law p of p A = p, p (I - A + 1) = 1 (Zucchini and MacDonald 2009, section 1.3.2).
+    """The law p of p A = p, p (I - A + 1) = 1 (Zucchini and MacDonald 2009).
 
     States whose row is 0 are absent: they have none of it. NaN where there is no single law.
     """
@@ -78,7 +78,7 @@ def stationary_rows(
 
     The gradient of the second term acts as further counts: each step goes to the rows that these
     make, or half as far until the objective does not fall. There is no closed form (Zucchini and
-    MacDonald 2009, section 4.2.5).
+    MacDonald 2009).
     """
 
     def objective(transition: Array) -> Array:

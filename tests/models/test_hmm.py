@@ -105,7 +105,7 @@ def test_laws_of_starts(law, case):
 
 @pytest.mark.parametrize("k, published", [(2, 342.3183), (3, 329.4603)])
 def test_earthquakes_from_the_stationary_law(k, published):
-    """Zucchini, MacDonald and Langrock (2016), Hidden Markov Models for Time Series, table 3.1."""
+    """Zucchini, MacDonald and Langrock (2016), Hidden Markov Models for Time Series."""
     model = HMM(families.Poisson(), k, initial="stationary")
     result = jaxem.fit(model, COUNTS, key=jax.random.key(0), n_init=12, tol=1e-9, max_iter=3000)
     assert result.converged
