@@ -105,8 +105,7 @@ def family_of(columns: Columns, covariance: str) -> Family:
 
     def one(kind: str) -> Family:
         if columns.response is not None:
-            regression = KINDS[kind].regression
-            assert regression is not None
+            regression: Any = KINDS[kind].regression  # `choose` has seen that there is one
             return regression()
         if kind == GAUSSIAN:
             return families.Gaussian(covariance)

@@ -87,15 +87,12 @@ def _rows(family: Family, own: Any, names: Sequence[str], levels: Levels) -> lis
         )
         rows = _each(terms, "coefficient", own.coefficients)
         return rows + [(names[-1], "error scale", scales) for scales in own[1:]]
-    return [
-        row
-        for name, leaf in zip(own._fields, own, strict=True)
-        for row in _each(
-            names,
-            name.removesuffix("ies") + "y" if name.endswith("ies") else name.removesuffix("s"),
-            leaf,
-        )
-    ]
+    leaves = zip(own._fields, own, strict=True)
+    return [row for name, leaf in leaves for row in _each(names, _singular(name), leaf)]
+
+
+def _singular(name: str) -> str:
+    return name[:-3] + "y" if name.endswith("ies") else name.removesuffix("s")
 
 
 def _each(names: Sequence[str], what: str | Sequence[str], values: np.ndarray) -> list[Row]:

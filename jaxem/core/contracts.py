@@ -240,6 +240,16 @@ class Family(abc.ABC):
         """Which numbers are at the end of their range, such as probabilities of 0: legal optima."""
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), params)
 
+    def live_boundary(self, params: Params, live: Array) -> Params:
+        """`on_boundary` of the components that are there."""
+
+        def of_live(marks: Array) -> Array:
+            if marks.shape[:1] != live.shape:
+                return marks
+            return marks & jnp.reshape(live, (-1,) + (1,) * (marks.ndim - 1))
+
+        return jax.tree.map(of_live, self.on_boundary(params))
+
     @abc.abstractmethod
     def sample(self, key: Array, params: Params, labels: Int[Array, " n"]) -> PyTree:
         """One row of component `labels[i]` for each i."""

@@ -191,6 +191,20 @@ class ExponentialFamily(Family):
         return jnp.sum(jnp.where(live[:, None], prior * self.natural(params), 0))
 
 
+def spread_ratio(
+    spread: Float[Array, "k d"], weights: Float[Array, " k"], rows: Float[Array, "k d"] | None
+) -> Float[Array, " k"]:
+    """`variance_ratio` from a spread of each column that goes to 0 in a collapse.
+
+    rows: those of a prior, seen before; where they are, nothing collapses.
+    """
+    pooled = einsum("k,kd->d", weights, spread)[None]
+    smallest = jnp.min(spread / pooled, axis=1)
+    singular = jnp.any(~(spread > 16 * jnp.finfo(spread.dtype).eps), axis=1)
+    smallest = jnp.where(singular, jnp.zeros_like(smallest), smallest)
+    return smallest if rows is None else jnp.where(jnp.all(rows > 0), jnp.inf, smallest)
+
+
 @lru_cache
 def _n_features(family: ExponentialFamily, leaves: tuple, tree: Any) -> int:
     """How many numbers T(x) has."""

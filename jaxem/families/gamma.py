@@ -16,8 +16,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
 from jaxem.core import held as known_numbers
-from jaxem.core.numerics import einsum, from_log, to_log
-from jaxem.families.exponential_family import ExponentialFamily, cells, filled, ratio
+from jaxem.core.numerics import from_log, to_log
+from jaxem.families.exponential_family import ExponentialFamily, cells, filled, ratio, spread_ratio
 
 _N_NEWTON = 6  # from Minka's start to the last digit
 
@@ -132,14 +132,8 @@ class Gamma(ExponentialFamily):
         self, params: Any, weights: Float[Array, " k"], prior: Any
     ) -> Float[Array, " k"]:
         """Smallest variance of the logarithms, digamma'(shape), relative to the pooled one."""
-        spread = polygamma(1, params.shapes)
-        pooled = einsum("k,kd->d", weights, spread)[None]
-        ratio = jnp.min(spread / pooled, axis=1)
-        singular = jnp.any(~(spread > 16 * jnp.finfo(spread.dtype).eps), axis=1)
-        ratio = jnp.where(singular, jnp.zeros_like(ratio), ratio)
-        if prior is None:
-            return ratio
-        return jnp.where(jnp.all(jnp.split(prior, 3, axis=1)[2] > 0), jnp.inf, ratio)
+        rows = None if prior is None else jnp.split(prior, 3, axis=1)[2]
+        return spread_ratio(polygamma(1, params.shapes), weights, rows)
 
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         a, b = (leaf[labels] for leaf in params)

@@ -16,8 +16,7 @@ from jax.scipy.special import i0e, i1e
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, held
-from jaxem.core.numerics import einsum
-from jaxem.families.exponential_family import ExponentialFamily, cells, ratio
+from jaxem.families.exponential_family import ExponentialFamily, cells, ratio, spread_ratio
 
 _N_NEWTON = 6  # from the start of Best and Fisher to the last digit
 
@@ -121,14 +120,8 @@ class VonMises(ExponentialFamily):
         self, params: Any, weights: Float[Array, " k"], prior: Any
     ) -> Float[Array, " k"]:
         """Smallest circular variance, 1 - A(c), relative to the pooled one."""
-        spread = 1 - mean_length(params.concentrations)
-        pooled = einsum("k,kd->d", weights, spread)[None]
-        relative = jnp.min(spread / pooled, axis=1)
-        singular = jnp.any(~(spread > 16 * jnp.finfo(spread.dtype).eps), axis=1)
-        relative = jnp.where(singular, jnp.zeros_like(relative), relative)
-        if prior is None:
-            return relative
-        return jnp.where(jnp.all(jnp.split(prior, 3, axis=1)[2] > 0), jnp.inf, relative)
+        rows = None if prior is None else jnp.split(prior, 3, axis=1)[2]
+        return spread_ratio(1 - mean_length(params.concentrations), weights, rows)
 
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         """By rejection from a wrapped Cauchy envelope (Best and Fisher 1979)."""

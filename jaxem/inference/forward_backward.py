@@ -12,7 +12,8 @@ Likelihoods are relative to the largest of their step. Where a c[t] would be los
 the same, everything is done again with logarithms.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -128,12 +129,19 @@ def _backward(
         pairs = pairs + einsum("ib,jb->ij", alpha * weight[None], later)
         return (likelihood * beta / scale[None], first, own, pairs), alpha * beta
 
-    b = first.shape[1]
-    nothing = jnp.zeros_like(likelihoods[0])
-    start = nothing, jnp.ones(b, bool), jnp.zeros_like(scales[0]), jnp.zeros_like(chain.transition)
     steps = likelihoods, scales, alphas, first, into
-    (_, _, _, pairs), states = lax.scan(step, start, steps, reverse=True)
+    states, pairs = _reverse(step, steps, chain.transition)
     return states, chain.transition * pairs
+
+
+def _reverse(
+    step: Callable[..., Any], steps: tuple, transition: Float[Array, "k k"]
+) -> tuple[Float[Array, "t k b"], Float[Array, "k k"]]:
+    """-> (states, pairs) of a step from the last to the first; nothing comes after the last."""
+    later, weight = jnp.zeros_like(steps[0][0]), jnp.zeros_like(steps[-1][0])
+    start = later, jnp.ones(weight.shape, bool), weight, jnp.zeros_like(transition)
+    (_, _, _, pairs), states = lax.scan(step, start, steps, reverse=True)
+    return states, pairs
 
 
 # ---- the same with logarithms
@@ -184,9 +192,5 @@ def _smooth_logs(
         safe = jnp.where(total > -jnp.inf, total, jnp.zeros_like(total))
         return (log_likelihood + beta - safe[None], first, own, pairs), jnp.exp(alpha + beta)
 
-    b = into.shape[1]
-    nothing = jnp.zeros_like(log_likelihoods[0])
-    start = nothing, jnp.ones(b, bool), jnp.zeros_like(into[0]), jnp.zeros_like(chain.transition)
-    steps = log_likelihoods, totals, alphas, first, into
-    (_, _, _, pairs), states = lax.scan(step, start, steps, reverse=True)
+    states, pairs = _reverse(step, (log_likelihoods, totals, alphas, first, into), chain.transition)
     return Posterior(totals, states, pairs)

@@ -31,7 +31,6 @@ from jaxem.models import seeding, sequences, transitions
 from jaxem.models.sequences import Layout, Steps
 
 INITIALS = ("free", "stationary", "fixed")
-SAMPLE = 8192  # steps that one start looks at
 
 
 class HMMParams(NamedTuple):
@@ -204,7 +203,7 @@ class HMM(Model):
 
     def survey(self, rows: Rows) -> Any:
         """None where each start looks at a window of its own."""
-        if rows.weight.size > SAMPLE:
+        if rows.weight.size > seeding.SAMPLE:
             return None
         return self._survey(rows)
 
@@ -221,11 +220,7 @@ class HMM(Model):
         n_live: Int[Array, ""],
         prior: HMMPrior | None,
     ) -> HMMParams:
-        """The states of pooled steps as those of a mixture start; the chain counts their labels.
-
-        Each possible transition has one more, and staying as many as all of a row: a chain that
-        is near independent in the labels still starts as one that persists.
-        """
+        """The states of pooled steps as those of a mixture start; the chain counts their labels."""
         k = self.n_states
         if survey is None:
             key_window, key = jax.random.split(key)
@@ -238,23 +233,14 @@ class HMM(Model):
         held = None if held is None else held.emissions
         emissions = seeding.components(self.family, survey, _flat(rows.x.x), seeds, own, held)
         labels = jnp.reshape(seeds.labels, rows.weight.shape)
-        states = jnp.arange(k, dtype=jnp.int32)[None, None]
-        chosen = jnp.where(labels[..., None] == states, rows.weight[..., None], 0.0)
-        first = rows.x.first[..., None]
-        begins = jnp.sum(jnp.where(first, chosen, 0), axis=(0, 1))
-        into = jnp.where(first[:, 1:], 0, chosen[:, 1:])
-        out_of = (chosen[:, :-1] > 0)[..., None]
-        moves = jnp.sum(jnp.where(out_of, into[:, :, None], 0), axis=(0, 1))
-        both = seeds.found[:, None] & seeds.found[None] & transitions.mask(self.transitions, k)
-        counts = jnp.where(both, moves + 1, jnp.zeros_like(moves))
-        counts = counts + jnp.diag(jnp.where(jnp.diagonal(both), jnp.sum(counts, axis=1), 0))
+        possible = jnp.asarray(transitions.mask(self.transitions, k))
+        possible = possible & seeds.found[:, None] & seeds.found[None]
+        begins, moves = transitions.counts(labels, rows.weight, rows.x.first, possible)
         initial = jnp.where(seeds.found, begins + 1, jnp.zeros_like(begins))
         if self.initial == "fixed":
             initial = seeds.found.astype(initial.dtype)
-        params = HMMParams(
-            initial / jnp.sum(initial), transitions.rows(counts, jnp.zeros_like(counts)), emissions
-        )
-        return self._consistent(params)
+        transition = transitions.rows(moves, jnp.zeros_like(moves))
+        return self._consistent(HMMParams(initial / jnp.sum(initial), transition, emissions))
 
     # ---- the two steps
 
@@ -351,10 +337,11 @@ class HMM(Model):
         if prior is None or prior.held is None:
             return params
         held = prior.held
+        rows = known.hold_probabilities(params.transition, held.transition)
         return self._consistent(
             HMMParams(
                 known.hold_probabilities(params.initial, held.initial),
-                known.hold_probabilities(params.transition, held.transition),
+                jnp.where(_live(params)[:, None], rows, params.transition),
                 self.family.hold(params.emissions, held.emissions),
             )
         )
@@ -419,14 +406,7 @@ class HMM(Model):
         live = _live(params)
         possible = jnp.asarray(transitions.mask(self.transitions, self.n_states))
         possible = possible & live[:, None] & live[None]
-        emissions = jax.tree.map(
-            lambda marks: (
-                marks
-                if marks.shape[:1] != live.shape
-                else marks & jnp.reshape(live, (-1,) + (1,) * (marks.ndim - 1))
-            ),
-            self.family.on_boundary(params.emissions),
-        )
+        emissions = self.family.live_boundary(params.emissions, live)
         return HMMParams(
             jnp.zeros(live.shape, bool),
             possible & (params.transition < checks.BOUNDARY),
@@ -494,10 +474,10 @@ def _flat(tree: Any) -> Any:
 
 
 def _window(key: Array, rows: Rows) -> Rows:
-    """Some lanes from some step on, of at most `SAMPLE` steps in all."""
+    """Some lanes from some step on, of at most as many steps as a start looks at rows, in all."""
     lanes, t = rows.weight.shape
-    some = min(lanes, max(1, SAMPLE // min(t, 128)))
-    length = min(t, SAMPLE // some)
+    some = min(lanes, max(1, seeding.SAMPLE // min(t, 128)))
+    length = min(t, seeding.SAMPLE // some)
     key_lane, key_step = jax.random.split(key)
     lane = jax.random.randint(key_lane, (), 0, lanes - some + 1)
     step = jax.random.randint(key_step, (), 0, t - length + 1)

@@ -311,15 +311,8 @@ class Mixture(Model):
 
     def on_boundary(self, params: MixtureParams) -> MixtureParams:
         """Of the components that are there; a weight of 0 is an absent component."""
-        weights, components = params
-
-        def of_live(marks: Array) -> Array:
-            if marks.shape[:1] != weights.shape:
-                return marks
-            return marks & jnp.reshape(weights > 0, (-1,) + (1,) * (marks.ndim - 1))
-
-        marks = jax.tree.map(of_live, self.family.on_boundary(components))
-        return MixtureParams(jnp.zeros(weights.shape, bool), marks)
+        marks = self.family.live_boundary(params.components, params.weights > 0)
+        return MixtureParams(jnp.zeros(params.weights.shape, bool), marks)
 
     def sample(self, key: Array, params: MixtureParams, n: int) -> tuple[Any, Int[Array, " n"]]:
         key_labels, key_rows = jax.random.split(key)

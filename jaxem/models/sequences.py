@@ -17,6 +17,7 @@ from jaxtyping import Array
 
 from jaxem.core import checks
 from jaxem.core.contracts import Family, Rows
+from jaxem.core.rows import replace_absent
 
 MOST = 1.5  # steps computed for each real one
 
@@ -113,11 +114,12 @@ def _packed(form: str, lengths: np.ndarray) -> Layout:
     if len(empty):
         raise ValueError(f"sequence {empty[0]} is empty; leave it out")
     total, longest = int(lengths.sum()), int(lengths.max())
-    for n_lanes in range(-(-total // longest), 0, -1):
+    n_lanes = -(-total // longest)
+    lane, offset, t = _placed(lengths, n_lanes)
+    while n_lanes * t > MOST * total:  # one lane holds them all without a step too many
+        n_lanes -= 1
         lane, offset, t = _placed(lengths, n_lanes)
-        if n_lanes * t <= MOST * total:
-            return Layout(form, lengths, lane, offset, (n_lanes, t))
-    raise AssertionError("one lane holds them all")
+    return Layout(form, lengths, lane, offset, (n_lanes, t))
 
 
 def _placed(lengths: np.ndarray, n_lanes: int) -> tuple[np.ndarray, np.ndarray, int]:
@@ -148,21 +150,26 @@ def read(family: Family, data: Any, sample_weight: Any, labels: Any, lengths: An
             real = np.concatenate([i * t + np.arange(n) for i, n in enumerate(where.lengths)])
             x = jax.tree.map(lambda leaf: np.asarray(leaf)[real], x)
             index = _index(where)
-    dtype = jax.tree.leaves(x)[0].dtype
-    step_weight, first = _chain(where, np.ones(b) if weight is None else weight, dtype)
+    step_weight, first = _chain(where, np.ones(b) if weight is None else weight)
     if index is not None:
         x = jax.tree.map(lambda leaf: leaf[index], x)
-    flat_weight = step_weight.reshape(-1)
     observed = _observed(x)
-    family.check(_filled(x, observed), _both(flat_weight, observed), None)
-    x = _filled(x, _both(flat_weight, observed) > 0)
-    states = None if labels is None else _labels(labels, where, k)
-    x = jax.tree.map(lambda leaf: checks.floating(leaf.reshape(*shape, *leaf.shape[1:])), x)
+    if checks.is_concrete(observed) and not np.asarray(observed).any():
+        raise ValueError("x has no step that was observed: every number is NaN")
+    numpy: Any = np if checks.is_concrete(step_weight, observed) else jnp
+    seen = numpy.where(observed, step_weight.reshape(-1), 0)
+    family.check(x, seen, None)
+    x = jax.tree.map(checks.floating, x)
     dtype = jax.tree.leaves(x)[0].dtype
+    x = replace_absent(x, checks.cast(seen, dtype))
     return Rows(
-        Steps(x, jnp.asarray(observed).reshape(shape), jnp.asarray(first)),
+        Steps(
+            jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), x),
+            jnp.asarray(observed).reshape(shape),
+            jnp.asarray(first),
+        ),
         checks.cast(step_weight, dtype),
-        states,
+        None if labels is None else _labels(labels, where, k),
     )
 
 
@@ -173,7 +180,7 @@ def _index(where: Layout) -> np.ndarray:
     return index
 
 
-def _chain(where: Layout, weight: Any, dtype: Any) -> tuple[Any, np.ndarray]:
+def _chain(where: Layout, weight: Any) -> tuple[Any, np.ndarray]:
     """-> (weights of the steps, 0 in padding; where sequences begin), (lanes, t)."""
     owner = np.full(where.shape, -1)
     first = np.ones(where.shape, bool)
@@ -182,7 +189,7 @@ def _chain(where: Layout, weight: Any, dtype: Any) -> tuple[Any, np.ndarray]:
         first[lane, start + 1 : start + n] = False
     numpy: Any = np if checks.is_concrete(weight) else jnp
     own = numpy.asarray(weight)[np.maximum(owner, 0)]
-    return numpy.where(owner >= 0, own, 0.0).astype(dtype), first
+    return numpy.where(owner >= 0, own, 0.0), first
 
 
 def _observed(x: Any) -> Any:
@@ -190,23 +197,6 @@ def _observed(x: Any) -> Any:
     leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)]
     numpy: Any = np if all(isinstance(leaf, np.ndarray) for leaf in leaves) else jnp
     return ~numpy.all(numpy.concatenate([numpy.isnan(leaf) for leaf in leaves], axis=1), axis=1)
-
-
-def _both(weight: Any, observed: Any) -> Any:
-    numpy: Any = np if isinstance(observed, np.ndarray) and isinstance(weight, np.ndarray) else jnp
-    return numpy.where(observed, weight, 0)
-
-
-def _filled(x: Any, keep: Any) -> Any:
-    """Rows that are not kept hold the numbers of one that is."""
-    numpy: Any = np if isinstance(keep, np.ndarray) else jnp
-    live = numpy.argmax(keep)
-
-    def fill(leaf: Any) -> Any:
-        mask = numpy.reshape(keep, (-1,) + (1,) * (leaf.ndim - 1))
-        return numpy.where(mask, leaf, leaf[live][None])
-
-    return jax.tree.map(fill, x)
 
 
 def _labels(labels: Any, where: Layout, k: int) -> Array:

@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core.numerics import safe_divide, safe_log
+from jaxem.core.numerics import einsum, safe_divide, safe_log
 
 KINDS = ("full", "left-right", "cyclic")
 _HALVINGS = 20
@@ -46,6 +46,27 @@ def read(kind: Any, k: int) -> Any:
     if len(closed):
         raise ValueError(f"transitions leaves state {closed[0]} nowhere to go, not even to itself")
     return tuple(tuple(row) for row in allowed.astype(bool).tolist())
+
+
+def counts(
+    labels: Int[Array, "lanes t"],
+    weight: Float[Array, "lanes t"],
+    first: Bool[Array, "lanes t"],
+    possible: Bool[Array, "k k"],
+) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:
+    """-> (how often labels begin a sequence, how often each follows each), weighted.
+
+    Each possible transition has one more, and staying as many as all of a row: a chain that is
+    near independent in the labels still starts as one that persists.
+    """
+    states = jnp.arange(possible.shape[0], dtype=jnp.int32)[None, None]
+    chosen = jnp.where(labels[..., None] == states, weight[..., None], 0.0)
+    begins = jnp.sum(jnp.where(first[..., None], chosen, 0), axis=(0, 1))
+    into = jnp.where(first[:, 1:, None], 0, chosen[:, 1:])
+    moves = einsum("btk,btj->kj", (chosen[:, :-1] > 0).astype(weight.dtype), into)
+    moves = jnp.where(possible, moves + 1, jnp.zeros_like(moves))
+    stay = jnp.where(jnp.diagonal(possible), jnp.sum(moves, axis=1), 0)
+    return begins, moves + jnp.diag(stay)
 
 
 def rows(counts: Float[Array, "k k"], otherwise: Float[Array, "k k"]) -> Float[Array, "k k"]:

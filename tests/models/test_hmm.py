@@ -285,6 +285,7 @@ BAD = {
     "an empty list": ([], None),
     "lengths are for a batch": ([np.ones((3, 1))], [3]),
     "not whole numbers from 0": (drawn(2, 5) + 0.5, None),
+    "no step that was observed": (np.full((2, 5, 1), np.nan), None),
 }
 
 

@@ -71,8 +71,10 @@ def test_mixed_columns(capsys):
     import example_mixed_columns as example
 
     result, counts = example.main()
-    assert result.status in (0, 1, 2) and counts.sum() == 200
-    assert "published species" in capsys.readouterr().out
+    assert result.converged and counts.max(1).sum() >= 198  # the kinds of the publication
+    out = capsys.readouterr().out
+    assert "published species" in out
+    assert [line[0] for line in out.splitlines() if "n_components=4" in line] == ["*"]
 
 
 def test_earthquakes(capsys):
