@@ -87,6 +87,17 @@ def test_known_weights_leave_the_rest(x):
     assert int(jaxem.n_free_parameters(model, result.params, held=all_known)) == 6
 
 
+@pytest.mark.parametrize("max_iter", [0, 1, 2, 3, 4])
+def test_no_iterate_has_other_numbers(x, max_iter):
+    """Neither a start that disagrees, nor what the acceleration proposes."""
+    start = MixtureParams([0.6, 0.4], GaussianParams([[1.0], [6.0]], [[[9.0]], [[4.0]]]))
+    held = BACKGROUND._replace(weights=[0.7, NAN])
+    params = jaxem.em(TWO, start, x, held=held, max_iter=max_iter).params
+    assert float(params.components.means[0, 0]) == 0.0
+    assert float(params.components.covariances[0, 0, 0]) == 25.0
+    assert float(params.weights[0]) == 0.7
+
+
 def test_the_objective_never_falls(x):
     """Nor is a step anything but the best of those with the known numbers."""
     prior = MixturePrior(held=BACKGROUND)
