@@ -4,6 +4,11 @@ from jaxem import families as families
 from jaxem.analysis.criteria import aic as aic
 from jaxem.analysis.criteria import bic as bic
 from jaxem.analysis.criteria import icl as icl
+from jaxem.analysis.decode import Occupancy as Occupancy
+from jaxem.analysis.decode import filter_states as filter_states
+from jaxem.analysis.decode import forecast as forecast
+from jaxem.analysis.decode import occupancy as occupancy
+from jaxem.analysis.decode import sample_paths as sample_paths
 from jaxem.analysis.decode import viterbi as viterbi
 from jaxem.analysis.latent_class import LatentClasses as LatentClasses
 from jaxem.analysis.latent_class import latent_classes as latent_classes

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from jaxem.core import checks
@@ -27,11 +28,17 @@ def predict_proba(model: Model, params: Params, x: Any, lengths: Any = None) -> 
     """P(component | x[n]), (n, k): w[k] p_k(x[n]) / sum_j w[j] p_j(x[n]); rows sum to 1.
 
     NaN in a row whose density is 0 to the dtype under every component. For an HMM P(state | the
-    sequence), (t, k), or arranged as the sequences are: `smooth`.
+    sequence), (t, k), or arranged as the sequences are: `smooth`; ValueError for a sequence that is
+    impossible.
     """
-    values = _posterior(model, *_checked(model, params, x, lengths), "probabilities")
+    params, rows, block = _checked(model, params, x, lengths)
+    values = _posterior(model, params, rows, block, "probabilities")
     where = model.layout(x, lengths)
-    return values if where is None else where.arrange(values)
+    if where is None:
+        return values
+    if checks.is_concrete(values) and not np.all(np.sum(values, axis=-1) > 0.5):
+        model.check_possible(params, rows, where)
+    return where.arrange(values)
 
 
 smooth = predict_proba
@@ -42,9 +49,16 @@ def predict(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
 
     The states of an HMM are judged one by one: `viterbi` finds the most probable path.
     """
-    values = likeliest(model, *_checked(model, params, x, lengths))
-    where = model.layout(x, lengths)
-    return values if where is None else where.arrange(values)
+    if model.layout(x, lengths) is None:
+        return likeliest(model, *_checked(model, params, x, lengths))
+    smoothed = predict_proba(model, params, x, lengths)
+    if isinstance(smoothed, list):
+        return [_argmax(of) for of in smoothed]
+    return _argmax(smoothed)
+
+
+def _argmax(probabilities: Any) -> Array:
+    return jnp.argmax(probabilities, axis=-1).astype(jnp.int32)
 
 
 def likeliest(model: Model, params: Params, rows: Rows, block_size: int) -> Array:

@@ -301,6 +301,18 @@ class Model(abc.ABC):
         """Host side: where the sequences of the data are; None for plain rows."""
         return None
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is legal in the model, but may not be meant; shown with a result."""
+        return ()
+
+    def check_possible(self, params: Params, rows: Rows, where: Any) -> None:
+        """Host side: ValueError that names what of the rows has a density of 0, where some has.
+
+        where: the `layout` of the data.
+        """
+        return None
+
     def n_rows(self, rows: Rows) -> int:
         """How many rows, or steps of sequences."""
         return rows.weight.shape[0]

@@ -1,12 +1,13 @@
 """Guarded numerics: products that state their precision, logs and factors that fail as NaN."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.scipy.linalg import solve_triangular
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 # The default product on recent GPUs is TF32, with three digits: wrong for EM.
 einsum = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
@@ -24,6 +25,38 @@ def any_lane(flag: Bool[Array, ""]) -> Bool[Array, ""]:
 @any_lane.def_vmap
 def _any_lane(size: int, batched: list[bool], flag: Bool[Array, " lanes"]) -> tuple[Array, bool]:
     return any_lane(jnp.any(flag, axis=0)), False
+
+
+class Sums(NamedTuple):
+    """Sums of trees, and what their last addition was rounded by."""
+
+    total: PyTree
+    lost: PyTree
+
+
+def no_sums(like: PyTree) -> Sums:
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+    return Sums(zeros, zeros)
+
+
+def add_exactly(sums: Sums, tree: PyTree) -> Sums:
+    """1e5 float32 sums of blocks add up as one; else as many times the rounding is lost."""
+    leaves, form = jax.tree.flatten(tree)
+    total, lost = map(jax.tree.leaves, sums)
+    both = [two_sum(*of) for of in zip(total, lost, leaves, strict=True)]
+    return Sums(*(jax.tree.unflatten(form, side) for side in zip(*both, strict=True)))
+
+
+def sums(of: Sums) -> PyTree:
+    return jax.tree.map(jnp.add, of.total, of.lost)
+
+
+def two_sum(total: Array, lost: Array, x: Array) -> tuple[Array, Array]:
+    """-> (total + lost + x, what that sum is rounded by, exactly) (Knuth 1969, section 4.2.2)."""
+    x = x + lost
+    summed = total + x
+    of_x = summed - total
+    return summed, (total - (summed - of_x)) + (x - of_x)
 
 
 def safe_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, PyTree
 
 from jaxem.core.contracts import Model, Prepared, Rows
+from jaxem.core.numerics import Sums, add_exactly, sums
 
 
 def block_of(rows: Rows, index: Any, size: int) -> tuple[Rows, Array, Bool[Array, " size"]]:
@@ -56,27 +57,12 @@ def _sums(model: Model, prepared: Prepared, rows: Rows, block_size: int) -> tupl
         weight = jnp.where(fresh, block.weight, jnp.zeros_like(block.weight))
         return model.e_step(prepared, block._replace(weight=weight))
 
-    def add(index: Array, state: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
-        sums, tree = jax.tree.flatten(of_block(index))
-        total, lost = map(jax.tree.leaves, state)
-        both = [two_sum(*of) for of in zip(total, lost, sums, strict=True)]
-        return tuple(jax.tree.unflatten(tree, leaves) for leaves in zip(*both, strict=True))
+    def add(index: Array, total: Sums) -> Sums:
+        return add_exactly(total, of_block(index))
 
     first = of_block(0)
-    none = jax.tree.map(jnp.zeros_like, first)
-    total, lost = lax.fori_loop(1, -(-n // block_size), add, (first, none))
-    return jax.tree.map(jnp.add, total, lost)
-
-
-def two_sum(total: Array, lost: Array, x: Array) -> tuple[Array, Array]:
-    """-> (total + lost + x, what that sum is rounded by, exactly) (Knuth 1969, section 4.2.2).
-
-    1e5 blocks of float32 sums add up as one; else as many times the rounding error would be lost.
-    """
-    x = x + lost
-    summed = total + x
-    of_x = summed - total
-    return summed, (total - (summed - of_x)) + (x - of_x)
+    begin = Sums(first, jax.tree.map(jnp.zeros_like, first))
+    return sums(lax.fori_loop(1, -(-n // block_size), add, begin))
 
 
 def map_rows(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) -> PyTree:
@@ -110,4 +96,11 @@ def default_block_size(model: Model, rows: Rows) -> int:
         return max(model.least_rows, (1 << 27) // numbers)
     size = rows.weight.dtype.itemsize
     most = min(model.block_bytes // (size * numbers), (1 << 20) // (size * model.n_parts))
-    return max(model.least_rows, most)
+    most = max(model.least_rows, most)
+    return max(model.least_rows, _alike(rows.weight.shape[0], most))
+
+
+def _alike(n: int, most: int) -> int:
+    """The size of as many blocks as blocks of `most` rows are, but nearly equal; whole eights."""
+    size = -(-n // -(-n // most))
+    return min(most, -(-size // 8) * 8)

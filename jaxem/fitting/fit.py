@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.status import Status
 from jaxem.fitting import restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration, Plain
 from jaxem.fitting.blocks import default_block_size
@@ -101,7 +102,7 @@ def fit(
         acceleration=acceleration, block_size=block_size, min_count=min_count,
         min_variance_ratio=min_variance_ratio,
     )  # fmt: skip
-    return finish(job, advance(job, start(job), job.max_iter))
+    return _run(job, x, lengths)
 
 
 def em(
@@ -129,7 +130,16 @@ def em(
         acceleration=acceleration, block_size=block_size, min_count=min_count,
         min_variance_ratio=min_variance_ratio,
     )  # fmt: skip
-    return finish(job, advance(job, start(job), job.max_iter))
+    return _run(job, x, lengths)
+
+
+def _run(job: Job, x: Any, lengths: Any) -> Result:
+    result = finish(job, advance(job, start(job), job.max_iter))
+    given = job.params is not None and checks.is_concrete(result, job.rows, job.params)
+    if given and int(result.status) == Status.NONFINITE:
+        params = jax.tree.map(lambda leaf: leaf[0], job.params)
+        job.model.check_possible(params, job.rows, job.model.layout(x, lengths))
+    return result
 
 
 def prepare(

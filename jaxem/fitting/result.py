@@ -155,6 +155,7 @@ class Result(NamedTuple):
                 f" (the data is {about.data_dtype}; for float64 call "
                 "jax.config.update('jax_enable_x64', True) first)"
             )
+        lines += [f"note            {remark}" for remark in about.model.remarks]
         boundary = self.boundary
         if boundary:
             shown = ", ".join(boundary[:4]) + (", ..." if len(boundary) > 4 else "")

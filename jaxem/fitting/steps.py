@@ -17,6 +17,7 @@ def e_step(
     sample_weight: Any = None,
     prior: Prior | None = None,
     labels: Any = None,
+    lengths: Any = None,
 ) -> tuple[Statistics, Array]:
     """Expected sufficient statistics and the log-likelihood of `params`, both sums over rows.
 
@@ -25,7 +26,7 @@ def e_step(
     reg_covar term, that term is in the log-likelihood.
     Errors: ValueError for shapes that disagree and for bad values. Source: Dempster et al. (1977).
     """
-    rows = model.rows(x, sample_weight, labels)
+    rows = model.rows(x, sample_weight, labels, lengths)
     params = model.as_params(params, rows)
     prior = model.as_prior(prior, None, rows.x)
     block = min(default_block_size(model, rows), rows.weight.shape[0])

@@ -1,44 +1,35 @@
-"""Hidden Markov chains: posteriors of the states given likelihoods of the steps.
+"""Posteriors of the states of a hidden Markov chain, one step after another.
 
-Functions of arrays alone, blind to what was observed. `log_likelihoods[t, k, b]` is that of step t
-of lane b in state k: -inf where impossible, 0 in every state where nothing was observed. `first`
-marks the steps at which a sequence begins, so that a lane may hold several, one after another.
-
-alpha[t] = P(z[t] | x[..t]),  c[t] = p(x[t] | x[..t-1])
-alpha[t, j] c[t] = p(x[t] | j) sum_i alpha[t-1, i] A[i, j]            (Rabiner 1989, section V.A)
-beta[t, i] = sum_j A[i, j] p(x[t+1] | j) beta[t+1, j] / c[t+1],  gamma = alpha beta
-
-Likelihoods are relative to the largest of their step. Where a c[t] would be lost in underflow all
-the same, everything is done again with logarithms.
+Scaled probabilities (`scaled`); where they are lost in underflow, everything is done again with
+logarithms (`logarithmic`). Long sequences go in blocks of time: a first way forward keeps one alpha
+for each block, the way back makes each block again, so that memory is that of one block.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxem.core.numerics import any_lane, einsum, safe_log
-
-
-class Chain(NamedTuple):
-    initial: Float[Array, " k"]
-    transition: Float[Array, "k k"]  # rows add up to 1
+from jaxem.core.numerics import add_exactly, einsum, no_sums, safe_log, sums
+from jaxem.inference import logarithmic, scaled
+from jaxem.inference.chain import Chain, Forward, Posterior
 
 
-class Posterior(NamedTuple):
-    """log_likelihood: log c[t], given the steps before; states: gamma; pairs: expected numbers of
-    transitions, weighted."""
+class Block(NamedTuple):
+    """Some steps of all lanes, and what made them."""
 
-    log_likelihood: Float[Array, "t b"]
-    states: Float[Array, "t k b"]
-    pairs: Float[Array, "k k"]
+    log_likelihoods: Float[Array, "t k b"]
+    first: Bool[Array, "t b"]
+    weight: Float[Array, "t b"]
+    source: Any
 
 
-class Filtered(NamedTuple):
-    log_likelihood: Float[Array, "t b"]
-    states: Float[Array, "t k b"]  # alpha
+def _into(first: Array, weight: Array) -> Array:
+    """The weight of the transition into each step."""
+    return jnp.where(first, jnp.zeros_like(weight), weight)
 
 
 def smooth(
@@ -47,150 +38,113 @@ def smooth(
     first: Bool[Array, "t b"],
     weight: Float[Array, "t b"],
 ) -> Posterior:
-    """Posteriors of the states given whole sequences; pairs are weighted by their later step."""
-    likelihoods, largest = _relative(log_likelihoods)
-    alphas, scales = _forward(chain, likelihoods, first)
-    into = jnp.where(first, jnp.zeros_like(weight), weight)
+    """Posteriors of the states given whole sequences."""
+    like, into = log_likelihoods[0], _into(first, weight)
 
-    def scaled() -> Posterior:
-        states, pairs = _backward(chain, likelihoods, first, scales, alphas, into)
-        return Posterior(jnp.log(scales) + largest, states, pairs)
+    def back(by: Any, found: Forward) -> Posterior:
+        _, states, pairs = by.backward(chain, found, first, into, by.after(like))
+        return Posterior(found.log_likelihood, states, pairs)
 
-    def logarithmic() -> Posterior:
-        return _smooth_logs(chain, log_likelihoods, first, into)
+    _, found = scaled.forward(chain, log_likelihoods, first, scaled.before(like))
+    return lax.cond(
+        scaled.is_lost(found),
+        lambda: back(logarithmic, _logarithmic(chain, log_likelihoods, first)),
+        lambda: back(scaled, found),
+    )
 
-    return lax.cond(_is_lost(scales), logarithmic, scaled)
 
-
-def filter_states(
+def log_filter(
     chain: Chain, log_likelihoods: Float[Array, "t k b"], first: Bool[Array, "t b"]
-) -> Filtered:
-    """Posteriors of the states given what came before and the step itself."""
-    likelihoods, largest = _relative(log_likelihoods)
-    alphas, scales = _forward(chain, likelihoods, first)
+) -> tuple[Float[Array, "t b"], Float[Array, "t k b"]]:
+    """-> (log c[t], log P(z[t] | x[..t]))."""
+    _, found = scaled.forward(chain, log_likelihoods, first, scaled.before(log_likelihoods[0]))
 
-    def logarithmic() -> Filtered:
-        alphas, totals = _forward_logs(chain, log_likelihoods, first)
-        return Filtered(totals, jnp.exp(alphas))
+    def logarithms() -> tuple[Array, Array]:
+        again = _logarithmic(chain, log_likelihoods, first)
+        return again.log_likelihood, again.alphas
 
-    def scaled() -> Filtered:
-        return Filtered(jnp.log(scales) + largest, alphas)
-
-    return lax.cond(_is_lost(scales), logarithmic, scaled)
+    return lax.cond(
+        scaled.is_lost(found), logarithms, lambda: (found.log_likelihood, jnp.log(found.alphas))
+    )
 
 
-def _relative(
-    log_likelihoods: Float[Array, "t k b"],
-) -> tuple[Float[Array, "t k b"], Float[Array, "t b"]]:
-    largest = jnp.max(log_likelihoods, axis=1)
-    largest = jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
-    return jnp.exp(log_likelihoods - largest[:, None]), largest
+def _logarithmic(chain: Chain, log_likelihoods: Array, first: Array) -> Forward:
+    before = logarithmic.before(log_likelihoods[0])
+    return logarithmic.forward(chain, log_likelihoods, first, before)[1]
 
 
-def _is_lost(scales: Float[Array, "t b"]) -> Bool[Array, ""]:
-    limits = jnp.finfo(scales.dtype)
-    return any_lane(jnp.any(scales < limits.tiny / limits.eps))
+def predicted(
+    chain: Chain, first: Bool[Array, "t b"], alphas: Float[Array, "t k b"]
+) -> Float[Array, "t k b"]:
+    """P(z[t] | x[..t-1]) from P(z[t] | x[..t]): the initial law where a sequence begins."""
+    onward = einsum("ij,tib->tjb", chain.transition, alphas)
+    onward = jnp.concatenate([onward[:1], onward[:-1]])
+    return jnp.where(first[:, None], chain.initial[None, :, None], onward)
 
 
-def _forward(
-    chain: Chain, likelihoods: Float[Array, "t k b"], first: Bool[Array, "t b"]
-) -> tuple[Float[Array, "t k b"], Float[Array, "t b"]]:
-    """-> (alpha, c)."""
+def sample_path(
+    key: Array, chain: Chain, first: Bool[Array, "t b"], log_alphas: Float[Array, "t k b"]
+) -> Int[Array, "t b"]:
+    """A path drawn from P(z | x), backwards from the end of each sequence.
 
-    def step(alpha: Array, now: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
-        likelihood, first = now
-        ahead = einsum("ij,ib->jb", chain.transition, alpha)
-        joint = jnp.where(first[None], chain.initial[:, None], ahead) * likelihood
-        scale = jnp.sum(joint, axis=0)
-        alpha = joint / jnp.where(scale > 0, scale, jnp.ones_like(scale))[None]
-        return alpha, (alpha, scale)
+    P(z[t] | z[t+1], x) is in proportion to alpha[t] A[:, z[t+1]]  (Frühwirth-Schnatter 1994)
+    """
+    onward = safe_log(chain.transition).T
 
-    return lax.scan(step, jnp.zeros_like(likelihoods[0]), (likelihoods, first))[1]
+    def step(carry: tuple[Array, Array], now: tuple) -> tuple[tuple[Array, Array], Array]:
+        following, is_last = carry
+        alpha, first, key = now
+        onto = jnp.where(is_last[None], jnp.zeros_like(alpha), onward[following].T)
+        state = jax.random.categorical(key, alpha + onto, axis=0).astype(jnp.int32)
+        return (state, first), state
+
+    lanes = first.shape[1]
+    start = jnp.zeros(lanes, jnp.int32), jnp.ones(lanes, bool)
+    steps = log_alphas, first, jax.random.split(key, first.shape[0])
+    return lax.scan(step, start, steps, reverse=True)[1]
 
 
-def _backward(
+def accumulate(
     chain: Chain,
-    likelihoods: Float[Array, "t k b"],
-    first: Bool[Array, "t b"],
-    scales: Float[Array, "t b"],
-    alphas: Float[Array, "t k b"],
-    into: Float[Array, "t b"],
-) -> tuple[Float[Array, "t k b"], Float[Array, "k k"]]:
-    """-> (gamma, weighted sums of pairs); `into` weighs the transition into each step."""
+    n_blocks: int,
+    block: Callable[[Array], Block],
+    collect: Callable[[Block, Posterior], PyTree],
+) -> PyTree:
+    """The sum of collect(block, its posterior) over blocks of time, `block(0)` being the first."""
+    like = jax.eval_shape(block, jnp.int32(0)).log_likelihoods
+    like = jnp.zeros(like.shape[1:], like.dtype)
+    every = jnp.arange(n_blocks, dtype=jnp.int32)
 
-    def step(carry: tuple, now: tuple) -> tuple[tuple, Array]:
-        later, is_last, weight, pairs = carry  # later: p(x | j) beta / c of the step after
-        likelihood, scale, alpha, first, own = now
-        beta = jnp.where(
-            is_last[None],
-            jnp.ones_like(later),
-            einsum("ij,jb->ib", chain.transition, later),
-        )
-        pairs = pairs + einsum("ib,jb->ij", alpha * weight[None], later)
-        return (likelihood * beta / scale[None], first, own, pairs), alpha * beta
+    def starts(by: Any) -> tuple[Array, Array]:
+        """-> (alpha before each block, whether any is lost)."""
 
-    steps = likelihoods, scales, alphas, first, into
-    states, pairs = _reverse(step, steps, chain.transition)
-    return states, chain.transition * pairs
+        def step(alpha: Array, index: Array) -> tuple[Array, tuple[Array, Array]]:
+            own = block(index)
+            new, found = by.forward(chain, own.log_likelihoods, own.first, alpha)
+            return new, (alpha, scaled.is_lost(found) if by is scaled else jnp.array(False))
 
+        alphas, lost = lax.scan(step, by.before(like), every)[1]
+        return alphas, jnp.any(lost)
 
-def _reverse(
-    step: Callable[..., Any], steps: tuple, transition: Float[Array, "k k"]
-) -> tuple[Float[Array, "t k b"], Float[Array, "k k"]]:
-    """-> (states, pairs) of a step from the last to the first; nothing comes after the last."""
-    later, weight = jnp.zeros_like(steps[0][0]), jnp.zeros_like(steps[-1][0])
-    start = later, jnp.ones(weight.shape, bool), weight, jnp.zeros_like(transition)
-    (_, _, _, pairs), states = lax.scan(step, start, steps, reverse=True)
-    return states, pairs
+    def back(by: Any, alphas: Array) -> PyTree:
+        def step(carry: Any, now: tuple[Array, Array]) -> tuple[Any, None]:
+            after, total = carry
+            index, alpha = now
+            own = block(index)
+            _, found = by.forward(chain, own.log_likelihoods, own.first, alpha)
+            into = _into(own.first, own.weight)
+            after, states, pairs = by.backward(chain, found, own.first, into, after)
+            found_here = collect(own, Posterior(found.log_likelihood, states, pairs))
+            return (after, add_exactly(total, found_here)), None
 
+        own = jax.eval_shape(block, every[0])
+        k = like.shape[0]
+        posterior = Posterior(own.weight, own.log_likelihoods, jnp.zeros((k, k), like.dtype))
+        nothing = no_sums(jax.eval_shape(collect, own, posterior))
+        (_, total), _ = lax.scan(step, (by.after(like), nothing), (every, alphas), reverse=True)
+        return sums(total)
 
-# ---- the same with logarithms
-
-
-def _log_sum(x: Array, axis: int) -> Array:
-    """log sum exp; -inf where all are."""
-    largest = jnp.max(x, axis=axis, keepdims=True)
-    largest = jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
-    total = jnp.sum(jnp.exp(x - largest), axis=axis)
-    return safe_log(total) + jnp.squeeze(largest, axis)
-
-
-def _forward_logs(
-    chain: Chain, log_likelihoods: Float[Array, "t k b"], first: Bool[Array, "t b"]
-) -> tuple[Float[Array, "t k b"], Float[Array, "t b"]]:
-    """-> (log alpha, log c)."""
-    initial, transition = safe_log(chain.initial)[:, None], safe_log(chain.transition)[:, :, None]
-
-    def step(alpha: Array, now: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
-        log_likelihood, first = now
-        ahead = _log_sum(alpha[:, None] + transition, axis=0)
-        joint = jnp.where(first[None], initial, ahead) + log_likelihood
-        total = _log_sum(joint, axis=0)
-        alpha = joint - jnp.where(total > -jnp.inf, total, jnp.zeros_like(total))[None]
-        return alpha, (alpha, total)
-
-    return lax.scan(step, jnp.zeros_like(log_likelihoods[0]), (log_likelihoods, first))[1]
-
-
-def _smooth_logs(
-    chain: Chain,
-    log_likelihoods: Float[Array, "t k b"],
-    first: Bool[Array, "t b"],
-    into: Float[Array, "t b"],
-) -> Posterior:
-    alphas, totals = _forward_logs(chain, log_likelihoods, first)
-    transition = safe_log(chain.transition)[:, :, None]
-
-    def step(carry: tuple, now: tuple) -> tuple[tuple, Array]:
-        later, is_last, weight, pairs = carry
-        log_likelihood, total, alpha, first, own = now
-        joint = transition + later[None]
-        beta = jnp.where(is_last[None], jnp.zeros_like(later), _log_sum(joint, axis=1))
-        pair = jnp.exp(alpha[:, None] + joint)
-        own_weight = jnp.broadcast_to(weight[None, None], pair.shape)
-        pairs = pairs + jnp.sum(jnp.where(own_weight > 0, own_weight * pair, 0), axis=2)
-        safe = jnp.where(total > -jnp.inf, total, jnp.zeros_like(total))
-        return (log_likelihood + beta - safe[None], first, own, pairs), jnp.exp(alpha + beta)
-
-    states, pairs = _reverse(step, (log_likelihoods, totals, alphas, first, into), chain.transition)
-    return Posterior(totals, states, pairs)
+    alphas, lost = starts(scaled)
+    return lax.cond(
+        lost, lambda: back(logarithmic, starts(logarithmic)[0]), lambda: back(scaled, alphas)
+    )

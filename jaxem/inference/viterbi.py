@@ -5,7 +5,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core.numerics import safe_log
-from jaxem.inference.forward_backward import Chain
+from jaxem.inference.chain import Chain
 
 
 def viterbi(
@@ -40,9 +40,19 @@ def viterbi(
     b = first.shape[1]
     begin = jnp.zeros(b, jnp.int32), jnp.zeros_like(came[0]), jnp.ones(b, bool)
     path = lax.scan(backward, begin, (came, likeliest, first), reverse=True)[1]
+    return path, joint_terms(chain, log_likelihoods, first, path)
+
+
+def joint_terms(
+    chain: Chain,
+    log_likelihoods: Float[Array, "t k b"],
+    first: Bool[Array, "t b"],
+    path: Int[Array, "t b"],
+) -> Float[Array, "t b"]:
+    """log A[z[t-1], z[t]] + log p(x[t] | z[t]), with the initial law where a sequence begins."""
     seen = jnp.take_along_axis(log_likelihoods, path[:, None], axis=1)[:, 0]
     before = jnp.concatenate([path[:1], path[:-1]])
     moved = jnp.where(
         first, safe_log(chain.initial)[path], safe_log(chain.transition)[before, path]
     )
-    return path, moved + seen
+    return moved + seen

@@ -26,31 +26,15 @@ from jaxem.core.numerics import (
     safe_divide,
     safe_log,
 )
-from jaxem.inference.forward_backward import Chain, Posterior, smooth
-from jaxem.models import seeding, sequences, transitions
+from jaxem.inference.chain import Chain, Posterior
+from jaxem.inference.forward_backward import Block, accumulate
+from jaxem.inference.recursions import RECURSIONS, Recursion
+from jaxem.models import hmm_door, seeding, sequences, transitions
+from jaxem.models.hmm_door import HMMParams as HMMParams
+from jaxem.models.hmm_door import HMMPrior as HMMPrior
 from jaxem.models.sequences import Layout, Steps
 
 INITIALS = ("free", "stationary", "fixed")
-
-
-class HMMParams(NamedTuple):
-    """initial (k,); transition (k, k), from row to column; emissions: the family's."""
-
-    initial: Array
-    transition: Array
-    emissions: Params
-
-
-class HMMPrior(NamedTuple):
-    """Dirichlet(initial) on the initial law and Dirichlet(transition) on the rows of the
-    transition matrix, numbers or (k,) and (k, k), with `sticky` added on its diagonal; emissions:
-    the family's prior; held: `HMMParams` that are known, NaN or None where they are free."""
-
-    initial: Any = 1.0
-    transition: Any = 1.0
-    sticky: Any = 0.0
-    emissions: Prior = None
-    held: Any = None
 
 
 class HMMStatistics(NamedTuple):
@@ -73,12 +57,15 @@ class HMM(Model):
     initial: "free"; "stationary", the law that the chain stays in; or "fixed", as it is given.
     transitions: "full"; "left-right" (never back to an earlier state); "cyclic" (on to the next, or
     stay); or a mask, k rows of True and False. What is not possible stays exactly 0.
+    recursion: "sequential", t steps of k^2 work for each lane; or "associative", log2(t) rounds of
+    k^3 work and t k^2 numbers in memory, for accelerators and single sequences.
     """
 
     family: Family
     n_states: Any
     initial: Any = "free"
     transitions: Any = "full"
+    recursion: str = "sequential"
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, Family):
@@ -89,10 +76,21 @@ class HMM(Model):
             names = ", ".join(map(repr, INITIALS))
             raise ValueError(f"initial is {self.initial!r}; it must be one of {names}")
         object.__setattr__(self, "transitions", transitions.read(self.transitions, k))
+        if self.recursion not in RECURSIONS:
+            names = ", ".join(map(repr, RECURSIONS))
+            raise ValueError(f"recursion is {self.recursion!r}; it must be one of {names}")
 
     @property
     def n_parts(self) -> int:
         return self.n_states
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return transitions.remarks(self.transitions, self.n_states)
+
+    @property
+    def way(self) -> Recursion:
+        return RECURSIONS[self.recursion]
 
     @property
     def exact(self) -> bool:
@@ -112,7 +110,7 @@ class HMM(Model):
         own = (
             self.transitions if isinstance(self.transitions, str) or n == self.n_states else "full"
         )
-        return HMM(self.family, n, self.initial, own)
+        return HMM(self.family, n, self.initial, own, self.recursion)
 
     # ---- host side
 
@@ -134,69 +132,22 @@ class HMM(Model):
 
     def as_params(self, params: Params, rows: Rows | None) -> HMMParams:
         checks.fields(params, HMMParams, "params")
-        k = self.n_states
         x = self.family.like_x(params.emissions) if rows is None else _flat(rows.x.x)
-        dtype = jax.tree.leaves(x)[0].dtype
-        initial = checks.parameter(params.initial, (k,), dtype, "initial", f"{k} states")
-        checks.probabilities(initial, "initial")
-        transition = checks.parameter(params.transition, (k, k), dtype, "transition", f"{k} states")
-        if checks.is_concrete(transition):
-            for i, row in enumerate(np.asarray(transition)):
-                checks.probabilities(row, f"row {i} of transition")
-            closed = np.asarray(transition) * ~transitions.mask(self.transitions, k)
-            if closed.any():
-                i, j = np.argwhere(closed)[0]
-                value = f"transition[{i}, {j}] is {closed[i, j]:g}"
-                raise ValueError(f"{value}, which {self.transitions!r} rules out")
-        if self.initial == "stationary":
-            initial = transitions.stationary(transition)
-        return HMMParams(initial, transition, self.family.as_params(params.emissions, x, k))
+        given = hmm_door.as_params(self.family, self.n_states, self.transitions, params, x)
+        return self._consistent(given)
 
     def like_x(self, params: Params) -> Any:
         return self.family.like_x(params.emissions)
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, held: Any = None) -> HMMPrior | None:
-        regularised = self.family.regularised_by(reg_covar)
-        if prior is None and held is None and not regularised:
-            return None
-        prior = HMMPrior() if prior is None else prior
-        checks.fields(prior, HMMPrior, "prior")
-        k, x = self.n_states, _flat(x.x) if isinstance(x, Steps) else x
-        emissions = prior.emissions
-        if regularised or emissions is not None:
-            own = reg_covar if regularised else None
-            emissions = self.family.as_prior(emissions, own, x, k)
-        dtype = jax.tree.leaves(x)[0].dtype
-        arrays = []
-        for name, shape in (("initial", (k,)), ("transition", (k, k)), ("sticky", (k,))):
-            value, least = getattr(prior, name), 0 if name == "sticky" else 1
-            checks.numbers(value, f"the prior's {name}")
-            if checks.is_concrete(value) and not np.all(np.asarray(value) >= least):
-                raise ValueError(
-                    f"the prior's {name} is {value}; a Dirichlet has a mode from 1 on (1 is flat)"
-                    if least
-                    else f"the prior's sticky is {value}; it must be from 0"
-                )
-            arrays.append(checks.broadcast(value, shape, dtype, f"the prior's {name}"))
-        held = prior.held if held is None else held
-        own = None if held is None else self._as_held(held, x)
-        return HMMPrior(arrays[0], arrays[1], arrays[2], emissions, own)
-
-    def _as_held(self, held: Any, x: Any) -> HMMParams:
-        checks.fields(held, HMMParams, "held")
-        k, dtype = self.n_states, jax.tree.leaves(x)[0].dtype
-        initial = known.read(held.initial, jax.ShapeDtypeStruct((k,), dtype), "held.initial")
-        matrix = jax.ShapeDtypeStruct((k, k), dtype)
-        transition = known.read(held.transition, matrix, "held.transition")
-        for row, name in ((initial, "initial"), *((r, "transition") for r in transition)):
-            known.check_probabilities(row, f"held.{name}")
-        return HMMParams(initial, transition, self.family.as_held(held.emissions, x, k))
+        x = _flat(x.x) if isinstance(x, Steps) else x
+        return hmm_door.as_prior(self.family, self.n_states, prior, reg_covar, x, held)
 
     def default_min_count(self, rows: Rows) -> float:
         return self.family.default_min_count(_flat(rows.x.x))
 
     def numbers_per_row(self, rows: Rows) -> int:
-        t = rows.weight.shape[1]
+        t = sequences.block_length(rows.weight.shape[1])
         return t * (self.family.numbers_per_row(_flat(rows.x.x), self.n_states) + 6 * self.n_states)
 
     # ---- starts
@@ -260,25 +211,42 @@ class HMM(Model):
         return careful[0], prepared._replace(emissions=careful[1])
 
     def e_step(self, prepared: HMMPrepared, rows: Rows) -> tuple[HMMStatistics, Float[Array, ""]]:
-        found, x, cache = self._smoothed(prepared, rows)
-        weight = rows.weight.T
+        t = rows.weight.shape[1]
+        length = sequences.block_length(t)
+        if self.recursion == "associative" or length == t:
+            block = self._block(prepared, rows)
+            return self._sums(prepared, block, self._smoothed(prepared, block))
+        return accumulate(
+            prepared.chain,
+            t // length,
+            lambda index: self._block(prepared, sequences.block(rows, index, length)),
+            lambda block, found: self._sums(prepared, block, found),
+        )
+
+    def _block(self, prepared: HMMPrepared, rows: Rows) -> Block:
+        x, logs, cache = self.log_likelihoods(prepared, rows)
+        return Block(logs, rows.x.first.T, rows.weight.T, (x, rows.x.observed.T, cache))
+
+    def _smoothed(self, prepared: HMMPrepared, block: Block) -> Posterior:
+        return self.way.smooth(prepared.chain, block.log_likelihoods, block.first, block.weight)
+
+    def _sums(
+        self, prepared: HMMPrepared, block: Block, found: Posterior
+    ) -> tuple[HMMStatistics, Float[Array, ""]]:
+        x, observed, cache = block.source
+        weight = block.weight
         own = jnp.where(weight[:, None] > 0, found.states * weight[:, None], 0)
-        seen = jnp.where(rows.x.observed.T[:, None], own, 0)
+        seen = jnp.where(observed[:, None], own, 0)
         responsibilities = jnp.reshape(jnp.moveaxis(seen, 1, 0), (self.n_states, -1))
         statistics = HMMStatistics(
             total_weight=jnp.sum(weight),
             counts=jnp.sum(own, axis=(0, 2)),
-            initial=jnp.sum(jnp.where(rows.x.first.T[:, None], own, 0), axis=(0, 2)),
+            initial=jnp.sum(jnp.where(block.first[:, None], own, 0), axis=(0, 2)),
             transitions=found.pairs,
             emissions=self.family.statistics(prepared.emissions, x, cache, responsibilities),
         )
         terms = jnp.where(weight > 0, weight * found.log_likelihood, 0)
         return statistics, jnp.sum(terms)
-
-    def _smoothed(self, prepared: HMMPrepared, rows: Rows) -> tuple[Posterior, Any, Any]:
-        """-> (posterior, the rows step by step, the family's cache of them)."""
-        x, logs, cache = self.log_likelihoods(prepared, rows)
-        return smooth(prepared.chain, logs, rows.x.first.T, rows.weight.T), x, cache
 
     def log_likelihoods(
         self, prepared: HMMPrepared, rows: Rows
@@ -299,6 +267,25 @@ class HMM(Model):
             logs = jnp.where((own < 0) | (own == states), logs, -jnp.inf)
         return x, logs, cache
 
+    def check_possible(self, params: HMMParams, rows: Rows, where: Layout) -> None:
+        prepared = self.prepare(params, None)
+        _, logs, _ = self.log_likelihoods(prepared, rows)
+        terms, _ = self.way.log_filter(prepared.chain, logs, rows.x.first.T)
+        bad = ~np.isfinite(np.asarray(terms).T) & (np.asarray(rows.weight) > 0)
+        for i, (lane, start, n) in enumerate(
+            zip(where.lane, where.offset, where.lengths, strict=True)
+        ):
+            steps = np.flatnonzero(bad[lane, start : start + n])
+            if not len(steps):
+                continue
+            never = not np.isfinite(np.asarray(logs)[start + steps[0], :, lane]).any()
+            states = "every state" if never else "every state that the chain can be in by then"
+            raise ValueError(
+                f"step {steps[0]} of sequence {i} is impossible: under these parameters its "
+                f"density is 0 in {states}; look at it, or give other parameters (a prior keeps "
+                "probabilities and rates from 0)"
+            )
+
     def collect(self, prepared: HMMPrepared, statistics: HMMStatistics) -> HMMStatistics:
         emissions = self.family.collect(prepared.emissions, statistics.emissions)
         return statistics._replace(emissions=emissions)
@@ -306,7 +293,7 @@ class HMM(Model):
     def posterior(
         self, prepared: HMMPrepared, rows: Rows
     ) -> tuple[Float[Array, "t b"], Float[Array, "k t b"]]:
-        found, _, _ = self._smoothed(prepared, rows)
+        found = self._smoothed(prepared, self._block(prepared, rows))
         return found.log_likelihood, jnp.moveaxis(found.states, 1, 0)
 
     def m_step(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array
 
 from jaxem.core import checks
@@ -30,10 +31,38 @@ class Steps(NamedTuple):
     first: Array  # (lanes, t): a sequence begins; so does every step of padding
 
 
+_LONG = 1 << 14  # steps up to which one block has them all: what is made again costs half as much
+
+
+def block_length(t: int) -> int:
+    """Steps of a block of time: the least power of 2 whose square is t, or all of a shorter lane.
+
+    Memory grows as sqrt(t), and so does a lane that is filled up to whole blocks: the length of
+    its blocks stays what it was.
+    """
+    return t if t <= _LONG else 1 << -(-(t - 1).bit_length() // 2)
+
+
+def _whole_blocks(t: int) -> int:
+    length = block_length(t)
+    return -(-t // length) * length
+
+
+def block(rows: Rows, index: Array, length: int) -> Rows:
+    """Steps index * length and on, of all lanes."""
+    start = index * length
+
+    def cut(leaf: Array) -> Array:
+        return lax.dynamic_slice_in_dim(leaf, start, length, axis=1)
+
+    return jax.tree.map(cut, rows)
+
+
 class Layout(NamedTuple):
     """Where the sequences are: sequence i is `lengths[i]` steps of lane[i] from offset[i].
 
-    form: "one", "batch" or "list". shape: (lanes, t).
+    form: "one", "batch" or "list". shape: (lanes, t). steps: of the array that was given, 0 for a
+    list.
     """
 
     form: str
@@ -41,35 +70,55 @@ class Layout(NamedTuple):
     lane: np.ndarray
     offset: np.ndarray
     shape: tuple[int, int]
+    steps: int
 
     @property
     def places(self) -> np.ndarray:
         """Of every real step, sequence after sequence, its place among lanes * t."""
-        parts = zip(self.lane, self.offset, self.lengths, strict=True)
-        return np.concatenate([i * self.shape[1] + start + np.arange(n) for i, start, n in parts])
+        return _runs(self.lane * self.shape[1] + self.offset, self.lengths)
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Of every place, the row of what was given, end to end; padding has the first."""
+        ends = np.cumsum(self.lengths)
+        starts = self.steps * np.arange(len(ends)) if self.steps else ends - self.lengths
+        rows = np.zeros(self.shape[0] * self.shape[1], int)
+        rows[self.places] = _runs(starts, self.lengths)
+        return rows
+
+    @property
+    def each_its_lane(self) -> bool:
+        return self.steps > 0 and len(self.lengths) == self.shape[0]
 
     def arrange(self, values: Any) -> Any:
         """(lanes, t, ...) -> as the data came; in a batch, zeros beyond the lengths."""
         if self.form == "one":
-            return values[0]
-        if self.form == "batch" and len(self.lengths) == self.shape[0]:
-            return values
-        flat = values.reshape(-1, *values.shape[2:])
-        each = np.split(flat[self.places], np.cumsum(self.lengths)[:-1])
+            return values[0, : self.steps]
+        if self.each_its_lane:
+            real = np.arange(self.steps) < self.lengths[:, None]
+            real = real.reshape(*real.shape, *[1] * (values.ndim - 2))
+            return jnp.where(real, values[:, : self.steps], jnp.zeros((), values.dtype))
+        flat = np.asarray(values).reshape(-1, *values.shape[2:])[self.places]
         if self.form == "list":
-            return each
-        longest = int(self.lengths.max())
-        return np.stack([np.pad(np.asarray(a), [(0, longest - len(a))] + [(0, 0)] * (a.ndim - 1))
-                         for a in each])  # fmt: skip
+            return np.split(flat, np.cumsum(self.lengths)[:-1])
+        rows = np.zeros((len(self.lengths) * self.steps, *flat.shape[1:]), flat.dtype)
+        rows[_runs(self.steps * np.arange(len(self.lengths)), self.lengths)] = flat
+        return rows.reshape(len(self.lengths), self.steps, *flat.shape[1:])
 
     def sums(self, values: Any) -> Any:
         """(lanes, t) summed over each sequence: (b,), or a number for one."""
         if self.form == "one":
             return jnp.sum(values)
-        if self.form == "batch" and len(self.lengths) == self.shape[0]:
+        if self.each_its_lane:
             return jnp.sum(values, axis=1)
         flat = np.asarray(values).reshape(-1)[self.places]
         return jnp.asarray(np.add.reduceat(flat, np.r_[0, np.cumsum(self.lengths)[:-1]]))
+
+
+def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """start, start + 1, ... of each, as many as its length."""
+    before = np.cumsum(lengths) - lengths
+    return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
 
 
 def layout(data: Any, lengths: Any) -> Layout:
@@ -79,7 +128,7 @@ def layout(data: Any, lengths: Any) -> Layout:
             raise ValueError("lengths are for a batch (b, t, d); a list has those of its sequences")
         if not data:
             raise ValueError("x is an empty list; give at least one sequence")
-        return _packed("list", np.array([_n_steps(of) for of in data]))
+        return _packed("list", np.array([_n_steps(of) for of in data]), 0)
     leaf = _leaves(data)[0]
     if np.ndim(leaf) == 3 or lengths is not None:
         if np.ndim(leaf) < 3 and not isinstance(data, tuple):
@@ -90,10 +139,11 @@ def layout(data: Any, lengths: Any) -> Layout:
         b, t = np.shape(leaf)[:2]
         each = np.full(b, t) if lengths is None else _lengths(lengths, b, t)
         if b * t > MOST * each.sum() and checks.is_concrete(data):
-            return _packed("batch", each)
-        return Layout("batch", each, np.arange(b), np.zeros(b, int), (b, t))
+            return _packed("batch", each, t)
+        return Layout("batch", each, np.arange(b), np.zeros(b, int), (b, _whole_blocks(t)), t)
     n = _n_steps(data)
-    return Layout("one", np.array([n]), np.zeros(1, int), np.zeros(1, int), (1, n))
+    shape = 1, _whole_blocks(n)
+    return Layout("one", np.array([n]), np.zeros(1, int), np.zeros(1, int), shape, n)
 
 
 def _lengths(lengths: Any, b: int, t: int) -> np.ndarray:
@@ -109,7 +159,7 @@ def _lengths(lengths: Any, b: int, t: int) -> np.ndarray:
     return each
 
 
-def _packed(form: str, lengths: np.ndarray) -> Layout:
+def _packed(form: str, lengths: np.ndarray, steps: int) -> Layout:
     empty = np.flatnonzero(lengths < 1)
     if len(empty):
         raise ValueError(f"sequence {empty[0]} is empty; leave it out")
@@ -119,7 +169,7 @@ def _packed(form: str, lengths: np.ndarray) -> Layout:
     while n_lanes * t > MOST * total:  # one lane holds them all without a step too many
         n_lanes -= 1
         lane, offset, t = _placed(lengths, n_lanes)
-    return Layout(form, lengths, lane, offset, (n_lanes, t))
+    return Layout(form, lengths, lane, offset, (n_lanes, _whole_blocks(t)), steps)
 
 
 def _placed(lengths: np.ndarray, n_lanes: int) -> tuple[np.ndarray, np.ndarray, int]:
@@ -141,18 +191,12 @@ def read(family: Family, data: Any, sample_weight: Any, labels: Any, lengths: An
     if where.form == "list":
         each = [family.read(of) for of in data]
         x = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(a) for a in leaves]), *each)
-        index = _index(where)
     else:
         x = family.read(_flat(data, where.form))
-        index = None
-        if where.form == "batch" and shape[0] != b:
-            t = np.shape(_leaves(data)[0])[1]
-            real = np.concatenate([i * t + np.arange(n) for i, n in enumerate(where.lengths)])
-            x = jax.tree.map(lambda leaf: np.asarray(leaf)[real], x)
-            index = _index(where)
-    step_weight, first = _chain(where, np.ones(b) if weight is None else weight)
-    if index is not None:
+    if shape != (b, where.steps):
+        index = where.sources
         x = jax.tree.map(lambda leaf: leaf[index], x)
+    step_weight, first = _chain(where, np.ones(b) if weight is None else weight)
     observed = _observed(x)
     if checks.is_concrete(observed) and not np.asarray(observed).any():
         raise ValueError("x has no step that was observed: every number is NaN")
@@ -173,23 +217,17 @@ def read(family: Family, data: Any, sample_weight: Any, labels: Any, lengths: An
     )
 
 
-def _index(where: Layout) -> np.ndarray:
-    """The row of each step among sequences end to end, (lanes * t,); padding takes the first."""
-    index = np.zeros(where.shape[0] * where.shape[1], int)
-    index[where.places] = np.arange(int(where.lengths.sum()))
-    return index
-
-
 def _chain(where: Layout, weight: Any) -> tuple[Any, np.ndarray]:
     """-> (weights of the steps, 0 in padding; where sequences begin), (lanes, t)."""
-    owner = np.full(where.shape, -1)
-    first = np.ones(where.shape, bool)
-    for i, (lane, start, n) in enumerate(zip(where.lane, where.offset, where.lengths, strict=True)):
-        owner[lane, start : start + n] = i
-        first[lane, start + 1 : start + n] = False
+    n = where.shape[0] * where.shape[1]
+    owner, first = np.full(n, -1), np.ones(n, bool)
+    owner[where.places] = np.repeat(np.arange(len(where.lengths)), where.lengths)
+    first[where.places] = False
+    first[where.lane * where.shape[1] + where.offset] = True
     numpy: Any = np if checks.is_concrete(weight) else jnp
     own = numpy.asarray(weight)[np.maximum(owner, 0)]
-    return numpy.where(owner >= 0, own, 0.0), first
+    own = numpy.where(owner >= 0, own, 0.0)
+    return own.reshape(where.shape), first.reshape(where.shape)
 
 
 def _observed(x: Any) -> Any:

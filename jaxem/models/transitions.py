@@ -48,6 +48,16 @@ def read(kind: Any, k: int) -> Any:
     return tuple(tuple(row) for row in allowed.astype(bool).tolist())
 
 
+def remarks(kind: Any, k: int) -> tuple[str, ...]:
+    """What is legal, but may not be meant."""
+    others = mask(kind, k) & ~np.eye(k, dtype=bool)
+    if k == 1:
+        return ()
+    found = [f"state {i} is never left" for i in np.flatnonzero(~others.any(axis=1))]
+    closed = np.flatnonzero(~others.any(axis=0))
+    return (*found, *(f"state {i} is never entered from another" for i in closed))
+
+
 def counts(
     labels: Int[Array, "lanes t"],
     weight: Float[Array, "lanes t"],

@@ -7,8 +7,9 @@ import pytest
 from jax import lax
 
 import jaxem
+from jaxem.core.numerics import two_sum
 from jaxem.families import Gaussian
-from jaxem.fitting.blocks import accumulate, default_block_size, two_sum
+from jaxem.fitting.blocks import accumulate, default_block_size
 
 
 def test_a_million_sums_add_up_as_one():

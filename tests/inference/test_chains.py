@@ -1,15 +1,36 @@
 """Recursions over hidden chains equal sums over all paths."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxem.inference import forward_backward, viterbi
-from jaxem.inference.forward_backward import Chain
+from jaxem.inference import forward_backward, logarithmic, viterbi
+from jaxem.inference.chain import Chain, Posterior
+from jaxem.inference.forward_backward import Block
+from jaxem.inference.recursions import RECURSIONS
 from jaxem.reference.hidden_markov import over_paths
 
-SHAPES = [(1, 1), (1, 3), (2, 2), (6, 2), (5, 3)]
+LANE = 9  # steps, of which those beyond a sequence are padding
+SHAPES = [(1, 1), (4, 1), (1, 3), (2, 2), (7, 2), (7, 3)]
+
+
+def by_logarithms(chain, logs, first, weight):
+    found = forward_backward._logarithmic(chain, logs, first)
+    into = jnp.where(first, jnp.zeros_like(weight), weight)
+    _, states, pairs = logarithmic.backward(chain, found, first, into, logarithmic.after(logs[0]))
+    return Posterior(found.log_likelihood, states, pairs)
+
+
+SMOOTHERS = {
+    "scaled": jax.jit(forward_backward.smooth),
+    "logarithmic": jax.jit(by_logarithms),
+    "associative": jax.jit(RECURSIONS["associative"].smooth),
+}
+FILTERS = {name: jax.jit(of.log_filter) for name, of in RECURSIONS.items()}
+VITERBIS = {name: jax.jit(of.viterbi) for name, of in RECURSIONS.items()}
 
 
 def problem(t, k, zeros, seed=0):
@@ -19,17 +40,20 @@ def problem(t, k, zeros, seed=0):
         transition = np.triu(transition)
         transition /= transition.sum(1, keepdims=True)
         initial = np.eye(k)[0]
-    return initial, transition, rng.gamma(1.0, size=(t, k))
+    densities = rng.gamma(1.0, size=(t, k))
+    if t > 3:
+        densities[2] = 1.0  # not observed
+    return initial, transition, densities
 
 
-def as_lanes(densities, extra=2):
+def as_lanes(densities, lane=LANE):
     """One lane, with steps of padding at its end."""
     t, k = densities.shape
-    with np.errstate(divide="ignore"):
-        logs = np.concatenate([np.log(densities), np.zeros((extra, k))])[:, :, None]
-    first = np.ones((t + extra, 1), bool)
+    logs = np.zeros((lane, k, 1))
+    logs[:t, :, 0] = np.log(densities)
+    first = np.ones((lane, 1), bool)
     first[1:t] = False
-    weight = np.concatenate([np.ones(t), np.zeros(extra)])[:, None]
+    weight = (np.arange(lane) < t).astype(float)[:, None]
     return jnp.asarray(logs), jnp.asarray(first), jnp.asarray(weight)
 
 
@@ -38,49 +62,109 @@ def as_lanes(densities, extra=2):
 def test_everything_equals_the_sum_over_paths(shape, zeros):
     t = shape[0]
     initial, transition, densities = problem(*shape, zeros)
-    if t > 3:
-        densities[2] = 1.0  # not observed
     expected = over_paths(initial, transition, densities)
     chain = Chain(jnp.asarray(initial), jnp.asarray(transition))
     logs, first, weight = as_lanes(densities)
-    for found in (
-        forward_backward.smooth(chain, logs, first, weight),
-        forward_backward._smooth_logs(chain, logs, first, jnp.where(first, 0, weight)),
-    ):
+    for smooth in SMOOTHERS.values():
+        found = smooth(chain, logs, first, weight)
         np.testing.assert_allclose(jnp.sum(found.log_likelihood[:t]), expected.log_likelihood)
         np.testing.assert_allclose(found.states[:t, :, 0], expected.states, atol=1e-12)
         np.testing.assert_allclose(found.pairs, expected.pairs, atol=1e-12)
         assert float(jnp.sum(jnp.abs(found.log_likelihood[t:]))) < 1e-12
-    path, terms = viterbi.viterbi(chain, logs, first)
-    np.testing.assert_array_equal(path[:t, 0], expected.path)
-    np.testing.assert_allclose(jnp.sum(terms[:t]), expected.log_joint)
-    filtered = forward_backward.filter_states(chain, logs, first)
-    np.testing.assert_allclose(filtered.states[t - 1, :, 0], expected.states[-1], atol=1e-12)
+    for decode in VITERBIS.values():
+        path, terms = decode(chain, logs, first)
+        np.testing.assert_array_equal(path[:t, 0], expected.path)
+        np.testing.assert_allclose(jnp.sum(terms[:t]), expected.log_joint)
+    for log_filter in FILTERS.values():
+        steps, log_alphas = log_filter(chain, logs, first)
+        alphas = jnp.exp(log_alphas)
+        predicted = forward_backward.predicted(chain, first, alphas)
+        for step in range(t):
+            upto = over_paths(initial, transition, densities[: step + 1])
+            unseen = np.concatenate([densities[:step], np.ones((1, shape[1]))])
+            without = over_paths(initial, transition, unseen)
+            np.testing.assert_allclose(alphas[step, :, 0], upto.states[-1], atol=1e-12)
+            np.testing.assert_allclose(predicted[step, :, 0], without.states[-1], atol=1e-12)
+            np.testing.assert_allclose(jnp.sum(steps[: step + 1]), upto.log_likelihood)
+
+
+def test_paths_are_drawn_in_proportion_to_their_probability():
+    """All 16 paths of four steps: a chi-square of 15 degrees of freedom."""
+    initial, transition, densities = problem(4, 2, False)
+    chain = Chain(jnp.asarray(initial), jnp.asarray(transition))
+    logs, first, _ = as_lanes(densities)
+    _, log_alphas = FILTERS["sequential"](chain, logs, first)
+    keys = jax.random.split(jax.random.key(0), 8000)
+    draw = jax.vmap(forward_backward.sample_path, in_axes=(0, None, None, None))
+    drawn = np.asarray(draw(keys, chain, first, log_alphas))[:, :4, 0]
+    seen = np.bincount(drawn @ [8, 4, 2, 1], minlength=16)
+    p = np.array([_joint(initial, transition, densities, z) for z in product(range(2), repeat=4)])
+    expected = len(keys) * p / p.sum()
+    assert np.sum((seen - expected) ** 2 / expected) < 37.7  # 0.999 of the law
+
+
+def _joint(initial, transition, densities, path):
+    moves = np.prod([transition[i, j] for i, j in zip(path[:-1], path[1:], strict=True)])
+    return initial[path[0]] * moves * np.prod([f[z] for f, z in zip(densities, path, strict=True)])
+
+
+@pytest.mark.parametrize("far", [0.0, -800.0])
+def test_blocks_of_time_are_the_whole(far):
+    """Sequences that begin within blocks and go over their ends; also where the scaled are lost."""
+    rng = np.random.default_rng(4)
+    logs = rng.normal(size=(12, 2, 3))
+    logs[3:6, 1] += far
+    logs[6:8, 0] += 2 * far
+    first = np.zeros((12, 3), bool)
+    first[0], first[5, 1], first[8:, 2] = True, True, True
+    weight = np.ones((12, 3)) * [1.0, 2.0, 0.5]
+    weight[8:, 2] = 0
+    logs[8:, :, 2] = 0
+    chain = Chain(jnp.asarray([0.3, 0.7]), jnp.asarray([[0.9, 0.1], [0.2, 0.8]]))
+    whole = SMOOTHERS["logarithmic"](chain, *map(jnp.asarray, (logs, first, weight)))
+
+    def block(index):
+        own = [jax.lax.dynamic_slice_in_dim(jnp.asarray(a), index * 4, 4) for a in
+               (logs, first, weight)]  # fmt: skip
+        return Block(*own, index)
+
+    def collect(block, found):
+        own = jnp.where(block.weight > 0, block.weight * found.log_likelihood, 0)
+        return found.pairs, jnp.sum(block.weight[:, None] * found.states, 0), jnp.sum(own)
+
+    pairs, states, total = jax.jit(lambda: forward_backward.accumulate(chain, 3, block, collect))()
+    np.testing.assert_allclose(pairs, whole.pairs, atol=1e-12)
+    np.testing.assert_allclose(states, jnp.sum(weight[:, None] * whole.states, 0), atol=1e-12)
+    np.testing.assert_allclose(total, jnp.sum(weight * whole.log_likelihood))
 
 
 def test_sequences_after_each_other_are_those_apart():
-    initial, transition, a = problem(5, 3, False)
+    initial, transition, a = problem(6, 3, False)
     b = problem(3, 3, False, seed=1)[2]
     chain = Chain(jnp.asarray(initial), jnp.asarray(transition))
     logs = jnp.log(jnp.asarray(np.concatenate([a, b])))[:, :, None]
-    first = jnp.zeros((8, 1), bool).at[jnp.array([0, 5]), 0].set(True)
-    weight = jnp.concatenate([jnp.full(5, 2.0), jnp.full(3, 0.5)])[:, None]
-    found = forward_backward.smooth(chain, logs, first, weight)
+    first = jnp.zeros((9, 1), bool).at[jnp.array([0, 6]), 0].set(True)
+    weight = jnp.concatenate([jnp.full(6, 2.0), jnp.full(3, 0.5)])[:, None]
     one, two = over_paths(initial, transition, a), over_paths(initial, transition, b)
-    np.testing.assert_allclose(found.states[:, :, 0], np.concatenate([one.states, two.states]))
-    np.testing.assert_allclose(found.pairs, 2.0 * one.pairs + 0.5 * two.pairs)
-    path, _ = viterbi.viterbi(chain, logs, first)
-    np.testing.assert_array_equal(path[:, 0], np.concatenate([one.path, two.path]))
+    for smooth in SMOOTHERS.values():
+        found = smooth(chain, logs, first, weight)
+        each = np.concatenate([one.states, two.states])
+        np.testing.assert_allclose(found.states[:, :, 0], each)
+        np.testing.assert_allclose(found.pairs, 2.0 * one.pairs + 0.5 * two.pairs)
+    for decode in VITERBIS.values():
+        path, _ = decode(chain, logs, first)
+        np.testing.assert_array_equal(path[:, 0], np.concatenate([one.path, two.path]))
 
 
+@pytest.mark.parametrize("recursion", list(RECURSIONS))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_nothing_is_lost_in_underflow(dtype):
+def test_nothing_is_lost_in_underflow(dtype, recursion):
     """A state that only the last step reveals, after others that all but rule it out."""
     far = -800.0 if dtype == np.float64 else -90.0
     logs = jnp.asarray([[0.0, far], [0.0, far], [-jnp.inf, 0.0]], dtype)[:, :, None]
     chain = Chain(jnp.asarray([0.5, 0.5], dtype), jnp.eye(2, dtype=dtype))
     first = jnp.asarray([[True], [False], [False]])
-    found = forward_backward.smooth(chain, logs, first, jnp.ones((3, 1), dtype))
+    found = jax.jit(RECURSIONS[recursion].smooth)(chain, logs, first, jnp.ones((3, 1), dtype))
     np.testing.assert_allclose(jnp.sum(found.log_likelihood), np.log(0.5) + 2 * far, rtol=1e-6)
     np.testing.assert_allclose(found.states[:, 1, 0], 1.0)
     assert found.states.dtype == dtype
@@ -96,7 +180,7 @@ def test_what_is_impossible_has_no_likelihood():
 
 def test_padding_reaches_no_gradient():
     initial, transition, densities = problem(4, 2, False)
-    logs, first, weight = as_lanes(densities, extra=3)
+    logs, first, weight = as_lanes(densities, 7)
 
     def log_likelihood(logs, transition):
         chain = Chain(jnp.asarray(initial), transition)

@@ -214,7 +214,7 @@ def test_every_form_of_sequences_is_the_same():
 def test_packing_computes_few_more_steps_than_there_are():
     rng = np.random.default_rng(0)
     for lengths in (rng.integers(5, 2000, 200), np.array([10, 1]), np.array([1000] + [1] * 30)):
-        where = sequences._packed("list", lengths)
+        where = sequences._packed("list", lengths, 0)
         assert where.shape[0] * where.shape[1] <= 1.5 * lengths.sum()
         assert len(set(where.places)) == lengths.sum()
 
@@ -299,6 +299,8 @@ def test_bad_sequences(message):
 def test_bad_specs_and_parameters():
     with pytest.raises(ValueError, match="must be one of 'free'"):
         HMM(families.Poisson(), 2, initial="any")
+    with pytest.raises(ValueError, match="must be one of 'sequential'"):
+        HMM(families.Poisson(), 2, recursion="parallel")
     with pytest.raises(ValueError, match="must be one of 'full'"):
         HMM(families.Poisson(), 2, transitions="upper")
     with pytest.raises(ValueError, match="nowhere to go"):
@@ -312,10 +314,41 @@ def test_bad_specs_and_parameters():
         jaxem.em(jaxem.Mixture(families.Poisson(), 1), None, COUNTS, lengths=[3])
 
 
-def test_an_impossible_observation_is_nonfinite():
-    params = START._replace(emissions=families.PoissonParams(np.zeros((2, 1))))
-    result = jaxem.em(POISSON, params, np.array([0.0, 3.0, 0.0]))
-    assert not result.converged
+def test_what_may_not_be_meant_is_said_with_the_result():
+    model = HMM(families.Poisson(), 2, transitions="left-right")
+    params = START._replace(transition=np.array([[0.8, 0.2], [0.0, 1.0]]))
+    text = str(jaxem.em(model, params, COUNTS, max_iter=1))
+    assert "state 1 is never left" in text and "state 0 is never entered from another" in text
+
+
+@pytest.mark.parametrize("form", ["one", "batch", "list"])
+def test_long_sequences_in_blocks_of_time_are_the_same(form, monkeypatch):
+    """Forty steps in blocks of eight, against forty at once; also where lengths are no multiple."""
+    rng = np.random.default_rng(1)
+    parts = [rng.poisson(4.0, (n, 1)).astype(float) for n in (38, 38, 21)]
+    parts[0][8:11] = np.nan
+    x = {"one": parts[0], "batch": np.stack(parts[:2]), "list": parts}[form]
+    whole, total = jaxem.e_step(POISSON, START, x)
+    smoothed = jaxem.smooth(POISSON, START, x)
+    monkeypatch.setattr(sequences, "_LONG", 20)
+    assert POISSON.rows(x, None, None).weight.shape[1] == 40
+    jax.clear_caches()
+    in_blocks, again = jaxem.e_step(POISSON, START, x)
+    close(in_blocks, whole, rtol=1e-10)
+    np.testing.assert_allclose(again, total)
+    close(jaxem.smooth(POISSON, START, x), smoothed, rtol=1e-10)
+    jax.clear_caches()
+
+
+def test_both_recursions_fit_the_same():
+    x = drawn(4, 10)
+    scan = HMM(families.Poisson(), 2, recursion="associative")
+    one, two = (jaxem.em(model, START, x, max_iter=3) for model in (POISSON, scan))
+    close(one.params, two.params, rtol=1e-9)
+    np.testing.assert_allclose(one.log_likelihood, two.log_likelihood)
+    close(jaxem.smooth(POISSON, START, x), jaxem.smooth(scan, START, x), rtol=1e-9)
+    paths = [jaxem.viterbi(model, START, x)[0] for model in (POISSON, scan)]
+    np.testing.assert_array_equal(*paths)
 
 
 @pytest.mark.parametrize("kind", ["full", ((1, 1), (1, 1))])
