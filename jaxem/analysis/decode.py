@@ -26,6 +26,7 @@ from jaxem.models.sequences import Layout
 class Read(NamedTuple):
     """What the verbs begin with."""
 
+    model: HMM
     params: Params
     rows: Rows
     where: Layout
@@ -40,9 +41,9 @@ def viterbi(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[
     that is impossible.
     """
     read = _read(model, params, x, lengths)
-    path, terms = _by_lanes(model, read, _best_path)
+    path, terms = _by_lanes(read, _best_path)
     terms = jnp.where(read.rows.weight > 0, terms.T, 0)
-    _check_possible(model, read, terms)
+    _check_possible(read, terms)
     return read.where.arrange(path.T), read.where.sums(terms)
 
 
@@ -84,7 +85,7 @@ def sample_paths(
     n = checks.whole(n, "n", least=1)
     checks.key(key)
     read, alphas = _filtered(model, params, x, lengths)
-    chain = model.prepare(read.params, None).chain
+    chain = read.model.prepare(read.params, None).chain
     paths = _draw(jax.random.split(key, n), chain, read.rows.x.first.T, jnp.moveaxis(alphas, 0, 2))
     found = read.where.arrange(jnp.moveaxis(paths, 0, 2).swapaxes(0, 1))
     if read.where.form == "list":
@@ -118,7 +119,8 @@ def occupancy(model: Model, params: Params, x: Any, lengths: Any = None) -> Occu
     read = _read(model, params, x, lengths)
     smoothed = smooth(model, params, x, lengths)
     parts = smoothed if read.where.form == "list" else [smoothed]
-    total = sum(np.asarray(part).reshape(-1, model.n_states).sum(0) for part in parts)
+    k = read.model.n_states
+    total = np.sum([np.reshape(part, (-1, k)).sum(0) for part in parts], axis=0)
     transition = read.params.transition
     leave = 1 - jnp.diagonal(transition)
     stays = jnp.where(leave > 0, 1 / jnp.where(leave > 0, leave, jnp.ones_like(leave)), jnp.inf)
@@ -135,21 +137,21 @@ def _read(model: Model, params: Params, x: Any, lengths: Any) -> Read:
                          "the components of a mixture")  # fmt: skip
     rows = model.rows(x, None, None, lengths)
     block = min(default_block_size(model, rows), rows.weight.shape[0])
-    return Read(model.as_params(params, rows), rows, model.layout(x, lengths), block)
+    return Read(model, model.as_params(params, rows), rows, model.layout(x, lengths), block)
 
 
 def _filtered(model: Model, params: Params, x: Any, lengths: Any) -> tuple[Read, Array]:
     """-> (what was read; log alpha (lanes, t, k))."""
     read = _read(model, params, x, lengths)
-    terms, alphas = _by_lanes(model, read, _log_filter)
-    _check_possible(model, read, terms.T)
+    terms, alphas = _by_lanes(read, _log_filter)
+    _check_possible(read, terms.T)
     return read, jnp.moveaxis(alphas, -1, 0)
 
 
-def _check_possible(model: HMM, read: Read, terms: Array) -> None:
+def _check_possible(read: Read, terms: Array) -> None:
     """terms: (lanes, t), log probabilities of each step given those before."""
     if checks.is_concrete(terms) and not np.all(np.isfinite(terms)):
-        model.check_possible(read.params, read.rows, read.where)
+        read.model.check_possible(read.params, read.rows, read.where)
 
 
 def _best_path(model: HMM, prepared: Prepared, rows: Rows) -> Any:
@@ -163,8 +165,8 @@ def _log_filter(model: HMM, prepared: Prepared, rows: Rows) -> Any:
     return model.way.log_filter(prepared.chain, logs, rows.x.first.T)
 
 
-def _by_lanes(model: HMM, read: Read, what: Callable[..., Any]) -> Any:
-    return _of_blocks(model, read.params, read.rows, read.block_size, what)
+def _by_lanes(read: Read, what: Callable[..., Any]) -> Any:
+    return _of_blocks(read.model, read.params, read.rows, read.block_size, what)
 
 
 @partial(jax.jit, static_argnames=("model", "block_size", "what"))

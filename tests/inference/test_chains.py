@@ -1,13 +1,13 @@
 """Recursions over hidden chains equal sums over all paths."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxem.inference import forward_backward, logarithmic, viterbi
+from jaxem.inference import forward_backward, logarithmic
 from jaxem.inference.chain import Chain, Posterior
 from jaxem.inference.forward_backward import Block
 from jaxem.inference.recursions import RECURSIONS
@@ -104,7 +104,7 @@ def test_paths_are_drawn_in_proportion_to_their_probability():
 
 
 def _joint(initial, transition, densities, path):
-    moves = np.prod([transition[i, j] for i, j in zip(path[:-1], path[1:], strict=True)])
+    moves = np.prod([transition[i, j] for i, j in pairwise(path)])
     return initial[path[0]] * moves * np.prod([f[z] for f, z in zip(densities, path, strict=True)])
 
 
