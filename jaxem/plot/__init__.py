@@ -9,6 +9,8 @@ except ModuleNotFoundError as error:
         "jaxem.plot needs matplotlib; pip install 'jaxem[plot]'", name=error.name
     ) from None
 
+from jaxem.plot.chains import decoded as decoded
+from jaxem.plot.chains import transition_matrix as transition_matrix
 from jaxem.plot.climbs import likelihood_slice as likelihood_slice
 from jaxem.plot.climbs import trace as trace
 from jaxem.plot.curves import density as density

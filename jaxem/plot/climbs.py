@@ -58,7 +58,7 @@ def trace(
     truth: Any = [None] * 3
     if true is not None:
         known: Any = evaluate.ready(model, true)
-        truth = [known.weights, *evaluate.moments(model, known)]
+        truth = [known.weights, *evaluate.moments(model.family, known.components)]
     _draw_components(array[0, 0], trace.params.weights, truth[0], "weight")
     _draw_climb(array[0, 1], trace)
     for j, (left, right) in enumerate(array[1:]):

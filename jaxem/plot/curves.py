@@ -7,10 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from jaxem.core import tables
 from jaxem.core.contracts import Params
-from jaxem.plot import evaluate, style
+from jaxem.models import HMM
+from jaxem.plot import columns, evaluate, style
+from jaxem.plot.columns import Column
+
+_MOST_BARS = 100
 
 
 def density(
@@ -20,32 +24,41 @@ def density(
     *,
     column: int = 0,
     names: Sequence[str] | None = None,
+    lengths: Any = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Histogram of a column, its fitted density, and each component times its weight.
 
-    p(x[j]) = sum_k w[k] p_k(x[j]), of the mixture's marginal where there are more columns.
+    p(x[j]) = sum_k w[k] p_k(x[j]), of the mixture's marginal where there are more columns. Whole
+    numbers (Poisson, Bernoulli, Categorical) have relative frequencies and probabilities instead.
+    Of an HMM, w[k] is the share of state k: the mean of P(state k | sequence) over the steps in
+    which the column was observed. lengths: of the sequences of a batch.
     A singular component, which has no density, is a dotted line at its mean.
-    Errors: ValueError where x, params, column or names disagree.
+    Errors: ValueError where x, params, column or names disagree, and for a family of which one
+    column has no distribution alone, such as a regression.
     """
     ax = style.axes(ax)
-    params = evaluate.ready(model, params)
-    d = evaluate.n_columns(params)
-    column = evaluate.column_index(column, d)
-    label = style.column_names(names, x, d)[column]
-    table = tables.table(x)
-    if table.shape[1] != d:
-        raise ValueError(f"x has {table.shape[1]} columns, params were made for {d}")
-    values = np.asarray(table[:, column], float)
-    heights, edges = np.histogram(values, _edges(values), density=True)
-    ax.stairs(heights, edges, fill=True, color="0.85", label=f"{len(values):,} rows")
-    params = evaluate.marginal(model, params, [column])
-    grid = _grid(model, params, float(values.min()), float(values.max()))
-    peak = _draw_density(ax, model, params, grid)
-    limit = 3.0 * float(heights.max())
+    params, table = evaluate.given(model, params, x, lengths)
+    d = table.shape[1]
+    index = evaluate.column_index(column, d)
+    label = style.column_names(names, x, d)[index]
+    seen = ~np.isnan(table[:, index])
+    if not seen.any():
+        raise ValueError(f"column {index} of x has no number that was observed; draw another")
+    if isinstance(model, HMM):
+        shares = evaluate.occupancy(model, params, x, lengths, seen)
+        words, components = style.STATES, params.emissions
+    else:
+        shares, words, components = params.weights, style.COMPONENTS, params.components
+    own = columns.column(model.family, shares, components, index, d)
+    values = own.values(table[seen, index])
+    draw = _draw_frequencies if own.whole else _draw_histogram
+    highest = draw(ax, values, f"{len(values):,} {words.row}s")
+    peak = _draw_density(ax, own, own.grid(values), words)
+    limit = 3.0 * highest
     if peak > limit:
         ax.set_title(f"cut: the highest peak is {peak:.2g}", fontsize="small")
-    ax.set(xlabel=label, ylabel="density", ylim=(0, 1.08 * min(max(peak, limit / 3), limit)))
+    ax.set(xlabel=label, ylabel=own.quantity, ylim=(0, 1.08 * min(max(peak, highest), limit)))
     style.legend(ax)
     return ax
 
@@ -73,12 +86,13 @@ def mixing_weights(
     column = evaluate.column_index(column, d)
     array = style.grid_of_axes(axes, (1, len(weights)), (3.0, 3.0))[0]
     label = style.column_names(names, None, d)[column]
-    means, deviations = evaluate.moments(model, evaluate.marginal(model, params, [column]))
-    grid = evaluate.line(means.min(), means.max(), means[:, 0], deviations[:, 0])
+    means, deviations = (m[:, column] for m in evaluate.moments(model.family, params.components))
+    grid = evaluate.line(means.min(), means.max(), means, deviations)
     peaks = []
     for ax, weight in zip(array, weights, strict=True):
-        changed = evaluate.marginal(model, _with_weight(model, params, weight), [column])
-        peaks.append(_draw_density(ax, model, changed, grid))
+        changed = _with_weight(model, params, weight)
+        own = columns.column(model.family, changed.weights, changed.components, column, d)
+        peaks.append(_draw_density(ax, own, grid))
         ax.set(xlabel=label, ylabel="density")
         ax.set_title(f"weight of component 0: {weight:g}", fontsize="medium")
     for ax in array:
@@ -120,7 +134,8 @@ def responsibilities(
         look: dict[str, Any] = {"color": style.colour(i), "label": labels[i] if d > 1 else ""}
         ax.plot(at[:, column], shares[:, i], ".", markersize=4, **look)
     if d == 1:
-        grid = _grid(model, params, float(at.min()), float(at.max()))
+        own = columns.column(model.family, weights, params.components, 0, 1)
+        grid = own.grid(at)
         curves = evaluate.posterior(evaluate.log_joint(model, params, grid[:, None]))
         for i in style.live(weights):
             ax.plot(grid, curves[:, i], color=style.colour(i), linewidth=1.2, label=labels[i])
@@ -138,30 +153,57 @@ def _with_weight(model: Any, params: Params, weight: float) -> Params:
         return jax.device_get(model.replace(jax.device_put(params), ("weights", 0), value))
 
 
-def _draw_density(ax: Axes, model: Any, params: Params, grid: np.ndarray) -> float:
+def _draw_density(
+    ax: Axes, column: Column, grid: np.ndarray, words: style.Words = style.COMPONENTS
+) -> float:
     """The curves of a mixture of one column -> the height of the highest."""
+    model, params = column.model, column.params
     joint = evaluate.log_joint(model, params, grid[:, None])
     weights = params.weights
     singular = evaluate.is_singular(model, params)
-    labels = style.component_labels(weights, singular)
+    labels = style.component_labels(weights, singular, words)
     each = evaluate.densities(joint)
     total = each.sum(axis=1)
-    ax.plot(grid, total, color="0.35", linewidth=2.6, label="mixture density")
+    # Between whole numbers there is nothing: dots that a thin line leads along.
+    size = float(np.clip(180 / len(grid), 1.5, 4.5))
+    marks: dict[str, Any] = {"marker": "o", "markersize": size} if column.whole else {}
+    thin = 0.4 if column.whole else 1.0
+    label = words.together.format(column.quantity)
+    ax.plot(grid, total, color="0.35", linewidth=2.6 * thin, label=label, **marks)
     for i in style.live(weights):
         look: dict[str, Any] = {"color": style.colour(i), "label": labels[i]}
         if singular[i]:
-            ax.axvline(float(params.components.means[i, 0]), linestyle=":", **look)
+            moments = column.moments()
+            ax.axvline(np.nan if moments is None else moments[0][i], linestyle=":", **look)
             continue
-        ax.fill_between(grid, each[:, i], color=style.colour(i), alpha=0.12, linewidth=0)
-        ax.plot(grid, each[:, i], linewidth=1.3, **look)
-    style.mention_others(ax, labels, weights)
+        if not column.whole:
+            ax.fill_between(grid, each[:, i], color=style.colour(i), alpha=0.12, linewidth=0)
+        ax.plot(grid, each[:, i], linewidth=1.3 * thin, **look, **marks)
+    style.mention_others(ax, labels, weights, words)
     return float(total.max())
 
 
-def _grid(model: Any, params: Params, low: float, high: float) -> np.ndarray:
-    live = params.weights > 0
-    means, deviations = evaluate.moments(model, params)
-    return evaluate.line(low, high, means[live, 0], deviations[live, 0])
+def _draw_histogram(ax: Axes, values: np.ndarray, label: str) -> float:
+    """-> the height of the highest bar."""
+    heights, edges = np.histogram(values, _edges(values), density=True)
+    ax.stairs(heights, edges, fill=True, color="0.85", label=label)
+    return float(heights.max())
+
+
+def _draw_frequencies(ax: Axes, values: np.ndarray, label: str) -> float:
+    """Relative frequencies of whole numbers; each of several where they are many.
+
+    -> the height of the highest bar.
+    """
+    low, high = values.min(), values.max()
+    width = np.ceil((high - low + 1) / _MOST_BARS)
+    edges = np.arange(low, high + width + 1, width) - 0.5
+    heights = np.histogram(values, edges)[0] / (len(values) * width)
+    if width > 1:
+        label += f", {width:.0f} numbers a bar"
+    ax.bar(edges[:-1] + width / 2, heights, 0.8 * width, color="0.85", label=label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    return float(heights.max())
 
 
 def _edges(values: np.ndarray) -> np.ndarray:

@@ -8,10 +8,12 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from jaxem.analysis.predict import log_prob
+from jaxem.analysis.predict import log_prob, smooth
 from jaxem.core import tables
 from jaxem.core.contracts import Family, Params
 from jaxem.families import Gaussian
+from jaxem.models import HMM, Mixture
+from jaxem.models.sequences import Layout
 
 MOST_ROWS = 5000  # more points cannot be told apart
 
@@ -26,10 +28,11 @@ def ready(model: Any, params: Params) -> Params:
 
     ValueError for families that have no means and covariances to draw.
     """
-    if not isinstance(getattr(model, "family", None), Gaussian):
+    if not isinstance(model, Mixture) or not isinstance(model.family, Gaussian):
         raise ValueError(
             f"{model!r} has no ellipses and curves to draw: this picture is of Gaussian mixtures; "
-            "starts, criterion, trace, likelihood_slice are of any model, item_profiles of classes"
+            "starts, criterion, trace, likelihood_slice are of any model, density of one column, "
+            "decoded and transition_matrix of hidden Markov models, item_profiles of classes"
         )
     with precision(jax.tree.map(np.asarray, params)):
         return jax.device_get(model.as_params(params, None))
@@ -46,9 +49,53 @@ def sample(x: Any) -> Sample:
     """All rows, or a random sample without replacement of a long table, the same each time."""
     x = tables.table(x)
     n = x.shape[0]
-    if n > MOST_ROWS:
-        x = x[np.sort(np.random.default_rng(0).choice(n, MOST_ROWS, replace=False))]
-    return Sample(np.asarray(x), n)
+    return Sample(np.asarray(x[some(n)] if n > MOST_ROWS else x), n)
+
+
+def some(n: int) -> np.ndarray:
+    """Which of n rows are drawn, in order: all, or some at random."""
+    if n <= MOST_ROWS:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(0).choice(n, MOST_ROWS, replace=False))
+
+
+class Given(NamedTuple):
+    """Parameters and data that fit each other.
+
+    table: (n, d), rows, or steps sequence after sequence; NaN where a number was not observed.
+    """
+
+    params: Params
+    table: np.ndarray
+
+
+def given(model: Any, params: Params, x: Any, lengths: Any = None) -> Given:
+    """Both checked, as NumPy arrays; parts of the data, such as (X, y), stand side by side."""
+    with precision(jax.tree.map(np.asarray, params)):
+        rows = model.rows(x, None, None, lengths)
+        params = jax.device_get(model.as_params(params, rows))
+        n, where = rows.weight.size, model.layout(x, lengths)
+        parts = jax.tree.leaves(rows.x if where is None else rows.x.x)
+        table = np.concatenate([np.asarray(part, float).reshape(n, -1) for part in parts], axis=1)
+        if where is not None:
+            observed = np.asarray(rows.x.observed).reshape(n, 1)
+            table = np.where(observed, table, np.nan)[where.places]
+    return Given(params, table)
+
+
+def by_sequence(where: Layout, values: Any) -> list[np.ndarray]:
+    """What is arranged as the sequences are, as a list of them."""
+    if where.form == "one":
+        return [np.asarray(values)]
+    return [np.asarray(own)[:n] for own, n in zip(values, where.lengths, strict=True)]
+
+
+def occupancy(model: HMM, params: Params, x: Any, lengths: Any, seen: np.ndarray) -> np.ndarray:
+    """The mean of P(state | sequence) over the steps marked in `seen`, (k,)."""
+    with precision(params):
+        found = by_sequence(model.layout(x, lengths), smooth(model, params, x, lengths))
+    shares = np.concatenate(found)[seen].mean(axis=0, dtype=float)
+    return shares.astype(params.initial.dtype)
 
 
 def n_columns(params: Params) -> int:
@@ -113,11 +160,11 @@ def posterior(joint: np.ndarray) -> np.ndarray:
     return np.divide(shifted, total, out=np.full_like(shifted, np.nan), where=total > 0)
 
 
-def moments(model: Any, params: Params) -> tuple[np.ndarray, np.ndarray]:
-    """Means and standard deviations of each column within each component, (k, d) both."""
-    with precision(params):
-        means, covariances = jax.device_put(params.components)
-        variances = np.asarray(model.family.covariance.variances(covariances, *means.shape), float)
+def moments(family: Any, components: Params) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of each column within each Gaussian component, (k, d) both."""
+    with precision(components):
+        means, covariances = jax.device_put(components)
+        variances = np.asarray(family.covariance.variances(covariances, *means.shape), float)
     return np.asarray(means, float), np.sqrt(np.maximum(variances, 0.0))
 
 

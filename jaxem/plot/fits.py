@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from jaxem.analysis.select import Selection
 from jaxem.core.contracts import Model
 from jaxem.fitting.result import Result
+from jaxem.models import HMM
 from jaxem.plot import style
 
 
@@ -76,7 +77,8 @@ def criterion(selection: Selection, ax: Axes | None = None) -> Axes:
         ax.plot(best.model.n_parts, value, label=label, **style.BEST)
     _look_at_the_regular(ax, selection)
     name = selection.criterion.upper()
-    ax.set(xlabel="number of components k", ylabel=f"{name} (lower is better)")
+    parts = {"states" if isinstance(kind, HMM) else "components" for kind in kinds}
+    ax.set(xlabel=f"number of {' or '.join(sorted(parts))} k", ylabel=f"{name} (lower is better)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     style.legend(ax)
     return ax
@@ -124,6 +126,11 @@ def _mark_endings(ax: Axes, selection: Selection) -> None:
 
 
 def _kind_name(model: Any, kinds: dict[Model, list]) -> str:
-    """The family, and the type of model where there are several."""
+    """The family, and what else tells the kinds apart: the type of model, the chain."""
     several = len({type(kind) for kind in kinds}) > 1
-    return f"{type(model).__name__} of {model.family!r}" if several else repr(model.family)
+    name = f"{type(model).__name__} of {model.family!r}" if several else repr(model.family)
+    chains = {(kind.initial, kind.transitions) for kind in kinds if isinstance(kind, HMM)}
+    if isinstance(model, HMM) and len(chains) > 1:
+        kind = model.with_parts(1)
+        name += f", {kind.initial}, {kind.transitions}"
+    return name

@@ -9,11 +9,17 @@ from matplotlib.figure import Figure
 
 from jaxem.analysis.select import Selection
 from jaxem.core.status import Status
+from jaxem.families import LinearRegression
+from jaxem.families.generalized_regression import GeneralizedRegression
 from jaxem.fitting.result import Result
-from jaxem.plot import evaluate, style
+from jaxem.models import HMM
+from jaxem.plot import columns, evaluate, style
+from jaxem.plot.chains import decoded, transition_matrix
 from jaxem.plot.curves import density, responsibilities
 from jaxem.plot.fits import check_single, criterion, starts
 from jaxem.plot.points import clusters, uncertainty
+
+_MOST_LETTERS = 120
 
 
 def overview(
@@ -21,6 +27,8 @@ def overview(
     x: Any,
     selection: Selection | None = None,
     names: Sequence[str] | None = None,
+    *,
+    lengths: Any = None,
 ) -> Figure:
     """A fit on one page, for figure.savefig("fit.png") or .pdf; needs no display.
 
@@ -30,14 +38,21 @@ def overview(
         sum_k w[k] (mean[k, j] - mean[j])^2 / sum_k w[k] variance[k, j],
 
     and uncertainty. Always the starts, and the criterion where a selection is given.
-    names: of the columns, in place of those that the result knows.
+    An HMM has the column of its first sequence that separates the states most, decoded; the
+    density of that column, where it has one; the transition matrix; and the starts.
+    names: of the columns, in place of those that the result knows. lengths: of the sequences of a
+    batch.
     Errors: ValueError for a batch of fits, and where x, result or names disagree.
     """
     check_single(result)
     model, d = result.about.model, result.about.n_columns
+    if isinstance(model, HMM):
+        return _of_chain(result, x, selection, names, lengths)
+    if lengths is not None:
+        raise ValueError("lengths are of sequences; a mixture's rows have no order")
     params = evaluate.ready(model, result.params)
     names = result.about.columns if names is None else names
-    title = _title(result)
+    title = _title(result, f"{result.about.n_rows:,} rows")
     upper, lower = ["first", "second"], ["starts", "starts" if selection is None else "criterion"]
     shared = ["first"] if d == 2 else ["first", "second"]  # those with the components' colours
     if d > 2:
@@ -71,31 +86,95 @@ def overview(
 
 def separating(model: Any, params: Any) -> tuple[int, int, int]:
     """The three columns whose variance between components is largest relative to that within."""
-    means, deviations = evaluate.moments(model, params)
-    weights = params.weights.astype(float)
-    between = weights @ (means - weights @ means) ** 2
-    within = weights @ deviations**2
-    ratio = np.divide(between, within, out=np.full_like(between, np.inf), where=within > 0)
-    ratio = np.where(between > 0, ratio, 0.0)
+    moments = evaluate.moments(model.family, params.components)
+    ratio = _separation(params.weights, *moments)
     a, b, c = np.sort(np.argsort(-ratio, kind="stable")[:3]).tolist()
     return a, b, c
 
 
-def _title(result: Result) -> str:
+def _of_chain(
+    result: Result, x: Any, selection: Selection | None, names: Any, lengths: Any
+) -> Figure:
+    """The page of a hidden Markov model."""
+    model: Any = result.about.model
+    params, table = evaluate.given(model, result.params, x, lengths)
+    d = table.shape[1]
+    has_density = columns.kind(model.family, d) is not None
+    column = _telling(model, params, x, lengths, table)
+    panels = ["density"] * has_density + ["transition", "starts"]
+    panels += ["criterion"] * (selection is not None)
+    figure = Figure(figsize=(13.5, 8.5), layout="constrained")
+    lower = panels[:3]
+    above = panels[3:]  # beside the series: a fourth panel would be too narrow for its legend
+    mosaic: Any = [["decoded"] * (len(lower) - len(above)) + above, lower]
+    axes: Any = figure.subplot_mosaic(mosaic)
+    names = result.about.columns if names is None else names
+    data = {"column": column, "names": names, "lengths": lengths}
+    decoded(model, params, x, **data, ax=axes["decoded"])
+    if has_density:
+        density(model, params, x, **data, ax=axes["density"])
+    transition_matrix(model, params, ax=axes["transition"])
+    starts(result, axes["starts"])
+    if selection is not None:
+        criterion(selection, axes["criterion"])
+    n = len(model.layout(x, lengths).lengths)
+    title = _title(result, f"{len(table):,} steps" + (f" of {n:,} sequences" if n > 1 else ""))
+    if d > 1:
+        title += f"\nshown: {style.column_names(names, x, d)[column]} (of {d} columns)"
+    figure.suptitle(title, fontsize=11)
+    _share_legend(figure, [axes[name] for name in ("decoded", "density") if name in axes])
+    return figure
+
+
+def _telling(model: Any, params: Any, x: Any, lengths: Any, table: np.ndarray) -> int:
+    """The column that separates the states most; the first where its family tells no moments."""
+    d = table.shape[1]
+    if isinstance(model.family, LinearRegression | GeneralizedRegression):
+        return d - 1  # y
+    if d == 1 or columns.kind(model.family, d) is None:
+        return 0
+    seen = np.asarray(~np.isnan(table).all(axis=1))
+    shares = evaluate.occupancy(model, params, x, lengths, seen)
+    each = [columns.column(model.family, shares, params.emissions, j, d) for j in range(d)]
+    moments = [own.moments() for own in each]
+    if None in moments:
+        return 0
+    means, deviations = np.moveaxis(np.asarray(moments, float), 0, 2)
+    return int(np.argmax(_separation(shares, means, deviations)))
+
+
+def _separation(weights: Any, means: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+    """The variance of each column between components relative to that within."""
+    weights = np.asarray(weights, float)
+    between = weights @ (means - weights @ means) ** 2
+    within = weights @ deviations**2
+    ratio = np.divide(between, within, out=np.full_like(between, np.inf), where=within > 0)
+    return np.where(between > 0, ratio, 0.0)
+
+
+def _title(result: Result, data: str) -> str:
     about = result.about
     columns = f"{about.n_columns} column{'s' if about.n_columns > 1 else ''}"
+    model = repr(about.model)
+    if len(model) > _MOST_LETTERS:  # such as a mask of many states
+        model = model[: _MOST_LETTERS - 1] + "…"
     with evaluate.precision(result.log_likelihood):
         bic = float(result.bic)
     return (
-        f"{about.model!r} on {about.n_rows:,} rows, {columns}\n"
+        f"{model} on {data}, {columns}\n"
         f"log-likelihood {float(result.log_likelihood):.4f},  BIC {bic:.2f},  "
         f"{Status(int(result.status)).name}"
     )
 
 
 def _share_legend(figure: Figure, axes: list[Axes]) -> None:
-    """One legend under the panels, in place of one in each."""
-    entries = style.entries(axes)
+    """One legend under the panels, in place of one in each; a state as the last of them has it."""
+    entries, told = style.entries(axes), set()
+    for text in list(entries):
+        name = text.partition(" (")[0]
+        if name in told and name.startswith(style.STATES.part):
+            del entries[text]
+        told.add(name)
     for ax in axes:
         legend = ax.get_legend()
         if legend is not None:

@@ -1,7 +1,7 @@
 """What all pictures share: axes, colours, marks, names and legends."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,6 +30,20 @@ BEST: dict[str, Any] = {
     "marker": "*", "markersize": 15, "color": PALETTE[2], "markeredgecolor": "white",
     "linestyle": "none", "zorder": 5,
 }  # fmt: skip
+
+
+class Words(NamedTuple):
+    """What a model's parts, their shares and its data are called."""
+
+    part: str
+    share: str
+    row: str
+    together: str
+    others: str
+
+
+COMPONENTS = Words("component", "weight", "row", "mixture {}", "lighter components")
+STATES = Words("state", "share", "step", "{} of all states", "rarer states")
 
 _MOST_ENTRIES = 8
 _MOST_LETTERS = 28
@@ -98,24 +112,33 @@ def live(weights: np.ndarray) -> list[int]:
     return np.flatnonzero(weights > 0).tolist()
 
 
-def component_labels(weights: np.ndarray, singular: np.ndarray) -> list[str]:
-    """A legend entry for each component; where they are more than 8, for the 7 heaviest alone."""
+def component_labels(
+    weights: np.ndarray, singular: np.ndarray, words: Words = COMPONENTS
+) -> list[str]:
+    """A legend entry for each component, with its weight."""
+    flat = [", singular" if own else "" for own in singular]
+    notes = [f"{words.share} {w:.2g}{own}" for w, own in zip(weights, flat, strict=True)]
+    return part_labels(weights, notes, words)
+
+
+def part_labels(weights: np.ndarray, notes: Sequence[str], words: Words) -> list[str]:
+    """A legend entry for each part; where they are more than 8, for the 7 heaviest alone."""
     n_live = len(live(weights))
     most = _MOST_ENTRIES if n_live <= _MOST_ENTRIES else _MOST_ENTRIES - 1
     listed = set(np.argsort(-weights, kind="stable")[:most])
     return [
-        f"component {i} (weight {w:.2g}{', singular' if singular[i] else ''})"
-        if i in listed and w > 0
-        else ""
-        for i, w in enumerate(weights)
+        f"{words.part} {i} ({note})" if i in listed and w > 0 else ""
+        for i, (w, note) in enumerate(zip(weights, notes, strict=True))
     ]
 
 
-def mention_others(ax: Axes, labels: list[str], weights: np.ndarray) -> None:
+def mention_others(
+    ax: Axes, labels: list[str], weights: np.ndarray, words: Words = COMPONENTS
+) -> None:
     """A legend entry for the components that have none."""
     others = len(live(weights)) - sum(label != "" for label in labels)
     if others:
-        ax.plot([], [], linestyle="none", label=f"and {others} lighter components")
+        ax.plot([], [], linestyle="none", label=f"and {others} {words.others}")
 
 
 def legend(ax: Axes, **options: Any) -> None:
@@ -144,8 +167,19 @@ def log_likelihood_axis(ax: Axes) -> None:
 
 def note_rows(ax: Axes, drawn: int, n: int, n_known: int | None = None) -> None:
     """Say so, where rows are left out: of a long table, or those without a density."""
-    notes = [f"{drawn:,} of {n:,} rows, taken at random"] if drawn < n else []
+    notes = [left_out(drawn, n, "rows")]
     if n_known is not None and n_known < drawn:
         notes.append(f"{drawn - n_known:,} rows have no density")
-    if notes:
-        ax.set_title("; ".join(notes), fontsize="small")
+    note(ax, notes)
+
+
+def left_out(drawn: int, n: int, what: str) -> str:
+    """What is to be said where not all are drawn."""
+    return f"{drawn:,} of {n:,} {what}, taken at random" if drawn < n else ""
+
+
+def note(ax: Axes, notes: Iterable[str]) -> None:
+    """The notes that say something, in small letters over the picture."""
+    said = [text for text in notes if text]
+    if said:
+        ax.set_title("; ".join(said), fontsize="small")
