@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import entr
 from jaxtyping import Array
 
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
@@ -24,52 +23,75 @@ from jaxem.fitting import em
 from jaxem.fitting.blocks import by_either, default_block_size, map_rows
 
 
-def aic(model: Model, params: Params, x: Any, sample_weight: Any = None, held: Any = None) -> Array:
+def aic(
+    model: Model,
+    params: Params,
+    x: Any,
+    sample_weight: Any = None,
+    held: Any = None,
+    lengths: Any = None,
+) -> Array:
     """Akaike's information criterion, -2 log-likelihood + 2 p. Lower is better.
 
-    held: parameters that were known, as `fit` takes them: they are not free.
+    held: parameters that were known, as `fit` takes them: they are not free. lengths: of the
+    sequences of a batch.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    params, rows, prior, block = _checked(model, params, x, sample_weight, held)
+    params, rows, prior, block = _checked(model, params, x, sample_weight, held, lengths)
     return _aic(model, params, rows, prior, block)
 
 
-def bic(model: Model, params: Params, x: Any, sample_weight: Any = None, held: Any = None) -> Array:
+def bic(
+    model: Model,
+    params: Params,
+    x: Any,
+    sample_weight: Any = None,
+    held: Any = None,
+    lengths: Any = None,
+) -> Array:
     """Schwarz's information criterion, -2 log-likelihood + p log N. Lower is better.
 
     mclust prints the opposite sign. Errors: as for `aic`.
     """
-    params, rows, prior, block = _checked(model, params, x, sample_weight, held)
+    params, rows, prior, block = _checked(model, params, x, sample_weight, held, lengths)
     return _bic(model, params, rows, prior, block)
 
 
-def icl(model: Model, params: Params, x: Any, sample_weight: Any = None, held: Any = None) -> Array:
+def icl(
+    model: Model,
+    params: Params,
+    x: Any,
+    sample_weight: Any = None,
+    held: Any = None,
+    lengths: Any = None,
+) -> Array:
     """The integrated complete-data likelihood criterion, BIC + 2 entropy. Lower is better.
 
-    The entropy of the responsibilities makes it prefer components that can be told apart.
+    The entropy of the responsibilities makes it prefer components that can be told apart; for an
+    HMM it is that of the paths (Celeux and Durand 2008).
     mclust prints the opposite sign. Errors: as for `aic`.
     """
-    params, rows, prior, block = _checked(model, params, x, sample_weight, held)
+    params, rows, prior, block = _checked(model, params, x, sample_weight, held, lengths)
     return _bic(model, params, rows, prior, block) + 2 * entropy(model, params, rows, block)
 
 
 def _checked(
-    model: Model, params: Params, x: Any, sample_weight: Any, held: Any
+    model: Model, params: Params, x: Any, sample_weight: Any, held: Any, lengths: Any
 ) -> tuple[Params, Rows, Prior | None, int]:
-    rows = model.rows(x, sample_weight, None)
+    rows = model.rows(x, sample_weight, None, lengths)
     block = min(default_block_size(model, rows), rows.weight.shape[0])
     return model.as_params(params, rows), rows, model.as_prior(None, None, rows.x, held), block
 
 
 @partial(jax.jit, static_argnames=("model", "block_size"))
 def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
-    """-sum_n weight[n] sum_k r[k, n] log r[k, n] of the responsibilities, in nats."""
+    """-sum_n weight[n] sum_k r[k, n] log r[k, n] of the responsibilities, in nats.
+
+    For an HMM that of the paths, -sum_b weight[b] sum_z P(z | x[b]) log P(z | x[b]).
+    """
 
     def by(prepared: Prepared) -> Array:
-        def of_block(block: Rows) -> Array:
-            return jnp.sum(entr(model.posterior(prepared, block)[1]), axis=0)
-
-        return map_rows(of_block, rows, block_size)
+        return map_rows(lambda block: model.entropy(prepared, block), rows, block_size)
 
     each = jnp.transpose(by_either(model, model.prepare(params, None), by))
     return jnp.sum(jnp.where(rows.weight > 0, rows.weight * each, 0.0))

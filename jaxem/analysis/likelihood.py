@@ -35,17 +35,25 @@ class Trace(NamedTuple):
     log_posterior: Float[Array, " t"]
 
 
-def log_likelihood(model: Model, params: Params, x: Any, sample_weight: Any = None) -> Array:
+def log_likelihood(
+    model: Model, params: Params, x: Any, sample_weight: Any = None, lengths: Any = None
+) -> Array:
     """sum_n weight[n] log p(x[n]; params), natural log with every constant.
 
+    lengths: of the sequences of a batch, here and below.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    rows = model.rows(x, sample_weight, None)
+    rows = model.rows(x, sample_weight, None, lengths)
     return _log_likelihood(model, model.as_params(params, rows), rows, _block_size(model, rows))
 
 
 def complete_log_likelihood(
-    model: Model, params: Params, x: Any, z: Any, sample_weight: Any = None
+    model: Model,
+    params: Params,
+    x: Any,
+    z: Any,
+    sample_weight: Any = None,
+    lengths: Any = None,
 ) -> Array:
     """sum_n weight[n] log p(x[n], z[n]; params): the log-likelihood if the causes z were seen.
 
@@ -57,12 +65,18 @@ def complete_log_likelihood(
     """
     if checks.is_concrete(z) and not np.all(np.asarray(z) >= 0):
         raise ValueError("z is not known for all rows; give the component of each, from 0")
-    rows = model.rows(x, sample_weight, z)
+    rows = model.rows(x, sample_weight, z, lengths)
     return _log_likelihood(model, model.as_params(params, rows), rows, _block_size(model, rows))
 
 
 def likelihood_slice(
-    model: Model, params: Params, x: Any, path: Any, grid: Any, sample_weight: Any = None
+    model: Model,
+    params: Params,
+    x: Any,
+    path: Any,
+    grid: Any,
+    sample_weight: Any = None,
+    lengths: Any = None,
 ) -> Slice:
     """The log-likelihood along one parameter, the others held.
 
@@ -72,7 +86,7 @@ def likelihood_slice(
         of a covariance matrix moves with its mirror image. NaN where a value is outside the domain.
     Errors: ValueError for a path that is not one number of the parameters.
     """
-    rows = model.rows(x, sample_weight, None)
+    rows = model.rows(x, sample_weight, None, lengths)
     params = model.as_params(params, rows)
     place = find(params, path)
     grid = tables.array(grid, "grid")
@@ -90,6 +104,7 @@ def em_trace(
     *,
     sample_weight: Any = None,
     prior: Prior | None = None,
+    lengths: Any = None,
 ) -> Trace:
     """Every iteration of EM from given parameters: plain steps, no stopping rule.
 
@@ -98,7 +113,7 @@ def em_trace(
     n_iter: steps taken. log_posterior, which EM never lowers, is the log-likelihood plus log prior.
     Errors: ValueError for bad input. Source: Dempster, Laird and Rubin (1977).
     """
-    rows = model.rows(x, sample_weight, None)
+    rows = model.rows(x, sample_weight, None, lengths)
     prior = model.as_prior(prior, None, rows.x)
     n_iter = checks.whole(n_iter, "n_iter", least=0)
     return _trace(model, model.as_params(params, rows), rows, prior, n_iter,

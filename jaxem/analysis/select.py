@@ -120,6 +120,7 @@ def plan(
     init: Any = "portfolio",
     sample_weight: Any = None,
     labels: Any = None,
+    lengths: Any = None,
     **options: Any,
 ) -> list[Job]:
     """A checked fit for each model, to be run as it is or in pieces.
@@ -136,13 +137,13 @@ def plan(
         kind: (
             max(n_parts),
             max(n_parts) - 1 if len(set(n_parts)) > 1 else 0,
-            kind.with_parts(min(n_parts)).rows(x, sample_weight, labels),
+            kind.with_parts(min(n_parts)).rows(x, sample_weight, labels, lengths),
         )
         for kind, n_parts in _kinds(models).items()
     }
 
     def job(model: Model) -> Job:
-        room, n_split, rows = shared[model.with_parts(1)]
+        room, n_split, rows = shared[_kind(model)]
         return fitting.prepare(
             model, x, init=init, rows=rows, room=room, n_split=n_split, **options
         )
@@ -175,15 +176,22 @@ def divided(job: Job, results: Sequence[Result]) -> Job:
 
 
 def _kinds(models: Sequence[Any]) -> dict[Model, list[int]]:
-    """The numbers of parts of each kind of model; a kind is known by its model of one part."""
+    """The numbers of parts of each kind of model; a kind is known by its model of one part.
+
+    A model that does not grow is a kind of its own.
+    """
     kinds: dict[Model, list[int]] = {}
     for model in models:
         if not isinstance(model, Model):
             raise ValueError(
                 f"models holds {model!r}; give specs, such as jaxem.Mixture(family, k)"
             )
-        kinds.setdefault(model.with_parts(1), []).append(model.n_parts)
+        kinds.setdefault(_kind(model), []).append(model.n_parts)
     return kinds
+
+
+def _kind(model: Model) -> Model:
+    return model.with_parts(1) if model.grows else model
 
 
 def compare(jobs: Sequence[Job], results: Sequence[Result], criterion: str = "bic") -> Selection:

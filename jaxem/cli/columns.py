@@ -52,7 +52,7 @@ def choose(
     `family`, or with "auto" the one that its type tells. With a response the others are numbers.
     """
     own = dict(own or {})
-    _check_names(table, [*own, *([response] if response else [])])
+    check_names(table, [*own, *([response] if response else [])])
     if response is not None:
         return _regression(table, wanted, own.pop(response, family), response, own)
 
@@ -115,8 +115,8 @@ def family_of(columns: Columns, covariance: str) -> Family:
     return next(iter(each.values())) if len(each) == 1 else families.Product(each)
 
 
-def values(table: pa.Table, columns: Columns, family: Family) -> Any:
-    """The columns as the family takes them."""
+def values(table: pa.Table, columns: Columns, family: Family, gaps: bool = False) -> Any:
+    """The columns as the family takes them; gaps: rows without any number are legal."""
     names = list(columns.names)
     if columns.response is not None:
         like: Any = (_row(len(names) - 1), jax.ShapeDtypeStruct((1,), np.float64))
@@ -125,7 +125,7 @@ def values(table: pa.Table, columns: Columns, family: Family) -> Any:
     else:
         like = _row(len(names))
     remedy = "drop those rows, impute them first, or leave the columns out by --columns"
-    return data(table, family, like, names, columns.levels, remedy)
+    return data(table, family, like, names, columns.levels, remedy, gaps=gaps)
 
 
 def _row(d: int) -> jax.ShapeDtypeStruct:
@@ -140,16 +140,18 @@ def data(
     levels: Levels,
     remedy: str,
     unseen: str = "error",
+    gaps: bool = False,
 ) -> Any:
     """The columns as the family takes them: arrays (n, d) or (n,) in the tree of `like`, a row."""
     leaves, tree = jax.tree.flatten(like)
+    cells = np.stack([_cells(table[name], name, levels, unseen) for name in names], axis=1)
+    gone = gaps & np.isnan(cells).all(axis=1)
     arrays, first = [], 0
     for leaf, whole in zip(leaves, _whole(family, like), strict=True):
-        own = names[first : first + (leaf.shape[1] if leaf.ndim == 2 else 1)]
-        first += len(own)
-        x = np.stack([_cells(table[name], name, levels, unseen) for name in own], axis=1)
-        _check_cells(x, own, remedy, whole)
-        arrays.append(x if leaf.ndim == 2 else x[:, 0])
+        own = slice(first, first + (leaf.shape[1] if leaf.ndim == 2 else 1))
+        first = own.stop
+        _check_cells(cells[~gone, own], names[own], remedy, whole)
+        arrays.append(cells[:, own] if leaf.ndim == 2 else cells[:, first - 1])
     return jax.tree.unflatten(tree, arrays)
 
 
@@ -160,6 +162,7 @@ def matching(
     names: Sequence[str] | None,
     levels: Levels,
     unseen: str = "error",
+    gaps: bool = False,
 ) -> Any:
     """The columns that a model was fitted on, wherever they are in the table.
 
@@ -173,13 +176,14 @@ def matching(
                 f"has {len(names)} numeric columns ({_listed(names)}), but the model was fitted on "
                 f"{d}, whose names it does not know; give a table of those alone, in their order"
             )
-    _check_names(table, names, f"the model was fitted on {_listed(names)}")
+    check_names(table, names, f"the model was fitted on {_listed(names)}")
     text = [n for n in names if n not in levels and not is_numeric(table.schema.field(n).type)]
     if text:
         raise ValueError(
             f"has no numbers in the columns {_listed(text)}; the model was fitted on numbers there"
         )
-    return data(table, family, like, names, levels, "drop those rows or impute them first", unseen)
+    remedy = "drop those rows or impute them first"
+    return data(table, family, like, names, levels, remedy, unseen, gaps)
 
 
 def _whole(family: Family, like: Any) -> list[bool]:
@@ -243,7 +247,7 @@ def _left_out(
 
 def _wanted(table: pa.Table, wanted: str) -> list[str]:
     names = split(wanted)
-    _check_names(table, names)
+    check_names(table, names)
     if len(set(names)) < len(names):
         raise ValueError(f"--columns names a column twice: {wanted}; name each once")
     return names
@@ -254,7 +258,7 @@ def split(text: str) -> list[str]:
     return [name.strip() for name in next(csv.reader([text], skipinitialspace=True)) or [""]]
 
 
-def _check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
+def check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
     known = _named(table)
     missing = [name for name in names if name not in known]
     if missing:

@@ -1,7 +1,7 @@
 """The parameters of each component as tables, by family."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,40 +11,77 @@ from jaxem import families
 from jaxem.cli import report
 from jaxem.cli.kinds import Levels
 from jaxem.core.contracts import Family
+from jaxem.models import HMM, transitions
 
 Row = tuple[str, str, np.ndarray]  # a column, which of its numbers, and that of each component
 
 
+class Parts(NamedTuple):
+    """What the components or states are called, and a number of each that stands beside them."""
+
+    name: str
+    what: str
+    values: np.ndarray
+
+
 def tables(model: Any, params: Any, names: Sequence[str], levels: Levels) -> list[Table]:
-    """One of the Gaussian columns, one of all others."""
-    family, weights = model.family, np.asarray(params.weights)
-    parts = [(family, params.components)]
+    """One of the Gaussian columns, one of all others; of a hidden Markov model the chain first."""
+    if not isinstance(model, HMM):
+        parts = Parts("component", "weight", np.asarray(params.weights))
+        return _emitted(model.family, params.components, parts, names, levels)
+    law = np.asarray(transitions.stationary(jax.device_put(params.transition)))
+    parts = Parts("state", "stationary share", law)
+    return [_chain(params), *_emitted(model.family, params.emissions, parts, names, levels)]
+
+
+def _emitted(
+    family: Any, emissions: Any, parts: Parts, names: Sequence[str], levels: Levels
+) -> list[Table]:
+    each = [(family, emissions)]
     if isinstance(family, families.Product):
-        parts = [(of, params.components[name]) for name, of in family.blocks]
+        each = [(of, emissions[name]) for name, of in family.blocks]
     made, rows, first = [], [], 0
-    for of, own in parts:
+    for of, own in each:
         d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in jax.tree.leaves(of.like_x(own)))
         called = names[first : first + d]
         first += d
         if isinstance(of, families.Gaussian):
-            made.append(_gaussian(of, own, weights, called))
+            made.append(_gaussian(of, own, parts, called))
         else:
             rows += _rows(of, jax.tree.map(np.asarray, own), called, levels)
-    return [*made, *([_side_by_side(weights, rows)] if rows else [])]
+    return [*made, *([_side_by_side(parts, rows)] if rows else [])]
 
 
-def _gaussian(family: Any, components: Any, weights: np.ndarray, names: Sequence[str]) -> Table:
+def _chain(params: Any) -> Table:
+    """The initial law, the transition matrix, and how long a stay lasts."""
+    initial, transition = np.asarray(params.initial), np.asarray(params.transition)
+    k = len(initial)
+    table = report.table(
+        "state", "initial", *(f"to {j}" for j in range(k)), "expected stay (steps)"
+    )
+    for i, row in enumerate(transition):
+        stay = "-" if not row.any() else "for ever" if row[i] == 1 else f"{1 / (1 - row[i]):.4g}"
+        cells = ("0" if p == 0 else f"{p:.4f}" for p in row)
+        table.add_row(str(i), f"{initial[i]:.4f}", *cells, stay)
+    return table
+
+
+def _gaussian(family: Any, components: Any, parts: Parts, names: Sequence[str]) -> Table:
     """Weight, means and standard deviations of each component."""
     means, covariances = jax.device_put(components)
     deviations = np.sqrt(np.asarray(family.covariance.variances(covariances, *means.shape)))
-    table = report.table("component", "weight", "column", "mean", "std. deviation")
-    for k, weight in enumerate(weights):
-        head = (str(k), f"{weight:.4f}")
+    table = report.table(parts.name, parts.what, "column", "mean", "std. deviation")
+    for k, value in enumerate(parts.values):
+        head = (str(k), _share(value))
         for name, mean, deviation in zip(names, means[k], deviations[k], strict=True):
             table.add_row(*head, name, *_rounded(float(mean), float(deviation)))
             head = ("", "")
         table.add_section()
     return table
+
+
+def _share(value: Any) -> str:
+    return f"{value:.4f}" if np.isfinite(value) else "-"
 
 
 def _rounded(mean: float, deviation: float) -> tuple[str, str]:
@@ -55,10 +92,12 @@ def _rounded(mean: float, deviation: float) -> tuple[str, str]:
     return f"{mean:.{decimals}f}", f"{deviation:.{decimals}f}"
 
 
-def _side_by_side(weights: np.ndarray, rows: list[Row]) -> Table:
+def _side_by_side(parts: Parts, rows: list[Row]) -> Table:
     """A column for each component."""
-    table = report.table("column", "value", *(f"component {k}" for k in range(len(weights))))
-    table.add_row("", "weight", *(f"{weight:.4f}" for weight in weights))
+    table = report.table(
+        "column", "value", *(f"{parts.name} {k}" for k in range(len(parts.values)))
+    )
+    table.add_row("", parts.what, *(_share(value) for value in parts.values))
     table.add_section()
     before = ""
     for column, what, values in rows:

@@ -21,6 +21,9 @@ _WORDS = {
     "n_iter": ("iterations", "{n_iter}"),
     "seconds": ("seconds", "{seconds:.1f}"),
     "n_rows": ("rows", "{n_rows}"),
+    "n_sequences": ("sequences", "{n_sequences}"),
+    "group_by": ("told apart by", "{group_by}"),
+    "order_by": ("in the order of", "{order_by}"),
 }
 _WITHIN = ("n_starts",)  # shown within the words of another
 

@@ -1,5 +1,6 @@
 """What the options of the commands are: their types, their help, and how their text is read."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -32,18 +33,21 @@ class Names(tuple):
     """Names of covariance structures."""
 
 
-def _counts(text: str) -> Counts:
-    first, colon, last = str(text).partition(":")
-    try:
-        counts = Counts(int(first), int(last if colon else first))
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r}; give a number of components, such as 3, or a range, such as 1:8"
-        ) from None
-    if counts.first < 1:
-        raise typer.BadParameter(f"{text!r}; a mixture has at least 1 component")
-    if counts.last < counts.first:
-        raise typer.BadParameter(f"{text!r} is empty; give {counts.last}:{counts.first}")
+def _counts_of(part: str, model: str) -> Callable[[str], Counts]:
+    def counts(text: str) -> Counts:
+        first, colon, last = str(text).partition(":")
+        try:
+            found = Counts(int(first), int(last if colon else first))
+        except ValueError:
+            raise typer.BadParameter(
+                f"{text!r}; give a number of {part}s, such as 3, or a range, such as 1:8"
+            ) from None
+        if found.first < 1:
+            raise typer.BadParameter(f"{text!r}; {model} has at least 1 {part}")
+        if found.last < found.first:
+            raise typer.BadParameter(f"{text!r} is empty; give {found.last}:{found.first}")
+        return found
+
     return counts
 
 
@@ -91,8 +95,38 @@ ModelFile = Annotated[Path, typer.Argument(help="A file that jaxem fit -o or jax
 Components = Annotated[
     Counts,
     typer.Option(
-        parser=_counts, metavar="K|FROM:TO", help="Number of components, or a range, 1:8: 1 to 8."
+        parser=_counts_of("component", "a mixture"),
+        metavar="K|FROM:TO",
+        help="Number of components, or a range, 1:8: 1 to 8.",
     ),
+]
+States = Annotated[
+    Counts,
+    typer.Option(
+        parser=_counts_of("state", "a chain"),
+        metavar="K|FROM:TO",
+        help="Number of states, or a range, 2:4: 2 to 4.",
+    ),
+]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="The column whose values tell the sequences apart."),
+]
+OrderBy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="The column, of numbers or dates, in whose order the rows follow each other; without "
+        "it, the order of the file.",
+    ),
+]
+Initial = Annotated[
+    Literal["free", "stationary"],
+    typer.Option(help="The law of the first state: free, or that which the chain stays in."),
+]
+Transitions = Annotated[
+    Literal["full", "left-right", "cyclic"],
+    typer.Option(help="From each state to all; never back; or to the next alone, or stay."),
 ]
 Covariances = Annotated[
     Names,

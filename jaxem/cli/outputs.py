@@ -22,6 +22,7 @@ from jaxem.core import files
 from jaxem.core.contracts import Family
 from jaxem.families import Bernoulli, Categorical, Gaussian
 from jaxem.fitting.result import Result
+from jaxem.models import HMM
 
 
 def check(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
@@ -98,7 +99,7 @@ def write_report(
     model: Any = result.about.model
     with told(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
-        if isinstance(model.family, Gaussian):
+        if isinstance(model, HMM) or isinstance(model.family, Gaussian):
             figure = plot.overview(result, x, selection, names)
         else:
             classes = jaxem.latent_classes(model, result.params, x, columns=names)

@@ -15,6 +15,7 @@ from jaxem.cli.columns import Columns
 from jaxem.cli.progress import Run
 from jaxem.core.status import Status
 from jaxem.families import Gaussian, Product
+from jaxem.models import HMM
 
 _WIDE = 160  # columns where there is no terminal to ask: nothing is folded
 
@@ -58,12 +59,19 @@ def subject(model: Any, n_rows: int, names: Sequence[str]) -> str:
 
 
 def kind(model: Any) -> str:
-    """How many components, and of what kind."""
-    return f"{several(model.n_components, 'component')}, {family(model)}"
+    """How many components or states, and of what kind."""
+    if not isinstance(model, HMM):
+        return f"{several(model.n_parts, 'component')}, {family(model)}"
+    parts = [several(model.n_parts, "state"), family(model)]
+    parts += [f"{model.initial} initial law"] if model.initial != "free" else []
+    if model.transitions != "full":
+        parts.append(f"{model.transitions if isinstance(model.transitions, str) else 'masked'} "
+                     "transitions")  # fmt: skip
+    return ", ".join(parts)
 
 
 def family(model: Any) -> str:
-    """The family of a mixture in a word or two."""
+    """The family of a model in a word or two."""
     of = model.family
     if isinstance(of, Gaussian):
         return f"{covariance(model)} covariance"
@@ -131,7 +139,7 @@ def compare(table: Table, run: Run, mark: str = "") -> None:
     model: Any = result.about.model
     table.add_row(
         mark,
-        _used(model.n_components, result.params.weights),
+        _used(model.n_parts, result.health.count),
         covariance(model),
         f"{float(result.log_likelihood):.3f}",
         f"{float(result.bic):.2f}" if run.regular else "-",
@@ -143,9 +151,9 @@ def compare(table: Table, run: Run, mark: str = "") -> None:
     )
 
 
-def _used(k: int, weights: Any) -> str:
-    """k, and how many components have rows where some have none."""
-    used = int(np.sum(np.asarray(weights) > 0))
+def _used(k: int, counts: Any) -> str:
+    """k, and how many components or states have rows where some have none."""
+    used = int(np.sum(np.asarray(counts) > 0))
     return str(k) if used == k else f"{k} ({used} used)"
 
 

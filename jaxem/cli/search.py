@@ -1,7 +1,8 @@
 """Fit the candidates, print what came of them and the best of them, and write that."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -15,18 +16,20 @@ from jaxem.cli.kinds import Levels
 from jaxem.cli.progress import Run
 from jaxem.fitting.fit import Job
 from jaxem.fitting.result import Result
+from jaxem.models import HMM
 
 
 class Data(NamedTuple):
     """What is fitted: x as its family takes it, the names of its columns, and what it is called.
 
-    levels: the names of categories, by column.
+    levels: the names of categories, by column. notes: further facts for the model file.
     """
 
     about: str
     names: tuple[str, ...]
     x: Any
     levels: Levels
+    notes: Mapping[str, Any] = MappingProxyType({})
 
 
 class Outputs(NamedTuple):
@@ -75,7 +78,7 @@ def _fit_all(jobs: Sequence[Job]) -> list[Run]:
     ):
         for job in jobs:
             model: Any = job.about.model
-            line.begin(f"k = {model.n_components}, {report.family(model)}")
+            line.begin(f"k = {model.n_parts}, {report.family(model)}")
             run = progress.run(job, line, [run.result for run in runs])
             if run is not None:
                 runs.append(run)
@@ -87,11 +90,18 @@ def _fit_all(jobs: Sequence[Job]) -> list[Run]:
 
 
 def _by_weight(result: Result) -> Result:
-    """The same fit with its components in order of falling weight: as printed, so everywhere."""
+    """The same fit with its parts in order of falling weight: as printed, so everywhere.
+
+    States that only some others lead to stay in the order that says which.
+    """
+    model: Any = result.about.model
+    if isinstance(model, HMM) and model.transitions != "full":
+        return result
     params, health, collapsed = jax.device_get((result.params, result.health, result.collapsed))
-    order = np.argsort(-params.weights, kind="stable")
+    shares = health.count if isinstance(model, HMM) else params.weights
+    order = np.argsort(-shares, kind="stable")
     by_weight = {
-        "params": result.about.model.take(params, order),
+        "params": model.take(params, order),
         "health": jax.tree.map(lambda leaf: leaf[order], health),
         "collapsed": collapsed[order],
     }
@@ -115,7 +125,7 @@ def _print_comparison(jobs: Sequence[Job], runs: Sequence[Run], best: int, data:
         report.say(
             out,
             f"* The lowest BIC{regular}, {float(runs[best].result.bic):.2f}, is that of "
-            f"k = {model.n_components}, {report.family(model)}.\n",
+            f"k = {model.n_parts}, {report.family(model)}.\n",
         )
 
 
@@ -132,7 +142,11 @@ def _print_fit(run: Run, data: Data, seed: int) -> None:
     report.say(out, f"{data.about}: {report.subject(model, result.about.n_rows, data.names)}\n")
     for part in describe.tables(model, result.params, data.names, data.levels):
         out.print(part, "")
-    out.print(report.two_columns(facts.words(facts.of(run, data.about, seed))))
+    out.print(report.two_columns(facts.words(_notes(run, data, seed))))
+
+
+def _notes(run: Run, data: Data, seed: int) -> dict[str, Any]:
+    return facts.of(run, data.about, seed) | dict(data.notes)
 
 
 def _complain(jobs: Sequence[Job], runs: Sequence[Run], result: Result, data: Data) -> int:
@@ -157,7 +171,7 @@ def _write(
 ) -> None:
     result = best.result
     if files.model is not None:
-        notes = facts.of(best, data.about, seed)
+        notes = _notes(best, data, seed)
         with told():
             io.save(
                 files.model, result.about.model, result.params, columns=data.names, notes=notes,

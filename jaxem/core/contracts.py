@@ -302,6 +302,11 @@ class Model(abc.ABC):
         return None
 
     @property
+    def grows(self) -> bool:
+        """Whether it is the same model within one of more parts, those beyond its own absent."""
+        return True
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """What is legal in the model, but may not be meant; shown with a result."""
         return ()
@@ -438,6 +443,10 @@ class Model(abc.ABC):
 
         The last axis is that of rows; a model of sequences has their steps before it.
         """
+
+    @abc.abstractmethod
+    def entropy(self, prepared: Prepared, rows: Rows) -> Float[Array, "*t n"]:
+        """Of what is hidden, given the rows, in nats: terms of each row, rows last."""
 
     @abc.abstractmethod
     def sample(self, key: Array, params: Params, n: int) -> tuple[PyTree, Array]:

@@ -7,7 +7,7 @@ backward recursions over lanes of sequences. M-step (Baum et al. 1970): rows of 
 those numbers, the initial law to gamma at the first steps, the family's own with gamma as weights.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import jax
@@ -50,7 +50,7 @@ class HMMPrepared(NamedTuple):
     emissions: Prepared
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HMM(Model):
     """A hidden Markov model of `n_states` states with emissions of one family.
 
@@ -80,9 +80,22 @@ class HMM(Model):
             names = ", ".join(map(repr, RECURSIONS))
             raise ValueError(f"recursion is {self.recursion!r}; it must be one of {names}")
 
+    def __repr__(self) -> str:
+        own = [f"family={self.family!r}", f"n_states={self.n_states}"]
+        own += [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)[2:]
+            if getattr(self, field.name) != field.default
+        ]
+        return f"HMM({', '.join(own)})"
+
     @property
     def n_parts(self) -> int:
         return self.n_states
+
+    @property
+    def grows(self) -> bool:
+        return self.transitions in ("full", "left-right")
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -121,7 +134,10 @@ class HMM(Model):
         return sequences.layout(data, lengths)
 
     def n_rows(self, rows: Rows) -> int:
-        return rows.weight.size
+        """Steps without padding, where there are numbers to tell."""
+        if not checks.is_concrete(rows.weight):
+            return rows.weight.size
+        return int(np.sum(~(np.asarray(rows.x.first) & (np.asarray(rows.weight) == 0))))
 
     def n_columns(self, rows: Rows) -> int:
         n = rows.weight.size
@@ -295,6 +311,21 @@ class HMM(Model):
     ) -> tuple[Float[Array, "t b"], Float[Array, "k t b"]]:
         found = self._smoothed(prepared, self._block(prepared, rows))
         return found.log_likelihood, jnp.moveaxis(found.states, 1, 0)
+
+    def entropy(self, prepared: HMMPrepared, rows: Rows) -> Float[Array, "t b"]:
+        """H(z | x) = log Z(1) - Z'(1) / Z(1), with Z(s) = sum_z p(x, z)^s."""
+        _, logs, _ = self.log_likelihoods(prepared, rows)
+
+        def log_z(power: Array) -> Array:
+            def of(log_p: Array) -> Array:
+                return jnp.where(log_p > -jnp.inf, power * log_p, -jnp.inf)
+
+            chain = Chain(*(jnp.exp(of(safe_log(law))) for law in prepared.chain))
+            return self.way.log_filter(chain, of(logs), rows.x.first.T)[0]
+
+        one = jnp.ones((), logs.dtype)
+        terms, slopes = jax.jvp(log_z, (one,), (one,))
+        return terms - slopes
 
     def m_step(
         self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import xlogy
+from jax.scipy.special import entr, xlogy
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables
@@ -246,6 +246,9 @@ class Mixture(Model):
         shifted, largest = _shift(log_joint)
         total = jnp.sum(shifted, axis=0)
         return largest + jnp.log(total), shifted / total[None]
+
+    def entropy(self, prepared: MixturePrepared, rows: Rows) -> Float[Array, " n"]:
+        return jnp.sum(entr(self.posterior(prepared, rows)[1]), axis=0)
 
     def m_step(
         self, params: MixtureParams, statistics: MixtureStatistics, prior: MixturePrior | None

@@ -1,5 +1,7 @@
 """Hidden Markov models: the laws of models, published fits, sequences of all forms, bad input."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -372,6 +374,37 @@ def test_numbers_of_states_are_compared():
     params = selection.best.params
     bic = jaxem.bic(selection.model, params, COUNTS)
     np.testing.assert_allclose(bic, selection.best.bic, rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["cyclic", ((1, 1), (0, 1))])
+def test_models_of_two_sizes_keep_what_they_rule_out(kind):
+    models = [HMM(families.Poisson(), 2, transitions=kind), HMM(families.Poisson(), 3)]
+    first = jaxem.select(models, COUNTS, key=jax.random.key(0), n_init=2).candidates[0]
+    alone = jaxem.fit(models[0], COUNTS, key=jax.random.key(0), n_init=2)
+    np.testing.assert_allclose(first.result.log_likelihood, alone.log_likelihood)
+    assert int(first.result.n_free_parameters) == int(alone.n_free_parameters)
+
+
+def test_icl_has_the_entropy_of_the_paths():
+
+    parts = [np.array([1.0, 7.0, 3.0]), np.array([9.0])]
+    model = HMM(families.Poisson(), 2)
+    entropy = 0.0
+    for part, weight in zip(parts, (2.0, 1.0), strict=True):
+        f = densities(START, part[:, None])
+        joint = []
+        for z in product(range(2), repeat=len(part)):
+            moves = [START.transition[z[i], z[i + 1]] for i in range(len(z) - 1)]
+            seen = [f[t, state] for t, state in enumerate(z)]
+            joint.append(START.initial[z[0]] * np.prod(moves) * np.prod(seen))
+        p = np.array(joint) / np.sum(joint)
+        entropy -= weight * np.sum(p * np.log(p))
+    weight = [2.0, 1.0]
+    difference = jaxem.icl(model, START, parts, weight) - jaxem.bic(model, START, parts, weight)
+    np.testing.assert_allclose(difference, 2 * entropy)
+    left_right = HMM(families.Poisson(), 2, transitions="left-right")
+    zeros = START._replace(transition=np.array([[0.5, 0.5], [0.0, 1.0]]))
+    assert np.isfinite(jaxem.icl(left_right, zeros, parts))
 
 
 def test_the_likelihood_has_slices_and_a_trace():

@@ -1,0 +1,118 @@
+"""What all commands share: how they are run, what ends them, and the files they begin with."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import wraps
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import typer
+
+import jaxem
+from jaxem import io
+from jaxem.cli import interrupts, options, report
+from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, needs, told
+from jaxem.cli.work import leave
+from jaxem.models import HMM
+
+LARGEST_INT32 = 2**31 - 1
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def run(arguments: list[str]) -> int:
+    """The exit status of a command line. Bad input is one line on stderr."""
+    try:
+        status = app(arguments or ["--help"], prog_name="jaxem", standalone_mode=False) or 0
+    except BadInput as error:
+        report.complain(str(error))
+        status = BAD_INPUT
+    except options.USAGE_ERROR as error:
+        command = error.ctx.command_path if error.ctx else "jaxem"
+        report.complain(f"{error.format_message().rstrip('.')}; see {command} --help")
+        status = BAD_INPUT
+    leave(status)
+    return status
+
+
+def _gone(error: OSError) -> int:
+    """The exit status where the standard output takes no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to flush goes nowhere
+    if isinstance(error, BrokenPipeError):
+        return DONE
+    report.complain(f"the standard output cannot be written ({error.strerror})")
+    return BAD_INPUT
+
+
+def command(example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Make a function a command; `example` ends its help."""
+
+    def register(function: Callable[..., int]) -> Callable[..., int]:
+        @wraps(function)
+        def guarded(*args, **kwargs) -> int:
+            try:
+                with interrupts.heeded():
+                    return function(*args, **kwargs)
+            except KeyboardInterrupt:
+                report.complain("interrupted: nothing more is written")
+                return INTERRUPTED
+            except OSError as error:  # trouble with a file is told of where it is written
+                return _gone(error)
+
+        return app.command(epilog=f"Example: {example}")(guarded)
+
+    return register
+
+
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        report.output().print(f"jaxem {jaxem.__version__}")
+        raise typer.Exit
+    return wanted
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+    ),
+]
+
+
+@app.callback(epilog="Example: jaxem demo")
+def top(version: Version = False) -> None:
+    """Fit mixtures and hidden Markov models by expectation-maximization, from many starts.
+
+    Exit status: 0 done and converged, 1 not converged, 2 bad input, 130 interrupted.
+
+    Compiled programs are kept in $XDG_CACHE_HOME/jaxem or ~/.cache/jaxem, to start faster the next
+    time; JAX_ENABLE_COMPILATION_CACHE=false switches that off.
+    """
+
+
+def read_model(path: Path, chain: bool | None = None) -> io.Saved:
+    """chain: whether it is to be a hidden Markov model; None takes any."""
+    needs("safetensors")
+    with told():
+        saved = io.read(path)
+    if chain is not None and isinstance(saved.model, HMM) != chain:
+        what, command = (
+            ("a mixture", "jaxem predict") if chain else ("a hidden Markov model", "jaxem decode")
+        )
+        raise BadInput(f"{path}: is {what}; use {command}")
+    return saved
+
+
+def names_of(saved: io.Saved) -> tuple[str, ...]:
+    leaves = jax.tree.leaves(saved.model.like_x(saved.params))
+    d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in leaves)
+    return saved.columns or tuple(f"column_{j + 1}" for j in range(d))
+
+
+def precision(dtype: str | None) -> AbstractContextManager:
+    """float64 switched on or off for what is inside."""
+    if dtype is None:
+        dtype = "float64" if jax.default_backend() == "cpu" else "float32"
+    return jax.enable_x64(dtype == "float64")

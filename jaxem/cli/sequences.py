@@ -1,0 +1,147 @@
+"""The commands of hidden Markov models."""
+
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import pyarrow as pa
+import typer
+
+import jaxem
+from jaxem.analysis.select import plan
+from jaxem.cli import options, outputs, report, series, tables
+from jaxem.cli.columns import choose, family_of, matching, split, values
+from jaxem.cli.errors import DONE, BadInput, told
+from jaxem.cli.frame import LARGEST_INT32, command, precision, read_model
+from jaxem.cli.search import Data, Outputs, search
+from jaxem.families import Gaussian
+
+
+@command(
+    "jaxem fit-hmm tracks.csv --states 2:4 --group-by animal --order-by time -o tracks.safetensors"
+)
+def fit_hmm(
+    file: options.Table,
+    states: options.States,
+    family: options.FamilyName = "gaussian",
+    column_family: options.ColumnFamilies = None,
+    covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
+    group_by: options.GroupBy = None,
+    order_by: options.OrderBy = None,
+    initial: options.Initial = "free",
+    transitions: options.Transitions = "full",
+    starts: options.Starts = 100,
+    columns: options.ColumnNames = None,
+    output: options.ModelOutput = None,
+    pictures: options.Report = None,
+    dtype: options.Precision = None,
+    seed: options.Seed = 0,
+    tol: options.Tolerance = 1e-6,
+    max_iter: options.Iterations = 1000,
+    reg_covar: options.Regularisation = 0.0,
+    separator: options.Separator = None,
+    header: options.Header = None,
+) -> int:
+    """Fit a hidden Markov model to the columns of a table, whose rows are steps in time.
+
+    The rows are one sequence, or with --group-by one for each value of a column; in the order of
+    the file, or with --order-by of another column. Neither column is fitted. A row without a number
+    was not observed. Of several numbers of states or covariances, all are fitted, and the lowest
+    BIC is the best. The states come in order of falling share, those of left-right and cyclic
+    chains in the order of the chain.
+    """
+    outputs.check_report(pictures)
+    outputs.check({"--output": output, "--report": pictures}, [file])
+    outputs.check_model(output)
+    with precision(dtype):
+        with told(file):
+            table = tables.read(file, separator, header)
+            steps = series.arrange(table.columns, group_by, order_by)
+            own = {one.column: one.family for one in column_family or ()}
+            rest = _without(table.columns, (group_by, order_by), columns)
+            chosen = choose(rest, columns, family, own)
+            kinds = [family_of(chosen, name) for name in covariance]
+            if len(kinds) > len(set(kinds)):
+                raise BadInput("--covariance is for Gaussian columns, and there are none")
+            x = steps.split(values(rest, chosen, kinds[0], gaps=True))
+            models = [
+                jaxem.HMM(kind, k, initial, transitions)
+                for kind in kinds
+                for k in range(states.first, states.last + 1)
+            ]
+            jobs = plan(
+                models, x, n_init=starts, key=jax.random.key(seed), tol=tol,
+                max_iter=min(max_iter, LARGEST_INT32), reg_covar=reg_covar,
+            )  # fmt: skip
+        for remark in (*table.remarks, *(f"columns left out, {why}" for why in chosen.left_out)):
+            report.complain(f"{file}: {remark}")
+        for remark in models[0].remarks if len(models) == 1 else ():
+            report.complain(f"{file}: {remark}")
+        if not isinstance(kinds[0], Gaussian):
+            report.complain(f"{file}: {report.families(chosen)}")
+        by = {"group_by": group_by, "order_by": order_by}
+        notes = {"n_sequences": len(steps.lengths), **{k: v for k, v in by.items() if v}}
+        data = Data(str(file), chosen.names, x, chosen.levels, notes)
+        return search(jobs, data, seed, Outputs(output, pictures))
+
+
+@command("jaxem decode tracks.safetensors new.csv --keep -o decoded.csv")
+def decode(
+    model: options.ModelFile,
+    file: options.Table,
+    output: options.TableOutput = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Write the columns of FILE too.")] = False,
+    group_by: options.GroupBy = None,
+    order_by: options.OrderBy = None,
+    unseen: options.Unseen = "error",
+    separator: options.Separator = None,
+    header: options.Header = None,
+) -> int:
+    """Say of each row of a table which state its sequence was in.
+
+    Columns: state, of the most likely path through the whole sequence; probability_0,
+    probability_1, ... of each state by itself, given the sequence; with --keep after those of FILE,
+    and with an underscore where a name is taken. The rows stay in their order. Sequences are told
+    apart and ordered as in jaxem fit-hmm, by the columns that the model was fitted with, unless
+    others are given.
+    """
+    outputs.check_table(output)
+    outputs.check({"--output": output}, [model, file])
+    saved = read_model(model, chain=True)
+    with precision(saved.dtype):
+        with told(file):
+            table = tables.read(file, separator, header)
+            steps = series.arrange(
+                table.columns,
+                group_by or saved.notes.get("group_by"),
+                order_by or saved.notes.get("order_by"),
+            )
+            of: Any = saved.model
+            like = of.like_x(saved.params)
+            x = matching(
+                table.columns, of.family, like, saved.columns, saved.levels, unseen, gaps=True
+            )
+            arguments = saved.model, saved.params, steps.split(x)
+            path = steps.joined(jaxem.viterbi(*arguments)[0])
+            probabilities = steps.joined(jaxem.smooth(*arguments))
+        for remark in table.remarks:
+            report.complain(f"{file}: {remark}")
+        found = outputs.table(
+            {
+                "state": path.astype(np.int32),
+                **{f"probability_{k}": column for k, column in enumerate(probabilities.T)},
+            }
+        )
+    outputs.write_table(output, outputs.beside(table.columns, found) if keep else found)
+    return DONE
+
+
+def _without(table: pa.Table, names: tuple[str | None, ...], wanted: str | None) -> pa.Table:
+    """The table without the columns that say where and when."""
+    told_by = [name for name in names if name is not None]
+    both = [name for name in told_by if wanted is not None and name in split(wanted)]
+    if both:
+        raise ValueError(
+            f"has {both[0]} in --columns, and in --group-by or --order-by; it cannot be both"
+        )
+    return table.drop_columns(list(dict.fromkeys(told_by)))

@@ -1,0 +1,111 @@
+"""Rows of a table as sequences: which follow each other, and in what order."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from jaxem.cli import kinds
+from jaxem.cli.columns import check_names
+from jaxem.cli.text import is_numeric
+
+pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
+
+
+class Series(NamedTuple):
+    """order: the rows of the table, sequence after sequence; lengths: steps of each."""
+
+    order: np.ndarray
+    lengths: np.ndarray
+    grouped: bool
+
+    def split(self, x: Any) -> Any:
+        """Rows of a table as sequences: a list of them, or the one there is."""
+        ends = np.cumsum(self.lengths)[:-1]
+        each = [
+            jax.tree.map(lambda leaf: leaf[own], x)  # noqa: B023  # called at once
+            for own in np.split(self.order, ends)
+        ]
+        return each if self.grouped else each[0]
+
+    def joined(self, values: Any) -> np.ndarray:
+        """What was found for the sequences, in the order of the table."""
+        flat = np.concatenate([np.asarray(own) for own in (values if self.grouped else [values])])
+        rows = np.empty_like(flat)
+        rows[self.order] = flat
+        return rows
+
+
+def arrange(table: pa.Table, group_by: str | None, order_by: str | None) -> Series:
+    """A sequence for each value of one column, or a single one, in the order of another column.
+
+    ValueError for columns that are not there or have empty cells, for rows of a group that other
+    groups come between where no column tells the order, and for two rows at one time.
+    """
+    named = [name for name in (group_by, order_by) if name is not None]
+    check_names(table, named)
+    for name in named:
+        if table[name].null_count or np.isnan(_numbers(table[name])).any():
+            raise ValueError(f"has empty cells in the column {name}; mend them, or drop those rows")
+    n = table.num_rows
+    group, called = _groups(table, group_by)
+    if order_by is None:
+        _check_together(group, called, str(group_by))
+        order = np.arange(n)
+    else:
+        order = _ordered(table, group, called, group_by, order_by)
+    return Series(order, np.bincount(group), group_by is not None)
+
+
+def _groups(table: pa.Table, group_by: str | None) -> tuple[np.ndarray, Sequence[Any]]:
+    """-> (the place of each row's group, in order of appearance; what they are called)."""
+    if group_by is None:
+        return np.zeros(table.num_rows, int), [None]
+    coded = pc.dictionary_encode(table[group_by].combine_chunks())
+    return coded.indices.to_numpy().astype(int), coded.dictionary.to_pylist()
+
+
+def _check_together(group: np.ndarray, called: Sequence[Any], group_by: str) -> None:
+    begins = np.flatnonzero(np.diff(group, prepend=-1))
+    again = [row for row in begins if row != np.argmax(group == group[row])]
+    if again:
+        row = again[0]
+        raise ValueError(
+            f"has rows of {group_by} {called[group[row]]!r} in several places: row {row + 1} comes "
+            f"after those of {called[group[row - 1]]!r}; sort the file by {group_by}, or give the "
+            "column that tells the order by --order-by"
+        )
+
+
+def _ordered(
+    table: pa.Table,
+    group: np.ndarray,
+    called: Sequence[Any],
+    group_by: str | None,
+    order_by: str,
+) -> np.ndarray:
+    column = table[order_by]
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        raise ValueError(
+            f"has text in the column {order_by} of --order-by; give numbers, or dates as 2026-01-31"
+        )
+    times: Any = pa.array(_numbers(column)) if is_numeric(column.type) else column
+    keys = pa.table({"group": group, "time": times})
+    sort_keys = [("group", "ascending"), ("time", "ascending")]
+    order: np.ndarray = pc.sort_indices(keys, sort_keys=sort_keys).to_numpy().astype(int)
+    sorted_times: Any = keys["time"].take(pa.array(order)).combine_chunks()
+    same = pc.equal(sorted_times[1:], sorted_times[:-1]).to_numpy(zero_copy_only=False)
+    again = np.flatnonzero(same & (np.diff(np.take(group, order)) == 0))
+    if len(again):
+        i = int(again[0])
+        of = f" of {group_by} {called[int(group[order[i]])]!r}" if group_by else ""
+        remedy = "give each its own time" if group_by else "give --group-by if they are of several"
+        raise ValueError(f"has two rows{of} at {order_by} {sorted_times[i]}; {remedy}")
+    return order
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    return kinds.numbers(column) if is_numeric(column.type) else np.zeros(0)
