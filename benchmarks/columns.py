@@ -13,7 +13,7 @@ from benchmarks.findings import Figure, Findings, Row
 from benchmarks.iteration import worst_growth
 from benchmarks.timing import spread, timed
 from jaxem import families
-from jaxem.core.contracts import Family
+from jaxem.core.contracts import Family, Model
 
 
 class Kind(NamedTuple):
@@ -21,6 +21,7 @@ class Kind(NamedTuple):
 
     family: Family
     rows: Callable[[int], Any]
+    model: Callable[[Family, int], Model] = jaxem.Mixture
 
 
 def counts(n: int) -> np.ndarray:
@@ -28,6 +29,13 @@ def counts(n: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     few = rng.random(n) < 0.4
     return rng.poisson(np.where(few, 2, 9)[:, None], (n, 4)).astype(np.float32)
+
+
+def series(n: int) -> np.ndarray:
+    """One sequence of counts, (n, 1), that stays busy or quiet for a while."""
+    rng = np.random.default_rng(0)
+    busy = np.cumsum(rng.random(n) < 0.05) % 2
+    return rng.poisson(np.where(busy, 9, 2)[:, None]).astype(np.float32)
 
 
 def table(n: int) -> dict[str, np.ndarray]:
@@ -56,6 +64,7 @@ KINDS = {
         ),
         table,
     ),
+    "one sequence": Kind(families.Poisson(), series, jaxem.HMM),
 }
 
 
@@ -85,7 +94,7 @@ class Columns:
 
     def _row(self, bench: Bench, n: int) -> Row:
         kind, (few, more) = KINDS[self.kind], self.steps
-        model, x = jaxem.Mixture(kind.family, self.k), jax.device_put(kind.rows(n))
+        model, x = kind.model(kind.family, self.k), jax.device_put(kind.rows(n))
         start = jaxem.fit(model, x, key=jax.random.key(0), n_init=1, max_iter=0).params
 
         def em(steps: int) -> float:

@@ -20,6 +20,8 @@ PACKAGES = (
     "gmmx",
     "pomegranate",
     "stepmix",
+    "hmmlearn",
+    "dynamax",
     "torch",
 )
 

@@ -66,9 +66,9 @@ def measure(n: int, d: int, k: int, kind: str) -> dict[str, float]:
     from jaxem.families import Gaussian
 
     gaussian = Kind(Gaussian("full"), lambda n: data.clusters(n, d, k, "float32"))
-    family, rows = KINDS.get(kind, gaussian)
-    model = jaxem.Mixture(family, k)
-    x, small = jax.device_put(rows(n)), jax.device_put(rows(100 * k))
+    of = KINDS.get(kind, gaussian)
+    model = of.model(of.family, k)
+    x, small = jax.device_put(of.rows(n)), jax.device_put(of.rows(100 * k))
 
     def fit(x: Any) -> None:
         result = jaxem.fit(model, x, key=jax.random.key(0), n_init=2, max_iter=3)

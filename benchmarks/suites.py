@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from benchmarks import hidden_markov
 from benchmarks.acceleration import Acceleration, Slow
 from benchmarks.bench import Case
 from benchmarks.columns import Columns
@@ -48,6 +49,9 @@ QUICK = Suite(
         Compilation(10_000, 3, 3, rounds=1),
         Columns("counts", (1000, 2000), rounds=1, linear_within=25),
         LatentClasses(n=100, items=3, levels=2, k=2, starts=2, target=20, rounds=1),
+        hidden_markov.Iteration((30,) * 4, k=2, d=1, targets={"hmmlearn": 2.5, "dynamax": 3},
+                                rounds=1),
+        hidden_markov.Starts(t=60, k=2, d=1, starts=2, target=10, rounds=1),
         Acceleration(n=500, sets=(Slow("1-D, overlapping", 1, 2, 2, 1.0),), most=50,
                      target_median=2.5, target_least=0.9, rounds=2),
         ManyStarts(n=200, starts=2, withins=(1e-6,), counts=(2,), target_first=5,
@@ -66,6 +70,7 @@ CPU = Suite(
         Memory(10_000_000, 8, 32, target=300),  # first: the parent process is still small
         Memory(1_000_000, 4, 4, "counts", target=300),
         Memory(1_000_000, 11, 4, "mixed columns", target=300),
+        Memory(1_000_000, 1, 3, "one sequence", target=500),
         Iteration(*MAIN, targets={"scikit-learn": 8, "gmmx": 4, "pomegranate": 4}, budget_s=90),
         Iteration(*MAIN, dtype="float64", targets={"scikit-learn": 9}, budget_s=90),
         Iteration(*MAIN, structure="diag", targets={"scikit-learn": 4}, peers=("gmmx",)),
@@ -82,6 +87,9 @@ CPU = Suite(
         Starting(1_000_000, 8, 16, target=2),
         Compilation(*MAIN),
         LatentClasses(target=20),
+        hidden_markov.Iteration((1000,) * 100, targets={"hmmlearn": 2.5, "dynamax": 3}),
+        hidden_markov.Iteration((5, 2000, 200), ragged=True, targets={"hmmlearn": 2.5}),
+        hidden_markov.Starts(target=10),
         Columns("counts", linear_within=25),
         Columns("mixed columns", linear_within=25),
     ),

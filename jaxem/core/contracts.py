@@ -302,6 +302,11 @@ class Model(abc.ABC):
         return None
 
     @property
+    def divides(self) -> bool:
+        """Whether the E-step of many rows is work that XLA divides between the cores of a CPU."""
+        return True
+
+    @property
     def grows(self) -> bool:
         """Whether it is the same model within one of more parts, those beyond its own absent."""
         return True

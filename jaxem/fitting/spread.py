@@ -23,11 +23,14 @@ _ROUNDS = 2  # groups for each thread: the starts differ in how long they take
 
 
 def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
-    """Over how many threads starts are spread; 1 where one start has work enough for all cores."""
+    """Over how many threads starts are spread; 1 where one start has work enough for all cores.
+
+    That of a chain has none: its steps wait for each other.
+    """
     if jax.default_backend() != "cpu":
         return 1
     numbers = rows.weight.shape[0] * model.numbers_per_row(rows)
-    if numbers > _SMALL or model.n_parts * model.n_columns(rows) ** 3 > _FACTORS:
+    if (numbers > _SMALL and model.divides) or model.n_parts * model.n_columns(rows) ** 3 > _FACTORS:
         return 1
     return min(_n_cores(), n_starts)
 

@@ -29,10 +29,10 @@ from jaxem.core.numerics import (
 from jaxem.inference.chain import Chain, Posterior
 from jaxem.inference.forward_backward import Block, accumulate
 from jaxem.inference.recursions import RECURSIONS, Recursion
-from jaxem.models import hmm_door, seeding, sequences, transitions
+from jaxem.models import hmm_door, hmm_start, seeding, sequences, transitions
 from jaxem.models.hmm_door import HMMParams as HMMParams
 from jaxem.models.hmm_door import HMMPrior as HMMPrior
-from jaxem.models.sequences import Layout, Steps
+from jaxem.models.sequences import Layout, Steps, flat
 
 INITIALS = ("free", "stationary", "fixed")
 
@@ -94,6 +94,10 @@ class HMM(Model):
         return self.n_states
 
     @property
+    def divides(self) -> bool:
+        return False
+
+    @property
     def grows(self) -> bool:
         return self.transitions in ("full", "left-right")
 
@@ -116,7 +120,7 @@ class HMM(Model):
     @property
     def block_bytes(self) -> int:
         """More than for rows: a step costs nearly as much for one lane as for a hundred."""
-        return 64 << 20
+        return 256 << 20
 
     def with_parts(self, n: int) -> "HMM":
         """A mask is for its own number of states: it becomes "full" for another."""
@@ -144,11 +148,11 @@ class HMM(Model):
         return sum(leaf.size // n for leaf in jax.tree.leaves(rows.x.x))
 
     def check_enough(self, rows: Rows) -> None:
-        checks.enough_rows(_flat(rows.x.x), self.n_states)
+        checks.enough_rows(flat(rows.x.x), self.n_states)
 
     def as_params(self, params: Params, rows: Rows | None) -> HMMParams:
         checks.fields(params, HMMParams, "params")
-        x = self.family.like_x(params.emissions) if rows is None else _flat(rows.x.x)
+        x = self.family.like_x(params.emissions) if rows is None else flat(rows.x.x)
         given = hmm_door.as_params(self.family, self.n_states, self.transitions, params, x)
         return self._consistent(given)
 
@@ -156,15 +160,15 @@ class HMM(Model):
         return self.family.like_x(params.emissions)
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, held: Any = None) -> HMMPrior | None:
-        x = _flat(x.x) if isinstance(x, Steps) else x
+        x = flat(x.x) if isinstance(x, Steps) else x
         return hmm_door.as_prior(self.family, self.n_states, prior, reg_covar, x, held)
 
     def default_min_count(self, rows: Rows) -> float:
-        return self.family.default_min_count(_flat(rows.x.x))
+        return self.family.default_min_count(flat(rows.x.x))
 
     def numbers_per_row(self, rows: Rows) -> int:
         t = sequences.block_length(rows.weight.shape[1])
-        return t * (self.family.numbers_per_row(_flat(rows.x.x), self.n_states) + 6 * self.n_states)
+        return t * (self.family.numbers_per_row(flat(rows.x.x), self.n_states) + 6 * self.n_states)
 
     # ---- starts
 
@@ -172,11 +176,7 @@ class HMM(Model):
         """None where each start looks at a window of its own."""
         if rows.weight.size > seeding.SAMPLE:
             return None
-        return self._survey(rows)
-
-    def _survey(self, rows: Rows) -> seeding.Survey:
-        weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
-        return seeding.survey(self.family, _flat(rows.x.x), _flat(weight), self.n_states)
+        return hmm_start.survey(self.family, rows, self.n_states)
 
     def start(
         self,
@@ -187,27 +187,13 @@ class HMM(Model):
         n_live: Int[Array, ""],
         prior: HMMPrior | None,
     ) -> HMMParams:
-        """The states of pooled steps as those of a mixture start; the chain counts their labels."""
-        k = self.n_states
-        if survey is None:
-            key_window, key = jax.random.split(key)
-            rows = _window(key_window, rows)
-            survey = self._survey(rows)
-        weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
-        told = None if rows.labels is None else _flat(rows.labels)
-        seeds = seeding.seeded(key, survey, _flat(weight), told, k, n_live, method)
-        own, held = (None, None) if prior is None else (prior.emissions, prior.held)
-        held = None if held is None else held.emissions
-        emissions = seeding.components(self.family, survey, _flat(rows.x.x), seeds, own, held)
-        labels = jnp.reshape(seeds.labels, rows.weight.shape)
-        possible = jnp.asarray(transitions.mask(self.transitions, k))
-        possible = possible & seeds.found[:, None] & seeds.found[None]
-        begins, moves = transitions.counts(labels, rows.weight, rows.x.first, possible)
-        initial = jnp.where(seeds.found, begins + 1, jnp.zeros_like(begins))
+        params = hmm_start.start(
+            self.family, self.transitions, key, rows, survey, method, n_live, prior, self.n_states
+        )
         if self.initial == "fixed":
-            initial = seeds.found.astype(initial.dtype)
-        transition = transitions.rows(moves, jnp.zeros_like(moves))
-        return self._consistent(HMMParams(initial / jnp.sum(initial), transition, emissions))
+            live = _live(params).astype(params.initial.dtype)
+            params = params._replace(initial=live / jnp.sum(live))
+        return self._consistent(params)
 
     # ---- the two steps
 
@@ -484,25 +470,3 @@ class HMM(Model):
 def _live(params: HMMParams) -> Array:
     """Which states are there: an absent one goes nowhere."""
     return jnp.sum(params.transition, axis=1) > 0
-
-
-def _flat(tree: Any) -> Any:
-    """Lanes end to end: (lanes, t, ...) -> (lanes * t, ...)."""
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)
-
-
-def _window(key: Array, rows: Rows) -> Rows:
-    """Some lanes from some step on, of at most as many steps as a start looks at rows, in all."""
-    lanes, t = rows.weight.shape
-    some = min(lanes, max(1, seeding.SAMPLE // min(t, 128)))
-    length = min(t, seeding.SAMPLE // some)
-    key_lane, key_step = jax.random.split(key)
-    lane = jax.random.randint(key_lane, (), 0, lanes - some + 1)
-    step = jax.random.randint(key_step, (), 0, t - length + 1)
-
-    def cut(leaf: Array) -> Array:
-        return lax.dynamic_slice_in_dim(
-            lax.dynamic_slice_in_dim(leaf, lane, some, axis=0), step, length, axis=1
-        )
-
-    return jax.tree.map(cut, rows)

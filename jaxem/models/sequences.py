@@ -58,6 +58,11 @@ def block(rows: Rows, index: Array, length: int) -> Rows:
     return jax.tree.map(cut, rows)
 
 
+def flat(tree: Any) -> Any:
+    """Lanes end to end: (lanes, t, ...) -> (lanes * t, ...)."""
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)
+
+
 class Layout(NamedTuple):
     """Where the sequences are: sequence i is `lengths[i]` steps of lane[i] from offset[i].
 

@@ -376,6 +376,16 @@ def test_numbers_of_states_are_compared():
     np.testing.assert_allclose(bic, selection.best.bic, rtol=1e-10)
 
 
+def test_a_left_right_chain_starts_in_the_order_of_time():
+    """Five stages, whose order no start but one in 120 would hit by chance."""
+    rng = np.random.default_rng(0)
+    levels = np.array([5.0, 40.0, 20.0, 90.0, 60.0])
+    parts = [rng.poisson(np.repeat(levels, rng.integers(6, 9, 5))).astype(float) for _ in range(6)]
+    model = HMM(families.Poisson(), 5, transitions="left-right")
+    result = jaxem.fit(model, parts, key=jax.random.key(0), n_init=3)
+    np.testing.assert_allclose(result.params.emissions.rates[:, 0], levels, rtol=0.2)
+
+
 @pytest.mark.parametrize("kind", ["cyclic", ((1, 1), (0, 1))])
 def test_models_of_two_sizes_keep_what_they_rule_out(kind):
     models = [HMM(families.Poisson(), 2, transitions=kind), HMM(families.Poisson(), 3)]

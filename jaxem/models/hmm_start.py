@@ -1,0 +1,82 @@
+"""Where a hidden Markov model starts: states of pooled steps, and counts of their labels."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Int
+
+from jaxem.core.contracts import Family, Rows
+from jaxem.models import seeding, transitions
+from jaxem.models.hmm_door import HMMParams, HMMPrior
+from jaxem.models.sequences import flat
+
+
+def survey(family: Family, rows: Rows, k: int) -> seeding.Survey:
+    weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
+    return seeding.survey(family, flat(rows.x.x), flat(weight), k)
+
+
+def start(
+    family: Family,
+    kind: Any,
+    key: Array,
+    rows: Rows,
+    surveyed: Any,
+    method: Int[Array, ""],
+    n_live: Int[Array, ""],
+    prior: HMMPrior | None,
+    k: int,
+) -> HMMParams:
+    """The states are those of a mixture start; kind: of the transitions; `surveyed` may be None."""
+    if surveyed is None:
+        key_window, key = jax.random.split(key)
+        rows = _window(key_window, rows)
+        surveyed = survey(family, rows, k)
+    weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
+    told = None if rows.labels is None else flat(rows.labels)
+    seeds = seeding.seeded(key, surveyed, flat(weight), told, k, n_live, method)
+    own, held = (None, None) if prior is None else (prior.emissions, prior.held)
+    if kind == "left-right" and told is None and held is None:
+        seeds = _by_time(seeds, weight, rows.x.first)
+    held = None if held is None else held.emissions
+    emissions = seeding.components(family, surveyed, flat(rows.x.x), seeds, own, held)
+    possible = jnp.asarray(transitions.mask(kind, k))
+    possible = possible & seeds.found[:, None] & seeds.found[None]
+    labels = jnp.reshape(seeds.labels, rows.weight.shape)
+    begins, moves = transitions.counts(labels, rows.weight, rows.x.first, possible)
+    initial = jnp.where(seeds.found, begins + 1, jnp.zeros_like(begins))
+    transition = transitions.rows(moves, jnp.zeros_like(moves))
+    return HMMParams(initial / jnp.sum(initial), transition, emissions)
+
+
+def _by_time(seeds: seeding.Seeded, weight: Array, first: Bool[Array, "lanes t"]) -> seeding.Seeded:
+    """The states numbered as they come, in the mean: of k! orders few lead anywhere."""
+    k, step = seeds.found.shape[0], jnp.arange(first.shape[1], dtype=jnp.int32)[None]
+    begun = lax.cummax(jnp.where(first, step, 0), axis=1)
+    since = flat((step - begun).astype(weight.dtype))
+    own = seeds.labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
+    total = jnp.sum(jnp.where(own, flat(weight)[None], 0), axis=1)
+    late = jnp.sum(jnp.where(own, (flat(weight) * since)[None], 0), axis=1)
+    late = late / jnp.where(total > 0, total, 1)
+    order = jnp.argsort(jnp.where(seeds.found, late, jnp.inf))
+    place = jnp.argsort(order).astype(jnp.int32)
+    return seeding.Seeded(place[seeds.labels], seeds.found[order], seeds.responsibilities[order])
+
+
+def _window(key: Array, rows: Rows) -> Rows:
+    """Some lanes from some step on, of at most as many steps as a start looks at rows, in all."""
+    lanes, t = rows.weight.shape
+    some = min(lanes, max(1, seeding.SAMPLE // min(t, 128)))
+    length = min(t, seeding.SAMPLE // some)
+    key_lane, key_step = jax.random.split(key)
+    lane = jax.random.randint(key_lane, (), 0, lanes - some + 1)
+    step = jax.random.randint(key_step, (), 0, t - length + 1)
+
+    def cut(leaf: Array) -> Array:
+        return lax.dynamic_slice_in_dim(
+            lax.dynamic_slice_in_dim(leaf, lane, some, axis=0), step, length, axis=1
+        )
+
+    return jax.tree.map(cut, rows)
