@@ -4,15 +4,19 @@ import os
 import zlib
 
 import jax
+import jaxlib
 import jaxtyping
 import pytest
 
-# Most of the time of the tests goes into compiling: with little optimisation it is a third less.
-# The flags are read when the first program is compiled.
+# Most of the time of the tests goes into compiling: with little optimisation it is a third less,
+# and a third of that with the emitters of old, which jaxlib has before 0.12 (an unknown flag ends
+# the process). The flags are read when the first program is compiled.
 _FAST = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
     "--xla_cpu_parallel_codegen_split_count=1 --xla_cpu_experimental_ynn_fusion_type="
 )
+if tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 12):
+    _FAST += " --xla_cpu_use_fusion_emitters=false"
 os.environ["XLA_FLAGS"] = f"{_FAST} {os.environ.get('XLA_FLAGS', '')}"
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

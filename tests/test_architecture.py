@@ -16,8 +16,8 @@ def test_floors_are_kept():
 
 
 def test_importing_needs_jax_numpy_and_jaxtyping_alone():
-    extras = ("typer", "rich", "safetensors", "pyarrow", "scipy.stats", "sklearn", "pandas",
-              "matplotlib", "jaxem.reference", "jaxem.cli")  # fmt: skip
+    extras = ("typer", "rich", "safetensors", "pyarrow", "scipy.stats", "sklearn", "hmmlearn",
+              "pandas", "matplotlib", "jaxem.reference", "jaxem.cli")  # fmt: skip
     code = (
         "import sys, jaxem, jax; assert not jax.config.jax_enable_x64;"
         f"print([m for m in {extras!r} if m in sys.modules])"

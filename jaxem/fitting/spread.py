@@ -30,7 +30,8 @@ def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
     if jax.default_backend() != "cpu":
         return 1
     numbers = rows.weight.shape[0] * model.numbers_per_row(rows)
-    if (numbers > _SMALL and model.divides) or model.n_parts * model.n_columns(rows) ** 3 > _FACTORS:
+    large = numbers > _SMALL and model.divides
+    if large or model.n_parts * model.n_columns(rows) ** 3 > _FACTORS:
         return 1
     return min(_n_cores(), n_starts)
 

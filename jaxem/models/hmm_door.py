@@ -39,14 +39,16 @@ def as_params(family: Family, k: int, kind: Any, params: Params, x: Any) -> HMMP
     initial = checks.parameter(params.initial, (k,), dtype, "initial", f"{k} states")
     checks.probabilities(initial, "initial")
     transition = checks.parameter(params.transition, (k, k), dtype, "transition", f"{k} states")
-    if checks.is_concrete(transition):
-        _check_transition(np.asarray(transition), kind)
+    if checks.is_concrete(transition, initial):
+        _check_transition(np.asarray(transition), np.asarray(initial), kind)
     return HMMParams(initial, transition, family.as_params(params.emissions, x, k))
 
 
-def _check_transition(transition: np.ndarray, kind: Any) -> None:
-    for i, row in enumerate(transition):
-        checks.probabilities(row, f"row {i} of transition")
+def _check_transition(transition: np.ndarray, initial: np.ndarray, kind: Any) -> None:
+    """A state that is absent has no way in or out."""
+    absent = ~transition.any(axis=1) & ~transition.any(axis=0) & (initial == 0)
+    for i in np.flatnonzero(~absent):
+        checks.probabilities(transition[i], f"row {i} of transition")
     closed = transition * ~transitions.mask(kind, len(transition))
     if closed.any():
         i, j = np.argwhere(closed)[0]

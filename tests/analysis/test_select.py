@@ -32,7 +32,7 @@ FREE = {"full": 6, "tied": 3, "diag": 5, "spherical": 4}  # parameters a further
 
 
 def test_faithful_by_bic(x):
-    selection = jaxem.select(mixtures(STRUCTURES, range(1, 10)), x, key=KEY)
+    selection = jaxem.select(mixtures(STRUCTURES, range(1, 10)), x, key=KEY, n_init=10)
     assert selection.model == jaxem.Mixture(Gaussian("tied"), 3)
     assert selection.best.converged
     free_of_one = {"full": 5, "tied": 5, "diag": 4, "spherical": 3}

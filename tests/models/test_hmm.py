@@ -386,6 +386,22 @@ def test_a_left_right_chain_starts_in_the_order_of_time():
     np.testing.assert_allclose(result.params.emissions.rates[:, 0], levels, rtol=0.2)
 
 
+def test_absent_states_are_legal_parameters():
+    """As of a traced fit to fewer distinct steps than states."""
+    x = np.array([1.0, 5.0, 5.0, 1.0, 1.0])
+    model = HMM(families.Poisson(), 3)
+    with_absent = HMMParams(
+        np.array([0.6, 0.4, 0.0]),
+        np.pad(START.transition, (0, 1)),
+        families.PoissonParams(np.array([[2.0], [6.0], [3.0]])),
+    )
+    np.testing.assert_allclose(
+        jaxem.log_prob(model, with_absent, x), jaxem.log_prob(POISSON, START, x)
+    )
+    with pytest.raises(ValueError, match="row 2 of transition"):
+        jaxem.log_prob(model, with_absent._replace(initial=np.array([0.5, 0.4, 0.1])), x)
+
+
 @pytest.mark.parametrize("kind", ["cyclic", ((1, 1), (0, 1))])
 def test_models_of_two_sizes_keep_what_they_rule_out(kind):
     models = [HMM(families.Poisson(), 2, transitions=kind), HMM(families.Poisson(), 3)]
