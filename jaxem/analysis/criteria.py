@@ -108,4 +108,4 @@ def _aic(model: Model, params: Params, rows: Rows, prior: Prior | None, block_si
 def _bic(model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int) -> Array:
     log_likelihood = em.log_likelihood(model, params, rows, block_size)
     p = model.n_free_parameters(params, prior).astype(log_likelihood.dtype)
-    return -2 * log_likelihood + p * jnp.log(jnp.sum(rows.weight))
+    return -2 * log_likelihood + p * jnp.log(model.total_weight(rows))

@@ -120,12 +120,14 @@ def occupancy(model: Model, params: Params, x: Any, lengths: Any = None) -> Occu
     smoothed = smooth(model, params, x, lengths)
     parts = smoothed if read.where.form == "list" else [smoothed]
     k = read.model.n_states
-    total = np.sum([np.reshape(part, (-1, k)).sum(0) for part in parts], axis=0)
+    total = sum((jnp.sum(jnp.reshape(part, (-1, k)), axis=0) for part in parts), jnp.zeros(()))
     transition = read.params.transition
     leave = 1 - jnp.diagonal(transition)
     stays = jnp.where(leave > 0, 1 / jnp.where(leave > 0, leave, jnp.ones_like(leave)), jnp.inf)
-    shares = jnp.asarray(total / total.sum(), transition.dtype)
-    return Occupancy(shares, transitions.stationary(transition), stays)
+    law = transitions.stationary(transition)
+    if checks.is_concrete(transition) and transitions.n_closed(np.asarray(transition) > 0) > 1:
+        law = jnp.full_like(law, jnp.nan)
+    return Occupancy(total / jnp.sum(total), law, stays)
 
 
 # ---- what they share

@@ -38,7 +38,10 @@ def errors() -> Console:
 
 def _console(stderr: bool) -> Console:
     # Names of columns and files are shown as they are: brackets and colons mean nothing.
-    on_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    stream: Any = sys.stderr if stderr else sys.stdout
+    if stream is None:  # closed before the program began
+        raise BrokenPipeError
+    on_terminal = stream.isatty()
     width = None if on_terminal else _WIDE
     return _Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 

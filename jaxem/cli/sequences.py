@@ -103,7 +103,7 @@ def decode(
     probability_1, ... of each state by itself, given the sequence; with --keep after those of FILE,
     and with an underscore where a name is taken. The rows stay in their order. Sequences are told
     apart and ordered as in jaxem fit-hmm, by the columns that the model was fitted with, unless
-    others are given.
+    others are given, or "" for none.
     """
     outputs.check_table(output)
     outputs.check({"--output": output}, [model, file])
@@ -111,11 +111,7 @@ def decode(
     with precision(saved.dtype):
         with told(file):
             table = tables.read(file, separator, header)
-            steps = series.arrange(
-                table.columns,
-                group_by or saved.notes.get("group_by"),
-                order_by or saved.notes.get("order_by"),
-            )
+            steps = _as_fitted(table.columns, saved.notes, group_by, order_by)
             of: Any = saved.model
             like = of.like_x(saved.params)
             x = matching(
@@ -136,6 +132,22 @@ def decode(
     return DONE
 
 
+def _as_fitted(
+    table: pa.Table, notes: dict[str, Any], group_by: str | None, order_by: str | None
+) -> series.Series:
+    """The sequences, told apart and ordered as given, else as the model's file has it."""
+    given = {"group_by": group_by, "order_by": order_by}
+    used = {name: notes.get(name) if own is None else own for name, own in given.items()}
+    for name, column in used.items():
+        if given[name] is None and column is not None and column not in table.column_names:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(
+                f"has no column {column!r}, by which the model was fitted ({option}); give another "
+                f'by {option}, or {option} "" where there is none'
+            )
+    return series.arrange(table, used["group_by"] or None, used["order_by"] or None)
+
+
 def _without(table: pa.Table, names: tuple[str | None, ...], wanted: str | None) -> pa.Table:
     """The table without the columns that say where and when."""
     told_by = [name for name in names if name is not None]
@@ -144,4 +156,7 @@ def _without(table: pa.Table, names: tuple[str | None, ...], wanted: str | None)
         raise ValueError(
             f"has {both[0]} in --columns, and in --group-by or --order-by; it cannot be both"
         )
-    return table.drop_columns(list(dict.fromkeys(told_by)))
+    rest = table.drop_columns(list(dict.fromkeys(told_by)))
+    if not rest.column_names:
+        raise ValueError(f"has no columns beside {', '.join(told_by)}; there is nothing to fit")
+    return rest

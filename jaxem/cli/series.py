@@ -10,7 +10,6 @@ import pyarrow.compute
 
 from jaxem.cli import kinds
 from jaxem.cli.columns import check_names
-from jaxem.cli.text import is_numeric
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
 
@@ -42,37 +41,51 @@ class Series(NamedTuple):
 def arrange(table: pa.Table, group_by: str | None, order_by: str | None) -> Series:
     """A sequence for each value of one column, or a single one, in the order of another column.
 
-    ValueError for columns that are not there or have empty cells, for rows of a group that other
-    groups come between where no column tells the order, and for two rows at one time.
+    ValueError for columns that are not there, have empty cells, or cells that are no plain values,
+    for rows of a group that other groups come between where no column tells the order, and for two
+    rows at one time.
     """
     named = [name for name in (group_by, order_by) if name is not None]
     check_names(table, named)
     for name in named:
-        if table[name].null_count or np.isnan(_numbers(table[name])).any():
-            raise ValueError(f"has empty cells in the column {name}; mend them, or drop those rows")
-    n = table.num_rows
+        _check_plain(table[name], name)
     group, called = _groups(table, group_by)
     if order_by is None:
         _check_together(group, called, str(group_by))
-        order = np.arange(n)
+        order = np.arange(table.num_rows)
     else:
-        order = _ordered(table, group, called, group_by, order_by)
+        order = _ordered(_decoded(table[order_by]), order_by, group, called, group_by)
     return Series(order, np.bincount(group), group_by is not None)
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Categories of pandas as their values."""
+    kind: Any = column.type
+    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+
+
+def _check_plain(column: pa.ChunkedArray, name: str) -> None:
+    if pa.types.is_nested(column.type):
+        raise ValueError(f"has cells of several values in the column {name}; give plain values")
+    numbers = kinds.numbers(column) if pa.types.is_floating(column.type) else np.zeros(0)
+    if column.null_count or np.isnan(numbers).any():
+        raise ValueError(f"has empty cells in the column {name}; mend them, or drop those rows")
 
 
 def _groups(table: pa.Table, group_by: str | None) -> tuple[np.ndarray, Sequence[Any]]:
     """-> (the place of each row's group, in order of appearance; what they are called)."""
     if group_by is None:
         return np.zeros(table.num_rows, int), [None]
-    coded = pc.dictionary_encode(table[group_by].combine_chunks())
+    coded = pc.dictionary_encode(_decoded(table[group_by]).combine_chunks())
     return coded.indices.to_numpy().astype(int), coded.dictionary.to_pylist()
 
 
 def _check_together(group: np.ndarray, called: Sequence[Any], group_by: str) -> None:
     begins = np.flatnonzero(np.diff(group, prepend=-1))
-    again = [row for row in begins if row != np.argmax(group == group[row])]
-    if again:
-        row = again[0]
+    firsts = np.unique(group, return_index=True)[1]
+    again = np.setdiff1d(begins, firsts)
+    if len(again):
+        row = int(again[0])
         raise ValueError(
             f"has rows of {group_by} {called[group[row]]!r} in several places: row {row + 1} comes "
             f"after those of {called[group[row - 1]]!r}; sort the file by {group_by}, or give the "
@@ -81,18 +94,18 @@ def _check_together(group: np.ndarray, called: Sequence[Any], group_by: str) -> 
 
 
 def _ordered(
-    table: pa.Table,
+    times: pa.ChunkedArray,
+    order_by: str,
     group: np.ndarray,
     called: Sequence[Any],
     group_by: str | None,
-    order_by: str,
 ) -> np.ndarray:
-    column = table[order_by]
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if pa.types.is_string(times.type) or pa.types.is_large_string(times.type):
         raise ValueError(
             f"has text in the column {order_by} of --order-by; give numbers, or dates as 2026-01-31"
         )
-    times: Any = pa.array(_numbers(column)) if is_numeric(column.type) else column
+    if pa.types.is_boolean(times.type):  # arrow does not order these
+        times = times.cast(pa.int8())
     keys = pa.table({"group": group, "time": times})
     sort_keys = [("group", "ascending"), ("time", "ascending")]
     order: np.ndarray = pc.sort_indices(keys, sort_keys=sort_keys).to_numpy().astype(int)
@@ -105,7 +118,3 @@ def _ordered(
         remedy = "give each its own time" if group_by else "give --group-by if they are of several"
         raise ValueError(f"has two rows{of} at {order_by} {sorted_times[i]}; {remedy}")
     return order
-
-
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    return kinds.numbers(column) if is_numeric(column.type) else np.zeros(0)

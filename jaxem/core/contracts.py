@@ -316,6 +316,10 @@ class Model(abc.ABC):
         """What is legal in the model, but may not be meant; shown with a result."""
         return ()
 
+    def total_weight(self, rows: Rows) -> Float[Array, ""]:
+        """Of what was observed: N of BIC."""
+        return jnp.sum(rows.weight)
+
     def check_possible(self, params: Params, rows: Rows, where: Any) -> None:
         """Host side: ValueError that names what of the rows has a density of 0, where some has.
 

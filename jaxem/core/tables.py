@@ -146,10 +146,13 @@ def given_dtype(data: Any, dtype: Any) -> str:
     """float64 where the data, or a column of it, came so; else the dtype of the fit."""
     if isinstance(data, jax.Array):
         return str(data.dtype if data.dtype == jnp.float64 else dtype)
-    if isinstance(data, dict | tuple):
+    first: Any = data[0] if isinstance(data, list) and data else None
+    sequences = hasattr(first, "shape") or isinstance(first, dict | tuple)
+    if sequences or isinstance(data, dict | tuple):
         parts = data.values() if isinstance(data, dict) else data
         return max((given_dtype(part, dtype) for part in parts), default=str(np.dtype(dtype)))
     names = column_names(data)
-    columns = [data] if names is None else [data[name] for name in names]
+    frame: Any = data
+    columns = [frame] if names is None else [frame[name] for name in names]
     doubles = any(np.asarray(column[:1]).dtype == np.float64 for column in columns)
     return "float64" if doubles else str(np.dtype(dtype))

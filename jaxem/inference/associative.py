@@ -7,6 +7,7 @@ García-Fernández 2021). Each is relative to its largest number. t k^2 numbers 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
@@ -28,37 +29,47 @@ def _elements(
     return moves + log_likelihoods[:, None]
 
 
-def _product(total: _Total) -> Callable[[Array, Array], Array]:
-    def product(a: Float[Array, "t k k b"], b: Float[Array, "t k k b"]) -> Array:
-        both = total(a[:, :, :, None] + b[:, None], axis=2)
+def _products(total: _Total, elements: Array, first: Array, reverse: bool) -> Array:
+    """Of all elements up to each, or from each on, as far as its sequence goes."""
+
+    def product(near: tuple[Array, Array], far: tuple[Array, Array]) -> tuple[Array, Array]:
+        (a, ends), (b, further) = near, far
+        left, right = (a, b) if reverse else (b, a)
+        both = total(left[:, :, :, None] + right[:, None], axis=2)
         largest = jnp.max(both, axis=(1, 2), keepdims=True)
-        return both - jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
+        both = both - jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
+        return jnp.where(ends[:, None, None], a, both), ends | further
 
-    return product
+    def earlier_first(a: Any, b: Any) -> Any:
+        return product(b, a)  # the scan hands over what it has, and then the next
+
+    return lax.associative_scan(earlier_first, (elements, first), reverse=reverse)[0]
 
 
-def _upto(total: _Total, elements: Float[Array, "t k k b"]) -> Float[Array, "t k b"]:
+def _upto(total: _Total, elements: Array, first: Array) -> Float[Array, "t k b"]:
     """Over the paths up to each state of each step: the first step forgets the row."""
-    return lax.associative_scan(_product(total), elements)[:, 0]
+    return _products(total, elements, first, reverse=False)[:, 0]
 
 
-def _onward(total: _Total, elements: Float[Array, "t k k b"]) -> Float[Array, "t k b"]:
-    """Over the paths on from each state; where another sequence begins the same for all states."""
-    product = _product(total)
-    after = jnp.concatenate([elements[1:], jnp.zeros_like(elements[:1])])
-    suffixes = lax.associative_scan(lambda later, own: product(own, later), after, reverse=True)
-    return total(suffixes, axis=2)
+def _onward(total: _Total, elements: Array, first: Array) -> Float[Array, "t k b"]:
+    """Over the paths on from each state: the same for all where nothing follows."""
+    nothing = jnp.ones_like(first[:1])
+    last = jnp.concatenate([first[1:], nothing])
+    after = jnp.concatenate([elements[1:], elements[:1]])
+    after = jnp.where(last[:, None, None], jnp.zeros_like(after), after)
+    return total(_products(total, after, last, reverse=True), axis=2)
 
 
 def _normalised(x: Array, axis: int | tuple[int, ...]) -> Array:
-    return x - jnp.expand_dims(log_sum(x, axis), axis)
+    total = log_sum(x, axis)
+    return x - jnp.expand_dims(jnp.where(total > -jnp.inf, total, jnp.zeros_like(total)), axis)
 
 
 def log_filter(
     chain: Chain, log_likelihoods: Float[Array, "t k b"], first: Bool[Array, "t b"]
 ) -> tuple[Float[Array, "t b"], Float[Array, "t k b"]]:
     """`forward_backward.log_filter`."""
-    alphas = _normalised(_upto(log_sum, _elements(chain, log_likelihoods, first)), axis=1)
+    alphas = _normalised(_upto(log_sum, _elements(chain, log_likelihoods, first), first), axis=1)
     return _log_likelihood(chain, log_likelihoods, first, alphas), alphas
 
 
@@ -78,8 +89,8 @@ def smooth(
 ) -> Posterior:
     """`forward_backward.smooth`."""
     elements = _elements(chain, log_likelihoods, first)
-    alphas = _normalised(_upto(log_sum, elements), axis=1)
-    onward = _onward(log_sum, elements)
+    alphas = _normalised(_upto(log_sum, elements, first), axis=1)
+    onward = _onward(log_sum, elements, first)
     states = jnp.exp(_normalised(alphas + onward, axis=1))
     moves = elements[1:] + alphas[:-1, :, None] + onward[1:, None]
     pairs = jnp.exp(_normalised(moves, axis=(1, 2)))
@@ -94,6 +105,6 @@ def viterbi(
 ) -> tuple[Int[Array, "t b"], Float[Array, "t b"]]:
     """`viterbi.viterbi`, where one path alone is the most likely."""
     elements = _elements(chain, log_likelihoods, first)
-    path = jnp.argmax(_upto(jnp.max, elements) + _onward(jnp.max, elements), axis=1)
-    path = path.astype(jnp.int32)
+    best = _upto(jnp.max, elements, first) + _onward(jnp.max, elements, first)
+    path = jnp.argmax(best, axis=1).astype(jnp.int32)
     return path, joint_terms(chain, log_likelihoods, first, path)

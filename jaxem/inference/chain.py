@@ -31,11 +31,22 @@ class Posterior(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """alphas: P(z[t] | x[..t]), or their logarithms; work: what the way back needs."""
+    """alphas: P(z[t] | x[..t]), or their logarithms; work: what the way back needs; lost: whether
+    a c[t] is, in underflow."""
 
     log_likelihood: Float[Array, "t b"]
     alphas: Float[Array, "t k b"]
     work: Any
+    lost: Bool[Array, ""]
+
+
+class Backward(NamedTuple):
+    """states: gamma; pairs: weighted sums of pairs; lost: whether any digit of them is."""
+
+    before: "Later"  # what comes to the step before
+    states: Float[Array, "t k b"]
+    pairs: Float[Array, "k k"]
+    lost: Bool[Array, ""]
 
 
 class Later(NamedTuple):

@@ -5,7 +5,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxem.core.numerics import safe_log
-from jaxem.inference.chain import Chain, Forward, Later
+from jaxem.inference.chain import Backward, Chain, Forward, Later
 
 
 def log_sum(x: Array, axis: int | tuple[int, ...]) -> Array:
@@ -47,7 +47,7 @@ def forward(
         return alpha, (alpha, total)
 
     alpha, (alphas, totals) = lax.scan(step, alpha, (log_likelihoods, first))
-    return alpha, Forward(totals, alphas, log_likelihoods)
+    return alpha, Forward(totals, alphas, log_likelihoods, jnp.zeros((), bool))
 
 
 def backward(
@@ -56,7 +56,7 @@ def backward(
     first: Bool[Array, "t b"],
     into: Float[Array, "t b"],
     after: Later,
-) -> tuple[Later, Float[Array, "t k b"], Float[Array, "k k"]]:
+) -> Backward:
     transition = safe_log(chain.transition)[:, :, None]
 
     def step(carry: tuple[Later, Array], now: tuple) -> tuple[tuple[Later, Array], Array]:
@@ -73,4 +73,4 @@ def backward(
     steps = found.work, found.log_likelihood, found.alphas, first, into
     start = after, jnp.zeros_like(chain.transition)
     (before, pairs), states = lax.scan(step, start, steps, reverse=True)
-    return before, states, pairs
+    return Backward(before, states, pairs, jnp.zeros((), bool))

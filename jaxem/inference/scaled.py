@@ -3,15 +3,18 @@
 alpha[t, j] c[t] = p(x[t] | j) sum_i alpha[t-1, i] A[i, j]            (Rabiner 1989, section V.A)
 beta[t, i] = sum_j A[i, j] p(x[t+1] | j) beta[t+1, j] / c[t+1],  gamma = alpha beta
 
-Likelihoods are relative to the largest of their step.
+Likelihoods are relative to the largest of their step. Digits are lost where a c[t] underflows, and
+where an alpha did that later steps make count: gamma is at most 1, so that its beta tells.
 """
+
+from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxem.core.numerics import any_lane
-from jaxem.inference.chain import Chain, Forward, Later, ahead, pairs_of
+from jaxem.core.numerics import safe_log
+from jaxem.inference.chain import Backward, Chain, Forward, Later, ahead, pairs_of
 
 
 def before(like: Float[Array, "k b"]) -> Float[Array, "k b"]:
@@ -45,14 +48,14 @@ def forward(
         return alpha, (alpha, scale)
 
     alpha, (alphas, scales) = lax.scan(step, alpha, (likelihoods, first))
-    return alpha, Forward(jnp.log(scales) + largest, alphas, (likelihoods, scales))
+    lost = jnp.any(scales < 1 / _largest(scales.dtype))
+    return alpha, Forward(safe_log(scales) + largest, alphas, (likelihoods, scales), lost)
 
 
-def is_lost(found: Forward) -> Bool[Array, ""]:
-    """Whether a c[t] is lost in underflow: everything is to be done again with logarithms."""
-    scales = found.work[1]
-    limits = jnp.finfo(scales.dtype)
-    return any_lane(jnp.any(scales < limits.tiny / limits.eps))
+def _largest(dtype: Any) -> Any:
+    """Of a beta: where it is larger, an alpha that matters was lost in underflow."""
+    limits = jnp.finfo(dtype)
+    return limits.eps / limits.tiny
 
 
 def backward(
@@ -61,19 +64,22 @@ def backward(
     first: Bool[Array, "t b"],
     into: Float[Array, "t b"],
     after: Later,
-) -> tuple[Later, Float[Array, "t k b"], Float[Array, "k k"]]:
-    """-> (what comes to the step before, gamma, weighted sums of pairs); `into` weighs the
-    transition into each step."""
+) -> Backward:
+    """`into` weighs the transition into each step."""
     onward = chain.transition.T
 
-    def step(carry: tuple[Later, Array], now: tuple) -> tuple[tuple[Later, Array], Array]:
-        (later, is_last, weight), pairs = carry
+    def step(carry: tuple[Later, Array, Array], now: tuple) -> tuple[tuple, Array]:
+        (later, is_last, weight), pairs, highest = carry
         likelihood, scale, alpha, first, own = now
         beta = jnp.where(is_last[None], jnp.ones_like(later), ahead(onward, later))
         pairs = pairs + pairs_of(alpha * weight[None], later)
-        return (Later(likelihood * beta / scale[None], first, own), pairs), alpha * beta
+        before = Later(likelihood * beta / scale[None], first, own)
+        return (before, pairs, jnp.maximum(highest, beta)), alpha * beta
 
     nothing = jnp.zeros_like(pairs_of(after.later, after.later))
     steps = *found.work, found.alphas, first, into
-    (before, pairs), states = lax.scan(step, (after, nothing), steps, reverse=True)
-    return before, states, chain.transition * (pairs.sum(axis=2) if pairs.ndim == 3 else pairs)
+    start = after, nothing, jnp.zeros_like(after.later)
+    (before, pairs, highest), states = lax.scan(step, start, steps, reverse=True)
+    pairs = chain.transition * (pairs.sum(axis=2) if pairs.ndim == 3 else pairs)
+    lost = ~jnp.all(highest < _largest(pairs.dtype))  # NaN is lost too
+    return Backward(before, states, pairs, lost)

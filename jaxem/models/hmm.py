@@ -72,13 +72,19 @@ class HMM(Model):
             raise ValueError(f"family is {self.family!r}; give one, such as families.Poisson()")
         k = checks.whole(self.n_states, "n_states", least=1)
         object.__setattr__(self, "n_states", k)
-        if self.initial not in INITIALS:
+        if not isinstance(self.initial, str) or self.initial not in INITIALS:
             names = ", ".join(map(repr, INITIALS))
             raise ValueError(f"initial is {self.initial!r}; it must be one of {names}")
         object.__setattr__(self, "transitions", transitions.read(self.transitions, k))
-        if self.recursion not in RECURSIONS:
+        if not isinstance(self.recursion, str) or self.recursion not in RECURSIONS:
             names = ", ".join(map(repr, RECURSIONS))
             raise ValueError(f"recursion is {self.recursion!r}; it must be one of {names}")
+        n_closed = transitions.n_closed(transitions.mask(self.transitions, k))
+        if self.initial == "stationary" and n_closed > 1:
+            raise ValueError(
+                f"transitions makes {n_closed} sets of states that are never left: there is no one "
+                'stationary law; take initial="free"'
+            )
 
     def __repr__(self) -> str:
         own = [f"family={self.family!r}", f"n_states={self.n_states}"]
@@ -132,7 +138,8 @@ class HMM(Model):
     # ---- host side
 
     def rows(self, data: Any, sample_weight: Any, labels: Any, lengths: Any = None) -> Rows:
-        return sequences.read(self.family, data, sample_weight, labels, lengths, self.n_states)
+        possible = transitions.mask(self.transitions, self.n_states)
+        return sequences.read(self.family, data, sample_weight, labels, lengths, possible)
 
     def layout(self, data: Any, lengths: Any) -> Layout:
         return sequences.layout(data, lengths)
@@ -147,13 +154,26 @@ class HMM(Model):
         n = rows.weight.size
         return sum(leaf.size // n for leaf in jax.tree.leaves(rows.x.x))
 
+    def total_weight(self, rows: Rows) -> Float[Array, ""]:
+        """Of the steps that were observed."""
+        return jnp.sum(jnp.where(rows.x.observed, rows.weight, 0))
+
     def check_enough(self, rows: Rows) -> None:
-        checks.enough_rows(flat(rows.x.x), self.n_states)
+        """States may differ in the chain alone, where their emissions cannot collapse."""
+        if self.family.regularised:
+            checks.enough_rows(flat(rows.x.x), self.n_states)
 
     def as_params(self, params: Params, rows: Rows | None) -> HMMParams:
         checks.fields(params, HMMParams, "params")
         x = self.family.like_x(params.emissions) if rows is None else flat(rows.x.x)
         given = hmm_door.as_params(self.family, self.n_states, self.transitions, params, x)
+        if self.initial == "stationary" and checks.is_concrete(given.transition):
+            n_closed = transitions.n_closed(np.asarray(given.transition) > 0)
+            if n_closed > 1:
+                raise ValueError(
+                    f"transition has {n_closed} sets of states that are never left: it has no one "
+                    "stationary law"
+                )
         return self._consistent(given)
 
     def like_x(self, params: Params) -> Any:
@@ -161,7 +181,13 @@ class HMM(Model):
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, held: Any = None) -> HMMPrior | None:
         x = flat(x.x) if isinstance(x, Steps) else x
-        return hmm_door.as_prior(self.family, self.n_states, prior, reg_covar, x, held)
+        found = hmm_door.as_prior(
+            self.family, self.n_states, self.transitions, prior, reg_covar, x, held
+        )
+        own = None if found is None or found.held is None else found.held.initial
+        if own is not None and self.initial == "stationary" and not np.all(np.isnan(own)):
+            raise ValueError("held.initial is given, but the initial law is the stationary one")
+        return found
 
     def default_min_count(self, rows: Rows) -> float:
         return self.family.default_min_count(flat(rows.x.x))
@@ -241,7 +267,7 @@ class HMM(Model):
         seen = jnp.where(observed[:, None], own, 0)
         responsibilities = jnp.reshape(jnp.moveaxis(seen, 1, 0), (self.n_states, -1))
         statistics = HMMStatistics(
-            total_weight=jnp.sum(weight),
+            total_weight=jnp.sum(jnp.where(observed, weight, 0)),
             counts=jnp.sum(own, axis=(0, 2)),
             initial=jnp.sum(jnp.where(block.first[:, None], own, 0), axis=(0, 2)),
             transitions=found.pairs,

@@ -56,7 +56,13 @@ def _check_transition(transition: np.ndarray, initial: np.ndarray, kind: Any) ->
 
 
 def as_prior(
-    family: Family, k: int, prior: HMMPrior | None, reg_covar: Any, x: Any, held: Any
+    family: Family,
+    k: int,
+    kind: Any,
+    prior: HMMPrior | None,
+    reg_covar: Any,
+    x: Any,
+    held: Any,
 ) -> HMMPrior | None:
     regularised = family.regularised_by(reg_covar)
     if prior is None and held is None and not regularised:
@@ -74,7 +80,7 @@ def as_prior(
         _strength(prior, "transition", (k, k), 1, dtype),
         _strength(prior, "sticky", (k,), 0, dtype),
         emissions,
-        None if held is None else _as_held(family, k, held, x),
+        None if held is None else _as_held(family, k, kind, held, x),
     )
 
 
@@ -87,7 +93,7 @@ def _strength(prior: HMMPrior, name: str, shape: tuple[int, ...], least: int, dt
     return checks.broadcast(value, shape, dtype, called)
 
 
-def _as_held(family: Family, k: int, held: Any, x: Any) -> HMMParams:
+def _as_held(family: Family, k: int, kind: Any, held: Any, x: Any) -> HMMParams:
     checks.fields(held, HMMParams, "held")
     dtype = jax.tree.leaves(x)[0].dtype
     initial = known.read(held.initial, jax.ShapeDtypeStruct((k,), dtype), "held.initial")
@@ -95,4 +101,23 @@ def _as_held(family: Family, k: int, held: Any, x: Any) -> HMMParams:
     transition = known.read(held.transition, matrix, "held.transition")
     for row, name in ((initial, "initial"), *((r, "transition") for r in transition)):
         known.check_probabilities(row, f"held.{name}")
+    transition = _held_open(transition, transitions.mask(kind, k), kind)
     return HMMParams(initial, transition, family.as_held(held.emissions, x, k))
+
+
+def _held_open(transition: Any, possible: np.ndarray, kind: Any) -> Any:
+    """What is ruled out is known to be 0; ValueError for what would need it."""
+    if not checks.is_concrete(transition):
+        return transition
+    held = np.asarray(transition)
+    for i, row in enumerate(held):
+        closed = np.where(np.isnan(row), 0, row) * ~possible[i]
+        if closed.any():
+            j = int(np.argmax(closed))
+            raise ValueError(f"held.transition[{i}, {j}] is {row[j]:g}, which {kind!r} rules out")
+        if np.isfinite(row[possible[i]]).all() and abs(row[possible[i]].sum() - 1) > 1e-3:
+            raise ValueError(
+                f"held.transition[{i}] is {row}: what {kind!r} leaves free cannot make it add up "
+                "to 1"
+            )
+    return checks.cast(np.where(possible, held, 0), held.dtype)

@@ -37,6 +37,8 @@ def start(
     weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
     told = None if rows.labels is None else flat(rows.labels)
     seeds = seeding.seeded(key, surveyed, flat(weight), told, k, n_live, method)
+    if not family.regularised:
+        seeds = _seedless(jax.random.fold_in(key, 1), seeds, flat(weight), told, n_live)
     own, held = (None, None) if prior is None else (prior.emissions, prior.held)
     if kind == "left-right" and told is None and held is None:
         seeds = _by_time(seeds, weight, rows.x.first)
@@ -49,6 +51,26 @@ def start(
     initial = jnp.where(seeds.found, begins + 1, jnp.zeros_like(begins))
     transition = transitions.rows(moves, jnp.zeros_like(moves))
     return HMMParams(initial / jnp.sum(initial), transition, emissions)
+
+
+def _seedless(
+    key: Array, seeds: seeding.Seeded, weight: Array, told: Any, n_live: Int[Array, ""]
+) -> seeding.Seeded:
+    """States beyond the distinct steps, which differ in the chain alone, take steps at random."""
+    k, n = seeds.found.shape[0], weight.shape[0]
+    live = jnp.arange(k, dtype=jnp.int32) < n_live
+    without = live & ~seeds.found
+    key_which, key_state = jax.random.split(key)
+    share = jnp.sum(without) / jnp.sum(live)
+    taken = jax.random.uniform(key_which, (n,), weight.dtype) < share.astype(weight.dtype)
+    taken = taken if told is None else taken & (told < 0)
+    odds = jnp.where(without, 0.0, -jnp.inf)
+    drawn = jax.random.categorical(key_state, odds, shape=(n,)).astype(jnp.int32)
+    labels = jnp.where(taken, drawn, seeds.labels)
+    own = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
+    again = seeding.Seeded(labels, live, jnp.where(own, weight[None], 0))
+    some = jnp.any(without)
+    return jax.tree.map(lambda new, old: jnp.where(some, new, old), again, seeds)
 
 
 def _by_time(seeds: seeding.Seeded, weight: Array, first: Bool[Array, "lanes t"]) -> seeding.Seeded:

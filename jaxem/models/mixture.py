@@ -227,7 +227,7 @@ class Mixture(Model):
         share = jnp.where(present, rows.weight / total, jnp.zeros_like(total))
         responsibilities = shifted * share[None]
         statistics = MixtureStatistics(
-            total_weight=jnp.sum(rows.weight),
+            total_weight=self.total_weight(rows),
             counts=jnp.sum(responsibilities, axis=1),
             components=self.family.statistics(prepared.components, rows.x, cache, responsibilities),
         )

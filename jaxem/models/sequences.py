@@ -93,31 +93,41 @@ class Layout(NamedTuple):
 
     @property
     def each_its_lane(self) -> bool:
-        return self.steps > 0 and len(self.lengths) == self.shape[0]
+        shape = len(self.lengths), _whole_blocks(max(self.steps, 1))
+        return self.steps > 0 and self.shape == shape
+
+    @property
+    def real(self) -> np.ndarray:
+        """(b, steps): which of the steps that were given are within their lengths."""
+        return np.arange(self.steps) < self.lengths[:, None]
 
     def arrange(self, values: Any) -> Any:
-        """(lanes, t, ...) -> as the data came; in a batch, zeros beyond the lengths."""
+        """(lanes, t, ...) -> as the data came; in a batch, zeros beyond the lengths.
+
+        For a list NumPy arrays, where there are numbers.
+        """
         if self.form == "one":
             return values[0, : self.steps]
         if self.each_its_lane:
-            real = np.arange(self.steps) < self.lengths[:, None]
-            real = real.reshape(*real.shape, *[1] * (values.ndim - 2))
+            real = self.real.reshape(*self.real.shape, *[1] * (values.ndim - 2))
             return jnp.where(real, values[:, : self.steps], jnp.zeros((), values.dtype))
-        flat = np.asarray(values).reshape(-1, *values.shape[2:])[self.places]
+        numpy: Any = np if checks.is_concrete(values) else jnp
+        flat = numpy.asarray(values).reshape(-1, *values.shape[2:])[self.places]
         if self.form == "list":
-            return np.split(flat, np.cumsum(self.lengths)[:-1])
-        rows = np.zeros((len(self.lengths) * self.steps, *flat.shape[1:]), flat.dtype)
-        rows[_runs(self.steps * np.arange(len(self.lengths)), self.lengths)] = flat
+            return numpy.split(flat, np.cumsum(self.lengths)[:-1])
+        rows = jnp.zeros((len(self.lengths) * self.steps, *flat.shape[1:]), flat.dtype)
+        rows = rows.at[np.flatnonzero(self.real)].set(flat)
         return rows.reshape(len(self.lengths), self.steps, *flat.shape[1:])
 
     def sums(self, values: Any) -> Any:
         """(lanes, t) summed over each sequence: (b,), or a number for one."""
         if self.form == "one":
-            return jnp.sum(values)
+            return jnp.sum(values[0, : self.steps])
         if self.each_its_lane:
-            return jnp.sum(values, axis=1)
-        flat = np.asarray(values).reshape(-1)[self.places]
-        return jnp.asarray(np.add.reduceat(flat, np.r_[0, np.cumsum(self.lengths)[:-1]]))
+            return jnp.sum(self.arrange(values), axis=1)
+        owner = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        flat = jnp.reshape(values, -1)[self.places]
+        return jax.ops.segment_sum(flat, owner, len(self.lengths), indices_are_sorted=True)
 
 
 def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -135,6 +145,8 @@ def layout(data: Any, lengths: Any) -> Layout:
             raise ValueError("x is an empty list; give at least one sequence")
         return _packed("list", np.array([_n_steps(of) for of in data]), 0)
     leaf = _leaves(data)[0]
+    if 0 in np.shape(leaf)[: 2 if np.ndim(leaf) == 3 else 1]:
+        raise ValueError(f"x has shape {np.shape(leaf)}: there is no step to look at")
     if np.ndim(leaf) == 3 or lengths is not None:
         if np.ndim(leaf) < 3 and not isinstance(data, tuple):
             raise ValueError(
@@ -188,14 +200,24 @@ def _placed(lengths: np.ndarray, n_lanes: int) -> tuple[np.ndarray, np.ndarray, 
     return lane, offset, max(used for used, _ in filled)
 
 
-def read(family: Family, data: Any, sample_weight: Any, labels: Any, lengths: Any, k: int) -> Rows:
-    """The lanes: leaves (lanes, t, ...), weights of the steps, and known states or None."""
+def read(
+    family: Family,
+    data: Any,
+    sample_weight: Any,
+    labels: Any,
+    lengths: Any,
+    possible: np.ndarray,
+) -> Rows:
+    """The lanes: leaves (lanes, t, ...), weights of the steps, and known states or None.
+
+    possible: (k, k), which transitions are.
+    """
     where = layout(data, lengths)
     b, shape = len(where.lengths), where.shape
     weight = checks.weights(sample_weight, b)
     if where.form == "list":
         each = [family.read(of) for of in data]
-        x = jax.tree.map(lambda *leaves: np.concatenate([np.asarray(a) for a in leaves]), *each)
+        x = jax.tree.map(_end_to_end, *each)
     else:
         x = family.read(_flat(data, where.form))
     if shape != (b, where.steps):
@@ -218,8 +240,14 @@ def read(family: Family, data: Any, sample_weight: Any, labels: Any, lengths: An
             jnp.asarray(first),
         ),
         checks.cast(step_weight, dtype),
-        None if labels is None else _labels(labels, where, k),
+        None if labels is None else _labels(labels, where, len(possible), possible),
     )
+
+
+def _end_to_end(*leaves: Any) -> Any:
+    if checks.is_concrete(leaves):
+        return np.concatenate([np.asarray(leaf) for leaf in leaves])
+    return jnp.concatenate(leaves)
 
 
 def _chain(where: Layout, weight: Any) -> tuple[Any, np.ndarray]:
@@ -242,17 +270,38 @@ def _observed(x: Any) -> Any:
     return ~numpy.all(numpy.concatenate([numpy.isnan(leaf) for leaf in leaves], axis=1), axis=1)
 
 
-def _labels(labels: Any, where: Layout, k: int) -> Array:
-    """Known states, (lanes, t), -1 where unknown."""
-    if where.form == "list":
-        flat = np.concatenate([np.asarray(own).reshape(-1) for own in labels])
-    else:
-        flat = np.asarray(labels)
-        if where.form == "batch":
-            flat = np.concatenate([own[:n] for own, n in zip(flat, where.lengths, strict=True)])
-    known = checks.labels(flat, int(where.lengths.sum()), k)
+def _labels(labels: Any, where: Layout, k: int, possible: np.ndarray) -> Array:
+    """Known states, (lanes, t), -1 where unknown; ValueError where they cannot follow each other.
+
+    possible: (k, k), which transitions are.
+    """
+    if not checks.is_concrete(labels):
+        raise ValueError("labels are traced; give the known states of an HMM as plain numbers")
+    parts = labels if where.form == "list" else [labels] if where.form == "one" else None
+    if parts is None:  # a batch
+        given = np.asarray(labels)
+        if given.shape != (len(where.lengths), where.steps):
+            shape = len(where.lengths), where.steps
+            raise ValueError(f"labels has shape {given.shape}; give one for each step, {shape}")
+        parts = [own[:n] for own, n in zip(given, where.lengths, strict=True)]
+    parts = [np.asarray(own) for own in parts]
+    if [own.shape for own in parts] != [(n,) for n in where.lengths]:
+        raise ValueError(
+            f"labels has the shapes {[own.shape for own in parts][:4]}, the sequences "
+            f"{where.lengths[:4].tolist()} steps: give one for each step of each"
+        )
+    known = np.asarray(checks.labels(np.concatenate(parts), int(where.lengths.sum()), k))
+    for i, own in enumerate(np.split(known, np.cumsum(where.lengths)[:-1])):
+        before, after = own[:-1], own[1:]
+        wrong = (before >= 0) & (after >= 0) & ~possible[before, after]
+        if wrong.any():
+            step = int(np.argmax(wrong))
+            raise ValueError(
+                f"labels lead from state {before[step]} to state {after[step]} at step {step + 1} "
+                f"of sequence {i}, which the model rules out"
+            )
     out = np.full(where.shape[0] * where.shape[1], -1, np.int32)
-    out[where.places] = np.asarray(known)
+    out[where.places] = known
     return jnp.asarray(out).reshape(where.shape)
 
 
@@ -286,4 +335,6 @@ def _flat(data: Any, form: str) -> Any:
     if isinstance(data, tuple):
         return tuple(_flat(part, form) for part in data)
     array = data if hasattr(data, "reshape") else np.asarray(data)
+    if array.ndim < 2:
+        raise ValueError(f"a part of the batch has shape {array.shape}; give (b, t), or (b, t, d)")
     return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])

@@ -48,6 +48,21 @@ def read(kind: Any, k: int) -> Any:
     return tuple(tuple(row) for row in allowed.astype(bool).tolist())
 
 
+def n_closed(possible: np.ndarray) -> int:
+    """How many sets of states, each reached from all of itself, are never left (1 at least)."""
+    k = len(possible)
+    live = possible.any(axis=1)
+    reach = possible | np.eye(k, dtype=bool)
+    for _ in range(k.bit_length()):
+        reach = reach @ reach
+    closed = [
+        frozenset(np.flatnonzero(reach[i]).tolist())
+        for i in np.flatnonzero(live)
+        if reach[reach[i]][:, i].all()
+    ]
+    return len(set(closed))
+
+
 def remarks(kind: Any, k: int) -> tuple[str, ...]:
     """What is legal, but may not be meant."""
     others = mask(kind, k) & ~np.eye(k, dtype=bool)
@@ -88,7 +103,8 @@ def rows(counts: Float[Array, "k k"], otherwise: Float[Array, "k k"]) -> Float[A
 def stationary(transition: Float[Array, "k k"]) -> Float[Array, " k"]:
     """The law p of p A = p, p (I - A + 1) = 1 (Zucchini and MacDonald 2009).
 
-    States whose row is 0 are absent: they have none of it. NaN where there is no single law.
+    States whose row is 0 are absent: they have none of it. Where several sets of states are never
+    left there is no single law (`n_closed`), and what comes out is one of them, or NaN.
     """
     k = transition.shape[0]
     live = jnp.sum(transition, axis=1) > 0

@@ -105,7 +105,7 @@ def test_numbers_of_states_are_compared(tracks, capsys):
 
 BAD = {
     "rows of animal '...' in several places: row": ["shuffled.csv", "--group-by", "animal"],
-    "two rows at time 0.*--group-by": ["tracks.csv", "--order-by", "time"],
+    "two rows at time 0;.*--group-by": ["tracks.csv", "--order-by", "time"],
     "text in the column animal": ["tracks.csv", "--order-by", "animal"],
     "no column 'animals'; did you mean 'animal'": ["tracks.csv", "--group-by", "animals"],
     "empty cells in the column calls": ["tracks.csv", "--group-by", "calls"],
@@ -121,6 +121,38 @@ def test_bad_sequences_are_one_line(message, tracks, capsys):
     assert out == "" and err.count("\n") == 1
 
     assert re.search(message, err), err
+
+
+def test_whole_numbers_tell_the_order_exactly():
+    stamps = np.array([2, 0, 1]) + 2**60
+    steps = arrange(pa.table({"t": stamps}), None, "t")
+    np.testing.assert_array_equal(steps.order, [1, 2, 0])
+    with pytest.raises(ValueError, match=f"two rows at t {2**60};"):
+        arrange(pa.table({"t": [2**60, 2**60]}), None, "t")
+
+
+def test_categories_and_cells_of_several_values():
+    kinds = pa.array(["b", "a", "b"]).dictionary_encode()
+    steps = arrange(pa.table({"g": kinds, "t": [2, 0, 1]}), "g", "t")
+    np.testing.assert_array_equal(steps.order, [2, 0, 1])
+    with pytest.raises(ValueError, match="text in the column g"):
+        arrange(pa.table({"g": kinds}), None, "g")
+    for by in ({"group_by": "l", "order_by": None}, {"group_by": None, "order_by": "l"}):
+        with pytest.raises(ValueError, match="cells of several values in the column l"):
+            arrange(pa.table({"l": [[1, 2], [3]]}), **by)
+
+
+def test_decode_says_which_columns_the_model_was_fitted_by(tracks, tmp_path, capsys):
+    model, other = tmp_path / "m.safetensors", tmp_path / "one.csv"
+    assert fit(tracks / "tracks.csv", "--group-by", "animal", "--order-by", "time",
+               "-o", model) == 0  # fmt: skip
+    table = pyarrow.csv.read_csv(tracks / "tracks.csv").slice(0, 40)
+    pyarrow.csv.write_csv(table.drop_columns(["animal"]), other)
+    capsys.readouterr()
+    assert main(["decode", str(model), str(other)]) == 2
+    assert "by which the model was fitted (--group-by)" in capsys.readouterr().err
+    assert main(["decode", str(model), str(other), "--group-by", ""]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 41
 
 
 def test_dates_tell_the_order():

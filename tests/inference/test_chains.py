@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxem.inference import forward_backward, logarithmic
-from jaxem.inference.chain import Chain, Posterior
+from jaxem.inference.chain import Chain
 from jaxem.inference.forward_backward import Block
 from jaxem.inference.recursions import RECURSIONS
 from jaxem.reference.hidden_markov import over_paths
@@ -17,11 +17,8 @@ LANE = 9  # steps, of which those beyond a sequence are padding
 SHAPES = [(1, 1), (4, 1), (1, 3), (2, 2), (7, 2), (7, 3)]
 
 
-def by_logarithms(chain, logs, first, weight):
-    found = forward_backward._logarithmic(chain, logs, first)
-    into = jnp.where(first, jnp.zeros_like(weight), weight)
-    _, states, pairs = logarithmic.backward(chain, found, first, into, logarithmic.after(logs[0]))
-    return Posterior(found.log_likelihood, states, pairs)
+def by_logarithms(*given):
+    return forward_backward._smooth_by(logarithmic, *given)[0]
 
 
 SMOOTHERS = {
@@ -168,6 +165,58 @@ def test_nothing_is_lost_in_underflow(dtype, recursion):
     np.testing.assert_allclose(jnp.sum(found.log_likelihood), np.log(0.5) + 2 * far, rtol=1e-6)
     np.testing.assert_allclose(found.states[:, 1, 0], 1.0)
     assert found.states.dtype == dtype
+
+
+LEFT_OVER = 200  # steps that make a state count that was all but ruled out before
+
+
+@pytest.mark.parametrize("recursion", list(RECURSIONS))
+def test_a_state_is_not_lost_over_many_steps(recursion):
+    """No step is unlikely, but there is no way back: two chains side by side, and the other one."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.normal(2, 1, 150), rng.normal(-2, 1, LEFT_OVER)])
+    logs = -0.5 * (x[:, None] - np.array([-2.0, 2.0])) ** 2
+    chain = Chain(jnp.asarray([0.5, 0.5]), jnp.eye(2))
+    first = jnp.zeros((len(x), 1), bool).at[0].set(True)
+    expected = np.logaddexp.reduce(np.log(0.5) + logs.sum(0))
+    given = jnp.asarray(logs)[:, :, None], first
+    found = jax.jit(RECURSIONS[recursion].smooth)(chain, *given, jnp.ones(first.shape))
+    np.testing.assert_allclose(jnp.sum(found.log_likelihood), expected, rtol=1e-12)
+    np.testing.assert_allclose(found.states[:, 0, 0], 1.0)
+    steps, log_alphas = jax.jit(RECURSIONS[recursion].log_filter)(chain, *given)
+    np.testing.assert_allclose(jnp.sum(steps), expected, rtol=1e-12)
+    after = np.log(0.5) + np.cumsum(logs, 0)
+    after = after - np.logaddexp.reduce(after, 1)[:, None]
+    np.testing.assert_allclose(log_alphas[:, :, 0], after, atol=1e-8)
+
+
+def test_gradients_where_the_scaled_are_lost():
+    """Fisher's identity: the gradient in the log-likelihoods is the posterior."""
+    logs = jnp.asarray([[0.0, -900.0], [0.0, -900.0], [-2000.0, 0.0]])[:, :, None]
+    chain = Chain(jnp.asarray([0.5, 0.5]), jnp.asarray([[0.9, 0.1], [0.0, 1.0]]))
+    first, weight = jnp.asarray([[True], [False], [False]]), jnp.ones((3, 1))
+
+    def total(logs, transition):
+        moved = chain._replace(transition=transition)
+        return jnp.sum(forward_backward.smooth(moved, logs, first, weight).log_likelihood)
+
+    found = forward_backward.smooth(chain, logs, first, weight)
+    in_logs, in_transition = jax.grad(total, (0, 1))(logs, chain.transition)
+    np.testing.assert_allclose(in_logs, found.states, atol=1e-12)
+    np.testing.assert_allclose(in_transition * chain.transition, found.pairs, atol=1e-12)
+
+
+def test_what_is_impossible_stays_with_its_sequence():
+    chain = Chain(jnp.asarray([0.5, 0.5]), jnp.asarray([[0.5, 0.5], [0.3, 0.7]]))
+    logs = jnp.zeros((6, 2, 1)).at[2].set(-jnp.inf)
+    first = jnp.zeros((6, 1), bool).at[jnp.array([0, 2, 4]), 0].set(True)
+    weight = jnp.ones((6, 1)).at[2:4].set(0.0)
+    for smooth in SMOOTHERS.values():
+        found = smooth(chain, logs, first, weight)
+        finite = np.isfinite(found.log_likelihood[:, 0])
+        assert finite[[0, 1, 4, 5]].all() and not finite[2]
+        np.testing.assert_allclose(jnp.sum(found.states, axis=1)[jnp.array([0, 1, 4, 5])], 1.0)
+        assert np.all(np.isfinite(found.pairs))
 
 
 def test_what_is_impossible_has_no_likelihood():

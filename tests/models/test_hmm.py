@@ -386,6 +386,91 @@ def test_a_left_right_chain_starts_in_the_order_of_time():
     np.testing.assert_allclose(result.params.emissions.rates[:, 0], levels, rtol=0.2)
 
 
+def test_states_may_outnumber_the_values_that_are_seen():
+    """Of yes and no in two rhythms: three states that differ in how long they stay."""
+    rng = np.random.default_rng(0)
+    quick, slow = np.tile([0, 1], 40), np.repeat(rng.permutation([0, 1] * 8), 10)
+    x = np.concatenate([quick, slow, quick, slow]).astype(float)
+    results = {
+        k: jaxem.fit(HMM(families.Bernoulli(), k), x, key=jax.random.key(0), n_init=10)
+        for k in (2, 4)
+    }
+    assert all(result.converged for result in results.values())
+    assert float(results[4].bic) < float(results[2].bic)
+    assert int(results[4].n_free_parameters) == 3 + 12 + 4
+
+
+def test_steps_that_were_not_observed_do_not_count_in_bic():
+    x = np.array([1.0, np.nan, 5.0, np.nan, 2.0])
+    p = 2 + 1 + 2
+    expected = -2 * jaxem.log_prob(POISSON, START, x) + p * np.log(3)
+    np.testing.assert_allclose(jaxem.bic(POISSON, START, x), expected)
+    np.testing.assert_allclose(jaxem.em(POISSON, START, x, max_iter=0).bic, expected)
+
+
+def test_padding_counts_for_nothing():
+    """Whatever stands in it, and also where a lane is filled up to whole blocks of time."""
+    part = drawn(1, 5)[0]
+    batch = np.zeros((2, 8, 1))
+    batch[0, :5], batch[1] = part, 3.0
+    alone = jaxem.log_prob(POISSON, START, part)
+    found = jaxem.log_prob(POISSON, START, batch, [5, 8])
+    np.testing.assert_allclose(found[0], alone)
+    long = np.tile(part, (3277, 1))
+    total = jaxem.log_likelihood(POISSON, START, long)
+    np.testing.assert_allclose(jaxem.log_prob(POISSON, START, long), total, rtol=1e-12)
+
+
+def test_traced_parameters_of_any_form():
+    parts = [drawn(1, n)[0] for n in (7, 3, 5)]
+    batch = np.zeros((3, 15, 1))
+    for own, part in zip(batch, parts, strict=True):
+        own[: len(part)] = part
+    each = [jaxem.log_prob(POISSON, START, part) for part in parts]
+    params = jax.tree.map(jnp.asarray, START)
+    for x, lengths in ((parts, None), (batch, [7, 3, 5])):
+        found = jax.jit(lambda p, x=x, n=lengths: jaxem.log_prob(POISSON, p, x, n))(params)
+        np.testing.assert_allclose(found, each)
+        smoothed = jax.jit(lambda p, x=x, n=lengths: jaxem.smooth(POISSON, p, x, n))(params)
+        np.testing.assert_allclose(smoothed[0][:7], jaxem.smooth(POISSON, START, parts[0]))
+
+
+def test_known_states_must_be_aligned_and_possible():
+    parts = [np.ones(3), np.ones(5)]
+    with pytest.raises(ValueError, match="one for each step of each"):
+        jaxem.em(POISSON, START, parts, labels=[np.zeros(5, int), np.zeros(3, int)])
+    with pytest.raises(ValueError, match=r"give one for each step, \(2, 3\)"):
+        jaxem.em(POISSON, START, np.ones((2, 3, 1)), labels=np.zeros(6, int))
+    model = HMM(families.Poisson(), 2, transitions="left-right")
+    params = START._replace(transition=np.array([[0.5, 0.5], [0.0, 1.0]]))
+    with pytest.raises(ValueError, match="from state 1 to state 0 at step 2 of sequence 1"):
+        jaxem.em(model, params, parts, labels=[[-1, 0, 1], [-1, 1, 0, -1, -1]])
+
+
+def test_what_is_known_must_be_possible():
+    model = HMM(families.Poisson(), 2, transitions="left-right")
+    params = START._replace(transition=np.array([[0.5, 0.5], [0.0, 1.0]]))
+    nan = np.nan
+    for rows, message in (([[nan, nan], [0.3, nan]], "rules out"),
+                          ([[nan, nan], [nan, 0.7]], "cannot make it add up")):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            jaxem.em(model, params, COUNTS, held=HMMParams(None, np.array(rows), None))
+    stationary = HMM(families.Poisson(), 2, initial="stationary")
+    with pytest.raises(ValueError, match="stationary one"):
+        jaxem.em(stationary, START, COUNTS, held=HMMParams(np.array([0.9, 0.1]), None, None))
+    with pytest.raises(ValueError, match="2 sets of states that are never left"):
+        HMM(families.Poisson(), 2, initial="stationary", transitions=((1, 0), (0, 1)))
+    with pytest.raises(ValueError, match="no one stationary law"):
+        jaxem.em(stationary, START._replace(transition=np.eye(2)), COUNTS)
+
+
+def test_a_list_of_regressions():
+    rng = np.random.default_rng(0)
+    parts = [(rng.normal(size=(n, 1)), rng.normal(size=n)) for n in (12, 8)]
+    result = jaxem.fit(HMM(families.LinearRegression(), 1), parts, key=jax.random.key(0), n_init=1)
+    assert result.converged
+
+
 def test_absent_states_are_legal_parameters():
     """As of a traced fit to fewer distinct steps than states."""
     x = np.array([1.0, 5.0, 5.0, 1.0, 1.0])
