@@ -70,7 +70,6 @@ CPU = Suite(
         Memory(10_000_000, 8, 32, target=300),  # first: the parent process is still small
         Memory(1_000_000, 4, 4, "counts", target=300),
         Memory(1_000_000, 11, 4, "mixed columns", target=300),
-        Memory(1_000_000, 1, 3, "one sequence", target=500),
         Iteration(*MAIN, targets={"scikit-learn": 8, "gmmx": 4, "pomegranate": 4}, budget_s=90),
         Iteration(*MAIN, dtype="float64", targets={"scikit-learn": 9}, budget_s=90),
         Iteration(*MAIN, structure="diag", targets={"scikit-learn": 4}, peers=("gmmx",)),
@@ -87,11 +86,25 @@ CPU = Suite(
         Starting(1_000_000, 8, 16, target=2),
         Compilation(*MAIN),
         LatentClasses(target=20),
-        hidden_markov.Iteration((1000,) * 100, targets={"hmmlearn": 2.5, "dynamax": 3}),
-        hidden_markov.Iteration((5, 2000, 200), ragged=True, targets={"hmmlearn": 2.5}),
-        hidden_markov.Starts(target=10),
         Columns("counts", linear_within=25),
         Columns("mixed columns", linear_within=25),
+    ),
+)  # fmt: skip
+
+SEQUENCES = Suite(
+    name="sequences",
+    platform="cpu",
+    programs=("jaxem",),
+    dtypes=("float64",),
+    product_size=3072,
+    copy_size=1 << 27,
+    cases=(
+        Memory(1_000_000, 1, 3, "one sequence", target=500),
+        # dynamax compiles at every fit: its steps are many, to be told from that.
+        hidden_markov.Iteration((1000,) * 100, targets={"hmmlearn": 2.5, "dynamax": 3},
+                                few_more=(1, 61)),
+        hidden_markov.Iteration((5, 2000, 200), ragged=True, targets={"hmmlearn": 2.5}),
+        hidden_markov.Starts(target=10),
     ),
 )  # fmt: skip
 
@@ -119,4 +132,4 @@ GPU = Suite(
     ),
 )  # fmt: skip
 
-SUITES = {suite.name: suite for suite in (QUICK, CPU, GPU)}
+SUITES = {suite.name: suite for suite in (QUICK, CPU, SEQUENCES, GPU)}

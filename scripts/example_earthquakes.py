@@ -36,6 +36,7 @@ def main(largest: int = 4) -> dict[int, float]:
     model, params = three
     path, log_joint = jaxem.viterbi(model, params, counts)
     print(f"\nmost likely path of three states, log p(z, x) {float(log_joint):.4f}")
+    print(jaxem.occupancy(model, params, counts))
     rates, path = np.asarray(params.emissions.rates)[:, 0], np.asarray(path)
     ends = np.flatnonzero(np.diff(path, append=-1))
     for first, last in zip([0, *(ends[:-1] + 1)], ends, strict=True):

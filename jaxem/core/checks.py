@@ -170,7 +170,13 @@ def labels(values: Any, n: int, k: int) -> Any:
     return jnp.asarray(values, jnp.int32)
 
 
-def enough_rows(x: Any, k: int) -> None:
+def n_numbers(x: Any, n: int) -> int:
+    """How many numbers a row of n has; whole numbers beside them, such as places, are none."""
+    leaves = [leaf for leaf in jax.tree.leaves(x) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return sum(leaf.size // n for leaf in leaves)
+
+
+def enough_rows(x: Any, k: int, parts: str = "components") -> None:
     """ValueError when fewer than k rows differ; looks no further than it must."""
     if not is_concrete(x):
         return
@@ -181,8 +187,8 @@ def enough_rows(x: Any, k: int) -> None:
         if len(seen) >= k:
             return
     raise ValueError(
-        f"x has {len(seen)} distinct rows, fewer than the {k} components asked for; "
-        f"use at most {len(seen)} components"
+        f"x has {len(seen)} distinct rows, fewer than the {k} {parts} asked for; "
+        f"use at most {len(seen)} {parts}"
     )
 
 

@@ -333,8 +333,7 @@ class Model(abc.ABC):
 
     def n_columns(self, rows: Rows) -> int:
         """How many numbers a row has."""
-        n = rows.weight.shape[0]
-        return sum(leaf.size // n for leaf in jax.tree.leaves(rows.x))
+        return checks.n_numbers(rows.x, rows.weight.shape[0])
 
     @property
     def least_rows(self) -> int:

@@ -72,12 +72,15 @@ def fit(
     theta <- argmax_theta' E[log p(x, z; theta') | x; theta] + log p(theta'), from each start.
 
     x: (n, d) rows by columns, (n,) for one feature; arrays, lists, or pandas, polars, arrow frames.
+        For an HMM one sequence (t, d) or (t,), a batch (b, t, d), or a list of sequences, which are
+        arrays (a list of lists of numbers is one sequence).
     key: a `jax.random.key`; the same key gives the same fit.
     n_init: number of starts. init: "portfolio" (k-means++ on standardised columns, on sphered
         columns, and random rows, in turn), "k-means++", "random_from_data", or parameters (one
         start from them).
-    sample_weight: (n,) frequencies, 3 means three equal rows; a row of weight 0 is absent.
-    prior: a `MixturePrior`; reg_covar: shorthand for that field of the Gaussian's prior.
+    sample_weight: (n,) frequencies, 3 means three equal rows; a row of weight 0 is absent. For an
+        HMM (b,), of the sequences.
+    prior: a `MixturePrior` or `HMMPrior`; reg_covar: shorthand for that field of the Gaussian's prior.
     held: parameters that are known, as `MixtureParams` with NaN for numbers and None for parts
         that are free: shorthand for that field of the prior. Starts, steps and counts of free
         parameters keep to them.

@@ -109,7 +109,11 @@ class HMM(Model):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        return transitions.remarks(self.transitions, self.n_states)
+        found = transitions.remarks(self.transitions, self.n_states)
+        if self.initial != "stationary":
+            return found
+        gone = transitions.transient(transitions.mask(self.transitions, self.n_states))
+        return (*found, *(f"state {i} has none of the stationary law" for i in gone))
 
     @property
     def way(self) -> Recursion:
@@ -151,8 +155,7 @@ class HMM(Model):
         return int(np.sum(~(np.asarray(rows.x.first) & (np.asarray(rows.weight) == 0))))
 
     def n_columns(self, rows: Rows) -> int:
-        n = rows.weight.size
-        return sum(leaf.size // n for leaf in jax.tree.leaves(rows.x.x))
+        return checks.n_numbers(rows.x.x, rows.weight.size)
 
     def total_weight(self, rows: Rows) -> Float[Array, ""]:
         """Of the steps that were observed."""
@@ -161,7 +164,7 @@ class HMM(Model):
     def check_enough(self, rows: Rows) -> None:
         """States may differ in the chain alone, where their emissions cannot collapse."""
         if self.family.regularised:
-            checks.enough_rows(flat(rows.x.x), self.n_states)
+            checks.enough_rows(flat(rows.x.x), self.n_states, "states")
 
     def as_params(self, params: Params, rows: Rows | None) -> HMMParams:
         checks.fields(params, HMMParams, "params")
@@ -185,7 +188,8 @@ class HMM(Model):
             self.family, self.n_states, self.transitions, prior, reg_covar, x, held
         )
         own = None if found is None or found.held is None else found.held.initial
-        if own is not None and self.initial == "stationary" and not np.all(np.isnan(own)):
+        given = own is not None and checks.is_concrete(own) and not np.isnan(own).all()
+        if given and self.initial == "stationary":
             raise ValueError("held.initial is given, but the initial law is the stationary one")
         return found
 

@@ -266,6 +266,7 @@ def _chain(where: Layout, weight: Any) -> tuple[Any, np.ndarray]:
 def _observed(x: Any) -> Any:
     """Rows of which at least one number is there."""
     leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)]
+    leaves = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
     numpy: Any = np if all(isinstance(leaf, np.ndarray) for leaf in leaves) else jnp
     return ~numpy.all(numpy.concatenate([numpy.isnan(leaf) for leaf in leaves], axis=1), axis=1)
 

@@ -50,17 +50,23 @@ def read(kind: Any, k: int) -> Any:
 
 def n_closed(possible: np.ndarray) -> int:
     """How many sets of states, each reached from all of itself, are never left (1 at least)."""
-    k = len(possible)
-    live = possible.any(axis=1)
-    reach = possible | np.eye(k, dtype=bool)
-    for _ in range(k.bit_length()):
+    reach = _reach(possible)
+    kept = np.setdiff1d(np.flatnonzero(possible.any(axis=1)), transient(possible))
+    return len({frozenset(np.flatnonzero(reach[i]).tolist()) for i in kept})
+
+
+def transient(possible: np.ndarray) -> np.ndarray:
+    """The states that are left for good."""
+    reach = _reach(possible)
+    return np.flatnonzero((reach & ~reach.T).any(axis=1))
+
+
+def _reach(possible: np.ndarray) -> np.ndarray:
+    """Which states lead to which, in any number of steps."""
+    reach = possible | np.eye(len(possible), dtype=bool)
+    for _ in range(len(possible).bit_length()):
         reach = reach @ reach
-    closed = [
-        frozenset(np.flatnonzero(reach[i]).tolist())
-        for i in np.flatnonzero(live)
-        if reach[reach[i]][:, i].all()
-    ]
-    return len(set(closed))
+    return reach
 
 
 def remarks(kind: Any, k: int) -> tuple[str, ...]:

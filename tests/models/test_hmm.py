@@ -321,6 +321,9 @@ def test_what_may_not_be_meant_is_said_with_the_result():
     params = START._replace(transition=np.array([[0.8, 0.2], [0.0, 1.0]]))
     text = str(jaxem.em(model, params, COUNTS, max_iter=1))
     assert "state 1 is never left" in text and "state 0 is never entered from another" in text
+    stationary = HMM(families.Poisson(), 2, transitions="left-right", initial="stationary")
+    assert "state 0 has none of the stationary law" in stationary.remarks
+    assert HMM(families.Poisson(), 2, initial="stationary").remarks == ()
 
 
 @pytest.mark.parametrize("form", ["one", "batch", "list"])
