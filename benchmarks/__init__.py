@@ -1,1 +1,1 @@
-"""The benchmark suite: `python -m benchmarks --suite quick|cpu|gpu`. One question a file."""
+"""The benchmark suites, `python -m benchmarks --suite NAME`. One question a file."""

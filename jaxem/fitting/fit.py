@@ -80,7 +80,8 @@ def fit(
         start from them).
     sample_weight: (n,) frequencies, 3 means three equal rows; a row of weight 0 is absent. For an
         HMM (b,), of the sequences.
-    prior: a `MixturePrior` or `HMMPrior`; reg_covar: shorthand for that field of the Gaussian's prior.
+    prior: a `MixturePrior` or `HMMPrior`; reg_covar: shorthand for that field of the Gaussian's
+        prior.
     held: parameters that are known, as `MixtureParams` with NaN for numbers and None for parts
         that are free: shorthand for that field of the prior. Starts, steps and counts of free
         parameters keep to them.
