@@ -1,7 +1,7 @@
 """python -m benchmarks --suite quick|cpu|sequences|gpu [--out DIR]
 
-Writes SUITE.json, SUITE.md and SUITE.png. Exit status: 0, 1 where a case failed, 2 where the suite
-cannot run here.
+Writes SUITE.json, SUITE.md and, of times against sizes, SUITE.png. Exit status: 0, 1 where a case
+failed, 2 where the suite cannot run here.
 """
 
 import argparse

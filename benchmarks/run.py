@@ -69,6 +69,8 @@ def show(report: Report, path: Path) -> None:
         Path(temporary).write_text(text, encoding="utf-8")
     print(text)
     drawing = path.with_suffix(".png")
+    if not any(row.case.startswith("time against") for row in report.findings.rows):
+        return  # all panels but one would be empty
     try:
         from benchmarks import picture
     except ModuleNotFoundError as error:
