@@ -172,7 +172,8 @@ def test_columns_and_notes_come_back(tmp_path):
 
 def test_the_format_is_the_documented_one(path, tmp_path):
     header, tensors = opened(path)
-    gaussian = {"spec": "Gaussian", "fields": {"covariance": {"spec": "Full", "fields": {}}}}
+    fields = {"covariance": {"spec": "Full", "fields": {}}, "missing": False}
+    gaussian = {"spec": "Gaussian", "fields": fields}
     assert header["format"] == 1
     assert set(header["versions"]) == {"jaxem", "jax", "numpy", "python"}
     assert header["model"] == {"spec": "Mixture", "fields": {"family": gaussian, "n_components": K}}
@@ -208,7 +209,9 @@ def toy():
     inner = (("a.b", families.Gaussian("diag")), ("c", families.Gaussian("tied")))
     means = {"a.b": np.arange(2.0), "a": {"b": np.ones((1, 2), np.float32)}}
     params = ToyParams(means, (np.array(True), (), np.array([[3]], np.int8)))
-    return jaxem.Mixture(Toy("full", inner), K), jaxem.MixtureParams(np.array([0.5, 0.5]), params)
+    return jaxem.Mixture(Toy("full", parts=inner), K), jaxem.MixtureParams(
+        np.array([0.5, 0.5]), params
+    )
 
 
 def test_a_new_family_needs_its_export_alone(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core.contracts import Family, Params, Prior
@@ -76,9 +77,13 @@ class Product(Family):
         rows = {name: jax.tree.leaves(part)[0].shape[0] for name, part in x.items()}
         if len(set(rows.values())) > 1:
             raise ValueError(f"the blocks of x have different numbers of rows: {rows}")
-        wide = any(leaf.dtype.itemsize == 8 for leaf in jax.tree.leaves(x))
+        wide = any(leaf.dtype == np.float64 for leaf in jax.tree.leaves(x))
         dtype = jax.dtypes.canonicalize_dtype(jnp.float64 if wide else jnp.float32)
-        return jax.tree.map(lambda leaf: leaf.astype(dtype), x)
+
+        def cast(leaf: Any) -> Any:  # places of holes stay whole numbers
+            return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+        return jax.tree.map(cast, x)
 
     def check(self, x: Any, weight: Any, names: Any) -> None:
         for name, of in self.blocks:

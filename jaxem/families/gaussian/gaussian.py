@@ -25,11 +25,12 @@ from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import einsum, safe_divide
 from jaxem.families.gaussian import held as held_parameters
+from jaxem.families.gaussian import holes, product_form, residual_form
 from jaxem.families.gaussian import prior as priors
-from jaxem.families.gaussian import product_form, residual_form
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.diag import Diag
 from jaxem.families.gaussian.full import Full
+from jaxem.families.gaussian.holes import Holes
 from jaxem.families.gaussian.prior import GaussianPrior
 from jaxem.families.gaussian.product_form import ProductForm
 from jaxem.families.gaussian.residual_form import ResidualForm
@@ -56,9 +57,13 @@ class GaussianStatistics(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Gaussian(Family):
-    """Normal components with `covariance` "full", "tied", "diag" or "spherical"."""
+    """Normal components with `covariance` "full", "tied", "diag" or "spherical".
+
+    missing: whether NaN is a hole, a cell that was not observed, rather than an error.
+    """
 
     covariance: Any = "full"
+    missing: Any = False
 
     def __post_init__(self) -> None:
         structure = self.covariance
@@ -69,9 +74,10 @@ class Gaussian(Family):
                 f"covariance is {self.covariance!r}; it must be one of {', '.join(STRUCTURES)}"
             )
         object.__setattr__(self, "covariance", structure)
+        object.__setattr__(self, "missing", checks.flag(self.missing, "missing"))
 
     def __repr__(self) -> str:
-        return f"Gaussian({self.covariance.name!r})"
+        return f"Gaussian({self.covariance.name!r}{', missing=True' if self.missing else ''})"
 
     # ---- host side
 
@@ -80,10 +86,14 @@ class Gaussian(Family):
         return True
 
     def read(self, data: Any) -> Any:
-        return tables.table(data)
+        table = tables.table(data)
+        return holes.read(table) if self.missing else table
 
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
-        checks.finite(x, weight, names)
+        if self.missing:
+            holes.check(x, weight, names)
+        else:
+            checks.finite(x, weight, names)
 
     def as_params(self, params: Params, x: Any, k: int) -> GaussianParams:
         d, structure = x.shape[1], self.covariance
@@ -111,23 +121,26 @@ class Gaussian(Family):
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> GaussianPrior:
         return priors.read(prior, reg_covar, self.covariance, x, k)
 
-    def default_min_count(self, x: Array) -> float:
+    def default_min_count(self, x: Any) -> float:
         d = x.shape[1]
         return 2.5 if d == 1 else 2.0 * (d + 1)
 
-    def numbers_per_row(self, x: Float[Array, "n d"], k: int) -> int:
+    def numbers_per_row(self, x: Any, k: int) -> int:
         d = x.shape[1]
+        if isinstance(x, Holes):
+            m = x.missing.shape[1] if self.covariance.matrices else 0
+            return k * (4 * d + 3 * m * m)
         if d < self.covariance.least_columns:
             return 4 * k * (d + 1)
         return self.covariance.n_products(d) + d + 3 * k
 
     # ---- starts
 
-    def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        return x
+    def coordinates(self, x: Any) -> Float[Array, "n d"]:
+        return holes.coordinates(x) if self.missing else x
 
-    def pooled(self, x: Float[Array, "n d"], weight: Float[Array, " n"], k: int) -> GaussianParams:
-        mean, covariance = weighted_moments(x, weight)
+    def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> GaussianParams:
+        mean, covariance = (holes.moments if self.missing else weighted_moments)(x, weight)
         means = jnp.broadcast_to(mean, (k, x.shape[1]))
         return GaussianParams(means, self.covariance.pooled(covariance, k))
 
@@ -158,7 +171,7 @@ class Gaussian(Family):
 
     def prepare(
         self, params: GaussianParams, prior: GaussianPrior | None
-    ) -> ResidualForm | ProductForm:
+    ) -> ResidualForm | ProductForm | holes.Form:
         means, covariances = params
         k, d = means.shape
         factor = self.covariance.factor(covariances, k, d)
@@ -168,31 +181,38 @@ class Gaussian(Family):
             trace = self.covariance.trace(factor.root, form)
             trace = jnp.sum(trace, axis=tuple(range(1, trace.ndim)))
             log_normaliser = log_normaliser - 0.5 * prior.reg_covar * trace
+        if self.missing:
+            return holes.prepare(self.covariance, means, covariances, factor.root, log_normaliser)
         residuals = ResidualForm(means, factor.root, log_normaliser)
         if d < self.covariance.least_columns:
             return residuals
         return product_form.prepare(self.covariance, residuals, covariances)
 
     def careful(self, prepared: Any) -> tuple[Bool[Array, ""], ResidualForm] | None:
-        if isinstance(prepared, ResidualForm):
+        if not isinstance(prepared, ProductForm):
             return None
         return prepared.lossy, prepared.residuals
 
-    def evaluate(self, prepared: Any, x: Float[Array, "n d"]) -> tuple[Float[Array, "k n"], Any]:
+    def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
+        if self.missing:
+            return holes.evaluate(self.covariance, prepared, x)
         return _form(prepared).evaluate(self.covariance, prepared, x.T)
 
     def statistics(
         self,
         prepared: Any,
-        x: Float[Array, "n d"],
+        x: Any,
         cache: Any,
         responsibilities: Float[Array, "k n"],
     ) -> GaussianStatistics:
-        sums = _form(prepared).sums(self.covariance, cache, responsibilities)
+        if self.missing:
+            sums = holes.sums(self.covariance, prepared, cache, responsibilities)
+        else:
+            sums = _form(prepared).sums(self.covariance, cache, responsibilities)
         return GaussianStatistics(jnp.sum(responsibilities, axis=1), *sums)
 
     def collect(self, prepared: Any, statistics: GaussianStatistics) -> GaussianStatistics:
-        if isinstance(prepared, ResidualForm):
+        if not isinstance(prepared, ProductForm):
             return statistics
         structure, offset = self.covariance, prepared.offset
         second = structure.unpack(statistics.second, offset.shape[1])

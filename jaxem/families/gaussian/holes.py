@@ -1,0 +1,178 @@
+"""Gaussian rows with holes: NaN marks a cell that was not observed, at random (Rubin 1976).
+
+The E-step fills a hole with its conditional mean, and adds its conditional covariance to the second
+moments: without that, variances would be those of the filled table, and too small (Dempster, Laird
+and Rubin 1977, section 4.1.3). A row is seen through the cells that it has,
+
+    log N(x_o; m_o, C_oo).
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxem.core import checks
+from jaxem.core.numerics import einsum
+from jaxem.families.gaussian.covariance import Covariance
+from jaxem.inference.conditional_gaussian import fill
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+class Holes(NamedTuple):
+    """values: NaN in the holes; missing: their columns, d where a row has fewer than others."""
+
+    values: Float[Array, "n d"]
+    missing: Any  # (n, m) int32
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.values.dtype
+
+
+class Dense(NamedTuple):
+    """What rows need of full and tied covariances; precision: inv(C), (1, d, d) if tied."""
+
+    means: Float[Array, "k d"]
+    root: Array  # precision = root' root
+    precision: Float[Array, "#k d d"]
+    log_normaliser: Float[Array, " k"]
+
+
+class Diagonal(NamedTuple):
+    """The same of diagonal and spherical ones; log_scale: what a row's density has less."""
+
+    means: Float[Array, "k d"]
+    variances: Float[Array, "k d"]
+    log_normaliser: Float[Array, " k"]
+
+
+Form = Dense | Diagonal
+
+
+def read(table: Any) -> Holes:
+    """Which columns each row lacks; of a traced table, room for all of them."""
+    n, d = table.shape
+    if not checks.is_concrete(table):
+        gone = jnp.isnan(table)
+        order = jnp.argsort(~gone, axis=1, stable=True).astype(jnp.int32)
+        there = jnp.take_along_axis(gone, order, axis=1)
+        return Holes(table, jnp.where(there, order, jnp.int32(d)))
+    gone = np.isnan(np.asarray(table))
+    m = int(gone.sum(1).max(initial=0))
+    missing = np.full((n, m), d, np.int32)
+    rows, columns = np.nonzero(gone)
+    place_of = np.cumsum(gone, axis=1)[rows, columns] - 1
+    missing[rows, place_of] = columns
+    return Holes(table, missing)
+
+
+def check(x: Holes, weight: Any, names: tuple[str, ...] | None) -> None:
+    """ValueError for infinite cells, and for a column without a number."""
+    if not checks.is_concrete(x, weight):
+        return
+    values = np.asarray(x.values)
+    values = values if weight is None else values[np.asarray(weight) > 0]
+    gone = np.isnan(values)
+    checks.finite(np.where(gone, 0, values), None, names)
+    never = np.flatnonzero(gone.all(axis=0))
+    if len(never):
+        called = names[never[0]] if names else never[0]
+        raise ValueError(f"column {called} was never observed; leave it out")
+
+
+def coordinates(x: Holes) -> Float[Array, "n d"]:
+    """Means of columns in the holes: where distances between rows are taken."""
+    return jnp.where(jnp.isnan(x.values), jnp.nanmean(x.values, axis=0)[None], x.values)
+
+
+def moments(x: Holes, weight: Float[Array, " n"]) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
+    """Mean and variances of what was observed, with the correlations of the table filled by means:
+    positive definite where those are. A start, not an estimate."""
+    seen = ~jnp.isnan(x.values)
+    own = jnp.where(seen, weight[:, None], 0)
+    origin = jnp.nanmean(x.values, axis=0)
+    residuals = jnp.where(seen, x.values - origin[None], 0)
+    total = jnp.sum(own, axis=0)
+    total = jnp.where(total > 0, total, jnp.ones_like(total))
+    shift = jnp.sum(own * residuals, axis=0) / total
+    residuals = jnp.where(seen, residuals - shift[None], 0)
+    scatter = einsum("ni,nj->ij", own * residuals, residuals)
+    # Fewer cells than rows: the diagonal is over its own cells, the rest over all.
+    widen = jnp.sqrt(jnp.sum(weight) / total)
+    return origin + shift, scatter * widen[:, None] * widen[None] / jnp.sum(weight)
+
+
+def prepare(
+    structure: Covariance,
+    means: Float[Array, "k d"],
+    covariances: Array,
+    root: Array,
+    log_normaliser: Float[Array, " k"],
+) -> Form:
+    k, d = means.shape
+    if not structure.matrices:
+        variances = jnp.broadcast_to(structure.variances(covariances, k, d), (k, d))
+        return Diagonal(means, variances, log_normaliser)
+    whole = jnp.reshape(root, (-1, d, d))
+    return Dense(means, root, einsum("kil,kij->klj", whole, whole), log_normaliser)
+
+
+def evaluate(structure: Covariance, form: Form, x: Holes) -> tuple[Float[Array, "k n"], Any]:
+    """-> (log densities, what `sums` needs)."""
+    seen = ~jnp.isnan(x.values.T)
+    safe = jnp.where(seen, x.values.T, 0)
+    residuals = jnp.where(seen[None], safe[None] - form.means[:, :, None], 0)
+    if isinstance(form, Diagonal):
+        scaled = residuals**2 / form.variances[:, :, None]
+        spare = 0.5 * (_LOG_2PI + jnp.log(form.variances))  # of cells that are not there
+        less = einsum("kd,dn->kn", spare, (~seen).astype(spare.dtype))
+        log_density = form.log_normaliser[:, None] + less - 0.5 * jnp.sum(scaled, axis=1)
+        return log_density, (residuals, ~seen)
+    filled = fill(form.precision, residuals, x.missing.T)
+    holes = jnp.sum(~seen, axis=0).astype(residuals.dtype)
+    distance = structure.squared_distance(form.root, filled.residuals)
+    gone = holes[None] * _LOG_2PI - filled.log_det - distance
+    log_density = form.log_normaliser[:, None] + 0.5 * gone
+    return log_density, (filled.residuals, filled.covariances, x.missing.T)
+
+
+def sums(
+    structure: Covariance, form: Form, cache: Any, weight: Float[Array, "k n"]
+) -> tuple[Float[Array, "k d"], Array]:
+    """-> (sum of weight E[r], the form of the sum of weight E[r r'])."""
+    residuals = cache[0]
+    first = einsum("kn,kdn->kd", weight, residuals)
+    second = structure.scatter(weight, residuals)
+    if isinstance(form, Diagonal):
+        gone = einsum("kn,dn->kd", weight, cache[1].astype(weight.dtype))
+        return first, second + structure.outer(jnp.ones_like(weight[:, 0]), gone, form.variances)
+    _, covariances, missing = cache
+    return first, second + jnp.reshape(
+        _spread(covariances, missing, weight, residuals.shape[1]), second.shape
+    )
+
+
+def _spread(
+    covariances: Float[Array, "#k m m n"],
+    missing: Int[Array, "m n"],
+    weight: Float[Array, "k n"],
+    d: int,
+) -> Float[Array, "#k d d"]:
+    """The sum of weight cov over the rows, each in its rows and columns of a (d, d) matrix."""
+    own = weight if covariances.shape[0] == weight.shape[0] else jnp.sum(weight, 0, keepdims=True)
+    there = missing < d
+    at = jnp.where(there, missing, 0)
+    both = (there[:, None] & there[None])[None]
+    values = jnp.where(both, own[:, None, None] * covariances, 0)
+    index = jnp.reshape(at[:, None] * d + at[None], -1)
+    total = jnp.zeros((own.shape[0], d * d), weight.dtype)
+    total = total.at[:, index].add(jnp.reshape(values, (own.shape[0], -1)))
+    return jnp.reshape(total, (-1, d, d))

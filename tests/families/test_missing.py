@@ -1,0 +1,194 @@
+"""Gaussians with missing cells, against the row by row oracle, R's fits, and what is lost without
+conditional covariances."""
+
+import csv
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxem
+from jaxem.families import Gaussian, GaussianParams
+from jaxem.reference import missing_cells as reference
+from laws.family import close
+
+STRUCTURES = ("full", "tied", "diag", "spherical")
+N, D, K = 60, 4, 3
+REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
+
+
+def holed(x, share=0.3, seed=0):
+    """Cells taken out at random, one row of all and none of a row."""
+    x = np.array(x)
+    x[np.random.default_rng(seed).random(x.shape) < share] = np.nan
+    x[0], x[1] = np.nan, np.where(np.isnan(x[1]), 0.5, x[1])
+    return x
+
+
+@pytest.fixture(scope="module")
+def x():
+    rng = np.random.default_rng(3)
+    mixing = rng.normal(size=(D, D))
+    return rng.normal(size=(N, D)) @ mixing + 3 * rng.integers(0, K, N)[:, None]
+
+
+def params_of(structure, seed=5):
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=(K, D, 2 * D))
+    full = a @ a.transpose(0, 2, 1) / D
+    covariances = {
+        "full": full,
+        "tied": full[0],
+        "diag": full.diagonal(axis1=1, axis2=2),
+        "spherical": np.array([1.0, 2.0, 3.0]),
+    }[structure]
+    components = GaussianParams(rng.normal(size=(K, D)) * 2, covariances)
+    return jaxem.MixtureParams(np.array([0.2, 0.5, 0.3]), components)
+
+
+def matrices(structure, covariances):
+    covariances = np.asarray(covariances)
+    if structure == "tied":
+        return np.broadcast_to(covariances, (K, D, D))
+    if structure == "full":
+        return covariances
+    return np.array([np.eye(D) * own for own in covariances])
+
+
+def in_form(structure, matrix):
+    """What a structure keeps of second moments (k, d, d)."""
+    diagonal = matrix.diagonal(axis1=1, axis2=2)
+    each = {"full": matrix, "tied": matrix.sum(0), "diag": diagonal, "spherical": diagonal.sum(1)}
+    return each[structure]
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_the_e_step_is_the_reference(structure, x):
+    x, params = holed(x), params_of(structure)
+    means = params.components.means
+    full = matrices(structure, params.components.covariances)
+    expected = reference.e_step(x, params.weights, means, full)
+    model = jaxem.Mixture(Gaussian(structure, missing=True), K)
+    found, log_likelihood = jaxem.e_step(model, params, x)
+    np.testing.assert_allclose(log_likelihood, expected.log_likelihood, rtol=1e-12)
+    np.testing.assert_allclose(found.counts, expected.counts, rtol=1e-11)
+    first = expected.first - expected.counts[:, None] * means
+    np.testing.assert_allclose(found.components.first, first, rtol=1e-9, atol=1e-10)
+    cross = expected.first[:, :, None] * means[:, None]
+    outer = expected.counts[:, None, None] * means[:, :, None] * means[:, None]
+    around = expected.second - cross - cross.transpose(0, 2, 1) + outer
+    np.testing.assert_allclose(
+        found.components.second, in_form(structure, around), rtol=1e-9, atol=1e-9
+    )
+    np.testing.assert_allclose(
+        jaxem.predict_proba(model, params, x), expected.responsibilities, atol=1e-11
+    )
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_without_holes_it_is_the_plain_family(structure, x):
+    params = params_of(structure)
+    plain, whole = (
+        jaxem.em(jaxem.Mixture(Gaussian(structure, missing=missing), K), params, x, max_iter=5)
+        for missing in (False, True)
+    )
+    close(whole.params, plain.params, rtol=1e-10)
+    np.testing.assert_allclose(whole.log_likelihood, plain.log_likelihood, rtol=1e-12)
+
+
+@pytest.mark.parametrize("structure", ["full", "diag"])
+def test_the_fit_is_a_stationary_point_that_em_climbs_to(structure, x):
+    x = holed(x, 0.2)
+    model = jaxem.Mixture(Gaussian(structure, missing=True), 2)
+    result = jaxem.fit(model, x, key=jax.random.key(0), n_init=5, tol=1e-13, max_iter=5000)
+    assert result.converged
+
+    def log_likelihood(components):
+        return jaxem.log_likelihood(model, result.params._replace(components=components), x)
+
+    slopes = jax.grad(log_likelihood)(result.params.components)
+    assert all(float(jnp.max(jnp.abs(leaf))) < 1e-3 for leaf in jax.tree.leaves(slopes))
+    trace = jaxem.em_trace(
+        model,
+        params_of(structure)._replace(
+            weights=np.array([0.5, 0.5]),
+            components=model.family.take(params_of(structure).components, np.array([0, 1])),
+        ),
+        x,
+        8,
+    )
+    assert np.all(np.diff(trace.log_likelihood) > 0)
+
+
+def test_conditional_covariances_are_what_keeps_variances_from_shrinking():
+    """A correlated pair, 40 % of one column gone: filled by means alone its variance is too small
+    by the share of holes times what the other column does not tell."""
+    rng = np.random.default_rng(0)
+    full = np.array([[1.0, 0.6], [0.6, 1.0]])
+    x = rng.multivariate_normal(np.zeros(2), full, 40_000)
+    x[rng.random(len(x)) < 0.4, 1] = np.nan
+    model = jaxem.Mixture(Gaussian("full", missing=True), 1)
+    result = jaxem.fit(model, x, key=jax.random.key(0), n_init=1)
+    covariance = np.asarray(result.params.components.covariances[0])
+    np.testing.assert_allclose(covariance, full, atol=0.03)
+    means = np.asarray(result.params.components.means[0])
+    rows = [reference.row(own, means, covariance).mean for own in x[:4000]]
+    by_means_alone = np.var(rows, axis=0)[1]
+    np.testing.assert_allclose(by_means_alone, 1 - 0.4 * (1 - 0.36), atol=0.06)
+
+
+def data_of(case):
+    spec = case["data"]
+    with open(REFERENCE / spec["file"], encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    columns = spec["columns"]
+
+    def number(text):
+        return float(text) if text not in ("", "NA") else np.nan
+
+    return np.array([[number(row[name]) for name in columns] for row in rows])
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the reference fits are not here")
+@pytest.mark.parametrize("name", ["missing_airquality", "missing_cement"])
+def test_r_has_the_same_fit(name):
+    case = json.loads((REFERENCE / "results" / f"{name}.json").read_text())
+    x = data_of(case)
+    model = jaxem.Mixture(Gaussian("full", missing=True), 1)
+    for fit in case["fits"]:
+        best = fit["best"]
+        result = jaxem.fit(model, x, key=jax.random.key(0), n_init=3, tol=1e-14, max_iter=20_000)
+        np.testing.assert_allclose(result.log_likelihood, best["log_likelihood"], rtol=1e-6)
+
+
+def test_jit_and_vmap_have_room_for_any_hole(x):
+    x, params = holed(x), params_of("full")
+    model = jaxem.Mixture(Gaussian("full", missing=True), K)
+    plain = jaxem.em(model, params, x, max_iter=3)
+    inside = jax.jit(lambda x: jaxem.em(model, params, x, max_iter=3))(x)
+    close(inside.params, plain.params, rtol=1e-9)
+    both = jnp.stack([jnp.asarray(x), jnp.asarray(x[::-1])])
+    many = jax.vmap(lambda x: jaxem.em(model, params, x, max_iter=3))(both)
+    close(jax.tree.map(lambda leaf: leaf[1], many.params), plain.params, rtol=1e-9)
+
+
+def test_a_chain_has_holes_too(x):
+    model = jaxem.HMM(Gaussian("full", missing=True), 2)
+    result = jaxem.fit(model, holed(x, 0.15), key=jax.random.key(0), n_init=4)
+    assert result.converged
+    assert np.all(np.isfinite(jaxem.smooth(model, result.params, holed(x, 0.15))))
+
+
+def test_bad_holes(x):
+    model = jaxem.Mixture(Gaussian("full", missing=True), 1)
+    gone = np.array(x)
+    gone[:, 2] = np.nan
+    with pytest.raises(ValueError, match="column 2 was never observed"):
+        jaxem.fit(model, gone, key=jax.random.key(0), n_init=1)
+    with pytest.raises(ValueError, match="infinite"):
+        jaxem.fit(model, np.where(x > 3, np.inf, x), key=jax.random.key(0), n_init=1)
+    with pytest.raises(ValueError, match="missing is"):
+        Gaussian("full", missing="yes")
