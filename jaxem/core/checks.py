@@ -176,7 +176,7 @@ def n_numbers(x: Any, n: int) -> int:
     return sum(leaf.size // n for leaf in leaves)
 
 
-def enough_rows(x: Any, k: int, parts: str = "components") -> None:
+def enough_rows(x: Any, k: int, called: str = "components") -> None:
     """ValueError when fewer than k rows differ; looks no further than it must."""
     if not is_concrete(x):
         return
@@ -187,8 +187,8 @@ def enough_rows(x: Any, k: int, parts: str = "components") -> None:
         if len(seen) >= k:
             return
     raise ValueError(
-        f"x has {len(seen)} distinct rows, fewer than the {k} {parts} asked for; "
-        f"use at most {len(seen)} {parts}"
+        f"x has {len(seen)} distinct rows, fewer than the {k} {called} asked for; "
+        f"use at most {len(seen)} {called}"
     )
 
 
