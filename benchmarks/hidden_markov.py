@@ -18,10 +18,12 @@ import numpy as np
 import jaxem
 from benchmarks.bench import Bench
 from benchmarks.findings import Figure, Findings, Row
+from benchmarks.same_end import Run, SameEnd
 from benchmarks.timing import median_ratio, spread, timed
 from jaxem.families import Gaussian, GaussianParams
 
 SAME = 1e-8
+TOLS = tuple(10.0**-power for power in range(-1, 11))
 
 
 class Chain(NamedTuple):
@@ -208,11 +210,7 @@ def _same(a: Said, b: Said) -> bool:
 
 @dataclass(frozen=True)
 class Starts:
-    """So many starts, against hmmlearn run as often, to the same log-likelihood.
-
-    As in the case of many starts: within 1e-6 relative of the highest that either finds, each at
-    the loosest tol of its own scale at which it ends there.
-    """
+    """So many starts, against hmmlearn run as often, to the same log-likelihood."""
 
     t: int = 1000
     k: int = 3
@@ -227,45 +225,17 @@ class Starts:
 
     def run(self, bench: Bench) -> Findings:
         (x,) = sequences(np.array([self.t]), self.k, self.d, self.apart)
-        programs: dict[str, Callable[[float, int], float]] = {"jaxem": self._ours(x)}
+        programs: dict[str, Run] = {"jaxem": self._ours(x)}
         if importlib.util.find_spec("hmmlearn"):
             programs["hmmlearn"] = self._theirs(x)
-        tols = tuple(10.0**-power for power in range(-1, 11))
-        ends = {name: [run(tols[-1], 0)] for name, run in programs.items()}
-        target = max(end for (end,) in ends.values())
-        target -= self.within * abs(target)
-        own = {
-            name: next((tol for tol in tols if run(tol, 0) >= target), tols[-1])
-            for name, run in programs.items()
-        }
-        times: dict[str, list[float]] = {name: [] for name in ("first", *programs)}
-        reached: dict[str, float] = {}
-        for seed in bench.clock.rounds(self.rounds, self.budget_s):
-            jax.clear_caches()
-            first = timed(lambda: programs["jaxem"](own["jaxem"], seed))[0]  # noqa: B023
-            times["first"].append(first)
-            for name, run in programs.items():
-                seconds, reached[name] = timed(lambda: run(own[name], seed))  # noqa: B023
-                times[name].append(seconds)
-        sizes = {"n": self.t, "d": self.d, "k": self.k, "starts": self.starts}
-        rows = [Row(self.name, "jaxem", "s", sizes, "diag", "float64", **spread(times["first"]),
-                    note="first call, with compilation")]  # fmt: skip
-        figures = []
-        for name in programs:
-            agrees = reached[name] >= target
-            equal = agrees and reached["jaxem"] >= target
-            ratio = median_ratio(times[name], times["jaxem"]) if equal else None
-            rows.append(Row(self.name, name, "s", sizes, "diag", "float64", **spread(times[name]),
-                            ratio=ratio, log_likelihood=reached[name], agrees=agrees,
-                            note=f"tol {own[name]:.0e}"))  # fmt: skip
-            if name != "jaxem":
-                first = median_ratio(times[name], times["first"]) if equal else None
-                what = f"HMM, t={self.t} k={self.k} d={self.d}, {self.starts} starts: {name}'s time"
-                figures += [
-                    Figure(f"{what} over jaxem's, second call", "x", ratio, self.target),
-                    Figure("the same, with compilation", "x", first),
-                ]
-        return Findings(rows, figures)
+        race = SameEnd(
+            self.name,
+            f"HMM, t={self.t} k={self.k} d={self.d}, {self.starts} starts",
+            "diag",
+            {"n": self.t, "d": self.d, "k": self.k, "starts": self.starts},
+            TOLS, self.within, self.target, self.rounds, self.budget_s,
+        )  # fmt: skip
+        return race.findings(bench, programs, float)
 
     def _ours(self, x: np.ndarray) -> Callable[[float, int], float]:
         model = jaxem.HMM(Gaussian("diag"), self.k)

@@ -1,13 +1,9 @@
-"""Latent class analysis from many starts, against stepmix, to the same log-likelihood.
-
-As in the case of many starts: "the same" is within 1e-6 relative of the highest that either finds,
-each program runs at the loosest tol of its own scale at which it ends there, and ratios are medians
-over rounds, with compilation (all caches dropped) and without.
-"""
+"""Latent class analysis from many starts, against stepmix, to the same log-likelihood."""
 
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,8 +11,8 @@ import numpy as np
 
 import jaxem
 from benchmarks.bench import Bench
-from benchmarks.findings import Figure, Findings, Row
-from benchmarks.timing import median_ratio, spread, timed
+from benchmarks.findings import Findings
+from benchmarks.same_end import SameEnd
 from jaxem.families import Categorical
 
 TOLS = tuple(10.0**-power for power in range(4, 12))
@@ -52,42 +48,15 @@ class LatentClasses:
         def fit(name: str, tol: float, seed: int) -> Classes:
             return programs[name](x, self.levels, self.k, tol, self.starts, seed)
 
-        ends = [log_likelihood(x, fit(name, TOLS[-1], 0)) for name in programs]
-        target = max(ends) - self.within * abs(max(ends))
-        tols = {
-            name: next((t for t in TOLS if log_likelihood(x, fit(name, t, 0)) >= target), TOLS[-1])
-            for name in programs
-        }
-        times: dict[str, list[float]] = {name: [] for name in ("first", *programs)}
-        reached: dict[str, float] = {}
-        for seed in bench.clock.rounds(self.rounds, self.budget_s):
-            jax.clear_caches()
-            times["first"].append(timed(lambda: fit("jaxem", tols["jaxem"], seed))[0])  # noqa: B023
-            for name in programs:
-                seconds, found = timed(lambda: fit(name, tols[name], seed))  # noqa: B023
-                times[name].append(seconds)
-                reached[name] = log_likelihood(x, found)
-        sizes = {"n": self.n, "d": self.items, "k": self.k, "starts": self.starts}
-        what = f"{self.levels} levels"
-        rows = [Row(self.name, "jaxem", "s", sizes, what, "float64", **spread(times["first"]),
-                    note="first call, with compilation")]  # fmt: skip
-        figures = []
-        for name in programs:
-            agrees = reached[name] >= target
-            equal = agrees and reached["jaxem"] >= target
-            ratio = median_ratio(times[name], times["jaxem"]) if equal else None
-            rows.append(Row(self.name, name, "s", sizes, what, "float64", **spread(times[name]),
-                            ratio=ratio, log_likelihood=reached[name], agrees=agrees,
-                            note=f"tol {tols[name]:.0e}"))  # fmt: skip
-            if name != "jaxem":
-                first = median_ratio(times[name], times["first"]) if equal else None
-                shape = f"latent classes, n={self.n} of {self.items} items, {self.starts} starts"
-                figures += [
-                    Figure(f"{shape}: {name}'s time over jaxem's, second call", "x", ratio,
-                           self.target),
-                    Figure(f"{shape}: the same, with compilation", "x", first),
-                ]  # fmt: skip
-        return Findings(rows, figures)
+        race = SameEnd(
+            self.name,
+            f"latent classes, n={self.n} of {self.items} items, {self.starts} starts",
+            f"{self.levels} levels",
+            {"n": self.n, "d": self.items, "k": self.k, "starts": self.starts},
+            TOLS, self.within, self.target, self.rounds, self.budget_s,
+        )  # fmt: skip
+        runs = {name: partial(fit, name) for name in programs}
+        return race.findings(bench, runs, partial(log_likelihood, x))
 
 
 def answers(n: int, items: int, levels: int, k: int) -> np.ndarray:
