@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core.numerics import safe_log
-from jaxem.inference.chain import Chain, Posterior
+from jaxem.inference.chain import Chain, Posterior, into
 from jaxem.inference.logarithmic import log_sum
 from jaxem.inference.viterbi import joint_terms
 
@@ -94,8 +94,8 @@ def smooth(
     states = jnp.exp(_normalised(alphas + onward, axis=1))
     moves = elements[1:] + alphas[:-1, :, None] + onward[1:, None]
     pairs = jnp.exp(_normalised(moves, axis=(1, 2)))
-    into = jnp.where(first, jnp.zeros_like(weight), weight)[1:, None, None]
-    pairs = jnp.where(jnp.broadcast_to(into, pairs.shape) > 0, into * pairs, 0)
+    own = into(first, weight)[1:, None, None]
+    pairs = jnp.where(jnp.broadcast_to(own, pairs.shape) > 0, own * pairs, 0)
     log_likelihood = _log_likelihood(chain, log_likelihoods, first, alphas)
     return Posterior(log_likelihood, states, jnp.sum(pairs, axis=(0, 3)))
 

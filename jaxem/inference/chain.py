@@ -58,6 +58,11 @@ class Later(NamedTuple):
     weight: Float[Array, " b"]
 
 
+def into(first: Bool[Array, "t b"], weight: Float[Array, "t b"]) -> Float[Array, "t b"]:
+    """The weight of the transition into each step."""
+    return jnp.where(first, jnp.zeros_like(weight), weight)
+
+
 def ahead(transition: Float[Array, "k k"], states: Float[Array, "k b"]) -> Float[Array, "k b"]:
     """sum_i A[i, j] states[i]."""
     if transition.shape[0] > _FEW:

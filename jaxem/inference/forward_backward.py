@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxem.core.numerics import add_exactly, any_lane, einsum, no_sums, safe_log, sums
 from jaxem.inference import logarithmic, scaled
-from jaxem.inference.chain import Chain, Posterior
+from jaxem.inference.chain import Chain, Posterior, into
 
 
 class Block(NamedTuple):
@@ -27,18 +27,13 @@ class Block(NamedTuple):
     source: Any
 
 
-def _into(first: Array, weight: Array) -> Array:
-    """The weight of the transition into each step."""
-    return jnp.where(first, jnp.zeros_like(weight), weight)
-
-
 def _smooth_by(
     by: Any, chain: Chain, log_likelihoods: Array, first: Array, weight: Array
 ) -> tuple[Posterior, Bool[Array, ""]]:
     """-> (the posterior, whether digits are lost); by: `scaled` or `logarithmic`."""
     like = log_likelihoods[0]
     _, found = by.forward(chain, log_likelihoods, first, by.before(like))
-    back = by.backward(chain, found, first, _into(first, weight), by.after(like))
+    back = by.backward(chain, found, first, into(first, weight), by.after(like))
     return Posterior(found.log_likelihood, back.states, back.pairs), found.lost | back.lost
 
 
@@ -183,7 +178,7 @@ def accumulate(
             index, alpha = now
             own = block(index)
             _, found = by.forward(chain, own.log_likelihoods, own.first, alpha)
-            way = by.backward(chain, found, own.first, _into(own.first, own.weight), after)
+            way = by.backward(chain, found, own.first, into(own.first, own.weight), after)
             found_here = collect(own, Posterior(found.log_likelihood, way.states, way.pairs))
             return (way.before, add_exactly(total, found_here)), way.lost
 

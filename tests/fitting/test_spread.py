@@ -22,6 +22,15 @@ def x():
     return datasets.load_faithful().x
 
 
+def test_large_starts_are_spread_where_their_work_is_not_divided(monkeypatch):
+    """Steps of a chain wait for each other; rows of a mixture do not."""
+    monkeypatch.setattr(spread, "_n_cores", lambda: 2)
+    x = np.zeros((100, 1000, 4)) + np.arange(4)
+    chain, mixture = jaxem.HMM(Gaussian("diag"), 5), jaxem.Mixture(Gaussian("diag"), 5)
+    assert spread.n_threads(chain, chain.rows(x, None, None), 8) == 2
+    assert spread.n_threads(mixture, mixture.rows(x.reshape(-1, 4), None, None), 8) == 1
+
+
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_the_bits_are_those_of_one_loop(x, n_threads):
     job = job_of(x)

@@ -105,6 +105,21 @@ def _joint(initial, transition, densities, path):
     return initial[path[0]] * moves * np.prod([f[z] for f, z in zip(densities, path, strict=True)])
 
 
+def by_blocks(chain, logs, first, weight, length):
+    """-> (pairs, weighted sums of the states, the weighted log-likelihood)."""
+
+    def block(index):
+        steps = (logs, first, weight)
+        own = (jax.lax.dynamic_slice_in_dim(of, index * length, length) for of in steps)
+        return Block(*own, index)
+
+    def collect(block, found):
+        own = jnp.where(block.weight > 0, block.weight * found.log_likelihood, 0)
+        return found.pairs, jnp.sum(block.weight[:, None] * found.states, 0), jnp.sum(own)
+
+    return forward_backward.accumulate(chain, len(logs) // length, block, collect)
+
+
 @pytest.mark.parametrize("far", [0.0, -800.0])
 def test_blocks_of_time_are_the_whole(far):
     """Sequences that begin within blocks and go over their ends; also where the scaled are lost."""
@@ -120,16 +135,8 @@ def test_blocks_of_time_are_the_whole(far):
     chain = Chain(jnp.asarray([0.3, 0.7]), jnp.asarray([[0.9, 0.1], [0.2, 0.8]]))
     whole = SMOOTHERS["logarithmic"](chain, *map(jnp.asarray, (logs, first, weight)))
 
-    def block(index):
-        own = [jax.lax.dynamic_slice_in_dim(jnp.asarray(a), index * 4, 4) for a in
-               (logs, first, weight)]  # fmt: skip
-        return Block(*own, index)
-
-    def collect(block, found):
-        own = jnp.where(block.weight > 0, block.weight * found.log_likelihood, 0)
-        return found.pairs, jnp.sum(block.weight[:, None] * found.states, 0), jnp.sum(own)
-
-    pairs, states, total = jax.jit(lambda: forward_backward.accumulate(chain, 3, block, collect))()
+    given = map(jnp.asarray, (logs, first, weight))
+    pairs, states, total = jax.jit(lambda: by_blocks(chain, *given, 4))()
     np.testing.assert_allclose(pairs, whole.pairs, atol=1e-12)
     np.testing.assert_allclose(states, jnp.sum(weight[:, None] * whole.states, 0), atol=1e-12)
     np.testing.assert_allclose(total, jnp.sum(weight * whole.log_likelihood))
@@ -183,6 +190,9 @@ def test_a_state_is_not_lost_over_many_steps(recursion):
     found = jax.jit(RECURSIONS[recursion].smooth)(chain, *given, jnp.ones(first.shape))
     np.testing.assert_allclose(jnp.sum(found.log_likelihood), expected, rtol=1e-12)
     np.testing.assert_allclose(found.states[:, 0, 0], 1.0)
+    in_blocks = jax.jit(lambda: by_blocks(chain, *given, jnp.ones(first.shape), 50))()
+    np.testing.assert_allclose(in_blocks[2], expected, rtol=1e-12)
+    np.testing.assert_allclose(in_blocks[1][0, 0], len(x))
     steps, log_alphas = jax.jit(RECURSIONS[recursion].log_filter)(chain, *given)
     np.testing.assert_allclose(jnp.sum(steps), expected, rtol=1e-12)
     after = np.log(0.5) + np.cumsum(logs, 0)
