@@ -1,6 +1,9 @@
 """Expectation-maximization for JAX."""
 
 from jaxem import families as families
+from jaxem.analysis.conditional import Moments as Moments
+from jaxem.analysis.conditional import conditional as conditional
+from jaxem.analysis.conditional import moments as moments
 from jaxem.analysis.criteria import aic as aic
 from jaxem.analysis.criteria import bic as bic
 from jaxem.analysis.criteria import icl as icl
@@ -10,6 +13,7 @@ from jaxem.analysis.decode import forecast as forecast
 from jaxem.analysis.decode import occupancy as occupancy
 from jaxem.analysis.decode import sample_paths as sample_paths
 from jaxem.analysis.decode import viterbi as viterbi
+from jaxem.analysis.impute import impute as impute
 from jaxem.analysis.latent_class import LatentClasses as LatentClasses
 from jaxem.analysis.latent_class import latent_classes as latent_classes
 from jaxem.analysis.likelihood import Slice as Slice

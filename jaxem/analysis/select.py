@@ -137,7 +137,7 @@ def plan(
         kind: (
             max(n_parts),
             max(n_parts) - 1 if len(set(n_parts)) > 1 else 0,
-            kind.with_parts(min(n_parts)).rows(x, sample_weight, labels, lengths),
+            fitting.read(kind.with_parts(min(n_parts)), x, sample_weight, labels, lengths),
         )
         for kind, n_parts in _kinds(models).items()
     }
@@ -145,7 +145,7 @@ def plan(
     def job(model: Model) -> Job:
         room, n_split, rows = shared[_kind(model)]
         return fitting.prepare(
-            model, x, init=init, rows=rows, room=room, n_split=n_split, **options
+            model, x, init=init, arranged=rows, room=room, n_split=n_split, **options
         )
 
     return [job(model) for model in models]

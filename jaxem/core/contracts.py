@@ -35,6 +35,14 @@ class Rows(NamedTuple):
     labels: Array | None  # known components, -1 where unknown
 
 
+class Arranged(NamedTuple):
+    """Rows to be fitted; n_rows: those that were given; together: a block has whole multiples."""
+
+    rows: Rows
+    n_rows: int
+    together: int
+
+
 class Health(NamedTuple):
     """How near each component is to a collapse, at given parameters.
 
@@ -64,6 +72,11 @@ class Family(abc.ABC):
     @property
     def exact(self) -> bool:
         """Whether `m_step` is the maximiser; else it is a step uphill, which may be too long."""
+        return True
+
+    @property
+    def unimodal(self) -> bool:
+        """Whether the likelihood of one component has one maximum; else its starts differ."""
         return True
 
     def read(self, data: Any) -> PyTree:
@@ -115,6 +128,20 @@ class Family(abc.ABC):
     def check(self, x: PyTree, weight: Any, names: tuple[str, ...] | None) -> None:
         """Host side: ValueError for values that cannot be, in rows of positive weight."""
         checks.finite(x, weight, names)
+
+    def check_identified(
+        self, x: PyTree, weight: Any, names: tuple[str, ...] | None
+    ) -> tuple[str, ...]:
+        """Host side: what rows to be fitted leave open; ValueError where that is a whole column."""
+        return ()
+
+    def patterns(self, x: PyTree) -> Any:
+        """Host side: (n, c) bool, rows alike in which share work; None where no rows do."""
+        return None
+
+    def tiled(self, x: PyTree, together: int) -> PyTree:
+        """x, of which so many rows after each other, from the first on, have one pattern."""
+        return x
 
     def default_min_count(self, x: PyTree) -> float:
         """Effective rows under which a component counts as collapsed."""
@@ -258,6 +285,42 @@ class Family(abc.ABC):
         """The components at `index`, (m,), in that order."""
         return jax.tree.map(lambda leaf: leaf[index], params)
 
+    # ---- cells that were not observed
+
+    def with_holes(self) -> "Family":
+        """The same family for rows with NaN where a cell was not observed."""
+        return self
+
+    def cells(self, data: Any) -> PyTree:
+        """Host side: data as a person has it -> its numbers as they are, NaN in the holes."""
+        raise ValueError(f"{self!r} observes its rows whole: there are no holes to fill")
+
+    def filled(self, params: Params, x: PyTree, shares: Float[Array, "k n"]) -> PyTree:
+        """Of x, as it was read, the cells, with E[hole | what was observed] in the holes.
+
+        shares: P(component | row).
+        """
+        raise ValueError(f"{self!r} does not tell what to expect in a hole")
+
+    def drawn(self, key: Array, params: Params, x: PyTree, labels: Int[Array, " n"]) -> PyTree:
+        """The cells of x, with holes drawn from component labels[i] given the rest of row i.
+
+        Right as it is where columns are independent given the component.
+        """
+        rows = self.sample(key, params, labels)
+        return jax.tree.map(lambda row, x: jnp.where(jnp.isnan(x), row, x), rows, x)
+
+    def moments(self, params: Params) -> tuple[Float[Array, "k d"], Float[Array, "k d d"]]:
+        """Mean and covariance of each component."""
+        raise ValueError(f"{self!r} does not tell its moments")
+
+    def conditional(self, params: Params, given: dict) -> tuple["Family", Params, Array]:
+        """-> (family and parameters of the columns left, log density of those given, (k,)).
+
+        given: values by column, at least one; at least one column is left.
+        """
+        raise ValueError(f"{self!r} has no columns that could be given")
+
     def replace(self, params: Params, path: tuple, value: Array) -> Params:
         """params with the number at `path`, (name, index, ...), replaced; constraints are kept."""
         name, *index = path
@@ -297,9 +360,25 @@ class Model(abc.ABC):
         lengths: of the sequences in a batch, for models of sequences.
         """
 
+    def arranged(self, rows: Rows) -> Arranged:
+        """Host side: the rows in the order in which they are fitted fastest."""
+        return Arranged(rows, self.n_rows(rows), 1)
+
+    def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Host side: as that of the family."""
+        return ()
+
     def layout(self, data: Any, lengths: Any) -> Any:
         """Host side: where the sequences of the data are; None for plain rows."""
         return None
+
+    def of_rows(self, params: Params) -> tuple[Family, Params]:
+        """The family of a row given its part, and its parameters."""
+        raise ValueError(f"{self!r} has no family of rows")
+
+    def with_holes(self) -> "Model":
+        """The same model for rows with NaN where a cell was not observed."""
+        return self
 
     @property
     def divides(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
-from jaxem.core.numerics import from_logit, logit
+from jaxem.core.numerics import einsum, from_logit, logit
 from jaxem.families.exponential_family import ExponentialFamily, cells, guarded_log, ratio
 
 
@@ -56,6 +56,16 @@ class Bernoulli(ExponentialFamily):
     def estimate(self, sums: Float[Array, "k f"], params: Any) -> BernoulliParams:
         ones, zeros = jnp.split(sums, 2, axis=1)
         return BernoulliParams(ratio(ones, ones + zeros, params.probabilities))
+
+    def mean(self, params: Any) -> Float[Array, "k d"]:
+        return params.probabilities
+
+    def filled(
+        self, params: Any, x: Float[Array, "n d"], shares: Float[Array, "k n"]
+    ) -> Float[Array, "n d"]:
+        """The likelier of 0 and 1."""
+        likely = einsum("kn,kd->nd", shares, params.probabilities) > 0.5
+        return jnp.where(jnp.isnan(x), likely.astype(x.dtype), x)
 
     def expected(self, params: Any) -> Float[Array, "k f"]:
         return jnp.concatenate([params.probabilities, 1 - params.probabilities], axis=1)

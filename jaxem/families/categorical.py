@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from jaxem.core import checks, tables
 from jaxem.core import held as known
 from jaxem.core.contracts import Params
-from jaxem.core.numerics import from_log_odds, log_odds, replace_probability
+from jaxem.core.numerics import einsum, from_log_odds, log_odds, replace_probability
 from jaxem.families.exponential_family import ExponentialFamily, guarded_log, ratio
 
 
@@ -120,6 +120,17 @@ class Categorical(ExponentialFamily):
 
         parts = zip(jnp.split(sums, ends, axis=1), params.probabilities, strict=True)
         return CategoricalParams(tuple(shares(count, old) for count, old in parts))
+
+    def filled(
+        self, params: Any, x: Float[Array, "n d"], shares: Float[Array, "k n"]
+    ) -> Float[Array, "n d"]:
+        """The likeliest level."""
+        likely = [jnp.argmax(einsum("kn,kc->nc", shares, p), axis=1) for p in params.probabilities]
+        return jnp.where(jnp.isnan(x), jnp.stack(likely, axis=1).astype(x.dtype), x)
+
+    def marginal(self, params: Any, columns: Any) -> tuple["Categorical", CategoricalParams]:
+        tables_ = tuple(params.probabilities[j] for j in columns)
+        return Categorical(tuple(p.shape[1] for p in tables_)), CategoricalParams(tables_)
 
     def expected(self, params: Any) -> Float[Array, "k f"]:
         return jnp.concatenate(params.probabilities, axis=1)

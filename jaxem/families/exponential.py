@@ -58,6 +58,9 @@ class Exponential(ExponentialFamily):
         length, count = jnp.split(sums, 2, axis=1)
         return ExponentialParams(ratio(count, length, params.rates))
 
+    def mean(self, params: Any) -> Float[Array, "k d"]:
+        return 1 / params.rates
+
     def expected(self, params: Any) -> Float[Array, "k f"]:
         return jnp.concatenate([1 / params.rates, jnp.ones_like(params.rates)], axis=1)
 

@@ -88,7 +88,14 @@ class ExponentialFamily(Family):
     def earlier_rows(self, prior: Any) -> Float[Array, "k f"]:
         """The sums of the rows that a conjugate prior stands for."""
 
+    def mean(self, params: Any) -> Float[Array, "k d"]:
+        """E x of each column."""
+        raise ValueError(f"{self!r} does not tell what to expect in a hole")
+
     # ---- host side
+
+    def cells(self, data: Any) -> Any:
+        return self.read(data)
 
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         what = f"{self.cells_are}, as {self!r} asks"
@@ -179,6 +186,29 @@ class ExponentialFamily(Family):
         sums = statistics if prior is None else statistics + prior
         new = self.estimate(sums, params)
         return jax.tree.map(lambda a, b: jnp.where(live[:, None], a, b), new, params)
+
+    # ---- cells that were not observed
+
+    def filled(
+        self, params: Any, x: Float[Array, "n d"], shares: Float[Array, "k n"]
+    ) -> Float[Array, "n d"]:
+        expected = einsum("kn,kd->nd", shares, self.mean(params))
+        return jnp.where(jnp.isnan(x), expected, x)
+
+    def conditional(self, params: Any, given: dict) -> tuple[Family, Any, Float[Array, " k"]]:
+        d, dtype = self.like_x(params).shape[1], jax.tree.leaves(params)[0].dtype
+        row = (
+            jnp.full((1, d), jnp.nan, dtype)
+            .at[0, np.array(list(given))]
+            .set(jnp.stack([jnp.asarray(value, dtype) for value in given.values()]))
+        )
+        log_density, _ = self.evaluate(self.prepare(params, None), row)
+        rest = np.array([j for j in range(d) if j not in given])
+        return *self.marginal(params, rest), log_density[:, 0]
+
+    def marginal(self, params: Any, columns: Any) -> tuple[Family, Any]:
+        """Family and parameters of some columns only."""
+        return self, jax.tree.map(lambda leaf: leaf[:, columns], params)
 
     def as_held(self, held: Any, x: Any, k: int) -> Any:
         values = super().as_held(held, x, k)

@@ -98,6 +98,9 @@ class Gamma(ExponentialFamily):
     def spread_held(self, held: Any) -> Bool[Array, " k"]:
         return jnp.all(~jnp.isnan(held.shapes), axis=1)
 
+    def mean(self, params: Any) -> Float[Array, "k d"]:
+        return params.shapes / params.rates
+
     def expected(self, params: Any) -> Float[Array, "k f"]:
         a, b = params
         return jnp.concatenate([digamma(a) - jnp.log(b), a / b, jnp.ones_like(a)], axis=1)

@@ -76,6 +76,12 @@ class Multinomial(ExponentialFamily):
         total = jnp.broadcast_to(jnp.sum(sums, axis=1, keepdims=True), sums.shape)
         return MultinomialParams(ratio(sums, total, params.probabilities))
 
+    def cells(self, data: Any) -> Any:
+        raise ValueError(f"{self!r} observes its rows whole: there are no holes to fill")
+
+    def conditional(self, params: Any, given: dict) -> Any:
+        raise ValueError(f"{self!r} has no columns that could be given: they add up")
+
     def expected(self, params: Any) -> Float[Array, "k d"]:
         return params.probabilities
 

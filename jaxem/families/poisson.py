@@ -94,6 +94,9 @@ class Poisson(ExponentialFamily):
         events, exposure = jnp.split(sums, 2, axis=1)
         return PoissonParams(ratio(events, exposure, params.rates))
 
+    def mean(self, params: Any) -> Float[Array, "k d"]:
+        return params.rates
+
     def expected(self, params: Any) -> Float[Array, "k f"]:
         return jnp.concatenate([params.rates, jnp.ones_like(params.rates)], axis=1)
 

@@ -49,6 +49,10 @@ class Product(Family):
     def exact(self) -> bool:
         return all(of.exact for _, of in self.blocks)
 
+    @property
+    def unimodal(self) -> bool:
+        return all(of.unimodal for _, of in self.blocks)
+
     def _each(self, function: Callable[..., Any], *trees: Any) -> dict[str, Any]:
         """function(family, part, ...) for each block."""
         return {name: function(of, *(tree[name] for tree in trees)) for name, of in self.blocks}
@@ -91,6 +95,25 @@ class Product(Family):
                 of.check(x[name], weight, None)
             except ValueError as error:
                 raise ValueError(f"block {name!r}: {error}") from None
+
+    def patterns(self, x: Any) -> np.ndarray | None:
+        found = self._each(lambda of, part: of.patterns(part), x).values()
+        found = [pattern for pattern in found if pattern is not None]
+        return np.concatenate(found, axis=1) if found else None
+
+    def tiled(self, x: Any, together: int) -> dict[str, Any]:
+        return self._each(lambda of, part: of.tiled(part, together), x)
+
+    def check_identified(self, x: Any, weight: Any, names: Any) -> tuple[str, ...]:
+        found = []
+        for name, of in self.blocks:
+            try:
+                found += [
+                    f"block {name!r}: {s}" for s in of.check_identified(x[name], weight, None)
+                ]
+            except ValueError as error:
+                raise ValueError(f"block {name!r}: {error}") from None
+        return tuple(found)
 
     def as_params(self, params: Params, x: Any, k: int) -> dict[str, Any]:
         self._named(params, "components")
@@ -196,6 +219,39 @@ class Product(Family):
         terms = [of.log_prior(params[name], prior[name], live)
                  for name, of in self.blocks if prior[name] is not None]  # fmt: skip
         return reduce(jnp.add, terms, jnp.zeros((), jax.tree.leaves(params)[0].dtype))
+
+    # ---- cells that were not observed
+
+    def with_holes(self) -> "Product":
+        return Product(self._each(lambda of: of.with_holes()))
+
+    def cells(self, data: Any) -> dict[str, Any]:
+        return self._each(lambda of, part: of.cells(part), self._named(data, "x"))
+
+    def filled(self, params: Any, x: Any, shares: Float[Array, "k n"]) -> dict[str, Any]:
+        return self._each(lambda of, own, part: of.filled(own, part, shares), params, x)
+
+    def drawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> dict[str, Any]:
+        keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
+        return self._each(lambda of, own, part, k: of.drawn(k, own, part, labels), params, x, keys)
+
+    def conditional(self, params: Any, given: dict) -> tuple["Product", Any, Float[Array, " k"]]:
+        """given: of each block its values by column; a block all given is gone."""
+        blocks, left, total = {}, {}, []
+        for name, of in self.blocks:
+            own = given.get(name)
+            if own is None:
+                blocks[name], left[name] = of, params[name]
+                continue
+            d = of.like_x(params[name]).shape[1]
+            if len(own) < d:
+                blocks[name], left[name], log_density = of.conditional(params[name], own)
+            else:
+                dtype = jax.tree.leaves(params[name])[0].dtype
+                row = jnp.stack([jnp.asarray(own[j], dtype) for j in range(d)])[None]
+                log_density = of.evaluate(of.prepare(params[name], None), of.read(row))[0][:, 0]
+            total.append(log_density)
+        return Product(blocks), left, reduce(jnp.add, total)
 
     # ---- coordinates of parameters
 

@@ -16,6 +16,7 @@ from jax.scipy.special import i0e, i1e
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, held
+from jaxem.core.numerics import einsum
 from jaxem.families.exponential_family import ExponentialFamily, cells, ratio, spread_ratio
 
 _N_NEWTON = 6  # from the start of Best and Fisher to the last digit
@@ -94,6 +95,14 @@ class VonMises(ExponentialFamily):
 
     def spread_held(self, held: Any) -> Bool[Array, " k"]:
         return jnp.all(~jnp.isnan(held.concentrations), axis=1)
+
+    def filled(
+        self, params: Any, x: Float[Array, "n d"], shares: Float[Array, "k n"]
+    ) -> Float[Array, "n d"]:
+        """The direction of E exp(i x)."""
+        cosines, sines, _ = jnp.split(self.expected(params), 3, axis=1)
+        along, across = (einsum("kn,kd->nd", shares, of) for of in (cosines, sines))
+        return jnp.where(jnp.isnan(x), jnp.arctan2(across, along), x)
 
     def expected(self, params: Any) -> Float[Array, "k f"]:
         m, length = params.directions, mean_length(params.concentrations)

@@ -1,5 +1,6 @@
 """The public verbs that fit: plain doors over module-level jitted functions."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxem.core import checks, tables
-from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.contracts import Arranged, Model, Params, Prior, Rows
 from jaxem.core.status import Status
 from jaxem.fitting import restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration, Plain
@@ -165,13 +166,13 @@ def prepare(
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
-    rows: Rows | None = None,
+    arranged: Arranged | None = None,
     room: int | None = None,
     n_split: int = 0,
 ) -> Job:
     """Check everything, and give all numbers their fixed dtypes: nothing retraces for a new tol.
 
-    rows: those of x, where they were made before.
+    arranged: the rows of x, where they were `read` before.
     room: parts to compile for, with those beyond the model's own absent (padded components): models
         that differ in their number of parts alone share one compilation when they are given the
         same room.
@@ -183,7 +184,13 @@ def prepare(
     checks.nonnegative(tol, "tol")
     if checks.is_concrete(max_iter):
         max_iter = checks.whole(max_iter, "max_iter", least=0)
-    rows = model.rows(x, sample_weight, labels, lengths) if rows is None else rows
+    if arranged is None:
+        arranged = read(model, x, sample_weight, labels, lengths)
+    rows, n_rows, together = arranged
+    names = tables.column_names(x)
+    remarks = model.check_identified(rows, names)
+    for remark in remarks:
+        warnings.warn(remark, stacklevel=4)
     min_count = model.default_min_count(rows) if min_count is None else min_count
     checks.nonnegative(min_count, "min_count")
     checks.nonnegative(min_variance_ratio, "min_variance_ratio")
@@ -195,6 +202,7 @@ def prepare(
     n = rows.weight.shape[0]
     block = default_block_size(padded, rows) if block_size is None else block_size
     block = min(checks.whole(block, "block_size", least=1), n)
+    block = together * max(1, block // together)
     if isinstance(init, str):
         if init not in starts.METHODS:
             names = ", ".join(repr(name) for name in starts.METHODS)
@@ -234,12 +242,18 @@ def prepare(
         acceleration=_acceleration(acceleration),
         about=About(
             model,
-            padded.n_rows(rows),
+            n_rows,
             padded.n_columns(rows),
-            tables.column_names(x),
+            names,
             tables.given_dtype(x, dtype),
+            (*model.remarks, *remarks),
         ),
     )
+
+
+def read(model: Model, x: Any, sample_weight: Any, labels: Any, lengths: Any) -> Arranged:
+    """The rows of x, checked, in the order in which they are fitted."""
+    return model.arranged(model.rows(x, sample_weight, labels, lengths))
 
 
 def _acceleration(given: Any) -> Acceleration:

@@ -23,6 +23,7 @@ class About:
     n_columns: int
     columns: tuple[str, ...] | None
     data_dtype: str
+    remarks: tuple[str, ...] = ()
 
 
 class Result(NamedTuple):
@@ -155,7 +156,7 @@ class Result(NamedTuple):
                 f" (the data is {about.data_dtype}; for float64 call "
                 "jax.config.update('jax_enable_x64', True) first)"
             )
-        lines += [f"note            {remark}" for remark in about.model.remarks]
+        lines += [f"note            {remark}" for remark in about.remarks]
         boundary = self.boundary
         if boundary:
             shown = ", ".join(boundary[:4]) + (", ..." if len(boundary) > 4 else "")

@@ -7,7 +7,7 @@ backward recursions over lanes of sequences. M-step (Baum et al. 1970): rows of 
 those numbers, the initial law to gamma at the first steps, the family's own with gamma as weights.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -139,6 +139,12 @@ class HMM(Model):
         )
         return HMM(self.family, n, self.initial, own, self.recursion)
 
+    def of_rows(self, params: HMMParams) -> tuple[Family, Params]:
+        return self.family, params.emissions
+
+    def with_holes(self) -> "HMM":
+        return replace(self, family=self.family.with_holes())
+
     # ---- host side
 
     def rows(self, data: Any, sample_weight: Any, labels: Any, lengths: Any = None) -> Rows:
@@ -160,6 +166,12 @@ class HMM(Model):
     def total_weight(self, rows: Rows) -> Float[Array, ""]:
         """Of the steps that were observed."""
         return jnp.sum(jnp.where(rows.x.observed, rows.weight, 0))
+
+    def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
+        if not checks.is_concrete(rows):
+            return ()
+        seen = np.where(rows.x.observed, rows.weight, 0)
+        return self.family.check_identified(flat(rows.x.x), flat(seen), names)
 
     def check_enough(self, rows: Rows) -> None:
         """States may differ in the chain alone, where their emissions cannot collapse."""

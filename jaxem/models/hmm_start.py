@@ -36,7 +36,7 @@ def start(
         surveyed = survey(family, rows, k)
     weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
     told = None if rows.labels is None else flat(rows.labels)
-    seeds = seeding.seeded(key, surveyed, flat(weight), told, k, n_live, method)
+    seeds = seeding.seeded(key, family, surveyed, flat(weight), told, k, n_live, method)
     if not family.regularised:
         seeds = _seedless(jax.random.fold_in(key, 1), seeds, flat(weight), told, n_live)
     own, held = (None, None) if prior is None else (prior.emissions, prior.held)

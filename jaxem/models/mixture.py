@@ -14,9 +14,19 @@ import numpy as np
 from jax.scipy.special import entr, xlogy
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, tables, tiles
 from jaxem.core import held as known
-from jaxem.core.contracts import Family, Health, Model, Params, Prepared, Prior, Rows, Statistics
+from jaxem.core.contracts import (
+    Arranged,
+    Family,
+    Health,
+    Model,
+    Params,
+    Prepared,
+    Prior,
+    Rows,
+    Statistics,
+)
 from jaxem.core.numerics import (
     from_log_odds,
     log_odds,
@@ -84,6 +94,12 @@ class Mixture(Model):
     def with_parts(self, n: int) -> "Mixture":
         return Mixture(self.family, n)
 
+    def of_rows(self, params: MixtureParams) -> tuple[Family, Params]:
+        return self.family, params.components
+
+    def with_holes(self) -> "Mixture":
+        return Mixture(self.family.with_holes(), self.n_components)
+
     # ---- host side
 
     def rows(self, data: Any, sample_weight: Any, labels: Any, lengths: Any = None) -> Rows:
@@ -95,6 +111,20 @@ class Mixture(Model):
         labels = checks.labels(labels, n, self.n_components)
         self.family.check(x, weight, tables.column_names(data))
         return as_rows(x, weight, labels)
+
+    def arranged(self, rows: Rows) -> Arranged:
+        """By their patterns of holes, where they have any."""
+        n = self.n_rows(rows)
+        gone = self.family.patterns(rows.x) if checks.is_concrete(rows.x) else None
+        if gone is None or not gone.any():
+            return Arranged(rows, n, 1)
+        index, real, together = tiles.by_pattern(gone)
+        x, weight, labels = jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], rows)
+        weight = jnp.where(real, weight, 0)
+        return Arranged(Rows(self.family.tiled(x, together), weight, labels), n, together)
+
+    def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
+        return self.family.check_identified(rows.x, rows.weight, names)
 
     def check_enough(self, rows: Rows) -> None:
         checks.enough_rows(rows.x, self.n_components)
@@ -172,9 +202,12 @@ class Mixture(Model):
         if survey is None:
             key_sample, key = jax.random.split(key)
             rows = seeding.sample(key_sample, rows)
+            rows = rows._replace(x=self.family.tiled(rows.x, 1))
             survey = self._survey(rows)
         x, weight, known = rows
-        seeds = seeding.seeded(key, survey, weight, known, self.n_components, n_live, method)
+        seeds = seeding.seeded(
+            key, self.family, survey, weight, known, self.n_components, n_live, method
+        )
         counts = jnp.sum(seeds.responsibilities, axis=1)
         weights = jnp.where(seeds.found, counts + 1, jnp.zeros_like(counts))
         own = None if prior is None else prior.components

@@ -34,6 +34,7 @@ def survey(family: Family, x: Any, weight: Float[Array, " n"], k: int) -> Survey
 
 def seeded(
     key: Array,
+    family: Family,
     survey: Survey,
     weight: Float[Array, " n"],
     known: Int[Array, " n"] | None,
@@ -44,12 +45,16 @@ def seeded(
     """Labels of k-means, or of one row for each part.
 
     The seeds are distinct rows and keep their own label, so that no part is empty and no two are
-    identical. Parts from n_live on, and where distinct rows run out, have none.
+    identical. Parts from n_live on, and where distinct rows run out, have none. Where one part
+    alone may have several maxima, rows have random weights: the Bayesian bootstrap (Rubin 1981).
     """
     points = survey.points.by(method)
     seeds = kmeans.seeds(key, points, weight, known, k, n_live, method)
     labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
-    own = jnp.where((method != kmeans.ROWS) | is_seed, weight, 0.0)
+    own = jnp.where((method != kmeans.ROWS) | is_seed | (k == 1), weight, 0.0)
+    if not family.unimodal:
+        key_weights = jax.random.fold_in(key, 2)
+        own = own * jax.random.exponential(key_weights, own.shape, own.dtype)
     chosen = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
     return Seeded(labels, seeds < weight.shape[0], jnp.where(chosen, own[None], 0.0))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.families import Gaussian, GaussianParams
+from jaxem.families import Gaussian, GaussianParams, Product
 from jaxem.reference import missing_cells as reference
 from laws.family import close
 
@@ -197,6 +197,103 @@ def test_a_chain_has_holes_too(x):
     result = jaxem.fit(model, holed(x, 0.15), key=jax.random.key(0), n_init=4)
     assert result.converged
     assert np.all(np.isfinite(jaxem.smooth(model, result.params, holed(x, 0.15))))
+
+
+def few_patterns(n=600, seed=0):
+    """Rows of six patterns, one of which is rare and one of which lacks everything."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, D)) @ rng.normal(size=(D, D)) + 3 * rng.integers(0, K, n)[:, None]
+    patterns = rng.random((6, D)) < 0.4
+    patterns[0], patterns[1] = False, True
+    x[patterns[rng.choice(6, n, p=[0.3, 0.01, 0.2, 0.2, 0.28, 0.01])]] = np.nan
+    return x
+
+
+@pytest.mark.parametrize("structure", ["full", "tied"])
+@pytest.mark.parametrize("block_size", [None, 100])
+def test_tiles_of_one_pattern_are_the_rows_by_themselves(structure, block_size):
+    """Weights, known labels and rows of weight 0 among them."""
+    x, rng = few_patterns(), np.random.default_rng(1)
+    weight = rng.integers(0, 3, len(x)).astype(float)
+    labels = np.where(rng.random(len(x)) < 0.1, rng.integers(0, K, len(x)), -1)
+    model, params = jaxem.Mixture(Gaussian(structure, missing=True), K), params_of(structure)
+    rows = model.rows(x, weight, labels)
+    arranged = model.arranged(rows)
+    assert arranged.together > 8 and arranged.n_rows == len(x)
+    assert len(arranged.rows.weight) % arranged.together == 0
+    kept = {"sample_weight": weight, "labels": labels, "max_iter": 4}
+    tiled = jaxem.em(model, params, x, block_size=block_size, **kept)
+    alone = jax.jit(lambda x: jaxem.em(model, params, x, **kept))(x)
+    close(tiled.params, alone.params, rtol=1e-10)
+    np.testing.assert_allclose(tiled.log_likelihood, alone.log_likelihood, rtol=1e-12)
+
+
+def test_every_pattern_its_own_is_no_tile():
+    x = holed(np.random.default_rng(0).normal(size=(200, 12)), 0.4)
+    model = jaxem.Mixture(Gaussian("full", missing=True), 1)
+    arranged = model.arranged(model.rows(x, None, None))
+    assert arranged.together == 1
+    holes = np.isnan(np.asarray(arranged.rows.x.values)).sum(1)
+    assert np.all(np.diff(holes) >= 0)  # blocks of few holes are fast
+
+
+def test_blocks_of_columns_share_their_patterns():
+    x = few_patterns()
+    family = Product({"a": Gaussian("full", missing=True), "b": Gaussian("tied", missing=True)})
+    model, data = jaxem.Mixture(family, 2), {"a": x[:, :2], "b": x[:, 2:]}
+    assert model.arranged(model.rows(data, None, None)).together > 1
+    first = jaxem.fit(model, data, key=jax.random.key(0), n_init=2, max_iter=3)
+    again = jax.jit(lambda data: jaxem.em(model, first.params, data, max_iter=3))(data)
+    close(jaxem.em(model, first.params, data, max_iter=3).params, again.params, rtol=1e-9)
+
+
+def test_starts_look_at_a_sample_of_many_rows():
+    """Whose rows lie in no order: tiles are of all rows alone."""
+    x = few_patterns(9000)
+    model = jaxem.Mixture(Gaussian("full", missing=True), K)
+    result = jaxem.fit(model, x, key=jax.random.key(0), n_init=1, max_iter=0)
+    means = np.asarray(result.params.components.means)
+    assert np.all(np.isfinite(means)) and np.all(np.abs(means - np.nanmean(x, axis=0)) < 12)
+    assert result.about.n_rows == 9000
+
+
+# Twelve rows of two columns whose likelihood has two maxima and a saddle (Murray 1977, in the
+# discussion of Dempster, Laird and Rubin, p. 27).
+MURRAY = [[1, 1], [1, -1], [-1, 1], [-1, -1], *[[2, np.nan]] * 2, *[[-2, np.nan]] * 2,
+          *[[np.nan, 2]] * 2, *[[np.nan, -2]] * 2]  # fmt: skip
+
+
+def test_starts_find_both_maxima():
+    model = jaxem.Mixture(Gaussian("full", missing=True), 1)
+    result = jaxem.fit(model, MURRAY, key=jax.random.key(0), n_init=10, tol=1e-12)
+    covariances = np.asarray(result.restarts.params.components.covariances)[:, 0]
+    correlations = covariances[:, 0, 1] / np.sqrt(covariances[:, 0, 0] * covariances[:, 1, 1])
+    np.testing.assert_allclose(np.abs(correlations), 0.5, atol=1e-4)
+    assert {-1.0, 1.0} == set(np.sign(correlations))
+    np.testing.assert_allclose(covariances[:, 0, 0], 8 / 3, rtol=1e-4)
+    saddle = jaxem.MixtureParams(
+        np.ones(1), GaussianParams(np.zeros((1, 2)), 2.5 * np.eye(2)[None])
+    )
+    assert result.log_likelihood > jaxem.log_likelihood(model, saddle, MURRAY) + 0.05
+
+
+def test_columns_never_seen_together_are_named(x):
+    gone = np.array(x)
+    gone[::2, 0], gone[1::2, 3] = np.nan, np.nan
+    model = jaxem.Mixture(Gaussian("full", missing=True), 1)
+    with pytest.warns(UserWarning, match="columns 0 and 3 were never observed together"):
+        result = jaxem.fit(model, gone, key=jax.random.key(0), n_init=1)
+    assert "columns 0 and 3 were never observed together" in str(result)
+    diagonal = jaxem.Mixture(Gaussian("diag", missing=True), 1)
+    jaxem.fit(diagonal, gone, key=jax.random.key(0), n_init=1)  # no covariance, no warning
+
+
+def test_models_of_several_sizes_share_their_rows(x):
+    models = [jaxem.Mixture(Gaussian("full", missing=True), k) for k in (1, 2)]
+    chosen = jaxem.select(models, few_patterns(300), key=jax.random.key(0), n_init=3)
+    alone = jaxem.fit(models[1], few_patterns(300), key=jax.random.key(1), n_init=10)
+    best = float(chosen.candidates[1].result.log_likelihood)
+    np.testing.assert_allclose(best, alone.log_likelihood, rtol=1e-6)
 
 
 def test_bad_holes(x):

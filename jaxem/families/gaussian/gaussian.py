@@ -11,7 +11,7 @@ point and offsets of the data cost no digits:
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -24,8 +24,8 @@ from jaxem.core import checks, tables
 from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import einsum, safe_divide
+from jaxem.families.gaussian import filling, holes, product_form, residual_form
 from jaxem.families.gaussian import held as held_parameters
-from jaxem.families.gaussian import holes, product_form, residual_form
 from jaxem.families.gaussian import prior as priors
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.diag import Diag
@@ -85,6 +85,10 @@ class Gaussian(Family):
     def regularised(self) -> bool:
         return True
 
+    @property
+    def unimodal(self) -> bool:
+        return not self.missing
+
     def read(self, data: Any) -> Any:
         table = tables.table(data)
         return holes.read(table) if self.missing else table
@@ -94,6 +98,19 @@ class Gaussian(Family):
             holes.check(x, weight, names)
         else:
             checks.finite(x, weight, names)
+
+    def patterns(self, x: Any) -> np.ndarray | None:
+        if not self.missing or not self.covariance.matrices:
+            return None
+        return np.isnan(np.asarray(x.values))
+
+    def tiled(self, x: Any, together: int) -> Any:
+        return replace(x, together=together) if self.missing else x
+
+    def check_identified(
+        self, x: Any, weight: Any, names: tuple[str, ...] | None
+    ) -> tuple[str, ...]:
+        return holes.check_identified(self.covariance, x, weight, names) if self.missing else ()
 
     def as_params(self, params: Params, x: Any, k: int) -> GaussianParams:
         d, structure = x.shape[1], self.covariance
@@ -182,7 +199,7 @@ class Gaussian(Family):
             trace = jnp.sum(trace, axis=tuple(range(1, trace.ndim)))
             log_normaliser = log_normaliser - 0.5 * prior.reg_covar * trace
         if self.missing:
-            return holes.prepare(self.covariance, means, covariances, factor.root, log_normaliser)
+            return holes.prepare(self.covariance, means, covariances, factor, log_normaliser)
         residuals = ResidualForm(means, factor.root, log_normaliser)
         if d < self.covariance.least_columns:
             return residuals
@@ -348,6 +365,39 @@ class Gaussian(Family):
     def take(self, params: GaussianParams, index: Any) -> GaussianParams:
         covariances = self.covariance.take(params.covariances, index)
         return GaussianParams(params.means[index], covariances)
+
+    # ---- cells that were not observed
+
+    def with_holes(self) -> "Gaussian":
+        return replace(self, missing=True)
+
+    def cells(self, data: Any) -> Any:
+        return tables.table(data)
+
+    def filled(
+        self, params: GaussianParams, x: Holes, shares: Float[Array, "k n"]
+    ) -> Float[Array, "n d"]:
+        return filling.expected(self.covariance, self.prepare(params, None), x, shares)
+
+    def drawn(
+        self, key: Array, params: GaussianParams, x: Holes, labels: Int[Array, " n"]
+    ) -> Float[Array, "n d"]:
+        whole = self.sample(key, params, labels)
+        return filling.drawn(self.prepare(params, None), x, whole, labels)
+
+    def conditional(
+        self, params: GaussianParams, given: dict
+    ) -> tuple["Gaussian", GaussianParams, Float[Array, " k"]]:
+        d, dtype = params.means.shape[1], params.means.dtype
+        own, rest = np.array(list(given)), np.array([j for j in range(d) if j not in given])
+        values = jnp.stack([jnp.asarray(value, dtype) for value in given.values()])
+        left = filling.conditional(self.covariance, *params, values, own, rest)
+        return self, GaussianParams(left.means, left.covariances), left.log_density
+
+    def moments(self, params: GaussianParams) -> tuple[Float[Array, "k d"], Float[Array, "k d d"]]:
+        k, d = params.means.shape
+        factor = self.covariance.cholesky(params.covariances, k, d)
+        return params.means, einsum("kil,kjl->kij", factor, factor)
 
     def marginal(self, params: GaussianParams, columns: Any) -> GaussianParams:
         """The parameters of the same components of some columns only."""

@@ -8,25 +8,35 @@ and Rubin 1977, section 4.1.3). A row is seen through the cells that it has,
 """
 
 import math
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
 from jaxem.core.numerics import einsum
-from jaxem.families.gaussian.covariance import Covariance
+from jaxem.families.gaussian import tiles
+from jaxem.families.gaussian.covariance import Covariance, Factor
+from jaxem.families.gaussian.tiles import Tile
 from jaxem.inference.conditional_gaussian import fill
 
 _LOG_2PI = math.log(2 * math.pi)
 
 
-class Holes(NamedTuple):
-    """values: NaN in the holes; missing: their columns, d where a row has fewer than others."""
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Holes:
+    """values: NaN in the holes; missing: their columns, d where a row has fewer than others.
 
-    values: Float[Array, "n d"]
+    together: how many rows after each other, from the first on, have the same holes.
+    """
+
+    values: Any  # (n, d)
     missing: Any  # (n, m) int32
+    together: int = field(default=1, metadata={"static": True})
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,8 +51,10 @@ class Dense(NamedTuple):
     """What rows need of full and tied covariances; precision: inv(C), (1, d, d) if tied."""
 
     means: Float[Array, "k d"]
+    covariances: Array
     root: Array  # precision = root' root
     precision: Float[Array, "#k d d"]
+    log_det: Float[Array, " k"]
     log_normaliser: Float[Array, " k"]
 
 
@@ -75,17 +87,34 @@ def read(table: Any) -> Holes:
 
 
 def check(x: Holes, weight: Any, names: tuple[str, ...] | None) -> None:
-    """ValueError for infinite cells, and for a column without a number."""
+    """ValueError for infinite cells."""
+    if checks.is_concrete(x, weight):
+        values = np.asarray(x.values)
+        checks.finite(np.where(np.isnan(values), 0, values), weight, names)
+
+
+def check_identified(
+    structure: Covariance, x: Holes, weight: Any, names: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """ValueError for a column without a number; -> which were never observed together."""
     if not checks.is_concrete(x, weight):
-        return
-    values = np.asarray(x.values)
-    values = values if weight is None else values[np.asarray(weight) > 0]
-    gone = np.isnan(values)
-    checks.finite(np.where(gone, 0, values), None, names)
-    never = np.flatnonzero(gone.all(axis=0))
-    if len(never):
-        called = names[never[0]] if names else never[0]
-        raise ValueError(f"column {called} was never observed; leave it out")
+        return ()
+    seen = ~np.isnan(np.asarray(x.values)[np.ravel(np.asarray(weight)) > 0])
+    called = names or tuple(map(str, range(seen.shape[1])))
+    never = [called[i] for i in np.flatnonzero(~seen.any(axis=0))]
+    if never:
+        raise ValueError(
+            f"column{'s' if len(never) > 1 else ''} {', '.join(never)} "
+            f"{'were' if len(never) > 1 else 'was'} never observed; leave it out"
+        )
+    if not structure.matrices:
+        return ()
+    both = seen.astype(np.float32).T @ seen.astype(np.float32)
+    return tuple(
+        f"columns {called[i]} and {called[j]} were never observed together: their covariance is "
+        "not identified, and stays what the start made of it"
+        for i, j in zip(*np.nonzero(np.triu(both == 0)), strict=True)
+    )
 
 
 def coordinates(x: Holes) -> Float[Array, "n d"]:
@@ -114,19 +143,23 @@ def prepare(
     structure: Covariance,
     means: Float[Array, "k d"],
     covariances: Array,
-    root: Array,
+    factor: Factor,
     log_normaliser: Float[Array, " k"],
 ) -> Form:
     k, d = means.shape
     if not structure.matrices:
         variances = jnp.broadcast_to(structure.variances(covariances, k, d), (k, d))
         return Diagonal(means, variances, log_normaliser)
+    root, log_det = factor
     whole = jnp.reshape(root, (-1, d, d))
-    return Dense(means, root, einsum("kil,kij->klj", whole, whole), log_normaliser)
+    precision = einsum("kil,kij->klj", whole, whole)
+    return Dense(means, covariances, root, precision, log_det, log_normaliser)
 
 
 def evaluate(structure: Covariance, form: Form, x: Holes) -> tuple[Float[Array, "k n"], Any]:
     """-> (log densities, what `sums` needs)."""
+    if isinstance(form, Dense) and x.together > 1 and x.shape[0] % x.together == 0:
+        return tiles.evaluate(structure, form, x.values, x.together)
     seen = ~jnp.isnan(x.values.T)
     safe = jnp.where(seen, x.values.T, 0)
     residuals = jnp.where(seen[None], safe[None] - form.means[:, :, None], 0)
@@ -148,6 +181,8 @@ def sums(
     structure: Covariance, form: Form, cache: Any, weight: Float[Array, "k n"]
 ) -> tuple[Float[Array, "k d"], Array]:
     """-> (sum of weight E[r], the form of the sum of weight E[r r'])."""
+    if isinstance(cache, Tile):
+        return tiles.sums(structure, cache, weight)
     residuals = cache[0]
     first = einsum("kn,kdn->kd", weight, residuals)
     second = structure.scatter(weight, residuals)

@@ -1,0 +1,133 @@
+"""Filling cells that were not observed, from what was observed of their rows."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxem.analysis.decode import sample_paths
+from jaxem.analysis.predict import predict_proba
+from jaxem.core import checks
+from jaxem.core.contracts import Family, Model, Params, Rows
+from jaxem.core.numerics import safe_log
+from jaxem.fitting.blocks import map_rows
+
+_BLOCK = 4096  # rows filled at a time
+
+
+def impute(
+    model: Model,
+    params: Params,
+    x: Any,
+    *,
+    key: Any = None,
+    n_draws: int | None = None,
+    lengths: Any = None,
+) -> Any:
+    """x with its holes (NaN) filled by what is expected given the rest of the row.
+
+    E[x_h | x_o] = sum_k P(k | x_o) E[x_h | x_o, k]
+
+    For categories and 0/1 the likeliest value, for angles the mean direction; a mean of counts need
+    not be whole. What was observed comes back bit for bit; a row of holes alone gets the mean of
+    the mixture, a step of a sequence that of its smoothed states.
+    key, n_draws: instead, tables drawn from the conditional distribution given the parameters, with
+        a leading axis (n_draws, n, d): how uncertain a filled cell is, and what multiple imputation
+        takes. They leave out that the parameters are estimates: draw those too (`bootstrap`) where
+        that counts.
+    x: as the model takes it; a model that was fitted to whole rows fills holes too.
+
+    Errors: ValueError where the family's rows are whole by nature (regressions, multinomials).
+    Source: Little and Rubin (2002), Statistical Analysis with Missing Data, section 11.2.
+    """
+    if (key is None) != (n_draws is None):
+        raise ValueError("give key and n_draws together: both for draws, none for expected values")
+    if key is not None:
+        checks.key(key)
+        checks.whole(n_draws, "n_draws", least=1)
+    model = model.with_holes()
+    where = model.layout(x, lengths)
+    if where is not None and where.form == "list":
+        keys = [None] * len(x) if key is None else jax.random.split(key, len(x))
+        pairs = zip(x, keys, strict=True)
+        return [impute(model, params, own, key=k, n_draws=n_draws) for own, k in pairs]
+    batch = where is not None and where.form == "batch"
+    flat = jax.tree.map(_end_to_end, x) if batch else x
+    family, _ = model.of_rows(params)
+    cells = family.cells(flat)
+    shares = predict_proba(model, params, x, lengths)
+    shares = jnp.reshape(shares, (-1, model.n_parts)).T
+    read = jax.tree.map(checks.floating, family.read(flat))
+    components = model.of_rows(model.as_params(params, None))[1]
+    if key is None or n_draws is None:
+        filled = _filled(family, components, read, shares)
+    else:
+        key_labels, key_cells = jax.random.split(key)
+        if where is None:
+            labels = _labels(key_labels, shares, n_draws)
+        else:
+            labels = sample_paths(model, params, x, key=key_labels, n=n_draws, lengths=lengths)
+            labels = jnp.reshape(labels, (n_draws, -1))
+        filled = _drawn(family, components, read, labels, jax.random.split(key_cells, n_draws))
+    absent = ~(jnp.sum(shares, axis=0) > 0)  # steps beyond the lengths
+    whole = jax.tree.map(partial(_merged, absent=absent), cells, filled)
+    whole = _as_given(flat, whole)
+    if not batch:
+        return whole
+    b, t = jax.tree.leaves(x)[0].shape[:2]
+    axis = 0 if key is None else 1
+    return jax.tree.map(
+        lambda leaf: leaf.reshape(*leaf.shape[:axis], b, t, *leaf.shape[axis + 1 :]), whole
+    )
+
+
+@partial(jax.jit, static_argnames=("family",))
+def _filled(family: Family, components: Params, x: Any, shares: Float[Array, "k n"]) -> Any:
+    def of_block(rows: Rows) -> Any:
+        x, shares = rows.x
+        return jax.tree.map(jnp.transpose, family.filled(components, x, shares.T))
+
+    rows = Rows((x, shares.T), jnp.ones(shares.shape[1], shares.dtype), None)
+    return jax.tree.map(jnp.transpose, map_rows(of_block, rows, min(_BLOCK, shares.shape[1])))
+
+
+@partial(jax.jit, static_argnames=("family",))
+def _drawn(
+    family: Family, components: Params, x: Any, labels: Int[Array, "m n"], keys: Array
+) -> Any:
+    def one(of: tuple[Array, Array]) -> Any:
+        key, labels = of
+        return family.drawn(key, components, x, labels)
+
+    return jax.lax.map(one, (keys, labels))
+
+
+@partial(jax.jit, static_argnames=("n_draws",))
+def _labels(key: Array, shares: Float[Array, "k n"], n_draws: int) -> Int[Array, "m n"]:
+    shape = n_draws, shares.shape[1]
+    drawn = jax.random.categorical(key, safe_log(shares), axis=0, shape=shape)
+    return drawn.astype(jnp.int32)
+
+
+def _end_to_end(leaf: Any) -> Any:
+    return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
+
+
+def _merged(cells: Any, filled: Any, absent: Any) -> Any:
+    """What was observed, as it was given, and the rest as it was filled."""
+    numpy: Any = np if checks.is_concrete(cells, filled, absent) else jnp
+    cells, filled, absent = (numpy.asarray(of) for of in (cells, filled, absent))
+    holes = numpy.isnan(cells) & ~absent[:, None]
+    return numpy.where(holes, filled.astype(cells.dtype), cells)
+
+
+def _as_given(data: Any, whole: Any) -> Any:
+    """Whole numbers where whole numbers were given, one column where one was."""
+    if isinstance(whole, dict):
+        return {name: _as_given(data[name], part) for name, part in whole.items()}
+    whole = whole[..., 0] if len(np.shape(data)) == 1 else whole
+    dtype = data.dtype if hasattr(data, "dtype") else np.float64
+    return whole.astype(dtype) if np.issubdtype(dtype, np.integer) else whole

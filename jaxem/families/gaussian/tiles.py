@@ -1,0 +1,96 @@
+"""Rows with holes in tiles of one pattern: one factorisation for each tile and component.
+
+Within a tile the cells o are seen, and rows of them are those of a whole Gaussian; what they add up
+to is carried over to all columns at once, with W = [I; C_ho inv(C_oo)]:
+
+    sum r E[x - m]            = W sum r (x_o - m_o)
+    sum r E[(x - m)(x - m)']  = W (sum r (x_o - m_o)(x_o - m_o)') W' + (sum r) cov(x_h | x_o)
+
+(Little and Rubin 2002, section 11.2). A tile's work of its own is that of about 8 d rows.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxem.core.numerics import einsum, transpose
+from jaxem.families.gaussian import residual_form
+from jaxem.families.gaussian.covariance import Covariance
+from jaxem.families.gaussian.residual_form import ResidualForm
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+class Tile(NamedTuple):
+    """residuals: of what was seen, 0 in the holes; carry: W; left: cov(x_h | x_o)."""
+
+    residuals: Float[Array, "*g k d t"]
+    carry: Float[Array, "*g #k d d"]
+    left: Float[Array, "*g #k d d"]
+
+
+def evaluate(
+    structure: Covariance, form: Any, values: Float[Array, "n d"], together: int
+) -> tuple[Float[Array, "k n"], Tile]:
+    """form: `holes.Dense`; values: NaN in the holes, the same ones in `together` rows each."""
+
+    def one(values: Float[Array, "t d"]) -> tuple[Array, Tile]:
+        gone = jnp.isnan(values[0])
+        seen, carry, left = _marginal(structure, form, gone)
+        x = jnp.where(gone[None], 0, values).T
+        log_density, residuals = residual_form.evaluate(structure, seen, x)
+        return log_density, Tile(residuals, carry, left)
+
+    n, d = values.shape
+    if n == together:
+        return one(values)
+    log_density, tiles = jax.vmap(one)(jnp.reshape(values, (-1, together, d)))
+    return jnp.reshape(jnp.moveaxis(log_density, 1, 0), (-1, n)), tiles
+
+
+def sums(
+    structure: Covariance, tiles: Tile, weight: Float[Array, "k n"]
+) -> tuple[Float[Array, "k d"], Array]:
+    """-> (sum of weight E[r], the form of the sum of weight E[r r'])."""
+
+    def one(tile: Tile, weight: Float[Array, "k t"]) -> tuple[Array, Array]:
+        residuals, carry, left = tile
+        first, second = residual_form.sums(structure, residuals, weight)
+        shape = second.shape
+        count = jnp.sum(weight, axis=1) if len(carry) > 1 else jnp.sum(weight)[None]
+        second = jnp.reshape(second, carry.shape)
+        second = einsum("kij,kjl,kml->kim", carry, second, carry)
+        second = second + count[:, None, None] * left
+        whole = jnp.broadcast_to(carry, (len(first), *carry.shape[1:]))
+        return einsum("kij,kj->ki", whole, first), jnp.reshape(second, shape)
+
+    if tiles.residuals.ndim == 3:
+        return one(tiles, weight)
+    g = tiles.residuals.shape[0]
+    own = jnp.moveaxis(jnp.reshape(weight, (weight.shape[0], g, -1)), 1, 0)
+    first, second = jax.vmap(one)(tiles, own)
+    return jnp.sum(first, axis=0), jnp.sum(second, axis=0)
+
+
+def _marginal(
+    structure: Covariance, form: Any, gone: Bool[Array, " d"]
+) -> tuple[ResidualForm, Float[Array, "#k d d"], Float[Array, "#k d d"]]:
+    """-> (what rows need of the cells that are seen, W, cov(x_h | x_o))."""
+    k, d = form.means.shape
+    whole, seen = jnp.reshape(form.covariances, (-1, d, d)), ~gone
+    identity = jnp.eye(d, dtype=whole.dtype)[None]
+    own = jnp.where((seen[:, None] & seen[None])[None], whole, identity)
+    root, log_det = structure.factor(jnp.reshape(own, form.covariances.shape), k, d)
+    factor = jnp.reshape(root, whole.shape)
+    across = jnp.where((seen[:, None] & gone[None])[None], whole, 0)
+    half = einsum("kij,kjl->kil", factor, across)
+    left = jnp.where((gone[:, None] & gone[None])[None], whole, 0)
+    left = left - einsum("kji,kjl->kil", half, half)
+    carry = einsum("kij,kjl->kil", transpose(half), factor) + jnp.where(seen, identity, 0)
+    holes = jnp.sum(gone).astype(whole.dtype)
+    log_normaliser = form.log_normaliser + 0.5 * (holes * _LOG_2PI + form.log_det - log_det)
+    means = jnp.where(gone[None], 0, form.means)
+    return ResidualForm(means, root, log_normaliser), carry, left
