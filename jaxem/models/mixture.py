@@ -78,6 +78,10 @@ class Mixture(Model):
         return self.n_components
 
     @property
+    def grows(self) -> bool:
+        return True
+
+    @property
     def exact(self) -> bool:
         return self.family.exact
 
@@ -95,9 +99,6 @@ class Mixture(Model):
         labels = checks.labels(labels, n, self.n_components)
         self.family.check(x, weight, tables.column_names(data))
         return as_rows(x, weight, labels)
-
-    def check_enough(self, rows: Rows) -> None:
-        checks.enough_rows(rows.x, self.n_components)
 
     def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
         checks.fields(params, MixtureParams, "params")
