@@ -19,20 +19,14 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from jaxem.core import checks, tables
 from jaxem.core import held as known
+from jaxem.core.rows import Rows as Rows
+from jaxem.core.rows import as_rows
 
 Params = Any
 Prepared = Any
 Statistics = Any
 Prior = Any
 Chart = Any
-
-
-class Rows(NamedTuple):
-    """What a model iterates over; the leading axis of every leaf is the unit of independence."""
-
-    x: PyTree
-    weight: Array  # frequencies, 0 for a row that is absent; (n,) or with further axes
-    labels: Array | None  # known components, -1 where unknown
 
 
 class Arranged(NamedTuple):
@@ -91,16 +85,7 @@ class Family(abc.ABC):
 
     def as_params(self, params: Params, x: PyTree, k: int) -> Params:
         """Host side: parameters as a person has them -> arrays that fit k components of x."""
-        like = self.like_params(x, k)
-        if jax.tree.structure(like) != jax.tree.structure(params):
-            what = type(params).__name__
-            raise ValueError(f"components is a {what}, not what a fit of {self!r} has: {like}")
-
-        def cast(path: Any, like: Any, leaf: Any) -> Array:
-            name = jax.tree_util.keystr(path, simple=True, separator=".")
-            return checks.parameter(leaf, like.shape, like.dtype, name, f"{k} of {self!r}")
-
-        return jax.tree.map_with_path(cast, like, params)
+        return checks.parameters(params, self.like_params(x, k), "components", f"{k} of {self!r}")
 
     def like_x(self, params: Params) -> PyTree:
         """Host side: the shape and dtype of one row that the parameters were made for."""
@@ -333,32 +318,46 @@ class Family(abc.ABC):
 
 
 class Model(abc.ABC):
-    """A latent structure over a family: all that the loop sees.
+    """What is hidden, most often a latent structure over a family: all that the loop sees.
+
+    A plain model says what is abstract here; the other methods are those of a model of rows of
+    numbers, of one part, without prior, labels and unbounded likelihood, and refuse what it lacks.
 
     A model's statistics have the fields `total_weight`, and `counts` (k,): the effective rows of
     each component or state. Both are summed like the others.
     """
 
     @property
-    @abc.abstractmethod
     def n_parts(self) -> int:
         """How many components or states."""
+        return 1
 
     @property
-    @abc.abstractmethod
     def exact(self) -> bool:
         """Whether `m_step` is the maximiser; else the loop halves steps that lead down."""
+        return True
 
-    @abc.abstractmethod
     def with_parts(self, n: int) -> "Model":
         """The same model with n components or states."""
+        if n != self.n_parts:
+            raise ValueError(f"{self!r} comes with {self.n_parts} parts alone, not with {n}")
+        return self
 
-    @abc.abstractmethod
     def rows(self, data: Any, sample_weight: Any, labels: Any, lengths: Any = None) -> Rows:
         """Host side: data -> Rows, checked. A row of weight 0 leaves nothing of itself.
 
         lengths: of the sequences in a batch, for models of sequences.
         """
+        if labels is not None or lengths is not None:
+            raise ValueError(f"{self!r} has neither labels nor lengths; give rows alone")
+        x = tables.table(data)
+        weight = checks.weights(sample_weight, x.shape[0])
+        self.check(x, weight, tables.column_names(data))
+        return as_rows(x, weight, None)
+
+    def check(self, x: PyTree, weight: Any, names: tuple[str, ...] | None) -> None:
+        """Host side: ValueError for values that cannot be, in rows of positive weight."""
+        checks.finite(x, weight, names)
 
     def arranged(self, rows: Rows) -> Arranged:
         """Host side: the rows in the order in which they are fitted fastest."""
@@ -388,7 +387,7 @@ class Model(abc.ABC):
     @property
     def grows(self) -> bool:
         """Whether it is the same model within one of more parts, those beyond its own absent."""
-        return True
+        return False
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -424,19 +423,25 @@ class Model(abc.ABC):
         """What an E-step makes of a block on a CPU, at most: what its cache holds."""
         return 6 << 20
 
-    @abc.abstractmethod
     def check_enough(self, rows: Rows) -> None:
         """Host side: ValueError when there are fewer distinct rows than parts to start from."""
+        checks.enough_rows(rows.x, self.n_parts)
 
-    @abc.abstractmethod
     def as_params(self, params: Params, rows: Rows | None) -> Params:
         """Host side: parameters as a person has them -> arrays, checked; None: for any rows."""
+        if rows is None:
+            return jax.tree.map(lambda p: checks.floating(tables.array(p, "params")), params)
 
-    @abc.abstractmethod
+        def start(rows: Rows) -> Params:
+            given = self.survey(rows), jnp.int32(0), jnp.int32(self.n_parts), None
+            return self.start(jax.random.key(0), rows, *given)
+
+        return checks.parameters(params, jax.eval_shape(start, rows), "params", repr(self))
+
     def like_x(self, params: Params) -> PyTree:
         """Host side: the shape and dtype of one row that the parameters were made for."""
+        raise ValueError(f"{self!r} does not tell what rows its parameters are of: give x")
 
-    @abc.abstractmethod
     def as_prior(
         self, prior: Prior | None, reg_covar: Any, x: PyTree, held: Any = None
     ) -> Prior | None:
@@ -445,18 +450,22 @@ class Model(abc.ABC):
         `held`, where not None, takes the place of the prior's own: parameters that are known are
         those of a prior that is a point.
         """
+        given = reg_covar is not None and not (checks.is_concrete(reg_covar) and reg_covar == 0)
+        if prior is not None or held is not None or given:
+            raise ValueError(f"{self!r} takes no prior, no reg_covar and nothing held")
+        return None
 
-    @abc.abstractmethod
     def default_min_count(self, rows: Rows) -> float:
         """Effective rows under which a component counts as collapsed."""
+        return 0.0
 
-    @abc.abstractmethod
     def numbers_per_row(self, rows: Rows) -> int:
         """About how many numbers an E-step makes of each row: blocks are sized by it."""
+        return self.n_parts * (2 + checks.n_numbers(rows.x, rows.weight.shape[0]))
 
-    @abc.abstractmethod
     def survey(self, rows: Rows) -> Any:
         """What all starts from these rows share, whatever their labels; None: nothing."""
+        return None
 
     @abc.abstractmethod
     def start(
@@ -474,33 +483,33 @@ class Model(abc.ABC):
         number of parts up to `n_parts`.
         """
 
-    @abc.abstractmethod
     def prepare(self, params: Params, prior: Prior | None) -> Prepared:
         """What every row needs, once an iteration."""
+        return params
 
-    @abc.abstractmethod
     def careful(self, prepared: Prepared) -> tuple[Array, Prepared] | None:
         """As that of the family: when something else must be used instead of `prepared`."""
+        return None
 
     @abc.abstractmethod
     def e_step(self, prepared: Prepared, rows: Rows) -> tuple[Statistics, Float[Array, ""]]:
         """-> (statistics, log-likelihood), both additive over blocks of rows."""
 
-    @abc.abstractmethod
     def collect(self, prepared: Prepared, statistics: Statistics) -> Statistics:
         """The sums over all rows as `m_step` takes them."""
+        return statistics
 
     @abc.abstractmethod
     def m_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
         """The maximiser of the expected complete log-likelihood plus log prior."""
 
-    @abc.abstractmethod
     def hold(self, params: Params, prior: Prior | None) -> Params:
         """The parameters with those that the prior holds in their places."""
+        return params
 
-    @abc.abstractmethod
     def log_prior(self, params: Params, prior: Prior | None) -> Float[Array, ""]:
         """Log density of the prior, up to its normalising constant; 0 without one."""
+        return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
 
     @abc.abstractmethod
     def to_chart(self, params: Params) -> Chart:
@@ -510,45 +519,60 @@ class Model(abc.ABC):
     def from_chart(self, chart: Chart) -> Params:
         """The parameters at finite coordinates, clipped to the domain."""
 
-    @abc.abstractmethod
     def metric(self, params: Params) -> Chart:
-        """The diagonal of the complete data's information about the coordinates, a row."""
+        """The diagonal of the complete data's information about the coordinates, a row.
 
-    @abc.abstractmethod
+        Only ratios matter, and they need not be exact: ones where nothing is known of them.
+        """
+        return jax.tree.map(jnp.ones_like, self.to_chart(params))
+
     def health(self, params: Params, counts: Float[Array, " k"], prior: Prior | None) -> Health:
         """How near each component is to a collapse."""
+        finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]
+        ratio = jnp.where(jnp.all(jnp.stack(finite)), jnp.inf, jnp.nan).astype(counts.dtype)
+        return Health(counts, jnp.broadcast_to(ratio, counts.shape))
 
-    @abc.abstractmethod
     def on_boundary(self, params: Params) -> Params:
         """Which numbers are at the end of their range: legal optima, but no inner ones."""
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), params)
 
-    @abc.abstractmethod
     def posterior(
         self, prepared: Prepared, rows: Rows
     ) -> tuple[Float[Array, "*t n"], Float[Array, "k *t n"]]:
         """-> (log density of each row, posterior probability of each component given the row).
 
-        The last axis is that of rows; a model of sequences has their steps before it.
+        The last axis is that of rows; a model of sequences has their steps before it. Else it is
+        the E-step of each row alone: what it counts adds up to 1.
         """
 
-    @abc.abstractmethod
-    def entropy(self, prepared: Prepared, rows: Rows) -> Float[Array, "*t n"]:
-        """Of what is hidden, given the rows, in nats: terms of each row, rows last."""
+        def of(row: Rows) -> tuple[Array, Array]:
+            alone = jax.tree.map(lambda leaf: leaf[None], row)
+            alone = alone._replace(weight=jnp.ones_like(alone.weight))
+            statistics, log_density = self.e_step(prepared, alone)
+            return log_density, statistics.counts
 
-    @abc.abstractmethod
+        return jax.vmap(of, out_axes=(0, 1))(rows)
+
+    def entropy(self, prepared: Prepared, rows: Rows) -> Float[Array, "*t n"]:
+        """Of what is hidden, given the rows, in nats: terms of each row, rows last; NaN: untold."""
+        return jnp.full_like(rows.weight, jnp.nan)
+
     def sample(self, key: Array, params: Params, n: int) -> tuple[PyTree, Array]:
         """-> (n rows, their labels)."""
+        raise ValueError(f"{self!r} does not tell how rows are drawn: give it a method `sample`")
 
-    @abc.abstractmethod
     def take(self, params: Params, index: Any) -> Params:
         """Host side: the parts at `index`, (m,), in that order; -1 is an absent part."""
+        if list(index) != list(range(self.n_parts)):
+            raise ValueError(f"{self!r} has no parts to take: give it a method `take`")
+        return params
 
-    @abc.abstractmethod
     def replace(self, params: Params, path: tuple, value: Array) -> Params:
         """params with the number at `path`, (name, index, ...), replaced; constraints are kept.
 
         The other probabilities of a distribution keep their ratios; a matrix stays symmetric.
         """
+        raise ValueError(f"{self!r} does not tell how a number moves: give it a method `replace`")
 
     @abc.abstractmethod
     def n_free_parameters(self, params: Params, prior: Prior | None = None) -> Array:

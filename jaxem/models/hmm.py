@@ -29,10 +29,11 @@ from jaxem.core.numerics import (
 from jaxem.inference.chain import Chain, Posterior
 from jaxem.inference.forward_backward import Block, accumulate
 from jaxem.inference.recursions import RECURSIONS, Recursion
-from jaxem.models import hmm_door, hmm_start, seeding, sequences, transitions
+from jaxem.models import hmm_door, hmm_start, layout, seeding, sequences, transitions
 from jaxem.models.hmm_door import HMMParams as HMMParams
 from jaxem.models.hmm_door import HMMPrior as HMMPrior
-from jaxem.models.sequences import Layout, Steps, flat
+from jaxem.models.layout import Layout, flat
+from jaxem.models.sequences import Steps
 
 INITIALS = ("free", "stationary", "fixed")
 
@@ -152,7 +153,7 @@ class HMM(Model):
         return sequences.read(self.family, data, sample_weight, labels, lengths, possible)
 
     def layout(self, data: Any, lengths: Any) -> Layout:
-        return sequences.layout(data, lengths)
+        return layout.layout(data, lengths)
 
     def n_rows(self, rows: Rows) -> int:
         """Steps without padding, where there are numbers to tell."""
@@ -209,7 +210,7 @@ class HMM(Model):
         return self.family.default_min_count(flat(rows.x.x))
 
     def numbers_per_row(self, rows: Rows) -> int:
-        t = sequences.block_length(rows.weight.shape[1])
+        t = layout.block_length(rows.weight.shape[1])
         return t * (self.family.numbers_per_row(flat(rows.x.x), self.n_states) + 6 * self.n_states)
 
     # ---- starts
@@ -256,14 +257,14 @@ class HMM(Model):
 
     def e_step(self, prepared: HMMPrepared, rows: Rows) -> tuple[HMMStatistics, Float[Array, ""]]:
         t = rows.weight.shape[1]
-        length = sequences.block_length(t)
+        length = layout.block_length(t)
         if self.recursion == "associative" or length == t:
             block = self._block(prepared, rows)
             return self._sums(prepared, block, self._smoothed(prepared, block))
         return accumulate(
             prepared.chain,
             t // length,
-            lambda index: self._block(prepared, sequences.block(rows, index, length)),
+            lambda index: self._block(prepared, layout.block(rows, index, length)),
             lambda block, found: self._sums(prepared, block, found),
         )
 

@@ -88,6 +88,10 @@ class Mixture(Model):
         return self.n_components
 
     @property
+    def grows(self) -> bool:
+        return True
+
+    @property
     def exact(self) -> bool:
         return self.family.exact
 
@@ -125,9 +129,6 @@ class Mixture(Model):
 
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         return self.family.check_identified(rows.x, rows.weight, names)
-
-    def check_enough(self, rows: Rows) -> None:
-        checks.enough_rows(rows.x, self.n_components)
 
     def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
         checks.fields(params, MixtureParams, "params")
