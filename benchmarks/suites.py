@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks import hidden_markov
+from benchmarks import hidden_markov, missing
 from benchmarks.acceleration import Acceleration, Slow
 from benchmarks.bench import Case
 from benchmarks.columns import Columns
@@ -51,6 +51,8 @@ QUICK = Suite(
         LatentClasses(n=100, items=3, levels=2, k=2, starts=2, target=20, rounds=1),
         hidden_markov.Iteration((30,) * 4, k=2, d=1, targets={"hmmlearn": 2.5, "dynamax": 3},
                                 rounds=1),
+        missing.Iteration(2000, 3, 2, patterns=4, rounds=1),
+        missing.HeldOut("iris", shares=(0.2,), repetitions=1, most=1),
         hidden_markov.Starts(t=60, k=2, d=1, starts=2, target=10, rounds=1),
         Acceleration(n=500, sets=(Slow("1-D, overlapping", 1, 2, 2, 1.0),), most=50,
                      target_median=2.5, target_least=0.9, rounds=2),
@@ -108,6 +110,24 @@ SEQUENCES = Suite(
     ),
 )  # fmt: skip
 
+MISSING = Suite(
+    name="missing",
+    platform="cpu",
+    programs=("jaxem", "scikit-learn"),
+    dtypes=("float64",),
+    product_size=3072,
+    copy_size=1 << 27,
+    cases=(
+        Memory(100_000, 20, 5, "missing cells"),
+        Memory(1_000_000, 20, 5, "missing cells"),
+        missing.Iteration(100_000, 20, 5, patterns=50, target=2),
+        missing.Iteration(100_000, 20, 5, patterns=None, target=15),
+        missing.Iteration(100_000, 20, 5, patterns=50, structure="tied"),
+        missing.Iteration(100_000, 20, 5, patterns=None, structure="diag"),
+        *(missing.HeldOut(table, target=1.02) for table in ("iris", "wine", "diabetes")),
+    ),
+)  # fmt: skip
+
 # Budgets bound the rounds; data, compiling and judging come on top of them.
 GPU = Suite(
     name="gpu",
@@ -132,4 +152,4 @@ GPU = Suite(
     ),
 )  # fmt: skip
 
-SUITES = {suite.name: suite for suite in (QUICK, CPU, SEQUENCES, GPU)}
+SUITES = {suite.name: suite for suite in (QUICK, CPU, SEQUENCES, MISSING, GPU)}
