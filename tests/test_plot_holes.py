@@ -44,7 +44,7 @@ def test_cells_bars_and_numbers_are_the_counts(x, ax):
     np.testing.assert_allclose(widths / widths.max(), found.rows / found.rows.max())
     assert [label.get_text() for label in ax.get_xticklabels()] == ["a", r"b \$", "c"]
     for rows in found.rows:
-        assert any(text.startswith(f"{rows}  ") for text in texts(ax))
+        assert any(text.startswith(f"{rows} row") for text in texts(ax))
     total = f"{found.cells.sum()} of 360\ncells missing,\nin {found.n_incomplete} of 120 rows"
     assert total in texts(ax)
 
@@ -54,7 +54,7 @@ def test_rare_patterns_are_counted_together(x, ax):
     plot.missing_patterns(x, most=2, ax=ax)
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert len(labels) == 3 and labels[-1] == f"{len(found.rows) - 2} others"
-    assert any(text.startswith(f"{found.rows[2:].sum()}  ") for text in texts(ax))
+    assert any(text.startswith(f"{found.rows[2:].sum()} rows") for text in texts(ax))
 
 
 @pytest.mark.parametrize("shape", [(3, 1), (40, 70), (500, 20)])

@@ -1,4 +1,4 @@
-"""The command line: `jaxem fit`, `predict`, `fit-hmm`, `decode`, `sample`, `show`, `demo`."""
+"""The commands `jaxem fit`, `predict`, `impute`, `fit-hmm`, `decode`, `sample`, `show`, `demo`."""
 
 import sys
 from collections.abc import Sequence

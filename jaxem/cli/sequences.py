@@ -10,8 +10,8 @@ import typer
 import jaxem
 from jaxem.analysis.select import plan
 from jaxem.cli import options, outputs, report, series, tables
-from jaxem.cli.columns import choose, family_of, matching, split, values
-from jaxem.cli.errors import DONE, BadInput, told
+from jaxem.cli.columns import choose, families_of, matching, split, values
+from jaxem.cli.errors import DONE, told
 from jaxem.cli.frame import LARGEST_INT32, command, precision, read_model
 from jaxem.cli.search import Data, Outputs, search
 from jaxem.families import Gaussian
@@ -60,9 +60,7 @@ def fit_hmm(
             own = {one.column: one.family for one in column_family or ()}
             rest = _without(table.columns, (group_by, order_by), columns)
             chosen = choose(rest, columns, family, own)
-            kinds = [family_of(chosen, name) for name in covariance]
-            if len(kinds) > len(set(kinds)):
-                raise BadInput("--covariance is for Gaussian columns, and there are none")
+            kinds = families_of(chosen, covariance)
             x = steps.split(values(rest, chosen, kinds[0], gaps=True))
             models = [
                 jaxem.HMM(kind, k, initial, transitions)
@@ -128,7 +126,7 @@ def decode(
                 **{f"probability_{k}": column for k, column in enumerate(probabilities.T)},
             }
         )
-    outputs.write_table(output, outputs.beside(table.columns, found) if keep else found)
+    outputs.write_table(output, outputs.beside(table.carried, found) if keep else found)
     return DONE
 
 

@@ -85,11 +85,11 @@ def _draw_columns(ax: Axes, cells: np.ndarray, n: int, p: int) -> None:
 def _draw_rows(ax: Axes, rows: np.ndarray, others: int, n: int, d: int) -> None:
     """Beside the patterns how many rows have them; the others have no bar, but a number."""
     base = (1 + _GAP) * d - 0.5
-    widths = 0.5 * _BESIDE * d * rows / rows.max()
+    widths = 0.4 * _BESIDE * d * rows / rows.max()  # numbers stand beside them
     ax.barh(np.arange(len(rows)), widths, 0.7, base, color=_ROWS)
     each = [*zip(rows, widths, strict=True), *([(others, 0.0)] if others else [])]
     for i, (count, width) in enumerate(each):
-        text = f"{count:,}  {_percent(count, n)}"
+        text = f"{count:,} row{'s' if count > 1 else ''}, {_percent(count, n)}"
         ax.annotate(text, (base + width, i), (4, 0), textcoords="offset points", va="center",
                     fontsize="small")  # fmt: skip
 

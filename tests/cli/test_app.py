@@ -312,9 +312,9 @@ def test_bad_files_are_one_line_and_exit_2(tmp_path, capsys):
     assert capsys.readouterr().err == f"jaxem: {missing}: there is no such file; check the path\n"
     holes = tmp_path / "holes.csv"
     holes.write_text("a,b\n1,?\n2,3\n")
-    assert fit(str(holes)) == 2
+    assert fit(str(holes), "--missing", "error") == 2
     err = capsys.readouterr().err
-    assert err.startswith(f"jaxem: {holes}: has 1 missing cells, in columns: b (1); drop those")
+    assert err.startswith(f"jaxem: {holes}: has 1 missing cell in 1 of 2 rows, in columns: b (1);")
     assert err.count("\n") == 1
 
 
