@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -11,7 +12,12 @@ from jaxem.cli.cells import Column
 
 
 def show(
-    out: Console, file: Path, output: Path | None, columns: Sequence[Column], draws: int | None
+    out: Console,
+    file: Path,
+    output: Path | None,
+    columns: Sequence[Column],
+    model: Any,
+    draws: int | None,
 ) -> None:
     """Column by column what was there and what came into the holes, and what that leaves out."""
     where = "the standard output" if output is None else str(output)
@@ -20,10 +26,11 @@ def show(
     if columns:
         _columns(out, columns, draws)
         report.say(out, _meaning(draws))
-    each = f"{draws} completed tables, " if draws else ""
+    by = f", by {report.kind(model)}" if columns else ""
+    each = f"{report.several(draws, 'table')}, " if draws else ""
     report.say(
         out,
-        f"{file}: {report.several(n, 'cell')} filled in {report.several(int(rows), 'row')}; "
+        f"{file}: {report.several(n, 'cell')} filled in {report.several(int(rows), 'row')}{by}; "
         f"{each}written to {where}",
     )
 

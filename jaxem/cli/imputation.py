@@ -113,7 +113,7 @@ def impute(
             each = [completed(cells, columns_, i, draws is not None) for i in range(draws or 1)]
     together = pa.concat_tables(each).unify_dictionaries()
     outputs.write_cells(output, cells._replace(table=together))
-    filled.show(out, file, output, columns_, draws)
+    filled.show(out, file, output, columns_, filler.model, draws)
     return filler.status
 
 
@@ -175,6 +175,8 @@ def _fill(
         return []
     key = None if draws is None else jax.random.fold_in(jax.random.key(seed), _DRAWS)
     found = jaxem.impute(filler.model, filler.params, task.x, key=key, n_draws=draws)
+    dtype = jax.tree.leaves(filler.params)[0].dtype  # no digits beyond those that there are
+    found = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), found)
     if draws is None:
         found = jax.tree.map(lambda leaf: leaf[None], found)
     return with_holes(table, task.names, task.levels, whole(filler.model.family, task.x), found)

@@ -77,7 +77,7 @@ def _dropped(table: pa.Table, choosing: Callable[..., Columns], missing: np.ndar
     remark = (
         f"{n} of {total} have missing cells and are left out; --missing fit uses what they have"
     )
-    note = f"{report.several(n, 'row')} with missing cells left out"
+    note = f"left out, with {report.several(n, 'row')}"
     return Settled(kept, choosing(kept), (), (remark,), note)
 
 

@@ -5,7 +5,8 @@ import csv
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from jaxem.analysis.select import Selection
 from jaxem.cli.errors import BadInput, needs, told
 from jaxem.cli.kinds import Levels
 from jaxem.cli.tables import Cells
+from jaxem.cli.text import first_sentence
 from jaxem.core import files
 from jaxem.core.contracts import Family
 from jaxem.families import Bernoulli, Categorical, Gaussian
@@ -146,10 +148,21 @@ def beside(left: pa.Table, right: pa.Table) -> pa.Table:
 def write_table(path: Path | None, table: pa.Table) -> None:
     """Without a path as CSV on the standard output."""
     if path is None:
-        pyarrow.csv.write_csv(table, sys.stdout.buffer)
+        with _possible("the standard output"):
+            pyarrow.csv.write_csv(table, sys.stdout.buffer)
         return
-    with told(), files.replacing(path) as temporary:
+    with told(), files.replacing(path) as temporary, _possible(path):
         _WRITERS[path.suffix.lower()](table, temporary)
+
+
+@contextmanager
+def _possible(where: object) -> Iterator[None]:
+    """BadInput for types that a kind of file does not have, such as lists in CSV."""
+    try:
+        yield
+    except pa.ArrowException as error:
+        reason = f"cannot be written ({first_sentence(error)})"
+        raise BadInput(f"{where}: {reason}; give a .parquet file") from None
 
 
 def is_text(path: Path | None) -> bool:

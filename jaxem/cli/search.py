@@ -161,7 +161,7 @@ def print_comparison(out: Console, found: Found, about: str, names: Sequence[str
         f"{report.several(jobs[0].n_starts, 'start')} each{_of_these(jobs[0].n_split)}\n",
     )
     out.print(table, "")
-    if np.isfinite(runs[best].result.log_likelihood):
+    if runs[best].regular:
         regular = "" if all(run.regular for run in runs) else " of a regular fit"
         report.say(
             out,

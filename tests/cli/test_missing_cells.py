@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
@@ -98,7 +99,7 @@ def test_cells_that_are_there_stay_letter_by_letter(model, table, tmp_path, caps
                 assert cell == was
     printed, err = capsys.readouterr()
     assert "5 rows, 3 columns; 6 of 15 cells (40.0 %) are missing, in 3 rows" in printed
-    assert f"6 cells filled in 3 rows; written to {out}" in printed
+    assert "6 cells filled in 3 rows, by 2 components, full covariance; " in printed
     assert "has 1 row without any value" in err
     assert "cells stay missing in columns that are not in the model: when (2), note (3)\n" in err
 
@@ -134,7 +135,7 @@ def test_draws_come_one_under_another_with_their_number(model, table, tmp_path, 
     found = np.array([[float(row[j]) for j in (3, 4, 6)] for row in rows])
     np.testing.assert_array_equal(found, np.asarray(drawn).reshape(15, 3))
     text = capsys.readouterr().out
-    assert "sd between" in text and "3 completed tables" in text
+    assert "sd between" in text and "3 tables, written to" in text
     assert "take the parameters as known" in text
 
 
@@ -210,6 +211,18 @@ def test_whole_numbers_that_a_float_cannot_hold_are_not_changed(model, tmp_path,
     err = capsys.readouterr().err.splitlines()[-1]
     assert "has the column a of type int64, which cannot hold what fills it" in err
     assert not out.exists()
+
+
+def test_cells_of_several_values_are_no_text(model, tmp_path, capsys):
+    path, out = tmp_path / "t.parquet", tmp_path / "out.parquet"
+    columns = {"a": [1.0, None], "b": [1.0, 2.0], "c": [1.0, 2.0], "list": [[1, 2], [3]]}
+    pyarrow.parquet.write_table(pa.table(columns), path)
+    assert main(["impute", str(path), "--model", model, "-o", str(out)]) == 0
+    assert pyarrow.parquet.read_table(out)["list"].to_pylist() == [[1, 2], [3]]
+    for options in (["-o", str(tmp_path / "out.csv")], []):
+        assert main(["impute", str(path), "--model", model, *options]) == 2
+        assert "cannot be written (Unsupported Type:list" in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
 
 
 # ---- categories, counts, yes and no
