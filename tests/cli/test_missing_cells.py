@@ -213,12 +213,14 @@ def test_whole_numbers_that_a_float_cannot_hold_are_not_changed(model, tmp_path,
     assert not out.exists()
 
 
-def test_cells_of_several_values_are_no_text(model, tmp_path, capsys):
+def test_nan_is_a_hole_and_cells_of_several_values_are_no_text(model, tmp_path, capsys):
     path, out = tmp_path / "t.parquet", tmp_path / "out.parquet"
-    columns = {"a": [1.0, None], "b": [1.0, 2.0], "c": [1.0, 2.0], "list": [[1, 2], [3]]}
+    columns = {"a": [1.0, np.nan], "b": [1.0, 2.0], "c": [1.0, 2.0], "list": [[1, 2], [3]]}
     pyarrow.parquet.write_table(pa.table(columns), path)
     assert main(["impute", str(path), "--model", model, "-o", str(out)]) == 0
-    assert pyarrow.parquet.read_table(out)["list"].to_pylist() == [[1, 2], [3]]
+    after = pyarrow.parquet.read_table(out)
+    assert after["list"].to_pylist() == [[1, 2], [3]]
+    assert np.isfinite(after["a"].to_numpy()).all()  # NaN is a hole as null is
     for options in (["-o", str(tmp_path / "out.csv")], []):
         assert main(["impute", str(path), "--model", model, *options]) == 2
         assert "cannot be written (Unsupported Type:list" in capsys.readouterr().err
