@@ -1,0 +1,328 @@
+"""What rows tell of parameters: matrices of information in coordinates that are free.
+
+    theta(u) = from_chart(c + B u),  u = 0 at the parameters;    l(u) = log p(x; theta(u)) + log prior
+
+    observed     I = - l''(0)
+    complete     C = - d^2 Q(u | v) / du^2,    Q(u | v) = E[log p(x, z; u) | x; v] + log prior
+    missing      M = Cov[d/du log p(x, z; u) | x] = d^2 Q(u | v) / du dv,  so that I = C - M
+                                                         (Louis 1982; in this form Oakes 1999)
+    outer        O = sum_n weight[n] s[n] s[n]',  s[n] = d/du log p(x[n]; theta(u))
+
+all by automatic differentiation, block by block of rows. The chart has more coordinates than a
+model has freedoms (log odds of k probabilities, both triangles of a matrix): the columns of B are
+the directions that move the parameters, from the Jacobian of theta.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float
+
+from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
+from jaxem.core.numerics import einsum
+from jaxem.fitting.blocks import sum_blocks
+
+_ROUNDS = 8  # of bringing rows and columns to a common size
+_LOST = 32.0  # a singular value of so many units of rounding is 0
+_TANGENTS = 1 << 22  # numbers that directions differentiated together may take
+
+
+class Coordinates(NamedTuple):
+    """basis (c, r): directions of the chart, columns of zeros where there is none.
+
+    jacobian (p, r): of all numbers of the parameters along them.
+    """
+
+    basis: Float[Array, "c r"]
+    jacobian: Float[Array, "p r"]
+
+
+def point(model: Model, params: Params, prior: Prior | None, basis: Array, u: Array) -> Params:
+    """theta(u), with the numbers that are held in their places."""
+    chart, unravel = ravel_pytree(lax.stop_gradient(model.to_chart(params)))
+    return model.hold(model.from_chart(unravel(chart + einsum("cr,r->c", basis, u))), prior)
+
+
+@partial(jax.jit, static_argnames=("model",))
+def coordinates(model: Model, params: Params, prior: Prior | None) -> Coordinates:
+    """The directions in which the parameters can move, from the singular values of the Jacobian.
+
+    Numbers at the end of their range, and those of absent components, stay where they are.
+    """
+    free = _free(model, params)
+    steps = jnp.diag(free.astype(params_dtype(params)))
+
+    def theta(u: Array) -> Array:
+        return ravel_pytree(point(model, params, prior, steps, u))[0]
+
+    jacobian = jax.jacfwd(theta)(jnp.zeros(free.shape, steps.dtype))
+    rows, columns = _scales(jacobian)
+    _, values, across = jnp.linalg.svd(
+        jacobian * rows[:, None] * columns[None], full_matrices=False
+    )
+    size = max(jacobian.shape) ** 0.5
+    kept = values > _LOST * size * jnp.finfo(values.dtype).eps * values[0]
+    moves = jnp.any(jacobian != 0, axis=0)
+    basis = jnp.where(moves[:, None] & kept[None], columns[:, None] * across.T, 0)
+    return Coordinates(basis, einsum("pc,cr->pr", jacobian, basis))
+
+
+def params_dtype(params: Params) -> Any:
+    return jax.tree.leaves(params)[0].dtype
+
+
+def _free(model: Model, params: Params) -> Bool[Array, " c"]:
+    """Which coordinates may move; all of them where they do not stand for one number each."""
+    chart = jax.eval_shape(model.to_chart, params)
+    shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (chart, params)]
+    if shapes[0] != shapes[1]:
+        return jnp.ones(sum(leaf.size for leaf in jax.tree.leaves(chart)), bool)
+    return ~ravel_pytree(model.without_error(params))[0]
+
+
+def _scales(matrix: Float[Array, "p c"]) -> tuple[Float[Array, " p"], Float[Array, " c"]]:
+    """Factors of the rows and columns that make the largest of each about 1  (Ruiz 2001)."""
+    size = jnp.abs(matrix)
+
+    def step(_: Array, scales: tuple[Array, Array]) -> tuple[Array, Array]:
+        rows, columns = scales
+        now = size * rows[:, None] * columns[None]
+        return tuple(
+            scale / jnp.sqrt(jnp.where(largest > 0, largest, jnp.ones_like(largest)))
+            for scale, largest in zip(scales, (now.max(1), now.max(0)), strict=True)
+        )
+
+    start = tuple(jnp.ones(n, size.dtype) for n in size.shape)
+    return lax.fori_loop(0, _ROUNDS, step, start)
+
+
+class Local(NamedTuple):
+    """What the information is taken of: a model at a point, in coordinates, with its rows."""
+
+    params: Params
+    prior: Prior | None
+    basis: Float[Array, "c r"]
+    rows: Rows
+
+
+class Sizes(NamedTuple):
+    """Rows a block, and directions differentiated together."""
+
+    block: int
+    width: int
+
+
+def sizes(model: Model, rows: Rows, r: int, block: int) -> Sizes:
+    """Small enough that the tangents of a block are some megabytes, however many there are."""
+    block = max(1, min(block, max(model.least_rows, block // 4), rows.weight.shape[0]))
+    numbers = block * model.numbers_per_row(rows)
+    return Sizes(block, max(1, min(r, _TANGENTS // max(numbers, 1))))
+
+
+def _prepared(model: Model, local: Local, u: Array) -> Prepared:
+    """By the way that loses fewest digits: they count in second derivatives."""
+    params = point(model, local.params, local.prior, local.basis, u)
+    prepared = model.prepare(params, local.prior)
+    careful = model.careful(prepared)
+    return prepared if careful is None else careful[1]
+
+
+def _log_prior(model: Model, local: Local, u: Array) -> Array:
+    params = point(model, local.params, local.prior, local.basis, u)
+    return model.log_prior(params, local.prior)
+
+
+def _weights(rows: Rows) -> Float[Array, "*t n"]:
+    return jnp.moveaxis(rows.weight, 0, -1)
+
+
+def _along(
+    gradient: Callable[[Array], Array], zero: Array, width: int
+) -> tuple[Float[Array, " r"], Float[Array, "r *out"]]:
+    """-> (the gradient at 0, its derivative along each direction)."""
+    value, forward = jax.linearize(gradient, zero)
+    eye = jnp.eye(zero.shape[0], dtype=zero.dtype)
+    return value, lax.map(forward, eye, batch_size=width)
+
+
+def _zero(local: Local) -> Array:
+    return jnp.zeros(local.basis.shape[1], local.basis.dtype)
+
+
+@partial(jax.jit, static_argnames=("model", "size"))
+def value(model: Model, local: Local, u: Array, size: Sizes) -> Float[Array, ""]:
+    """l(u)."""
+    prepared = _prepared(model, local, u)
+
+    def of_block(rows: Rows) -> Array:
+        weight = _weights(rows)
+        return jnp.sum(jnp.where(weight > 0, weight * model.log_density(prepared, rows), 0))
+
+    return sum_blocks(of_block, local.rows, size.block) + _log_prior(model, local, u)
+
+
+@partial(jax.jit, static_argnames=("model", "size"))
+def observed(
+    model: Model, local: Local, at: Array, size: Sizes
+) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
+    """-> (l'(u), I = - l''(u)) at u = `at`."""
+
+    def of_block(rows: Rows) -> tuple[Array, Array]:
+        weight = _weights(rows)
+
+        def of(u: Array) -> Array:
+            terms = model.log_density(_prepared(model, local, u), rows)
+            return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
+
+        return _along(jax.grad(of), at, size.width)
+
+    of_rows = sum_blocks(of_block, local.rows, size.block)
+    of_prior = _along(jax.grad(partial(_log_prior, model, local)), at, size.width)
+    gradient, hessian = jax.tree.map(jnp.add, of_rows, of_prior)
+    return gradient, -_symmetric(hessian)
+
+
+@partial(jax.jit, static_argnames=("model", "size"))
+def complete(model: Model, local: Local, size: Sizes) -> Float[Array, "r r"]:
+    """C: what could be known if the components were seen."""
+
+    def of_block(rows: Rows) -> Array:
+        then = _prepared(model, local, _zero(local))
+
+        def q(u: Array) -> Array:
+            return model.expected(_prepared(model, local, u), then, rows)
+
+        return _along(jax.grad(q), _zero(local), size.width)[1]
+
+    of_rows = sum_blocks(of_block, local.rows, size.block)
+    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), size.width)[1]
+    return -_symmetric(of_rows + of_prior)
+
+
+@partial(jax.jit, static_argnames=("model", "size"))
+def missing(model: Model, local: Local, size: Sizes) -> Float[Array, "r r"]:
+    """M: what is not known since the components are hidden."""
+
+    def of_block(rows: Rows) -> Array:
+        def score(v: Array) -> Array:
+            then = _prepared(model, local, v)
+
+            def q(u: Array) -> Array:
+                return model.expected(_prepared(model, local, u), then, rows)
+
+            return jax.grad(q)(_zero(local))
+
+        return _along(score, _zero(local), size.width)[1]
+
+    return _symmetric(sum_blocks(of_block, local.rows, size.block))
+
+
+@partial(jax.jit, static_argnames=("model", "size"))
+def outer(
+    model: Model, local: Local, size: Sizes
+) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
+    """-> (the sum of the scores, O), the prior's information added to O."""
+
+    def of_block(rows: Rows) -> tuple[Array, Array]:
+        def terms(u: Array) -> Array:
+            return model.log_density(_prepared(model, local, u), rows)
+
+        _, scores = _along(terms, _zero(local), size.width)
+        begins = model.begins(rows)
+        if begins is None:
+            weighted = scores * _weights(rows)[None]
+            return jnp.sum(weighted, 1), einsum("in,jn->ij", weighted, scores)
+        return _of_sequences(scores, begins, _weights(rows))
+
+    of_rows = sum_blocks(of_block, local.rows, size.block)
+    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), size.width)
+    return of_rows[0] + of_prior[0], _symmetric(of_rows[1] - of_prior[1])
+
+
+def _of_sequences(
+    scores: Float[Array, "r t n"], begins: Bool[Array, "t n"], weight: Float[Array, "t n"]
+) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
+    """The same sums over sequences, whose scores are those of their steps added up."""
+
+    def add(sums: tuple[Array, Array], own: Array, weight: Array) -> tuple[Array, Array]:
+        weighted = jnp.where(weight > 0, own * weight, 0)
+        return sums[0] + jnp.sum(weighted, 1), sums[1] + einsum("in,jn->ij", weighted, own)
+
+    def step(carry: tuple, now: tuple) -> tuple[tuple, None]:
+        own, weight, sums = carry
+        score, first, new_weight = now
+        ended = jnp.where(first, weight, jnp.zeros_like(weight))
+        own_there = jnp.where((ended > 0)[None], own, 0)
+        sums = lax.cond(
+            jnp.any(ended > 0), lambda: add(sums, own_there, ended[None]), lambda: sums
+        )
+        own = jnp.where(first[None], score, own + score)
+        return (own, new_weight, sums), None
+
+    r, _, n = scores.shape
+    nothing = jnp.zeros(r, scores.dtype), jnp.zeros((r, r), scores.dtype)
+    start = jnp.zeros((r, n), scores.dtype), jnp.zeros(n, weight.dtype), nothing
+    steps = jnp.moveaxis(scores, 1, 0), begins, weight
+    own, last, sums = lax.scan(step, start, steps)[0]
+    return add(sums, jnp.where((last > 0)[None], own, 0), last[None])
+
+
+def _symmetric(matrix: Float[Array, "r r"]) -> Float[Array, "r r"]:
+    return (matrix + matrix.T) / 2
+
+
+class Inverse(NamedTuple):
+    """root (r, m): inv(I) = root root'; null (r, m): directions of which the rows tell nothing.
+
+    least: the smallest share of the complete information that was observed, 0 where even that is
+    singular, negative at a saddle. distance: of the maximum, in standard errors.
+    """
+
+    root: Float[Array, "r m"]
+    null: Float[Array, "r m"]
+    least: Float[Array, ""]
+    distance: Float[Array, ""]
+
+
+@jax.jit
+def invert(
+    information: Float[Array, "r r"],
+    complete: Float[Array, "r r"],
+    gradient: Float[Array, " r"],
+    basis: Float[Array, "c r"],
+) -> Inverse:
+    """The inverse of an information, measured by the complete one: of that nothing is lost.
+
+    Where less than sqrt(eps) of it is left, half of the digits are lost: that counts as nothing.
+    The shares do not depend on coordinates and units.
+    """
+    eps = jnp.finfo(complete.dtype).eps
+    there = jnp.any(basis != 0, axis=0)
+    r = basis.shape[1]
+    spare = jnp.diag(jnp.where(there, 0, 1).astype(complete.dtype))
+    diagonal = jnp.diagonal(complete)
+    unit = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, jnp.ones_like(diagonal)))
+    both = unit[:, None] * unit[None]
+    own, axes = jnp.linalg.eigh(complete * both + spare)
+    told = own > _LOST * r * eps
+    whiten = jnp.where(told[None], axes / jnp.sqrt(jnp.where(told, own, 1))[None], 0)
+    shares = einsum("ia,ij,jb->ab", whiten, information * both + spare, whiten)
+    shares = _symmetric(shares) + jnp.diag(jnp.where(told, 0, 1).astype(own.dtype))
+    share, turn = jnp.linalg.eigh(shares)
+    directions = einsum("ia,ab->ib", whiten, turn) * unit[:, None]
+    good = share > eps**0.5
+    root = jnp.where(good[None], directions / jnp.sqrt(jnp.where(good, share, 1))[None], 0)
+    root = jnp.where(there[:, None], root, 0)
+    null = jnp.where(good[None], 0, directions) + jnp.where(told[None], 0, axes) * unit[:, None]
+    null = jnp.where(there[:, None], null, 0)
+    return Inverse(
+        root,
+        null / jnp.sqrt(jnp.maximum(jnp.sum(null**2, 0), jnp.finfo(eps.dtype).tiny))[None],
+        jnp.where(jnp.all(told), jnp.min(share), jnp.minimum(jnp.min(share), 0)),
+        jnp.sqrt(jnp.sum(einsum("im,i->m", root, gradient) ** 2)),
+    )
