@@ -26,6 +26,9 @@ from jaxem.analysis.predict import sample as sample
 from jaxem.analysis.predict import smooth as smooth
 from jaxem.analysis.select import Selection as Selection
 from jaxem.analysis.select import select as select
+from jaxem.analysis.standard_errors import ParameterCovariance as ParameterCovariance
+from jaxem.analysis.standard_errors import parameter_covariance as parameter_covariance
+from jaxem.analysis.standard_errors import standard_errors as standard_errors
 from jaxem.core.status import FitError as FitError
 from jaxem.core.status import Status as Status
 from jaxem.fitting.fit import em as em

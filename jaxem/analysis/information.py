@@ -119,7 +119,7 @@ class Sizes(NamedTuple):
 
 def sizes(model: Model, rows: Rows, r: int, block: int) -> Sizes:
     """Small enough that the tangents of a block are some megabytes, however many there are."""
-    block = max(1, min(block, max(model.least_rows, block // 4), rows.weight.shape[0]))
+    block = min(block, rows.weight.shape[0])
     numbers = block * model.numbers_per_row(rows)
     return Sizes(block, max(1, min(r, _TANGENTS // max(numbers, 1))))
 
@@ -147,6 +147,8 @@ def _along(
     """-> (the gradient at 0, its derivative along each direction)."""
     value, forward = jax.linearize(gradient, zero)
     eye = jnp.eye(zero.shape[0], dtype=zero.dtype)
+    if width >= zero.shape[0]:
+        return value, jax.vmap(forward)(eye)
     return value, lax.map(forward, eye, batch_size=width)
 
 
@@ -183,8 +185,25 @@ def observed(
 
     of_rows = sum_blocks(of_block, local.rows, size.block)
     of_prior = _along(jax.grad(partial(_log_prior, model, local)), at, size.width)
-    gradient, hessian = jax.tree.map(jnp.add, of_rows, of_prior)
-    return gradient, -_symmetric(hessian)
+    slope, hessian = jax.tree.map(jnp.add, of_rows, of_prior)
+    return slope, -_symmetric(hessian)
+
+
+@partial(jax.jit, static_argnames=("model", "size"))
+def gradient(model: Model, local: Local, at: Array, size: Sizes) -> Float[Array, " r"]:
+    """l'(u) at u = `at`."""
+
+    def of_block(rows: Rows) -> Array:
+        weight = _weights(rows)
+
+        def of(u: Array) -> Array:
+            terms = model.log_density(_prepared(model, local, u), rows)
+            return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
+
+        return jax.grad(of)(at)
+
+    of_rows = sum_blocks(of_block, local.rows, size.block)
+    return of_rows + jax.grad(partial(_log_prior, model, local))(at)
 
 
 @partial(jax.jit, static_argnames=("model", "size"))
@@ -280,12 +299,13 @@ class Inverse(NamedTuple):
     """root (r, m): inv(I) = root root'; null (r, m): directions of which the rows tell nothing.
 
     least: the smallest share of the complete information that was observed, 0 where even that is
-    singular, negative at a saddle. distance: of the maximum, in standard errors.
+    singular, negative at a saddle. step, distance: to the maximum, in u and in standard errors.
     """
 
     root: Float[Array, "r m"]
     null: Float[Array, "r m"]
     least: Float[Array, ""]
+    step: Float[Array, " r"]
     distance: Float[Array, ""]
 
 
@@ -320,9 +340,12 @@ def invert(
     root = jnp.where(there[:, None], root, 0)
     null = jnp.where(good[None], 0, directions) + jnp.where(told[None], 0, axes) * unit[:, None]
     null = jnp.where(there[:, None], null, 0)
+    length = jnp.sqrt(jnp.sum(null**2, axis=0))
+    scores = einsum("im,i->m", root, gradient)
     return Inverse(
-        root,
-        null / jnp.sqrt(jnp.maximum(jnp.sum(null**2, 0), jnp.finfo(eps.dtype).tiny))[None],
-        jnp.where(jnp.all(told), jnp.min(share), jnp.minimum(jnp.min(share), 0)),
-        jnp.sqrt(jnp.sum(einsum("im,i->m", root, gradient) ** 2)),
+        root=root,
+        null=null / jnp.where(length > 0, length, 1)[None],
+        least=jnp.where(jnp.all(told), jnp.min(share), jnp.minimum(jnp.min(share), 0)),
+        step=einsum("im,m->i", root, scores),
+        distance=jnp.sqrt(jnp.sum(scores**2)),
     )
