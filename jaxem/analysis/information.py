@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
@@ -142,10 +142,10 @@ def _weights(rows: Rows) -> Float[Array, "*t n"]:
 
 
 def _along(
-    gradient: Callable[[Array], Array], zero: Array, width: int
-) -> tuple[Float[Array, " r"], Float[Array, "r *out"]]:
-    """-> (the gradient at 0, its derivative along each direction)."""
-    value, forward = jax.linearize(gradient, zero)
+    function: Callable[[Array], PyTree], zero: Array, width: int
+) -> tuple[PyTree, PyTree]:
+    """-> (its value there, its derivative along each direction)."""
+    value, forward = jax.linearize(function, zero)
     eye = jnp.eye(zero.shape[0], dtype=zero.dtype)
     if width >= zero.shape[0]:
         return value, jax.vmap(forward)(eye)
@@ -157,36 +157,26 @@ def _zero(local: Local) -> Array:
 
 
 @partial(jax.jit, static_argnames=("model", "size"))
-def value(model: Model, local: Local, u: Array, size: Sizes) -> Float[Array, ""]:
-    """l(u)."""
-    prepared = _prepared(model, local, u)
-
-    def of_block(rows: Rows) -> Array:
-        weight = _weights(rows)
-        return jnp.sum(jnp.where(weight > 0, weight * model.log_density(prepared, rows), 0))
-
-    return sum_blocks(of_block, local.rows, size.block) + _log_prior(model, local, u)
-
-
-@partial(jax.jit, static_argnames=("model", "size"))
 def observed(
     model: Model, local: Local, at: Array, size: Sizes
-) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
-    """-> (l'(u), I = - l''(u)) at u = `at`."""
+) -> tuple[Float[Array, ""], Float[Array, " r"], Float[Array, "r r"]]:
+    """-> (l(u), l'(u), I = - l''(u)) at u = `at`."""
 
-    def of_block(rows: Rows) -> tuple[Array, Array]:
+    def of_block(rows: Rows) -> tuple[Array, Array, Array]:
         weight = _weights(rows)
 
         def of(u: Array) -> Array:
             terms = model.log_density(_prepared(model, local, u), rows)
             return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
 
-        return _along(jax.grad(of), at, size.width)
+        (value, slope), (_, hessian) = _along(jax.value_and_grad(of), at, size.width)
+        return value, slope, hessian
 
     of_rows = sum_blocks(of_block, local.rows, size.block)
-    of_prior = _along(jax.grad(partial(_log_prior, model, local)), at, size.width)
-    slope, hessian = jax.tree.map(jnp.add, of_rows, of_prior)
-    return slope, -_symmetric(hessian)
+    of_prior = _along(jax.value_and_grad(partial(_log_prior, model, local)), at, size.width)
+    (value, slope), (_, hessian) = of_prior
+    value, slope, hessian = jax.tree.map(jnp.add, of_rows, (value, slope, hessian))
+    return value, slope, -_symmetric(hessian)
 
 
 @partial(jax.jit, static_argnames=("model", "size"))
@@ -293,6 +283,18 @@ def _of_sequences(
 
 def _symmetric(matrix: Float[Array, "r r"]) -> Float[Array, "r r"]:
     return (matrix + matrix.T) / 2
+
+
+@partial(jax.jit, static_argnames=("model",))
+def number(
+    model: Model, local: Local, at: Array, index: Int[Array, ""]
+) -> tuple[Float[Array, ""], Float[Array, " r"], Float[Array, "r r"]]:
+    """-> (one number of theta(u), its gradient and second derivatives) at u = `at`."""
+
+    def of(u: Array) -> Array:
+        return ravel_pytree(point(model, local.params, local.prior, local.basis, u))[0][index]
+
+    return of(at), jax.grad(of)(at), jax.hessian(of)(at)
 
 
 class Inverse(NamedTuple):

@@ -83,8 +83,8 @@ def standard_errors(
     Errors: ValueError for bad input, and for parameters that are no maximum.
     """
     found = fitted(model, params, x, method, sample_weight, prior, held, labels, lengths, reg_covar)
-    _warn(found)
-    return _errors(model, found.local.params, found.coordinates, found.inverse, found.spread)
+    warn(found)
+    return errors(found)
 
 
 def parameter_covariance(
@@ -157,6 +157,12 @@ def _newton(model: Model, local: Local, inverse: Inverse) -> Params:
     return information.point(model, local.params, local.prior, local.basis, inverse.step)
 
 
+def errors(found: Fitted) -> Params:
+    """The standard errors as a tree."""
+    own = found.local.params
+    return _errors(found.model, own, found.coordinates, found.inverse, found.spread)
+
+
 def _thin(found: Coordinates) -> Coordinates:
     """Without the columns of zeros, where there are numbers to tell."""
     if not checks.is_concrete(found):
@@ -177,7 +183,7 @@ def _inverse(
         gradient = information.gradient(model, local, zero, size)
         matrix = complete - information.missing(model, local, size)
     else:
-        gradient, matrix = information.observed(model, local, zero, size)
+        _, gradient, matrix = information.observed(model, local, zero, size)
     inverse = information.invert(matrix, complete, gradient, local.basis)
     if method != "sandwich":
         return inverse, _spread(inverse.root, None)
@@ -265,7 +271,7 @@ def _check_maximum(found: Fitted) -> None:
             "the log-likelihood has no finite second derivatives at these parameters: look for "
             "variances near 0 and rows that are impossible"
         )
-    if float(inverse.least) < -float(_eps(inverse) ** 0.5):
+    if float(inverse.least) < -float(_eps(inverse) ** 0.5) and not _identical(found):
         raise ValueError(
             "the parameters are no maximum of the likelihood: it curves upward in some direction "
             "(a saddle point); fit from other starts"
@@ -279,7 +285,8 @@ def _check_maximum(found: Fitted) -> None:
         )
 
 
-def _warn(found: Fitted) -> None:
+def warn(found: Fitted) -> None:
+    """A UserWarning that names what the rows tell nothing of."""
     if checks.is_concrete(found.inverse, found.local):
         for remark in _singular(found):
             warnings.warn(remark, stacklevel=3)
