@@ -49,6 +49,16 @@ def point(model: Model, params: Params, prior: Prior | None, basis: Array, u: Ar
 
 
 @partial(jax.jit, static_argnames=("model",))
+def settled(model: Model, params: Params) -> Params:
+    """Numbers on their way to 0 that are nearly there at 0: their squares are, and 1 / 0 is not."""
+
+    def of(leaf: Array, mark: Array) -> Array:
+        return jnp.where(mark & (leaf < jnp.finfo(leaf.dtype).tiny ** 0.5), 0, leaf)
+
+    return jax.tree.map(of, params, model.without_error(params))
+
+
+@partial(jax.jit, static_argnames=("model",))
 def coordinates(model: Model, params: Params, prior: Prior | None) -> Coordinates:
     """The directions in which the parameters can move, from the singular values of the Jacobian.
 
@@ -141,9 +151,7 @@ def _weights(rows: Rows) -> Float[Array, "*t n"]:
     return jnp.moveaxis(rows.weight, 0, -1)
 
 
-def _along(
-    function: Callable[[Array], PyTree], zero: Array, width: int
-) -> tuple[PyTree, PyTree]:
+def _along(function: Callable[[Array], PyTree], zero: Array, width: int) -> tuple[PyTree, PyTree]:
     """-> (its value there, its derivative along each direction)."""
     value, forward = jax.linearize(function, zero)
     eye = jnp.eye(zero.shape[0], dtype=zero.dtype)
@@ -267,9 +275,7 @@ def _of_sequences(
         score, first, new_weight = now
         ended = jnp.where(first, weight, jnp.zeros_like(weight))
         own_there = jnp.where((ended > 0)[None], own, 0)
-        sums = lax.cond(
-            jnp.any(ended > 0), lambda: add(sums, own_there, ended[None]), lambda: sums
-        )
+        sums = lax.cond(jnp.any(ended > 0), lambda: add(sums, own_there, ended[None]), lambda: sums)
         own = jnp.where(first[None], score, own + score)
         return (own, new_weight, sums), None
 
@@ -344,10 +350,11 @@ def invert(
     null = jnp.where(there[:, None], null, 0)
     length = jnp.sqrt(jnp.sum(null**2, axis=0))
     scores = einsum("im,i->m", root, gradient)
+    finite = jnp.all(jnp.isfinite(information) & jnp.isfinite(complete))
     return Inverse(
         root=root,
         null=null / jnp.where(length > 0, length, 1)[None],
         least=jnp.where(jnp.all(told), jnp.min(share), jnp.minimum(jnp.min(share), 0)),
         step=einsum("im,m->i", root, scores),
-        distance=jnp.sqrt(jnp.sum(scores**2)),
+        distance=jnp.where(finite, jnp.sqrt(jnp.sum(scores**2)), jnp.nan),
     )

@@ -133,9 +133,7 @@ def _begin(found: Fitted, index: int, side: float, z: float) -> State:
     return side * z / se * (spread @ slope), z / se
 
 
-def _solve(
-    found: Fitted, index: int, side: float, z: float, state: State
-) -> tuple[State, float]:
+def _solve(found: Fitted, index: int, side: float, z: float, state: State) -> tuple[State, float]:
     """-> (the state where l is z^2 / 2 below its maximum, the number there)."""
     u, multiplier = state
     spread = np.asarray(found.spread, np.float64)

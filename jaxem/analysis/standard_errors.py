@@ -128,7 +128,7 @@ def fitted(
         raise ValueError(f"method is {method!r}; it must be one of {known}")
     rows = model.rows(x, sample_weight, labels, lengths)
     prior = model.as_prior(prior, reg_covar, rows.x, held)
-    params = model.hold(model.as_params(params, rows), prior)
+    params = model.hold(information.settled(model, model.as_params(params, rows)), prior)
     if method in ("outer", "sandwich"):
         _check_sequences(model, rows)
     found = _at(model, params, prior, rows, method)
@@ -222,9 +222,11 @@ def _unknown(
     model: Model, params: Params, found: Coordinates, inverse: Inverse
 ) -> Bool[Array, " p"]:
     """Numbers without standard error; all of them where the point is no maximum."""
-    edge = ravel_pytree(model.without_error(params))[0]
-    no_maximum = ~(inverse.distance <= _FAR) | (inverse.least < -(_eps(inverse) ** 0.5))
-    return edge | _moved(found, inverse) | no_maximum
+    edge, moved = ravel_pytree(model.without_error(params))[0], _moved(found, inverse)
+    nothing = ~(inverse.distance <= _FAR) | (inverse.least < -(_eps(inverse) ** 0.5))
+    # The family's parameters come last. What has a share that is not known is not known either.
+    n_shares = sum(leaf.size for leaf in jax.tree.leaves(tuple(params)[:-1]))
+    return edge | moved | nothing | jnp.any(moved[:n_shares])
 
 
 def _moved(found: Coordinates, inverse: Inverse) -> Bool[Array, " p"]:
@@ -258,7 +260,7 @@ def _check_sequences(model: Model, rows: Rows) -> None:
     n = int(np.sum(np.asarray(begins) & (weight > 0)))
     if n == 1:
         raise ValueError(
-            'one sequence has one score, and no outer product of scores tells of it; take method='
+            "one sequence has one score, and no outer product of scores tells of it; take method="
             '"observed" or "louis", or give several sequences'
         )
 

@@ -332,9 +332,7 @@ class HMM(Model):
         _, logs, _ = self.log_likelihoods(prepared, rows)
         return self.way.log_filter(prepared.chain, logs, rows.x.first.T)[0]
 
-    def expected(
-        self, prepared: HMMPrepared, then: HMMPrepared, rows: Rows
-    ) -> Float[Array, ""]:
+    def expected(self, prepared: HMMPrepared, then: HMMPrepared, rows: Rows) -> Float[Array, ""]:
         """sum of N log p + N log A + gamma log f, with the expected numbers N, gamma of `then`."""
         block = self._block(then, rows)
         found, weight = self._smoothed(then, block), block.weight[:, None]
