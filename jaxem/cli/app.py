@@ -15,6 +15,7 @@ from jaxem.cli.columns import choose, family_of, matching, values
 from jaxem.cli.errors import DONE, BadInput, told
 from jaxem.cli.frame import LARGEST_INT32, command, names_of, precision, read_model
 from jaxem.cli.frame import run as run
+from jaxem.cli.intervals import Errors
 from jaxem.cli.search import Data, Outputs, search
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
@@ -38,6 +39,7 @@ def fit(
     tol: options.Tolerance = 1e-6,
     max_iter: options.Iterations = 1000,
     reg_covar: options.Regularisation = 0.0,
+    standard_errors: options.StandardErrors = None,
     separator: options.Separator = None,
     header: options.Header = None,
 ) -> int:
@@ -76,7 +78,8 @@ def fit(
         if not isinstance(kinds[0], Gaussian):
             report.complain(f"{file}: {report.families(chosen)}")
         data = Data(str(file), chosen.names, x, chosen.levels)
-        return search(jobs, data, seed, Outputs(output, pictures))
+        errors = Errors(standard_errors, reg_covar) if standard_errors else None
+        return search(jobs, data, seed, Outputs(output, pictures), errors)
 
 
 @command("jaxem predict flowers.safetensors new.csv --keep -o labelled.csv")

@@ -10,8 +10,9 @@ import numpy as np
 
 from jaxem import io
 from jaxem.analysis import select
-from jaxem.cli import describe, facts, interrupts, outputs, progress, report
+from jaxem.cli import describe, facts, interrupts, intervals, outputs, progress, report
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, in_options, told
+from jaxem.cli.intervals import Errors
 from jaxem.cli.kinds import Levels
 from jaxem.cli.progress import Run
 from jaxem.fitting.fit import Job
@@ -39,8 +40,10 @@ class Outputs(NamedTuple):
     report: Path | None = None
 
 
-def search(jobs: Sequence[Job], data: Data, seed: int, files: Outputs) -> int:
-    """Fit every job and conclude; return the exit status."""
+def search(
+    jobs: Sequence[Job], data: Data, seed: int, files: Outputs, errors: Errors | None = None
+) -> int:
+    """Fit every job and conclude; return the exit status. errors: those that are asked for."""
     with told(data.about):
         runs = _fit_all(jobs)
     if not runs:
@@ -62,6 +65,8 @@ def search(jobs: Sequence[Job], data: Data, seed: int, files: Outputs) -> int:
     if len(jobs) > 1:
         _print_comparison(jobs, runs, index, data)
     _print_fit(best, data, seed)
+    if errors is not None:
+        _print_errors(best.result, data, errors)
     status = _complain(jobs, runs, best.result, data)
     if failure is not None:
         raise failure
@@ -143,6 +148,18 @@ def _print_fit(run: Run, data: Data, seed: int) -> None:
     for part in describe.tables(model, result.params, data.names, data.levels):
         out.print(part, "")
     out.print(report.two_columns(facts.words(_notes(run, data, seed))))
+
+
+def _print_errors(result: Result, data: Data, errors: Errors) -> None:
+    """The table of intervals, or why there is none."""
+    try:
+        table, remarks = intervals.of(result, data.x, errors)
+    except ValueError as error:
+        report.complain(f"{data.about}: no standard errors: {in_options(str(error))}")
+        return
+    report.output().print("", table)
+    for remark in remarks:
+        report.complain(f"{data.about}: {remark}")
 
 
 def _notes(run: Run, data: Data, seed: int) -> dict[str, Any]:
