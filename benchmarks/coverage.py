@@ -52,7 +52,7 @@ class Coverage:
     def _method(self, method: str, x: np.ndarray) -> Findings:
         seconds, of = timed(lambda: intervals(x, method, self.level))
         lower, upper = np.asarray(of.lower), np.asarray(of.upper)
-        held = (lower <= MEANS) & (MEANS <= upper)
+        held = (lower <= MEANS) & (upper >= MEANS)
         shares = 100 * held.mean(axis=0)
         without = int(np.isnan(lower).any(axis=1).sum())
         error = 100 * math.sqrt(self.level * (1 - self.level) / self.sets)
@@ -85,7 +85,8 @@ def samples(sets: int, n: int) -> np.ndarray:
 @partial(jax.jit, static_argnames=("method",))
 def intervals(x: Any, method: str, level: float) -> Found:
     """All fits and their intervals in one launch, one set after another."""
-    truth = jaxem.MixtureParams(WEIGHTS, GaussianParams(MEANS[:, None], np.ones((2, 1, 1))))
+    weights, means = jnp.asarray(WEIGHTS), jnp.asarray(MEANS)[:, None]
+    truth = jaxem.MixtureParams(weights, GaussianParams(means, jnp.ones((2, 1, 1))))
 
     def one(x: Any) -> Found:
         result = jaxem.em(MODEL, truth, x, tol=1e-12)

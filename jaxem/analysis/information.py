@@ -1,6 +1,7 @@
 """What rows tell of parameters: matrices of information in coordinates that are free.
 
-    theta(u) = from_chart(c + B u),  u = 0 at the parameters;    l(u) = log p(x; theta(u)) + log prior
+    theta(u) = from_chart(c + B u),  u = 0 at the parameters
+    l(u) = log p(x; theta(u)) + log prior
 
     observed     I = - l''(0)
     complete     C = - d^2 Q(u | v) / du^2,    Q(u | v) = E[log p(x, z; u) | x; v] + log prior
@@ -99,15 +100,15 @@ def _scales(matrix: Float[Array, "p c"]) -> tuple[Float[Array, " p"], Float[Arra
     """Factors of the rows and columns that make the largest of each about 1  (Ruiz 2001)."""
     size = jnp.abs(matrix)
 
+    def root(largest: Array) -> Array:
+        return jnp.sqrt(jnp.where(largest > 0, largest, jnp.ones_like(largest)))
+
     def step(_: Array, scales: tuple[Array, Array]) -> tuple[Array, Array]:
         rows, columns = scales
         now = size * rows[:, None] * columns[None]
-        return tuple(
-            scale / jnp.sqrt(jnp.where(largest > 0, largest, jnp.ones_like(largest)))
-            for scale, largest in zip(scales, (now.max(1), now.max(0)), strict=True)
-        )
+        return rows / root(jnp.max(now, axis=1)), columns / root(jnp.max(now, axis=0))
 
-    start = tuple(jnp.ones(n, size.dtype) for n in size.shape)
+    start = jnp.ones(size.shape[0], size.dtype), jnp.ones(size.shape[1], size.dtype)
     return lax.fori_loop(0, _ROUNDS, step, start)
 
 

@@ -30,9 +30,7 @@ def of(result: Result, x: Any, errors: Errors) -> tuple[Table, list[str]]:
         found = confidence_intervals(
             model, params, x, LEVEL, errors=errors.method, reg_covar=errors.reg_covar
         )
-    table = report.table(
-        "parameter", "estimate", "std. error", f"{100 * LEVEL:g} % from", "to"
-    )
+    table = report.table("parameter", "estimate", "std. error", f"{100 * LEVEL:g} % from", "to")
     half = jax.scipy.special.ndtri((1 + LEVEL) / 2)
     leaves = [np.ravel(leaf) for tree in (params, *found) for leaf in jax.tree.leaves(tree)]
     n = len(leaves) // 3

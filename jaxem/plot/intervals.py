@@ -50,8 +50,8 @@ def forest(
             ax.plot([lower[i], upper[i]], [i, i], color=colour, linewidth=2, zorder=2)
         ax.plot(value, i, "o", color=colour, markerfacecolor=colour if known[i] else "white")
     part = (style.STATES if isinstance(model, HMM) else style.COMPONENTS).part
-    ax.set_yticks(range(len(estimates)), [f"{part} {i}" for i in range(len(estimates))])
-    ax.set_ylim(len(estimates) - 0.5, -0.5)
+    ax.set_yticks(range(len(estimates)))
+    ax.set(ylim=(len(estimates) - 0.5, -0.5), ylabel=part)
     of_column = f", {_named(names, values, column)}" if values.ndim > 1 else ""
     ax.set_xlabel(f"{path}{of_column}")
     ax.grid(axis="x", alpha=0.3)

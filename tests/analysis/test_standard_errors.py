@@ -49,7 +49,7 @@ RATES = PoissonParams(np.array([[2.0], [9.0]]))
 CHAIN_START = HMMParams(
     np.full(2, 0.5), np.array([[0.9, 0.1], [0.1, 0.9]]), PoissonParams(np.array([[15.0], [26.0]]))
 )
-PROBABILITIES = np.array([0.8, 0.3])[:, None] * np.ones((2, 4))
+YES = np.array([0.8, 0.3])
 CASES = {
     "full": (GAUSSIAN, NUMBERS, MixtureParams(SHARES, NORMAL)),
     "diag": (
@@ -72,7 +72,7 @@ CASES = {
         Mixture(Categorical(n_categories=(2,) * 4), 2),
         LEVELS,
         MixtureParams(
-            SHARES, CategoricalParams((np.stack([1 - PROBABILITIES[:, 0], PROBABILITIES[:, 0]], 1),) * 4)
+            SHARES, CategoricalParams((np.stack([1 - YES, YES], 1),) * 4)
         ),
     ),
     "regression": (
