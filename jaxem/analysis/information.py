@@ -24,6 +24,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
 from jaxem.fitting.blocks import sum_blocks
@@ -112,6 +113,16 @@ def _scales(matrix: Float[Array, "p c"]) -> tuple[Float[Array, " p"], Float[Arra
     return lax.fori_loop(0, _ROUNDS, step, start)
 
 
+@partial(jax.jit, static_argnames=("model",))
+def jacobian(model: Model, params: Params, prior: Prior | None, basis: Array) -> Array:
+    """That of all numbers of the parameters along given directions."""
+
+    def theta(u: Array) -> Array:
+        return ravel_pytree(point(model, params, prior, basis, u))[0]
+
+    return jax.jacfwd(theta)(jnp.zeros(basis.shape[1], basis.dtype))
+
+
 class Local(NamedTuple):
     """What the information is taken of: a model at a point, in coordinates, with its rows."""
 
@@ -121,25 +132,38 @@ class Local(NamedTuple):
     rows: Rows
 
 
-class Sizes(NamedTuple):
-    """Rows a block, and directions differentiated together."""
+class Way(NamedTuple):
+    """Rows a block, directions differentiated together, whether by what loses fewest digits."""
 
     block: int
     width: int
+    careful: bool
 
 
-def sizes(model: Model, rows: Rows, r: int, block: int) -> Sizes:
-    """Small enough that the tangents of a block are some megabytes, however many there are."""
+def way(model: Model, local: Local, block: int) -> Way:
+    """Small enough that the tangents of a block are some megabytes, however many there are.
+
+    Careful in float32, whose digits are few for second derivatives, and where values are traced.
+    """
+    rows, r = local.rows, local.basis.shape[1]
     block = min(block, rows.weight.shape[0])
     numbers = block * model.numbers_per_row(rows)
-    return Sizes(block, max(1, min(r, _TANGENTS // max(numbers, 1))))
+    width = max(1, min(r, _TANGENTS // max(numbers, 1)))
+    if rows.weight.dtype != jnp.float64 or not checks.is_concrete(local.params, local.prior):
+        return Way(block, width, True)
+    return Way(block, width, bool(_loses_digits(model, local.params, local.prior)))
 
 
-def _prepared(model: Model, local: Local, u: Array) -> Prepared:
-    """By the way that loses fewest digits: they count in second derivatives."""
+@partial(jax.jit, static_argnames=("model",))
+def _loses_digits(model: Model, params: Params, prior: Prior | None) -> Array:
+    careful = model.careful(model.prepare(params, prior))
+    return jnp.zeros((), bool) if careful is None else careful[0]
+
+
+def _prepared(model: Model, local: Local, u: Array, way: Way) -> Prepared:
     params = point(model, local.params, local.prior, local.basis, u)
     prepared = model.prepare(params, local.prior)
-    careful = model.careful(prepared)
+    careful = model.careful(prepared) if way.careful else None
     return prepared if careful is None else careful[1]
 
 
@@ -165,9 +189,9 @@ def _zero(local: Local) -> Array:
     return jnp.zeros(local.basis.shape[1], local.basis.dtype)
 
 
-@partial(jax.jit, static_argnames=("model", "size"))
+@partial(jax.jit, static_argnames=("model", "way"))
 def observed(
-    model: Model, local: Local, at: Array, size: Sizes
+    model: Model, local: Local, at: Array, way: Way
 ) -> tuple[Float[Array, ""], Float[Array, " r"], Float[Array, "r r"]]:
     """-> (l(u), l'(u), I = - l''(u)) at u = `at`."""
 
@@ -175,90 +199,88 @@ def observed(
         weight = _weights(rows)
 
         def of(u: Array) -> Array:
-            terms = model.log_density(_prepared(model, local, u), rows)
+            terms = model.log_density(_prepared(model, local, u, way), rows)
             return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
 
-        (value, slope), (_, hessian) = _along(jax.value_and_grad(of), at, size.width)
+        (value, slope), (_, hessian) = _along(jax.value_and_grad(of), at, way.width)
         return value, slope, hessian
 
-    of_rows = sum_blocks(of_block, local.rows, size.block)
-    of_prior = _along(jax.value_and_grad(partial(_log_prior, model, local)), at, size.width)
+    of_rows = sum_blocks(of_block, local.rows, way.block)
+    of_prior = _along(jax.value_and_grad(partial(_log_prior, model, local)), at, way.width)
     (value, slope), (_, hessian) = of_prior
     value, slope, hessian = jax.tree.map(jnp.add, of_rows, (value, slope, hessian))
     return value, slope, -_symmetric(hessian)
 
 
-@partial(jax.jit, static_argnames=("model", "size"))
-def gradient(model: Model, local: Local, at: Array, size: Sizes) -> Float[Array, " r"]:
+@partial(jax.jit, static_argnames=("model", "way"))
+def gradient(model: Model, local: Local, at: Array, way: Way) -> Float[Array, " r"]:
     """l'(u) at u = `at`."""
 
     def of_block(rows: Rows) -> Array:
         weight = _weights(rows)
 
         def of(u: Array) -> Array:
-            terms = model.log_density(_prepared(model, local, u), rows)
+            terms = model.log_density(_prepared(model, local, u, way), rows)
             return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
 
         return jax.grad(of)(at)
 
-    of_rows = sum_blocks(of_block, local.rows, size.block)
+    of_rows = sum_blocks(of_block, local.rows, way.block)
     return of_rows + jax.grad(partial(_log_prior, model, local))(at)
 
 
-@partial(jax.jit, static_argnames=("model", "size"))
-def complete(model: Model, local: Local, size: Sizes) -> Float[Array, "r r"]:
+@partial(jax.jit, static_argnames=("model", "way"))
+def complete(model: Model, local: Local, way: Way) -> Float[Array, "r r"]:
     """C: what could be known if the components were seen."""
 
     def of_block(rows: Rows) -> Array:
-        then = _prepared(model, local, _zero(local))
+        then = _prepared(model, local, _zero(local), way)
 
         def q(u: Array) -> Array:
-            return model.expected(_prepared(model, local, u), then, rows)
+            return model.expected(_prepared(model, local, u, way), then, rows)
 
-        return _along(jax.grad(q), _zero(local), size.width)[1]
+        return _along(jax.grad(q), _zero(local), way.width)[1]
 
-    of_rows = sum_blocks(of_block, local.rows, size.block)
-    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), size.width)[1]
+    of_rows = sum_blocks(of_block, local.rows, way.block)
+    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), way.width)[1]
     return -_symmetric(of_rows + of_prior)
 
 
-@partial(jax.jit, static_argnames=("model", "size"))
-def missing(model: Model, local: Local, size: Sizes) -> Float[Array, "r r"]:
+@partial(jax.jit, static_argnames=("model", "way"))
+def missing(model: Model, local: Local, way: Way) -> Float[Array, "r r"]:
     """M: what is not known since the components are hidden."""
 
     def of_block(rows: Rows) -> Array:
         def score(v: Array) -> Array:
-            then = _prepared(model, local, v)
+            then = _prepared(model, local, v, way)
 
             def q(u: Array) -> Array:
-                return model.expected(_prepared(model, local, u), then, rows)
+                return model.expected(_prepared(model, local, u, way), then, rows)
 
             return jax.grad(q)(_zero(local))
 
-        return _along(score, _zero(local), size.width)[1]
+        return _along(score, _zero(local), way.width)[1]
 
-    return _symmetric(sum_blocks(of_block, local.rows, size.block))
+    return _symmetric(sum_blocks(of_block, local.rows, way.block))
 
 
-@partial(jax.jit, static_argnames=("model", "size"))
-def outer(
-    model: Model, local: Local, size: Sizes
-) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
+@partial(jax.jit, static_argnames=("model", "way"))
+def outer(model: Model, local: Local, way: Way) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
     """-> (the sum of the scores, O), the prior's information added to O."""
 
     def of_block(rows: Rows) -> tuple[Array, Array]:
         def terms(u: Array) -> Array:
-            return model.log_density(_prepared(model, local, u), rows)
+            return model.log_density(_prepared(model, local, u, way), rows)
 
-        _, scores = _along(terms, _zero(local), size.width)
+        _, scores = _along(terms, _zero(local), way.width)
         begins = model.begins(rows)
         if begins is None:
             weighted = scores * _weights(rows)[None]
             return jnp.sum(weighted, 1), einsum("in,jn->ij", weighted, scores)
         return _of_sequences(scores, begins, _weights(rows))
 
-    of_rows = sum_blocks(of_block, local.rows, size.block)
-    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), size.width)
+    of_rows = sum_blocks(of_block, local.rows, way.block)
+    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), way.width)
     return of_rows[0] + of_prior[0], _symmetric(of_rows[1] - of_prior[1])
 
 

@@ -18,7 +18,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float
 
 from jaxem.analysis import information
-from jaxem.analysis.information import Coordinates, Inverse, Local, Sizes
+from jaxem.analysis.information import Coordinates, Inverse, Local, Way
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.numerics import einsum
@@ -26,7 +26,7 @@ from jaxem.fitting.blocks import default_block_size
 
 METHODS = ("observed", "louis", "outer", "sandwich")
 _FAR = 0.5  # standard errors that parameters may be from the maximum, where theirs are taken
-_NEAR = 1e-5  # to which Newton steps bring them
+_NEAR = 3e-5  # to which Newton steps bring them
 _STEPS = 4
 
 
@@ -49,7 +49,8 @@ class Fitted(NamedTuple):
     coordinates: Coordinates
     inverse: Inverse
     spread: Float[Array, "r r"]  # covariance of the coordinates
-    size: Sizes
+    way: Way
+    complete: Float[Array, "r r"]
 
 
 def standard_errors(
@@ -138,7 +139,7 @@ def fitted(
         _check_maximum(found)
         if float(found.inverse.distance) <= _NEAR:
             return found
-        found = _at(model, _newton(model, found.local, found.inverse), prior, rows, method)
+        found = _next(found, method)
     _check_maximum(found)
     return found
 
@@ -146,14 +147,29 @@ def fitted(
 def _at(model: Model, params: Params, prior: Prior | None, rows: Rows, method: str) -> Fitted:
     directions = _thin(information.coordinates(model, params, prior))
     local = Local(params, prior, directions.basis, rows)
-    r, block = directions.basis.shape[1], default_block_size(model, rows)
-    size = information.sizes(model, rows, r, block)
-    return Fitted(model, local, directions, *_inverse(model, local, size, method), size)
+    way = information.way(model, local, default_block_size(model, rows))
+    complete = information.complete(model, local, way)
+    inverse, spread = _inverse(model, local, way, method, complete)
+    return Fitted(model, local, directions, inverse, spread, way, complete)
+
+
+def _next(found: Fitted, method: str) -> Fitted:
+    """A Newton step to the maximum, just short of which a fit stops.
+
+    The complete information only measures the other: that of before is good enough.
+    """
+    model, local, _, inverse, _, way, complete = found
+    local = local._replace(params=_newton(model, local, inverse))
+    jacobian = information.jacobian(model, local.params, local.prior, local.basis)
+    if method == "louis":
+        complete = information.complete(model, local, way)
+    inverse, spread = _inverse(model, local, way, method, complete)
+    directions = Coordinates(local.basis, jacobian)
+    return Fitted(model, local, directions, inverse, spread, way, complete)
 
 
 @partial(jax.jit, static_argnames=("model",))
 def _newton(model: Model, local: Local, inverse: Inverse) -> Params:
-    """A step to the maximum, just short of which a fit stops."""
     return information.point(model, local.params, local.prior, local.basis, inverse.step)
 
 
@@ -172,22 +188,21 @@ def _thin(found: Coordinates) -> Coordinates:
 
 
 def _inverse(
-    model: Model, local: Local, size: Sizes, method: str
+    model: Model, local: Local, way: Way, method: str, complete: Float[Array, "r r"]
 ) -> tuple[Inverse, Float[Array, "r r"]]:
     """-> (the inverse, the covariance of the coordinates)."""
-    complete = information.complete(model, local, size)
     zero = jnp.zeros(local.basis.shape[1], local.basis.dtype)
     if method == "outer":
-        gradient, matrix = information.outer(model, local, size)
+        gradient, matrix = information.outer(model, local, way)
     elif method == "louis":
-        gradient = information.gradient(model, local, zero, size)
-        matrix = complete - information.missing(model, local, size)
+        gradient = information.gradient(model, local, zero, way)
+        matrix = complete - information.missing(model, local, way)
     else:
-        _, gradient, matrix = information.observed(model, local, zero, size)
+        _, gradient, matrix = information.observed(model, local, zero, way)
     inverse = information.invert(matrix, complete, gradient, local.basis)
     if method != "sandwich":
         return inverse, _spread(inverse.root, None)
-    return inverse, _spread(inverse.root, information.outer(model, local, size)[1])
+    return inverse, _spread(inverse.root, information.outer(model, local, way)[1])
 
 
 @jax.jit
