@@ -143,13 +143,13 @@ class Way(NamedTuple):
 def way(model: Model, local: Local, block: int) -> Way:
     """Small enough that the tangents of a block are some megabytes, however many there are.
 
-    Careful in float32, whose digits are few for second derivatives, and where values are traced.
+    Careful where the parameters need it, and where they are traced.
     """
     rows, r = local.rows, local.basis.shape[1]
     block = min(block, rows.weight.shape[0])
     numbers = block * model.numbers_per_row(rows)
     width = max(1, min(r, _TANGENTS // max(numbers, 1)))
-    if rows.weight.dtype != jnp.float64 or not checks.is_concrete(local.params, local.prior):
+    if not checks.is_concrete(local.params, local.prior):
         return Way(block, width, True)
     return Way(block, width, bool(_loses_digits(model, local.params, local.prior)))
 

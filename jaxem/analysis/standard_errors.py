@@ -26,7 +26,7 @@ from jaxem.fitting.blocks import default_block_size
 
 METHODS = ("observed", "louis", "outer", "sandwich")
 _FAR = 0.5  # standard errors that parameters may be from the maximum, where theirs are taken
-_NEAR = 3e-5  # to which Newton steps bring them
+_NEAR = 3e-5  # to which Newton steps bring them, where the dtype can tell
 _STEPS = 4
 
 
@@ -137,7 +137,7 @@ def fitted(
         return found
     for _ in range(_STEPS):
         _check_maximum(found)
-        if float(found.inverse.distance) <= _NEAR:
+        if float(found.inverse.distance) <= max(_NEAR, 10 * float(_eps(found.inverse)) ** 0.5):
             return found
         found = _next(found, method)
     _check_maximum(found)
