@@ -7,6 +7,7 @@ from benchmarks.acceleration import Acceleration, Slow
 from benchmarks.bench import Case
 from benchmarks.columns import Columns
 from benchmarks.compilation import Compilation
+from benchmarks.coverage import Coverage
 from benchmarks.growth import Growth
 from benchmarks.iteration import Iteration
 from benchmarks.latent_classes import LatentClasses
@@ -58,6 +59,7 @@ QUICK = Suite(
                      target_median=2.5, target_least=0.9, rounds=2),
         ManyStarts(n=200, starts=2, withins=(1e-6,), counts=(2,), target_first=5,
                    target_second=30, target_cores=85, rounds=1),
+        Coverage(sets=4, n=100, methods=("observed",)),
     ),
 )  # fmt: skip
 
@@ -128,6 +130,16 @@ MISSING = Suite(
     ),
 )  # fmt: skip
 
+INTERVALS = Suite(
+    name="intervals",
+    platform="cpu",
+    programs=("jaxem",),
+    dtypes=("float64",),
+    product_size=256,
+    copy_size=1 << 20,
+    cases=(Coverage(least=92, most=98),),
+)
+
 # Budgets bound the rounds; data, compiling and judging come on top of them.
 GPU = Suite(
     name="gpu",
@@ -152,4 +164,4 @@ GPU = Suite(
     ),
 )  # fmt: skip
 
-SUITES = {suite.name: suite for suite in (QUICK, CPU, SEQUENCES, MISSING, GPU)}
+SUITES = {suite.name: suite for suite in (QUICK, CPU, SEQUENCES, MISSING, INTERVALS, GPU)}

@@ -17,6 +17,7 @@ from jaxem.cli.columns import choose, families_of, matching, values
 from jaxem.cli.errors import DONE, BadInput, told
 from jaxem.cli.frame import command, names_of, precision, read_model
 from jaxem.cli.frame import run as run
+from jaxem.cli.intervals import Errors
 from jaxem.cli.search import Data, Outputs, planned, search
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
@@ -41,6 +42,7 @@ def fit(
     tol: options.Tolerance = 1e-6,
     max_iter: options.Iterations = 1000,
     reg_covar: options.Regularisation = 0.0,
+    standard_errors: options.StandardErrors = None,
     separator: options.Separator = None,
     header: options.Header = None,
 ) -> int:
@@ -78,7 +80,8 @@ def fit(
             report.complain(f"{file}: {report.families(chosen)}")
         notes = {"missing": settled.note} if settled.note else {}
         data = Data(str(file), chosen.names, x, chosen.levels, notes)
-        return search(jobs, data, seed, Outputs(output, pictures))
+        errors = Errors(standard_errors, reg_covar) if standard_errors else None
+        return search(jobs, data, seed, Outputs(output, pictures), errors)
 
 
 @command("jaxem predict flowers.safetensors new.csv --keep -o labelled.csv")

@@ -189,6 +189,13 @@ Tolerance = Annotated[
 ]
 Iterations = Annotated[int, typer.Option(min=0, help="The most a start may take.")]
 Regularisation = Annotated[float, typer.Option(min=0, help="Variance added to every covariance.")]
+StandardErrors = Annotated[
+    Literal["observed"] | None,
+    typer.Option(
+        help="Print standard errors and 95 % intervals of the parameters, by the observed "
+        "information."
+    ),
+]
 Separator = Annotated[
     str | None,
     typer.Option(

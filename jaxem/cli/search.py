@@ -12,9 +12,10 @@ from rich.console import Console
 
 from jaxem import io
 from jaxem.analysis import select
-from jaxem.cli import describe, facts, interrupts, outputs, progress, report
+from jaxem.cli import describe, facts, interrupts, intervals, outputs, progress, report
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, in_options, told
 from jaxem.cli.frame import LARGEST_INT32
+from jaxem.cli.intervals import Errors
 from jaxem.cli.kinds import Levels
 from jaxem.cli.options import Counts
 from jaxem.cli.progress import Run
@@ -58,8 +59,10 @@ class Found(NamedTuple):
         return run._replace(result=_by_weight(run.result))
 
 
-def search(jobs: Sequence[Job], data: Data, seed: int, files: Outputs) -> int:
-    """Fit every job and conclude; return the exit status."""
+def search(
+    jobs: Sequence[Job], data: Data, seed: int, files: Outputs, errors: Errors | None = None
+) -> int:
+    """Fit every job and conclude; return the exit status. errors: those that are asked for."""
     found = find(jobs, data.about)
     if found is None:
         return INTERRUPTED
@@ -73,6 +76,8 @@ def search(jobs: Sequence[Job], data: Data, seed: int, files: Outputs) -> int:
         report.complain(f"{data.about}: no fit has a likelihood, so nothing is written")
     print_comparison(out, found, data.about, data.names)
     _print_fit(out, best, data, seed)
+    if errors is not None:
+        _print_errors(best.result, data, errors)
     status = complain(found, data.about)
     if failure is not None:
         raise failure
@@ -184,6 +189,18 @@ def _print_fit(out: Console, run: Run, data: Data, seed: int) -> None:
     for part in describe.tables(model, result.params, data.names, data.levels):
         out.print(part, "")
     out.print(report.two_columns(facts.words(_notes(run, data, seed))))
+
+
+def _print_errors(result: Result, data: Data, errors: Errors) -> None:
+    """The table of intervals, or why there is none."""
+    try:
+        table, remarks = intervals.of(result, data.x, errors)
+    except ValueError as error:
+        report.complain(f"{data.about}: no standard errors: {in_options(str(error))}")
+        return
+    report.output().print("", table)
+    for remark in remarks:
+        report.complain(f"{data.about}: {remark}")
 
 
 def _notes(run: Run, data: Data, seed: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from jaxem.cli import options, outputs, report, series, tables
 from jaxem.cli.columns import choose, families_of, matching, split, values
 from jaxem.cli.errors import DONE, told
 from jaxem.cli.frame import LARGEST_INT32, command, precision, read_model
+from jaxem.cli.intervals import Errors
 from jaxem.cli.search import Data, Outputs, search
 from jaxem.families import Gaussian
 
@@ -39,6 +40,7 @@ def fit_hmm(
     tol: options.Tolerance = 1e-6,
     max_iter: options.Iterations = 1000,
     reg_covar: options.Regularisation = 0.0,
+    standard_errors: options.StandardErrors = None,
     separator: options.Separator = None,
     header: options.Header = None,
 ) -> int:
@@ -80,7 +82,8 @@ def fit_hmm(
         by = {"group_by": group_by, "order_by": order_by}
         notes = {"n_sequences": len(steps.lengths), **{k: v for k, v in by.items() if v}}
         data = Data(str(file), chosen.names, x, chosen.levels, notes)
-        return search(jobs, data, seed, Outputs(output, pictures))
+        errors = Errors(standard_errors, reg_covar) if standard_errors else None
+        return search(jobs, data, seed, Outputs(output, pictures), errors)
 
 
 @command("jaxem decode tracks.safetensors new.csv --keep -o decoded.csv")

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxem.core import checks, tables
 from jaxem.core import held as known
@@ -261,6 +262,18 @@ class Family(abc.ABC):
             return marks & jnp.reshape(live, (-1,) + (1,) * (marks.ndim - 1))
 
         return jax.tree.map(of_live, self.on_boundary(params))
+
+    def absent(self, params: Params, live: Array) -> Params:
+        """Which numbers are those of components that are not there."""
+        two = jax.eval_shape(lambda own: self.take(own, np.zeros(live.size + 1, int)), params)
+
+        def of(leaf: Array, longer: Any) -> Array:
+            if leaf.shape == longer.shape:  # common to all components
+                return jnp.zeros(leaf.shape, bool)
+            gone = jnp.reshape(~live, (-1,) + (1,) * (leaf.ndim - 1))
+            return jnp.broadcast_to(gone, leaf.shape)
+
+        return jax.tree.map(of, params, two)
 
     @abc.abstractmethod
     def sample(self, key: Array, params: Params, labels: Int[Array, " n"]) -> PyTree:
@@ -536,6 +549,10 @@ class Model(abc.ABC):
         """Which numbers are at the end of their range: legal optima, but no inner ones."""
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), params)
 
+    def without_error(self, params: Params) -> Params:
+        """Which numbers have no standard error: at the end of their range, or of an absent part."""
+        return self.on_boundary(params)
+
     def posterior(
         self, prepared: Prepared, rows: Rows
     ) -> tuple[Float[Array, "*t n"], Float[Array, "k *t n"]]:
@@ -552,6 +569,18 @@ class Model(abc.ABC):
             return log_density, statistics.counts
 
         return jax.vmap(of, out_axes=(0, 1))(rows)
+
+    def log_density(self, prepared: Prepared, rows: Rows) -> Float[Array, "*t n"]:
+        """Of each row, as it is differentiated twice; of a step that given the steps before it."""
+        return self.posterior(prepared, rows)[0]
+
+    def expected(self, prepared: Prepared, then: Prepared, rows: Rows) -> Float[Array, ""]:
+        """Q = E[log p(x, z; prepared) | x; then], weighted and summed over the rows."""
+        raise ValueError(f"{self!r} does not tell its complete log-likelihood")
+
+    def begins(self, rows: Rows) -> Bool[Array, "t n"] | None:
+        """At which steps sequences begin; None: every row is independent of the others."""
+        return None
 
     def entropy(self, prepared: Prepared, rows: Rows) -> Float[Array, "*t n"]:
         """Of what is hidden, given the rows, in nats: terms of each row, rows last; NaN: untold."""

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
 from jaxem.core import held as known
@@ -341,6 +341,30 @@ class HMM(Model):
         found = self._smoothed(prepared, self._block(prepared, rows))
         return found.log_likelihood, jnp.moveaxis(found.states, 1, 0)
 
+    def log_density(self, prepared: HMMPrepared, rows: Rows) -> Float[Array, "t b"]:
+        _, logs, _ = self.log_likelihoods(prepared, rows)
+        return self.way.log_filter(prepared.chain, logs, rows.x.first.T)[0]
+
+    def expected(self, prepared: HMMPrepared, then: HMMPrepared, rows: Rows) -> Float[Array, ""]:
+        """sum of N log p + N log A + gamma log f, with the expected numbers N, gamma of `then`."""
+        block = self._block(then, rows)
+        found, weight = self._smoothed(then, block), block.weight[:, None]
+        _, logs, _ = self.log_likelihoods(prepared, rows)
+        states = jnp.where(weight > 0, weight * found.states, 0)
+        begun = jnp.sum(jnp.where(block.first[:, None], states, 0), axis=(0, 2))
+        terms = (
+            (begun, safe_log(prepared.chain.initial)),
+            (found.pairs, safe_log(prepared.chain.transition)),
+            (states, logs),
+        )
+        return sum(
+            (jnp.sum(n * jnp.where(n > 0, log_p, 0)) for n, log_p in terms),
+            jnp.zeros((), logs.dtype),
+        )
+
+    def begins(self, rows: Rows) -> Bool[Array, "t b"]:
+        return rows.x.first.T
+
     def entropy(self, prepared: HMMPrepared, rows: Rows) -> Float[Array, "t b"]:
         """H(z | x) = log Z(1) - Z'(1) / Z(1), with Z(s) = sum_z p(x, z)^s."""
         _, logs, _ = self.log_likelihoods(prepared, rows)
@@ -421,7 +445,10 @@ class HMM(Model):
         live = jnp.any(chart.transition > 0.5 * log_odds(jnp.zeros_like(chart.transition)), axis=1)
         transition = jnp.where(live[:, None], from_log_odds(chart.transition), 0)
         emissions = self.family.from_chart(chart.emissions)
-        return self._consistent(HMMParams(from_log_odds(chart.initial), transition, emissions))
+        initial = from_log_odds(chart.initial)
+        if self.initial == "fixed":  # as it was given: no direction leads away from it
+            initial = lax.stop_gradient(initial)
+        return self._consistent(HMMParams(initial, transition, emissions))
 
     def metric(self, params: HMMParams) -> HMMParams:
         """As if every state had an equal share of the steps."""
@@ -458,6 +485,18 @@ class HMM(Model):
             jnp.zeros(live.shape, bool),
             possible & (params.transition < checks.BOUNDARY),
             emissions,
+        )
+
+    def without_error(self, params: HMMParams) -> HMMParams:
+        """Of the initial law as well, where it is estimated: the steps of one sequence put it at
+        one state."""
+        own, live = self.on_boundary(params), _live(params)
+        p = params.initial
+        certain = (p < checks.BOUNDARY) | (p > 1 - checks.BOUNDARY)
+        absent = self.family.absent(params.emissions, live)
+        return own._replace(
+            initial=certain & live & (self.initial == "free" and self.n_states > 1),
+            emissions=jax.tree.map(jnp.logical_or, own.emissions, absent),
         )
 
     def sample(self, key: Array, params: HMMParams, n: int) -> tuple[Any, Int[Array, " n"]]:

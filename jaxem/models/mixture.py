@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import entr, xlogy
+from jax.scipy.special import entr, logsumexp, xlogy
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables, tiles
@@ -281,6 +281,17 @@ class Mixture(Model):
         total = jnp.sum(shifted, axis=0)
         return largest + jnp.log(total), shifted / total[None]
 
+    def log_density(self, prepared: MixturePrepared, rows: Rows) -> Float[Array, " n"]:
+        return logsumexp(self._joint(prepared, rows)[0], axis=0)
+
+    def expected(
+        self, prepared: MixturePrepared, then: MixturePrepared, rows: Rows
+    ) -> Float[Array, ""]:
+        """sum_n weight[n] sum_k r[k, n] log(w[k] p_k(x[n])), with r those of `then`."""
+        shares = rows.weight[None] * jax.nn.softmax(self._joint(then, rows)[0], axis=0)
+        log_joint = self._joint(prepared, rows)[0]
+        return jnp.sum(shares * jnp.where(shares > 0, log_joint, 0))
+
     def entropy(self, prepared: MixturePrepared, rows: Rows) -> Float[Array, " n"]:
         return jnp.sum(entr(self.posterior(prepared, rows)[1]), axis=0)
 
@@ -350,6 +361,11 @@ class Mixture(Model):
         """Of the components that are there; a weight of 0 is an absent component."""
         marks = self.family.live_boundary(params.components, params.weights > 0)
         return MixtureParams(jnp.zeros(params.weights.shape, bool), marks)
+
+    def without_error(self, params: MixtureParams) -> MixtureParams:
+        own = self.on_boundary(params)
+        absent = self.family.absent(params.components, params.weights > 0)
+        return own._replace(components=jax.tree.map(jnp.logical_or, own.components, absent))
 
     def sample(self, key: Array, params: MixtureParams, n: int) -> tuple[Any, Int[Array, " n"]]:
         key_labels, key_rows = jax.random.split(key)

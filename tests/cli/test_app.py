@@ -365,3 +365,21 @@ def test_a_full_disk_leaves_the_old_file(faithful, tmp_path, monkeypatch, capsys
 def test_no_such_command(capsys):
     assert main(["fti"]) == 2
     assert "No such command 'fti'" in capsys.readouterr().err
+
+
+def test_standard_errors_are_printed_with_intervals(faithful, capsys):
+    """R numDeriv: 0.0290891 of the weight, 0.4561857 and 0.5918738 of the means of the waiting."""
+    assert fit(faithful, "--standard-errors", "observed") == 0
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines()]
+    at = {" ".join(row[:-4]): [float(cell) for cell in row[-4:]] for row in rows
+          if len(row) > 4 and "[" in row[0]}  # fmt: skip
+    assert len(at) == 12  # each covariance once
+    assert at["weights[0]"][:2] == pytest.approx([0.64413, 0.0290891], rel=1e-4)
+    assert at["means[0, 1]"][1] == pytest.approx(0.4561857, rel=1e-4)
+    estimate, error, low, high = at["means[1, 1]"]
+    assert error == pytest.approx(0.5918738, rel=1e-4)
+    ends = [estimate - 1.95996 * error, estimate + 1.95996 * error]
+    assert [low, high] == pytest.approx(ends, rel=1e-4)
+    assert fit(faithful, "--max-iter", "1", "--standard-errors", "observed") != 0
+    assert "no standard errors" in capsys.readouterr().err
