@@ -250,6 +250,15 @@ class Family(abc.ABC):
 
         return jax.tree.map(of_live, self.on_boundary(params))
 
+    def absent(self, params: Params, live: Array) -> Params:
+        """Which numbers are those of absent components."""
+
+        def of_leaf(leaf: Array) -> Array:
+            gone = jnp.reshape(~live, (-1,) + (1,) * (leaf.ndim - 1))
+            return jnp.broadcast_to(gone, leaf.shape)
+
+        return jax.tree.map(of_leaf, params)
+
     @abc.abstractmethod
     def sample(self, key: Array, params: Params, labels: Int[Array, " n"]) -> PyTree:
         """One row of component `labels[i]` for each i."""
@@ -414,6 +423,17 @@ class Model(abc.ABC):
     @abc.abstractmethod
     def m_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
         """The maximiser of the expected complete log-likelihood plus log prior."""
+
+    def smooth_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
+        """A map with the fixed points of `m_step`, and differentiable there.
+
+        The M-step itself, unless that is a search.
+        """
+        return self.m_step(params, statistics, prior)
+
+    @abc.abstractmethod
+    def kept(self, params: Params) -> Params:
+        """Which numbers the M-step hands on: those of absent parts, and laws that are fixed."""
 
     @abc.abstractmethod
     def hold(self, params: Params, prior: Prior | None) -> Params:

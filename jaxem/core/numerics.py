@@ -65,6 +65,12 @@ def safe_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(positive, jnp.log(jnp.where(positive, x, jnp.ones_like(x))), -jnp.inf)
 
 
+def root(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The square root, 0 from 0 down, with a gradient of 0 there instead of an infinite one."""
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, jnp.ones_like(x))), 0)
+
+
 _LOG_ZERO = -1e4  # below the log of every positive number, in every dtype
 
 

@@ -219,6 +219,9 @@ class Product(Family):
     def on_boundary(self, params: Any) -> dict[str, Any]:
         return self._each(lambda of, own: of.on_boundary(own), params)
 
+    def absent(self, params: Any, live: Array) -> dict[str, Any]:
+        return self._each(lambda of, own: of.absent(own, live), params)
+
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> dict[str, Any]:
         keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
         return self._each(lambda of, own, k: of.sample(k, own, labels), params, keys)

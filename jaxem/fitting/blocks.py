@@ -49,8 +49,9 @@ def by_either(model: Model, prepared: Prepared, function: Callable[[Prepared], P
 def _sums(model: Model, prepared: Prepared, rows: Rows, block_size: int) -> tuple[Any, Array]:
     n = rows.weight.shape[0]
     if n <= block_size:
-        return model.e_step(prepared, rows)
+        return jax.checkpoint(model.e_step)(prepared, rows)
 
+    @jax.checkpoint
     def of_block(index: Any) -> tuple[Any, Array]:
         block, _, fresh = block_of(rows, jnp.int32(index), block_size)
         fresh = jnp.reshape(fresh, (-1,) + (1,) * (block.weight.ndim - 1))

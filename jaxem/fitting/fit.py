@@ -4,12 +4,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import lax
 from jaxtyping import Array
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.status import Status
-from jaxem.fitting import restarts, spread, starts
+from jaxem.fitting import implicit, restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration, Plain
 from jaxem.fitting.blocks import default_block_size
 from jaxem.fitting.em import State, Thresholds
@@ -138,12 +139,25 @@ def em(
 
 
 def _run(job: Job, x: Any, lengths: Any) -> Result:
-    result = finish(job, advance(job, start(job), job.max_iter))
+    seen = _without_derivatives(job)
+    result = finish(seen, advance(seen, start(seen), seen.max_iter))
+    if not checks.is_concrete(job.rows, job.prior, job.params):
+        given = None if job.params is None else jax.tree.map(lambda leaf: leaf[0], job.params)
+        return implicit.differentiable(
+            job.model, result, job.rows, job.prior, given, job.block_size
+        )
     given = job.params is not None and checks.is_concrete(result, job.rows, job.params)
     if given and int(result.status) == Status.NONFINITE:
         params = jax.tree.map(lambda leaf: leaf[0], job.params)
         job.model.check_possible(params, job.rows, job.model.layout(x, lengths))
     return result
+
+
+def _without_derivatives(job: Job) -> Job:
+    """They are of where the loop ends, and come after it."""
+    inputs = job.rows, job.prior, job.params, job.tol, job.thresholds
+    rows, prior, params, tol, thresholds = lax.stop_gradient(inputs)
+    return job._replace(rows=rows, prior=prior, params=params, tol=tol, thresholds=thresholds)
 
 
 def prepare(

@@ -268,6 +268,10 @@ class Mixture(Model):
             self.family.held_m_step(*given, prior.held.components),
         )
 
+    def kept(self, params: MixtureParams) -> MixtureParams:
+        live = params.weights > 0
+        return MixtureParams(~live, self.family.absent(params.components, live))
+
     def hold(self, params: MixtureParams, prior: MixturePrior | None) -> MixtureParams:
         if prior is None or prior.held is None:
             return params
@@ -313,9 +317,10 @@ class Mixture(Model):
         return Health(jnp.where(absent, zero, counts), jnp.where(absent, jnp.inf, ratio))
 
     def on_boundary(self, params: MixtureParams) -> MixtureParams:
-        """Of the components that are there; a weight of 0 is an absent component."""
-        marks = self.family.live_boundary(params.components, params.weights > 0)
-        return MixtureParams(jnp.zeros(params.weights.shape, bool), marks)
+        """Of the components that are there; a weight of exactly 0 is an absent component."""
+        live = params.weights > 0
+        marks = self.family.live_boundary(params.components, live)
+        return MixtureParams(live & (params.weights < checks.BOUNDARY), marks)
 
     def sample(self, key: Array, params: MixtureParams, n: int) -> tuple[Any, Int[Array, " n"]]:
         key_labels, key_rows = jax.random.split(key)

@@ -331,6 +331,11 @@ class Gaussian(Family):
         proper = jnp.any(priors.exponent(prior, self.covariance, d) > 0) & scaled
         return jnp.where(proper & (ratio > 0), jnp.inf, ratio)
 
+    def absent(self, params: GaussianParams, live: Bool[Array, " k"]) -> GaussianParams:
+        there, gone = (jnp.full(params.covariances.shape, mark) for mark in (False, True))
+        means = jnp.broadcast_to(~live[:, None], params.means.shape)
+        return GaussianParams(means, self.covariance.select(live, there, gone))
+
     def sample(
         self, key: Array, params: GaussianParams, labels: Int[Array, " n"]
     ) -> Float[Array, "n d"]:

@@ -1,0 +1,148 @@
+"""Derivatives of a fit, from the fixed point that it came to and not from the way there.
+
+A fit ends where EM's map stays, t = M(t, a), with a the rows, their weights and the prior. By the
+implicit function theorem
+
+    (I - J) dt = b,    J = dM/dt,  b = dM/da da        (Krantz and Parks 2002, theorem 3.3.1)
+
+J's largest eigenvalue is the share of the information that is missing and the rate at which EM
+converges (Dempster, Laird and Rubin 1977, section 3): where it is 1 the rows do not determine the
+parameters, and there is no derivative. M lands in the constraints (probabilities that add up to 1,
+symmetric matrices), so that the equation is solved in the parameters as they are.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.fitting import em, fixed_point
+from jaxem.fitting.blocks import accumulate
+from jaxem.fitting.fixed_point import Inputs
+from jaxem.fitting.result import Result
+
+
+class Found(NamedTuple):
+    """What a fit says that depends on its inputs."""
+
+    params: Params
+    counts: Float[Array, " k"]
+    total_weight: Float[Array, ""]
+    log_likelihood: Float[Array, ""]
+    log_posterior: Float[Array, ""]
+
+
+def differentiable(
+    model: Model, result: Result, rows: Rows, prior: Prior | None, start: Params | None,
+    block_size: int,
+) -> Result:  # fmt: skip
+    """The result of a loop that saw no derivatives, with them.
+
+    start: the parameters it started from, where given: what is absent or fixed stays as in them.
+    Of the starts, the best has its derivatives; those of the others are NaN.
+    """
+    found = Found(
+        result.params, result.health.count, result.total_weight, result.log_likelihood,
+        result.log_posterior,
+    )  # fmt: skip
+    inputs = Inputs(rows, prior, result.params if start is None else start)
+    others = result.restarts
+    lost = others.params, others.log_likelihood, others.log_posterior, result.health.variance_ratio
+    attached, (*of_starts, ratio) = _attached(
+        model, found, result.converged, lost, inputs, block_size
+    )
+    best = attached.params, attached.log_likelihood, attached.log_posterior
+    params, likelihood, posterior = jax.tree.map(
+        lambda each, own: each.at[others.best].set(own), tuple(of_starts), best
+    )
+    return result._replace(
+        params=attached.params,
+        log_likelihood=attached.log_likelihood,
+        log_posterior=attached.log_posterior,
+        total_weight=attached.total_weight,
+        health=result.health._replace(count=attached.counts, variance_ratio=ratio),
+        restarts=others._replace(
+            params=params, log_likelihood=likelihood, log_posterior=posterior
+        ),
+    )
+
+
+@partial(jax.jit, static_argnames=("model", "block_size"))
+def _attached(
+    model: Model,
+    found: Found,
+    converged: Bool[Array, ""],
+    lost: Any,
+    inputs: Inputs,
+    block_size: int,
+) -> tuple[Found, Any]:
+    """-> (what has derivatives, what has lost them)."""
+    return attach(model, block_size, found, converged, inputs), _undefined(lost, inputs)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def attach(
+    model: Model, block_size: int, found: Found, converged: Bool[Array, ""], inputs: Inputs
+) -> Found:
+    """`found`; under differentiation with its derivatives, and polished by Newton steps to the
+    precision of the dtype, so that what is computed from it is as exact as they are.
+    """
+    return found
+
+
+@attach.defjvp
+def _attach_jvp(
+    model: Model, block_size: int, primals: tuple, tangents: tuple
+) -> tuple[Found, Found]:
+    found, converged, inputs = primals
+    in_inputs = tangents[2]
+    point = fixed_point.polish(
+        model, block_size, *lax.stop_gradient((found.params, converged, inputs))
+    )
+    # By itself again: what follows is a function of a point that moves with the inputs.
+    params = attach(model, block_size, found._replace(params=point.params), converged, inputs).params
+    at = partial(fixed_point.em_map, model, block_size)
+    moved = jax.jvp(lambda inputs: at(params, inputs), (inputs,), (in_inputs,))[1]
+    change = fixed_point.solve(partial(at, inputs=inputs), params, point, moved)
+    of = partial(_measure, model, block_size)
+    return jax.jvp(of, (params, inputs), (change, in_inputs))
+
+
+def _measure(model: Model, block_size: int, params: Params, inputs: Inputs) -> Found:
+    rows, prior, _ = inputs
+    prepared = model.prepare(params, prior)
+    statistics, objective = accumulate(model, prepared, rows, block_size)
+    likelihood = objective
+    if prior is not None:
+        likelihood = em.log_likelihood(model, params, rows, block_size)
+    return Found(
+        params,
+        statistics.counts,
+        statistics.total_weight,
+        likelihood,
+        objective + model.log_prior(params, prior),
+    )
+
+
+@jax.custom_jvp
+def _undefined(values: Any, inputs: Inputs) -> Any:
+    """The values; their derivatives with respect to the inputs are NaN."""
+    return values
+
+
+@_undefined.defjvp
+def _undefined_jvp(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
+    leaves = [leaf for leaf in jax.tree.leaves(tangents[1]) if leaf.dtype != jax.dtypes.float0]
+    values = _undefined(*primals)
+    total = sum(
+        (jnp.vdot(jnp.cos(1 + jnp.arange(leaf.size, dtype=leaf.dtype)), jnp.ravel(leaf))
+         for leaf in leaves),
+        jnp.zeros((), leaves[0].dtype),
+    )  # fmt: skip
+    lost = fixed_point.linear(lambda v: v, lambda _, v, **how: v, jnp.array(False), total[None])[0]
+    return values, jax.tree.map(lambda leaf: jnp.broadcast_to(lost, leaf.shape), values)
