@@ -145,9 +145,7 @@ class Density(Family):
 
 
 @jax.custom_jvp
-def uphill(
-    hessian: Float[Array, "k p p"], gradient: Float[Array, "k p"]
-) -> Float[Array, "k p"]:
+def uphill(hessian: Float[Array, "k p p"], gradient: Float[Array, "k p"]) -> Float[Array, "k p"]:
     """inv(|H|) g; directions of which nothing is known are left alone."""
     values, vectors = jnp.linalg.eigh(hessian)
     size = jnp.abs(values)

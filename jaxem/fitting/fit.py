@@ -139,14 +139,11 @@ def em(
 
 
 def _run(job: Job, x: Any, lengths: Any) -> Result:
-    seen = _without_derivatives(job)
+    seen, inputs = _without_derivatives(job), (job.rows, job.prior, job.params)
     result = finish(seen, advance(seen, start(seen), seen.max_iter))
-    if not checks.is_concrete(job.rows, job.prior, job.params):
-        given = None if job.params is None else jax.tree.map(lambda leaf: leaf[0], job.params)
-        return implicit.differentiable(
-            job.model, result, job.rows, job.prior, given, job.block_size
-        )
-    given = job.params is not None and checks.is_concrete(result, job.rows, job.params)
+    if not checks.is_concrete(inputs):
+        return implicit.differentiable(job.model, result, *inputs, job.block_size)
+    given = job.params is not None and checks.is_concrete(result)
     if given and int(result.status) == Status.NONFINITE:
         params = jax.tree.map(lambda leaf: leaf[0], job.params)
         job.model.check_possible(params, job.rows, job.model.layout(x, lengths))
@@ -154,10 +151,15 @@ def _run(job: Job, x: Any, lengths: Any) -> Result:
 
 
 def _without_derivatives(job: Job) -> Job:
-    """They are of where the loop ends, and come after it."""
-    inputs = job.rows, job.prior, job.params, job.tol, job.thresholds
-    rows, prior, params, tol, thresholds = lax.stop_gradient(inputs)
-    return job._replace(rows=rows, prior=prior, params=params, tol=tol, thresholds=thresholds)
+    """For the loop: derivatives are of where it ends, and come after it."""
+
+    def constant(leaf: Any) -> Any:
+        return leaf if checks.is_concrete(leaf) else lax.stop_gradient(leaf)
+
+    names = "rows", "prior", "params", "tol", "thresholds"
+    inputs = (job.rows, job.prior, job.params, job.tol, job.thresholds)
+    constants = zip(names, jax.tree.map(constant, inputs), strict=True)
+    return job._replace(**dict(constants))
 
 
 def prepare(

@@ -21,7 +21,7 @@ from jaxem.core.numerics import einsum
 from jaxem.fitting.blocks import accumulate
 
 DIRECT = 100  # parameters up to which equations are solved by elimination
-_NEWTON = 3  # steps of the polish
+_STEPS = 5  # of Newton, at most; two or three are enough where the fit has converged
 _SQUARINGS = 20
 _POWERS = 60  # of J, where it is no matrix
 _AT_ONCE = 1 << 24  # numbers that columns of J made side by side may take
@@ -77,14 +77,16 @@ def polish(
     def function(vector: Vector) -> Vector:
         return ravel_pytree(em_map(model, block_size, unravel(vector), inputs))[0]
 
+    def length(new: Vector, old: Vector) -> Array:
+        return _length(model, unravel(new), unravel(old))
+
     if vector.size <= DIRECT:
         chunk = _chunk(model, inputs.rows, block_size, vector.size)
-        polished, last, factor, radius = _by_elimination(function, vector, chunk)
+        polished, step, factor, radius = _by_elimination(function, vector, length, chunk)
     else:
         factor = None
-        polished, last, radius = _by_krylov(function, vector, scale)
+        polished, step, radius = _by_krylov(function, vector, length, scale)
     best = unravel(polished)
-    step = _length(model, best, unravel(polished - last))
     boundary = on_boundary(model, best, inputs.prior)
     eps = jnp.finfo(vector.dtype).eps
     settled = (step <= eps**0.4) & (radius < 1 - eps**0.5)
@@ -125,35 +127,39 @@ def linear(
 
 
 def _by_elimination(
-    function: Callable[[Vector], Vector], start: Vector, chunk: int
-) -> tuple[Vector, Vector, Any, Array]:
-    """-> (the point, the last step to it, the factor of I - J before it, the radius of J)."""
+    function: Callable[[Vector], Vector],
+    start: Vector,
+    length: Callable[[Vector, Vector], Array],
+    chunk: int,
+) -> tuple[Vector, Array, Any, Array]:
+    """-> (the point, the length of the last step to it, the factor of I - J before it, J's radius)."""
     identity = jnp.eye(start.size, dtype=start.dtype)
 
-    def newton(_: Any, state: tuple) -> tuple:
-        vector = state[0]
+    def newton(vector: Vector) -> tuple[Vector, Any]:
         value, jacobian = _value_and_jacobian(function, vector, chunk)
         step = lu_solve(lu_factor(identity - jacobian), value - vector)
-        return vector + step, step, jacobian
+        return vector + step, jacobian
 
-    vector, step, jacobian = lax.fori_loop(
-        0, _NEWTON, newton, (start, jnp.zeros_like(start), jnp.zeros_like(identity))
-    )
+    vector, step, jacobian = _newton(newton, start, length, jnp.zeros_like(identity))
     return vector, step, lu_factor(identity - jacobian), spectral_radius(jacobian)
 
 
 def _by_krylov(
-    function: Callable[[Vector], Vector], start: Vector, scale: Vector
-) -> tuple[Vector, Vector, Array]:
-    """-> (the point, the last step to it, the radius of J)."""
+    function: Callable[[Vector], Vector],
+    start: Vector,
+    length: Callable[[Vector, Vector], Array],
+    scale: Vector,
+) -> tuple[Vector, Array, Array]:
+    """-> (the point, the length of the last step to it, the radius of J)."""
 
     def derivative(vector: Vector, t: Vector) -> Vector:
         return jax.jvp(function, (vector,), (t,))[1]
 
-    def newton(_: Any, state: tuple[Vector, Vector]) -> tuple[Vector, Vector]:
-        vector, _ = state
+    def newton(vector: Vector) -> tuple[Vector, None]:
         step = _krylov(lambda t: t - derivative(vector, t), function(vector) - vector, scale)
-        return vector + step, step
+        return vector + step, None
+
+    vector, step, _ = _newton(newton, start, length, None)
 
     def power(_: Any, state: tuple[Vector, Array]) -> tuple[Vector, Array]:
         u = state[0]
@@ -161,10 +167,34 @@ def _by_krylov(
         size = jnp.sqrt(jnp.sum(new**2))
         return new / jnp.where(size > 0, size, 1), jnp.sum(u * new) / jnp.sum(u * u)
 
-    vector, step = lax.fori_loop(0, _NEWTON, newton, (start, jnp.zeros_like(start)))
     any_one = jnp.cos(1 + jnp.arange(start.size, dtype=start.dtype))
     _, radius = lax.fori_loop(0, _POWERS, power, (any_one, jnp.zeros((), start.dtype)))
     return vector, step, radius
+
+
+def _newton(
+    step: Callable[[Vector], tuple[Vector, Any]],
+    start: Vector,
+    length: Callable[[Vector, Vector], Array],
+    beside: Any,
+) -> tuple[Vector, Array, Any]:
+    """Steps until one is so short that the next would be lost in rounding.
+
+    -> (the point, the length of the last step, what was found beside it)
+    """
+    short = jnp.finfo(start.dtype).eps ** 0.5
+
+    def longer(state: tuple) -> Array:
+        _, last, _, count = state
+        return (count < _STEPS) & (last > short)  # not where it is NaN
+
+    def move(state: tuple) -> tuple:
+        vector, _, _, count = state
+        new, beside = step(vector)
+        return new, length(new, vector), beside, count + 1
+
+    state = start, jnp.full((), jnp.inf, start.dtype), beside, jnp.zeros((), jnp.int32)
+    return lax.while_loop(longer, move, state)[:3]
 
 
 def _krylov(apply: Callable[[Vector], Vector], b: Vector, scale: Vector) -> Vector:
@@ -222,9 +252,7 @@ def spectral_radius(jacobian: Float[Array, "p p"]) -> Float[Array, ""]:
         power = power / size
         return einsum("ij,jk->ik", power, power), 2 * (log_size + jnp.log(size))
 
-    power, log_size = lax.fori_loop(
-        0, _SQUARINGS, square, (half, jnp.zeros((), jacobian.dtype))
-    )
+    power, log_size = lax.fori_loop(0, _SQUARINGS, square, (half, jnp.zeros((), jacobian.dtype)))
     total = log_size + jnp.log(jnp.max(jnp.abs(power)))
     return 2 * jnp.exp(total / 2**_SQUARINGS) - 1
 
@@ -248,10 +276,8 @@ def on_boundary(model: Model, params: Params, prior: Prior | None) -> Bool[Array
 
 def _length(model: Model, params: Params, before: Params) -> Float[Array, ""]:
     """Of the way between two parameters, in the metric of the complete data's information."""
-    leaves = zip(
-        *map(jax.tree.leaves, (model.metric(params), model.to_chart(params), model.to_chart(before))),
-        strict=True,
-    )
+    trees = model.metric(params), model.to_chart(params), model.to_chart(before)
+    leaves = zip(*map(jax.tree.leaves, trees), strict=True)
     squares = (jnp.sum(jnp.where(m > 0, m * (a - b) ** 2, 0)) for m, a, b in leaves)
     return jnp.sqrt(sum(squares, jnp.zeros((), jax.tree.leaves(params)[0].dtype)))
 

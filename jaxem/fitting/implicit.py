@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.contracts import Health, Model, Params, Prior, Rows
 from jaxem.fitting import em, fixed_point
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.fixed_point import Inputs
@@ -37,52 +36,43 @@ class Found(NamedTuple):
     log_posterior: Float[Array, ""]
 
 
+@partial(jax.jit, static_argnames=("model", "block_size"))
 def differentiable(
-    model: Model, result: Result, rows: Rows, prior: Prior | None, start: Params | None,
+    model: Model,
+    result: Result,
+    rows: Rows,
+    prior: Prior | None,
+    starts: Params | None,
     block_size: int,
-) -> Result:  # fmt: skip
+) -> Result:
     """The result of a loop that saw no derivatives, with them.
 
-    start: the parameters it started from, where given: what is absent or fixed stays as in them.
+    starts: the parameters it started from, where given: what is absent or fixed stays as in them.
     Of the starts, the best has its derivatives; those of the others are NaN.
     """
+    given = None if starts is None else jax.tree.map(lambda leaf: leaf[0], starts)
+    inputs = Inputs(rows, prior, result.params if given is None else given)
     found = Found(
         result.params, result.health.count, result.total_weight, result.log_likelihood,
         result.log_posterior,
     )  # fmt: skip
-    inputs = Inputs(rows, prior, result.params if start is None else start)
-    others = result.restarts
-    lost = others.params, others.log_likelihood, others.log_posterior, result.health.variance_ratio
-    attached, (*of_starts, ratio) = _attached(
-        model, found, result.converged, lost, inputs, block_size
+    found = attach(model, block_size, found, result.converged, inputs)
+    others, health = result.restarts, result.health
+    (*each, ratio) = _undefined(
+        (others.params, others.log_likelihood, others.log_posterior, health.variance_ratio), inputs
     )
-    best = attached.params, attached.log_likelihood, attached.log_posterior
+    best = found.params, found.log_likelihood, found.log_posterior
     params, likelihood, posterior = jax.tree.map(
-        lambda each, own: each.at[others.best].set(own), tuple(of_starts), best
+        lambda each, own: each.at[others.best].set(own), tuple(each), best
     )
     return result._replace(
-        params=attached.params,
-        log_likelihood=attached.log_likelihood,
-        log_posterior=attached.log_posterior,
-        total_weight=attached.total_weight,
-        health=result.health._replace(count=attached.counts, variance_ratio=ratio),
-        restarts=others._replace(
-            params=params, log_likelihood=likelihood, log_posterior=posterior
-        ),
+        params=found.params,
+        log_likelihood=found.log_likelihood,
+        log_posterior=found.log_posterior,
+        total_weight=found.total_weight,
+        health=Health(found.counts, ratio),
+        restarts=others._replace(params=params, log_likelihood=likelihood, log_posterior=posterior),
     )
-
-
-@partial(jax.jit, static_argnames=("model", "block_size"))
-def _attached(
-    model: Model,
-    found: Found,
-    converged: Bool[Array, ""],
-    lost: Any,
-    inputs: Inputs,
-    block_size: int,
-) -> tuple[Found, Any]:
-    """-> (what has derivatives, what has lost them)."""
-    return attach(model, block_size, found, converged, inputs), _undefined(lost, inputs)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -105,7 +95,8 @@ def _attach_jvp(
         model, block_size, *lax.stop_gradient((found.params, converged, inputs))
     )
     # By itself again: what follows is a function of a point that moves with the inputs.
-    params = attach(model, block_size, found._replace(params=point.params), converged, inputs).params
+    polished = found._replace(params=point.params)
+    params = attach(model, block_size, polished, converged, inputs).params
     at = partial(fixed_point.em_map, model, block_size)
     moved = jax.jvp(lambda inputs: at(params, inputs), (inputs,), (in_inputs,))[1]
     change = fixed_point.solve(partial(at, inputs=inputs), params, point, moved)

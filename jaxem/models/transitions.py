@@ -144,8 +144,8 @@ def stationary_rows(
 ) -> Float[Array, "k k"]:
     """Rows that raise sum counts log A + sum initial log p(A), p the stationary law of A.
 
-    Each step goes to the `stationary_target`, or half as far until the objective does not fall. There is no closed form (Zucchini and
-    MacDonald 2009).
+    Each step goes to the `stationary_target`, or half as far until the objective does not fall.
+    There is no closed form (Zucchini and MacDonald 2009).
     """
 
     def objective(transition: Array) -> Array:
