@@ -10,6 +10,8 @@ from jaxem.analysis.decode import forecast as forecast
 from jaxem.analysis.decode import occupancy as occupancy
 from jaxem.analysis.decode import sample_paths as sample_paths
 from jaxem.analysis.decode import viterbi as viterbi
+from jaxem.analysis.diagnose import Diagnosis as Diagnosis
+from jaxem.analysis.diagnose import diagnose as diagnose
 from jaxem.analysis.latent_class import LatentClasses as LatentClasses
 from jaxem.analysis.latent_class import latent_classes as latent_classes
 from jaxem.analysis.likelihood import Slice as Slice
