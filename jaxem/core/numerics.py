@@ -84,7 +84,7 @@ def log_odds(p: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 def from_log_odds(x: Float[Array, "*batch k"]) -> Float[Array, "*batch k"]:
     """Probabilities, adding up to 1 along the last axis."""
-    shifted = jnp.exp(x - jnp.max(x, axis=-1, keepdims=True))
+    shifted = jnp.exp(x - lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True)))
     shifted = jnp.where(x > _LOG_ZERO / 2, shifted, jnp.zeros_like(x))
     return shifted / jnp.sum(shifted, axis=-1, keepdims=True)
 

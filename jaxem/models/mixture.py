@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.scipy.special import entr, xlogy
 from jaxtyping import Array, Float, Int
 
@@ -368,7 +369,11 @@ class Mixture(Model):
 def _shift(
     log_joint: Float[Array, "k n"],
 ) -> tuple[Float[Array, "k n"], Float[Array, " n"]]:
-    """-> (exp(a - max a), max a): one exponential serves the log-likelihood and the shares."""
-    largest = jnp.max(log_joint, axis=0)
+    """-> (exp(a - max a), max a): one exponential serves the log-likelihood and the shares.
+
+    The maximum cancels out of both, and is a constant to derivatives: its own would look for the
+    entry that is equal to it, which may be rounded otherwise where it is computed again.
+    """
+    largest = lax.stop_gradient(jnp.max(log_joint, axis=0))
     safe = jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
     return jnp.exp(log_joint - safe[None]), largest

@@ -45,6 +45,7 @@ def regression(rng):
 
 def chains(rng, of):
     z = np.zeros((12, 20), bool)
+    z[::3, 0] = True
     for t in range(1, 20):
         z[:, t] = np.where(rng.random(12) < 0.85, z[:, t - 1], ~z[:, t - 1])
     return of(z)[..., None].astype(float)
