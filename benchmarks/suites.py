@@ -7,6 +7,7 @@ from benchmarks.acceleration import Acceleration, Slow
 from benchmarks.bench import Case
 from benchmarks.columns import Columns
 from benchmarks.compilation import Compilation
+from benchmarks.gradients import Gradients
 from benchmarks.growth import Growth
 from benchmarks.iteration import Iteration
 from benchmarks.latent_classes import LatentClasses
@@ -108,6 +109,16 @@ SEQUENCES = Suite(
     ),
 )  # fmt: skip
 
+GRADIENTS = Suite(
+    name="gradients",
+    platform="cpu",
+    programs=("jaxem",),
+    dtypes=("float64",),
+    product_size=3072,
+    copy_size=1 << 27,
+    cases=(Gradients(target_time=3, target_memory=1.2),),
+)
+
 # Budgets bound the rounds; data, compiling and judging come on top of them.
 GPU = Suite(
     name="gpu",
@@ -132,4 +143,4 @@ GPU = Suite(
     ),
 )  # fmt: skip
 
-SUITES = {suite.name: suite for suite in (QUICK, CPU, SEQUENCES, GPU)}
+SUITES = {suite.name: suite for suite in (QUICK, CPU, SEQUENCES, GRADIENTS, GPU)}
