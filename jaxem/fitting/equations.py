@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxem.core.numerics import einsum
 
-_SQUARINGS = 20
+_SQUARINGS = 40
 _ARNOLDI = 100  # vectors for the largest eigenvalue
 _RESTART = 40  # vectors of one cycle of GMRES
 _CYCLES = 10
@@ -62,7 +62,7 @@ def value_and_jacobian(
 def largest_eigenvalue(matrix: Float[Array, "p p"]) -> tuple[Float[Array, ""], Vector]:
     """-> (the largest eigenvalue, its direction) of a matrix whose eigenvalues are real, above -3.
 
-    With A = (I + J) / 2 and m = 2^20 it is 2 |A^m|^(1/m) - 1, and A^m is of rank one but for
+    With A = (I + J) / 2 and m = 2^40 it is 2 |A^m|^(1/m) - 1, and A^m is of rank one but for
     rounding: `eigvals` has no kernel for accelerators.
     """
     half = (jnp.eye(matrix.shape[0], dtype=matrix.dtype) + matrix) / 2

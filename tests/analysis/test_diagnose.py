@@ -29,7 +29,7 @@ def best(x):
 
 def test_the_radius_is_the_rate_of_plain_em(x, best):
     found = jaxem.diagnose(MODEL, best, x)
-    climb = jaxem.em_trace(MODEL, START, x, 40)
+    climb = jaxem.em_trace(MODEL, START, x, 120)
     steps = np.diff(np.asarray(climb.params.components.means[:, 1, 0]))
     np.testing.assert_allclose(found.spectral_radius, steps[-1] / steps[-2], rtol=1e-3)
     np.testing.assert_allclose(found.condition, 1 / (1 - found.spectral_radius))
