@@ -112,7 +112,7 @@ def generic(size: int, dtype: Any) -> Vector:
 
 def krylov(apply: Map, b: Vector, scale: Vector) -> Vector:
     """GMRES in units of `scale`; NaN where it does not come to its tolerance."""
-    tolerance = jnp.finfo(b.dtype).eps ** 0.6
+    tolerance = float(jnp.finfo(b.dtype).eps) ** 0.6
 
     def scaled(u: Vector) -> Vector:
         return apply(scale * u) / scale
