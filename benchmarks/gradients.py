@@ -33,7 +33,7 @@ ITERATIONS = (50, 1000)
 class Gradients:
     n: int = 5000
     starts: tuple[int, ...] = (1, 20)
-    rows: int = 200_000  # where memory is measured
+    rows: int = 1_000_000  # where memory is measured
     target_time: float | None = None
     target_memory: float | None = None
     rounds: int = 15
