@@ -8,6 +8,7 @@ from benchmarks.bench import Case
 from benchmarks.columns import Columns
 from benchmarks.compilation import Compilation
 from benchmarks.coverage import Coverage
+from benchmarks.gradients import Gradients
 from benchmarks.growth import Growth
 from benchmarks.iteration import Iteration
 from benchmarks.latent_classes import LatentClasses
@@ -140,6 +141,16 @@ INTERVALS = Suite(
     cases=(Coverage(least=92, most=98),),
 )
 
+GRADIENTS = Suite(
+    name="gradients",
+    platform="cpu",
+    programs=("jaxem",),
+    dtypes=("float64",),
+    product_size=3072,
+    copy_size=1 << 27,
+    cases=(Gradients(target_time=3, target_memory=1.2),),
+)
+
 # Budgets bound the rounds; data, compiling and judging come on top of them.
 GPU = Suite(
     name="gpu",
@@ -164,4 +175,6 @@ GPU = Suite(
     ),
 )  # fmt: skip
 
-SUITES = {suite.name: suite for suite in (QUICK, CPU, SEQUENCES, MISSING, INTERVALS, GPU)}
+SUITES = {
+    suite.name: suite for suite in (QUICK, CPU, SEQUENCES, MISSING, INTERVALS, GRADIENTS, GPU)
+}

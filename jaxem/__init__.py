@@ -13,6 +13,8 @@ from jaxem.analysis.decode import forecast as forecast
 from jaxem.analysis.decode import occupancy as occupancy
 from jaxem.analysis.decode import sample_paths as sample_paths
 from jaxem.analysis.decode import viterbi as viterbi
+from jaxem.analysis.diagnose import Diagnosis as Diagnosis
+from jaxem.analysis.diagnose import diagnose as diagnose
 from jaxem.analysis.impute import impute as impute
 from jaxem.analysis.intervals import ConfidenceIntervals as ConfidenceIntervals
 from jaxem.analysis.intervals import confidence_intervals as confidence_intervals

@@ -516,6 +516,17 @@ class Model(abc.ABC):
     def m_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
         """The maximiser of the expected complete log-likelihood plus log prior."""
 
+    def smooth_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
+        """A map with the fixed points of `m_step`, and differentiable there.
+
+        The M-step itself, unless that is a search.
+        """
+        return self.m_step(params, statistics, prior)
+
+    def kept(self, params: Params) -> Params:
+        """Which numbers the M-step hands on: those of absent parts, and laws that are fixed."""
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), params)
+
     def hold(self, params: Params, prior: Prior | None) -> Params:
         """The parameters with those that the prior holds in their places."""
         return params

@@ -52,8 +52,9 @@ def sum_blocks(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) 
     """The sum of function over blocks of rows; a row of weight 0 must add nothing to it."""
     n = rows.weight.shape[0]
     if n <= block_size:
-        return function(rows)
+        return jax.checkpoint(function)(rows)
 
+    @jax.checkpoint
     def of_block(index: Any) -> PyTree:
         block, _, fresh = block_of(rows, jnp.int32(index), block_size)
         fresh = jnp.reshape(fresh, (-1,) + (1,) * (block.weight.ndim - 1))

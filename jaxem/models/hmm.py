@@ -383,11 +383,7 @@ class HMM(Model):
     def m_step(
         self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None
     ) -> HMMParams:
-        initial, moves = statistics.initial, statistics.transitions
-        if prior is not None:  # pseudo-counts of what is possible
-            initial = initial + jnp.where(params.initial > 0, prior.initial - 1, 0)
-            pseudo = prior.transition - 1 + jnp.diag(prior.sticky)
-            moves = moves + jnp.where(params.transition > 0, pseudo, 0)
+        initial, moves = self._chain_counts(params, statistics, prior)
         if self.initial == "stationary":
             transition = transitions.stationary_rows(moves, initial, params.transition)
         else:
@@ -403,6 +399,38 @@ class HMM(Model):
             else self.family.held_m_step(*given, held.emissions)
         )
         return self.hold(self._consistent(HMMParams(law, transition, emissions)), prior)
+
+    def _chain_counts(
+        self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None
+    ) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:
+        """-> (how often states begin, and follow each other), with a prior's pseudo-counts."""
+        initial, moves = statistics.initial, statistics.transitions
+        if prior is None:
+            return initial, moves
+        pseudo = prior.transition - 1 + jnp.diag(prior.sticky)
+        return (
+            initial + jnp.where(params.initial > 0, prior.initial - 1, 0),
+            moves + jnp.where(params.transition > 0, pseudo, 0),
+        )
+
+    def smooth_step(
+        self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None
+    ) -> HMMParams:
+        """The rows that raise the law of the stationary chain by a step, where m_step searches."""
+        new = self.m_step(params, statistics, prior)
+        if self.initial != "stationary":
+            return new
+        initial, moves = self._chain_counts(params, statistics, prior)
+        transition = transitions.stationary_target(moves, initial, params.transition)
+        return self.hold(self._consistent(new._replace(transition=transition)), prior)
+
+    def kept(self, params: HMMParams) -> HMMParams:
+        live = _live(params)
+        return HMMParams(
+            jnp.ones_like(live) if self.initial == "fixed" else ~live,
+            jnp.broadcast_to(~live[:, None], params.transition.shape),
+            self.family.absent(params.emissions, live),
+        )
 
     def hold(self, params: HMMParams, prior: HMMPrior | None) -> HMMParams:
         if prior is None or prior.held is None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.scipy.special import entr, logsumexp, xlogy
 from jaxtyping import Array, Float, Int
 
@@ -313,6 +314,10 @@ class Mixture(Model):
             self.family.held_m_step(*given, prior.held.components),
         )
 
+    def kept(self, params: MixtureParams) -> MixtureParams:
+        live = params.weights > 0
+        return MixtureParams(~live, self.family.absent(params.components, live))
+
     def hold(self, params: MixtureParams, prior: MixturePrior | None) -> MixtureParams:
         if prior is None or prior.held is None:
             return params
@@ -358,9 +363,10 @@ class Mixture(Model):
         return Health(jnp.where(absent, zero, counts), jnp.where(absent, jnp.inf, ratio))
 
     def on_boundary(self, params: MixtureParams) -> MixtureParams:
-        """Of the components that are there; a weight of 0 is an absent component."""
-        marks = self.family.live_boundary(params.components, params.weights > 0)
-        return MixtureParams(jnp.zeros(params.weights.shape, bool), marks)
+        """Of the components that are there; a weight of exactly 0 is an absent component."""
+        live = params.weights > 0
+        marks = self.family.live_boundary(params.components, live)
+        return MixtureParams(live & (params.weights < checks.BOUNDARY), marks)
 
     def without_error(self, params: MixtureParams) -> MixtureParams:
         own = self.on_boundary(params)
@@ -413,7 +419,11 @@ class Mixture(Model):
 def _shift(
     log_joint: Float[Array, "k n"],
 ) -> tuple[Float[Array, "k n"], Float[Array, " n"]]:
-    """-> (exp(a - max a), max a): one exponential serves the log-likelihood and the shares."""
-    largest = jnp.max(log_joint, axis=0)
+    """-> (exp(a - max a), max a): one exponential serves the log-likelihood and the shares.
+
+    The maximum cancels out of both, and is a constant to derivatives: its own would look for the
+    entry that is equal to it, which may be rounded otherwise where it is computed again.
+    """
+    largest = lax.stop_gradient(jnp.max(log_joint, axis=0))
     safe = jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
     return jnp.exp(log_joint - safe[None]), largest
