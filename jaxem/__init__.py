@@ -1,6 +1,8 @@
 """Expectation-maximization for JAX."""
 
 from jaxem import families as families
+from jaxem.analysis.bootstrap import Bootstrap as Bootstrap
+from jaxem.analysis.bootstrap import bootstrap as bootstrap
 from jaxem.analysis.conditional import Moments as Moments
 from jaxem.analysis.conditional import conditional as conditional
 from jaxem.analysis.conditional import moments as moments

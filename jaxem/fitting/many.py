@@ -64,7 +64,9 @@ def fit_many(
         return jax.tree.map(lambda leaf: leaf[index], host)
 
     keys = jax.random.split(key, rows.weight.shape[0])
-    found = refits.run(job, keys, None, job.n_starts, init, refits.own_rows, None, make)
+    found: refits.Fits = refits.run(
+        job, keys, None, job.n_starts, init, refits.own_rows, None, make, lambda fits: fits
+    )
     best = found.best
     return jax.device_put(
         Result(

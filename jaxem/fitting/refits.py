@@ -36,6 +36,7 @@ class Fits(NamedTuple):
 
 Join = Callable[[Any, Any], Rows]  # (what the sets share, a set's own) -> its rows; a plain function
 Make = Callable[[np.ndarray], Any]  # indices of sets -> their own, with a leading axis
+Keep = Callable[[Fits], Any]
 
 
 def own_rows(shared: Any, own: Rows) -> Rows:
@@ -49,8 +50,8 @@ def own_weight(shared: Rows, own: Array) -> Rows:
 
 
 def run(job: Job, keys: Array, warm: Params | None, n_init: int, init: str, join: Join,
-        shared: Any, make: Make) -> Fits:  # fmt: skip
-    """The fit of each set, one for each key, on the host.
+        shared: Any, make: Make, keep: Keep) -> Any:  # fmt: skip
+    """What is kept of the fit of each set, one for each key, on the host.
 
     warm: parameters (w, ...) that every set starts from; n_init: further starts by `init`, from the
     set's key. make: the sets at some indices. It is called group by group: the sets are never all
@@ -60,13 +61,14 @@ def run(job: Job, keys: Array, warm: Params | None, n_init: int, init: str, join
     n_sets = keys.shape[0]
     size = group_size(job, n_sets)
 
-    def group(index: np.ndarray) -> Fits:
+    def group(index: np.ndarray) -> Any:
         own = np.minimum(index, n_sets - 1)
-        return _fit(
+        found = _fit(
             job.model, join, shared, make(own), job.prior, warm,
             keys[own], methods, job.n_live, job.tol, job.max_iter,
             job.thresholds, job.block_size, lanes(size), job.chunk, job.acceleration,
         )  # fmt: skip
+        return keep(found)
 
     return spread.over(group, n_sets, size, threads(job, n_sets))
 

@@ -83,6 +83,13 @@ class Layout(NamedTuple):
         return _runs(self.lane * self.shape[1] + self.offset, self.lengths)
 
     @property
+    def owner(self) -> np.ndarray:
+        """(lanes, t): the sequence that each step is of, -1 in padding."""
+        owner = np.full(self.shape[0] * self.shape[1], -1)
+        owner[self.places] = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        return owner.reshape(self.shape)
+
+    @property
     def sources(self) -> np.ndarray:
         """Of every place, the row of what was given, end to end; padding has the first."""
         ends = np.cumsum(self.lengths)
@@ -252,15 +259,14 @@ def _end_to_end(*leaves: Any) -> Any:
 
 def _chain(where: Layout, weight: Any) -> tuple[Any, np.ndarray]:
     """-> (weights of the steps, 0 in padding; where sequences begin), (lanes, t)."""
-    n = where.shape[0] * where.shape[1]
-    owner, first = np.full(n, -1), np.ones(n, bool)
-    owner[where.places] = np.repeat(np.arange(len(where.lengths)), where.lengths)
+    owner = where.owner
+    first = np.ones(owner.size, bool)
     first[where.places] = False
     first[where.lane * where.shape[1] + where.offset] = True
     numpy: Any = np if checks.is_concrete(weight) else jnp
     own = numpy.asarray(weight)[np.maximum(owner, 0)]
     own = numpy.where(owner >= 0, own, 0.0)
-    return own.reshape(where.shape), first.reshape(where.shape)
+    return own, first.reshape(where.shape)
 
 
 def _observed(x: Any) -> Any:
