@@ -115,7 +115,9 @@ class Bootstrap(NamedTuple):
         if not self.n_failed:
             return "all converged"
         kinds, counts = np.unique(self.status[~self.converged], return_counts=True)
-        ended = ", ".join(f"{n} {Status(int(of)).name}" for of, n in zip(kinds, counts, strict=True))
+        ended = ", ".join(
+            f"{n} {Status(int(of)).name}" for of, n in zip(kinds, counts, strict=True)
+        )
         return f"{self.n_failed} failed and left out: {ended}"
 
 

@@ -60,9 +60,7 @@ def counts(
     return jax.vmap(one)(keys)
 
 
-def individuals(
-    model: Model, x: Any, sample_weight: Any, lengths: Any
-) -> Arranged:
+def individuals(model: Model, x: Any, sample_weight: Any, lengths: Any) -> Arranged:
     """The rows one by one, where a weight says that one stands for several.
 
     Weights that are no whole numbers are rounded so that their sum is kept to 1/2.

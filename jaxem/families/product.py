@@ -281,7 +281,9 @@ class Product(Family):
 
     def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> dict[str, Any]:
         keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
-        return self._each(lambda of, own, part, k: of.redrawn(k, own, part, labels), params, x, keys)
+        return self._each(
+            lambda of, own, part, k: of.redrawn(k, own, part, labels), params, x, keys
+        )
 
     def take(self, params: Any, index: Any) -> dict[str, Any]:
         return self._each(lambda of, own: of.take(own, index), params)

@@ -34,7 +34,9 @@ class Fits(NamedTuple):
     n_free_parameters: Int[Array, " b"]
 
 
-Join = Callable[[Any, Any], Rows]  # (what the sets share, a set's own) -> its rows; a plain function
+Join = Callable[
+    [Any, Any], Rows
+]  # (what the sets share, a set's own) -> its rows; a plain function
 Make = Callable[[np.ndarray], Any]  # indices of sets -> their own, with a leading axis
 Keep = Callable[[Fits], Any]
 
@@ -130,8 +132,6 @@ def _fit(
             model, rows, prior, state, tol, max_iter, block_size, chunk, acceleration
         )
         r = state.status.shape[0]
-        return Fits(
-            *restarts.finish(model, rows, prior, state, thresholds, r, block_size, chunk)
-        )
+        return Fits(*restarts.finish(model, rows, prior, state, thresholds, r, block_size, chunk))
 
     return lax.map(one, (own, keys), batch_size=None if lanes == 1 else lanes)

@@ -163,7 +163,9 @@ class Result:
     def _lines_of_many(self) -> list[str]:
         status = np.ravel(self.status)
         names, counts = np.unique(status, return_counts=True)
-        ended = ", ".join(f"{n} {Status(int(of)).name}" for of, n in zip(names, counts, strict=True))
+        ended = ", ".join(
+            f"{n} {Status(int(of)).name}" for of, n in zip(names, counts, strict=True)
+        )
         values = np.ravel(self.log_likelihood)[np.isin(status, CONVERGED)]
         lines = [f"{status.size} fits of {self.about.model!r}", f"status          {ended}"]
         if values.size:
@@ -171,7 +173,9 @@ class Result:
             lines.append(
                 f"log-likelihood  {low:.6f} to {high:.6f}, median {middle:.6f}, of those converged"
             )
-        lines.append(f"iterations      {np.mean(self.n_iter):.1f} on average, most {np.max(self.n_iter)}")
+        lines.append(
+            f"iterations      {np.mean(self.n_iter):.1f} on average, most {np.max(self.n_iter)}"
+        )
         return lines
 
     def _lines(self) -> list[str]:

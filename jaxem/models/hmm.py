@@ -487,9 +487,7 @@ class HMM(Model):
 
         keys = jax.random.split(key_chain, t)
         states = lax.scan(move, jnp.zeros(lanes, jnp.int32), (rows.x.first.T, keys))[1]
-        drawn = self.family.redrawn(
-            key_rows, params.emissions, flat(rows.x.x), jnp.ravel(states.T)
-        )
+        drawn = self.family.redrawn(key_rows, params.emissions, flat(rows.x.x), jnp.ravel(states.T))
         x = jax.tree.map(lambda leaf: leaf.reshape(lanes, t, *leaf.shape[1:]), drawn)
         return rows._replace(x=rows.x._replace(x=x))
 

@@ -362,9 +362,7 @@ class Gaussian(Family):
 
         return lax.fori_loop(0, k, place, noise)
 
-    def redrawn(
-        self, key: Array, params: GaussianParams, x: Any, labels: Int[Array, " n"]
-    ) -> Any:
+    def redrawn(self, key: Array, params: GaussianParams, x: Any, labels: Int[Array, " n"]) -> Any:
         rows = self.sample(key, params, labels)
         if not self.missing:
             return rows
