@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 from jaxem.analysis import alignment, resampling
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior, Rows
-from jaxem.core.status import Status
+from jaxem.core.status import CONVERGED, tally
 from jaxem.fitting import fit as fitting
 from jaxem.fitting import refits
 
@@ -48,7 +48,7 @@ class Bootstrap(NamedTuple):
 
     @property
     def converged(self) -> np.ndarray:
-        return np.isin(self.status, (Status.CONVERGED, Status.PRECISION))
+        return np.isin(self.status, CONVERGED)
 
     @property
     def n_failed(self) -> int:
@@ -90,7 +90,7 @@ class Bootstrap(NamedTuple):
         kind = "parametric" if self.parametric else "nonparametric"
         lines = [f"{len(self.status)} {kind} bootstrap refits, {self._endings()}"]
         trees = (self.estimate, self.standard_errors, *self.intervals())
-        rows = [("", "estimate", "std. error", "2.5 %", "97.5 %")]
+        rows: list[tuple[str, ...]] = [("", "estimate", "std. error", "2.5 %", "97.5 %")]
         for (path, leaf), *others in zip(
             jax.tree.leaves_with_path(trees[0]), *map(jax.tree.leaves, trees[1:]), strict=True
         ):
@@ -114,11 +114,7 @@ class Bootstrap(NamedTuple):
     def _endings(self) -> str:
         if not self.n_failed:
             return "all converged"
-        kinds, counts = np.unique(self.status[~self.converged], return_counts=True)
-        ended = ", ".join(
-            f"{n} {Status(int(of)).name}" for of, n in zip(kinds, counts, strict=True)
-        )
-        return f"{self.n_failed} failed and left out: {ended}"
+        return f"{self.n_failed} failed and left out: {tally(self.status[~self.converged])}"
 
 
 class _Refits(NamedTuple):

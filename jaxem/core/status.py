@@ -27,6 +27,9 @@ class Status(enum.IntEnum):
         return self in (Status.CONVERGED, Status.PRECISION)
 
 
+CONVERGED = (Status.CONVERGED, Status.PRECISION)
+
+
 def tally(status: Any) -> str:
     """How many ended how, such as "3 CONVERGED, 1 DEGENERATE"."""
     kinds, counts = np.unique(np.asarray(status), return_counts=True)

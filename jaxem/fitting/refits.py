@@ -34,9 +34,7 @@ class Fits(NamedTuple):
     n_free_parameters: Int[Array, " b"]
 
 
-Join = Callable[
-    [Any, Any], Rows
-]  # (what the sets share, a set's own) -> its rows; a plain function
+Join = Callable[[Any, Any], Rows]  # (what the sets share, what is a set's own) -> its rows
 Make = Callable[[np.ndarray], Any]  # indices of sets -> their own, with a leading axis
 Keep = Callable[[Fits], Any]
 

@@ -10,10 +10,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
 from jaxem.core.contracts import Health, Model, Params
-from jaxem.core.status import FitError, Status
+from jaxem.core.status import CONVERGED, FitError, Status, tally
 from jaxem.fitting.restarts import Restarts
-
-CONVERGED = (Status.CONVERGED, Status.PRECISION)
 
 
 @jax.tree_util.register_static
@@ -162,21 +160,15 @@ class Result:
 
     def _lines_of_many(self) -> list[str]:
         status = np.ravel(self.status)
-        names, counts = np.unique(status, return_counts=True)
-        ended = ", ".join(
-            f"{n} {Status(int(of)).name}" for of, n in zip(names, counts, strict=True)
-        )
         values = np.ravel(self.log_likelihood)[np.isin(status, CONVERGED)]
-        lines = [f"{status.size} fits of {self.about.model!r}", f"status          {ended}"]
+        lines = [f"{status.size} fits of {self.about.model!r}", f"status          {tally(status)}"]
         if values.size:
             low, middle, high = np.quantile(values, [0, 0.5, 1])
             lines.append(
                 f"log-likelihood  {low:.6f} to {high:.6f}, median {middle:.6f}, of those converged"
             )
-        lines.append(
-            f"iterations      {np.mean(self.n_iter):.1f} on average, most {np.max(self.n_iter)}"
-        )
-        return lines
+        mean, most = np.mean(self.n_iter), np.max(self.n_iter)
+        return [*lines, f"iterations      {mean:.1f} on average, {most} at most"]
 
     def _lines(self) -> list[str]:
         about, restarts = self.about, self.restarts
