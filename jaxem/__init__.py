@@ -1,6 +1,8 @@
 """Expectation-maximization for JAX."""
 
 from jaxem import families as families
+from jaxem.analysis.bootstrap import Bootstrap as Bootstrap
+from jaxem.analysis.bootstrap import bootstrap as bootstrap
 from jaxem.analysis.conditional import Moments as Moments
 from jaxem.analysis.conditional import conditional as conditional
 from jaxem.analysis.conditional import moments as moments
@@ -26,6 +28,9 @@ from jaxem.analysis.likelihood import complete_log_likelihood as complete_log_li
 from jaxem.analysis.likelihood import em_trace as em_trace
 from jaxem.analysis.likelihood import likelihood_slice as likelihood_slice
 from jaxem.analysis.likelihood import log_likelihood as log_likelihood
+from jaxem.analysis.lr_test import LRTest as LRTest
+from jaxem.analysis.lr_test import lr_test as lr_test
+from jaxem.analysis.lr_test import lr_tests as lr_tests
 from jaxem.analysis.predict import log_prob as log_prob
 from jaxem.analysis.predict import n_free_parameters as n_free_parameters
 from jaxem.analysis.predict import predict as predict
@@ -41,6 +46,7 @@ from jaxem.core.status import FitError as FitError
 from jaxem.core.status import Status as Status
 from jaxem.fitting.fit import em as em
 from jaxem.fitting.fit import fit as fit
+from jaxem.fitting.many import fit_many as fit_many
 from jaxem.fitting.result import Result as Result
 from jaxem.fitting.steps import e_step as e_step
 from jaxem.fitting.steps import m_step as m_step

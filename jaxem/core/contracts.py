@@ -279,6 +279,15 @@ class Family(abc.ABC):
     def sample(self, key: Array, params: Params, labels: Int[Array, " n"]) -> PyTree:
         """One row of component `labels[i]` for each i."""
 
+    def redrawn(self, key: Array, params: Params, x: PyTree, labels: Int[Array, " n"]) -> PyTree:
+        """x, as it was read, with new numbers from component `labels[i]` in row i.
+
+        What the family says nothing of stays as it is: regressors, exposures, which cells are
+        missing.
+        """
+        rows = self.sample(key, params, labels)
+        return jax.tree.map(lambda row, x: jnp.where(jnp.isnan(x), x, row), rows, x)
+
     def take(self, params: Params, index: Any) -> Params:
         """The components at `index`, (m,), in that order."""
         return jax.tree.map(lambda leaf: leaf[index], params)
@@ -600,6 +609,10 @@ class Model(abc.ABC):
     def sample(self, key: Array, params: Params, n: int) -> tuple[PyTree, Array]:
         """-> (n rows, their labels)."""
         raise ValueError(f"{self!r} does not tell how rows are drawn: give it a method `sample`")
+
+    def redrawn(self, key: Array, params: Params, rows: Rows) -> Rows:
+        """The rows with new numbers in them, drawn from the model; all else is as it was."""
+        raise ValueError(f"{self!r} does not tell how rows are drawn: give it a method `redrawn`")
 
     def take(self, params: Params, index: Any) -> Params:
         """Host side: the parts at `index`, (m,), in that order; -1 is an absent part."""

@@ -1,6 +1,9 @@
 """How a fit ended: codes that travel through jit as int32, and what each means for a person."""
 
 import enum
+from typing import Any
+
+import numpy as np
 
 
 class Status(enum.IntEnum):
@@ -22,6 +25,15 @@ class Status(enum.IntEnum):
     @property
     def converged(self) -> bool:
         return self in (Status.CONVERGED, Status.PRECISION)
+
+
+CONVERGED = (Status.CONVERGED, Status.PRECISION)
+
+
+def tally(status: Any) -> str:
+    """How many ended how, such as "3 CONVERGED, 1 DEGENERATE"."""
+    kinds, counts = np.unique(np.asarray(status), return_counts=True)
+    return ", ".join(f"{n} {Status(int(kind)).name}" for kind, n in zip(kinds, counts, strict=True))
 
 
 class FitError(RuntimeError):

@@ -199,8 +199,15 @@ class GeneralizedRegression(Family):
         key_x, key_y = jax.random.split(key)
         b = params.coefficients
         X = jax.random.normal(key_x, (labels.shape[0], b.shape[1] - self.intercept), b.dtype)
-        eta = einsum("np,pn->n", b[labels], design(X, self.intercept))
-        return X, self.draw(key_y, eta)
+        return X, self._responses(key_y, params, X, labels)
+
+    def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
+        X, y = x
+        return X, jnp.where(jnp.isnan(y), y, self._responses(key, params, X, labels))
+
+    def _responses(self, key: Array, params: Any, X: Array, labels: Array) -> Array:
+        eta = einsum("np,pn->n", params.coefficients[labels], design(X, self.intercept))
+        return self.draw(key, eta)
 
 
 def _flat(params: Any) -> RegressionPrior:

@@ -255,11 +255,18 @@ class LinearRegression(Family):
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Any:
         """Regressors from a standard normal distribution: the model says nothing of them."""
         key_x, key_y = jax.random.split(key)
-        b, scales = params
+        b, _ = params
         X = jax.random.normal(key_x, (labels.shape[0], b.shape[1] - self.intercept), b.dtype)
-        noise = scales[labels] * jax.random.normal(key_y, labels.shape, b.dtype)
-        mean = einsum("np,pn->n", b[labels], design(X, self.intercept))
-        return X, mean + noise
+        return X, self._responses(key_y, params, X, labels)
+
+    def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
+        X, y = x
+        return X, jnp.where(jnp.isnan(y), y, self._responses(key, params, X, labels))
+
+    def _responses(self, key: Array, params: Any, X: Array, labels: Array) -> Array:
+        b, scales = params
+        noise = scales[labels] * jax.random.normal(key, labels.shape, b.dtype)
+        return einsum("np,pn->n", b[labels], design(X, self.intercept)) + noise
 
     def n_free_parameters(self, params: Any, live: Array) -> Array:
         n_live = jnp.sum(live, dtype=jnp.int32)

@@ -104,6 +104,10 @@ class Multinomial(ExponentialFamily):
         p = params.probabilities[labels]
         return jax.random.multinomial(key, jnp.asarray(self.n_trials, p.dtype), p)
 
+    def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
+        counts = jax.random.multinomial(key, jnp.nansum(x, axis=1), params.probabilities[labels])
+        return jnp.where(jnp.isnan(x), x, counts)
+
     def replace(self, params: Any, path: tuple, value: Array) -> MultinomialParams:
         _, component, level = path
         row = replace_probability(params.probabilities[component], level, value)

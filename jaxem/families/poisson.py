@@ -120,6 +120,13 @@ class Poisson(ExponentialFamily):
         counts = jax.random.poisson(key, rates).astype(rates.dtype)
         return (counts, jnp.ones(labels.shape, rates.dtype)) if self.exposure else counts
 
+    def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
+        old, exposure = _parts(x)
+        rates = params.rates[labels]
+        means = rates if exposure is None else rates * exposure[:, None]
+        counts = jnp.where(jnp.isnan(old), old, jax.random.poisson(key, means).astype(old.dtype))
+        return counts if exposure is None else (counts, exposure)
+
 
 def _parts(x: Any) -> tuple[Any, Any]:
     return x if isinstance(x, tuple) else (x, None)

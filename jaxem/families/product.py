@@ -279,6 +279,12 @@ class Product(Family):
         keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
         return self._each(lambda of, own, k: of.sample(k, own, labels), params, keys)
 
+    def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> dict[str, Any]:
+        keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
+        return self._each(
+            lambda of, own, part, k: of.redrawn(k, own, part, labels), params, x, keys
+        )
+
     def take(self, params: Any, index: Any) -> dict[str, Any]:
         return self._each(lambda of, own: of.take(own, index), params)
 

@@ -1,7 +1,8 @@
 """What a fit returns, and how it reads."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
 from jaxem.core.contracts import Health, Model, Params
-from jaxem.core.status import FitError, Status
+from jaxem.core.status import CONVERGED, FitError, Status, tally
 from jaxem.fitting.restarts import Restarts
 
 
@@ -26,8 +27,14 @@ class About:
     remarks: tuple[str, ...] = ()
 
 
-class Result(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
     """A fit: the best start, and all of them in `restarts`.
+
+    Fits of many data sets, by `fit_many` or `fit` under `vmap`, are one Result whose arrays have a
+    leading axis: `len(results)`, `results[i]` is the fit of set i, `results[4:8]` and
+    `results[results.converged]` are those of several. (A tuple would be indexed by its fields.)
 
     log_likelihood: natural log with every constant, summed over rows by weight, of exactly these
         parameters, without the prior.
@@ -48,7 +55,27 @@ class Result(NamedTuple):
     total_weight: Float[Array, "*batch"]
     n_free_parameters: Int[Array, "*batch"]
     restarts: Restarts
-    about: About
+    about: About = field(metadata={"static": True})
+
+    def _replace(self, **fields: Any) -> "Result":
+        """As that of a NamedTuple."""
+        return replace(self, **fields)
+
+    def __len__(self) -> int:
+        """How many fits; TypeError for one."""
+        return len(self.status)
+
+    def __getitem__(self, index: Any) -> "Result":
+        """The fits at an index, slice or mask of the leading axis."""
+        len(self)  # one fit has none
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+    def __iter__(self) -> Iterator["Result"]:
+        host = jax.device_get(self)
+        return (host[i] for i in range(len(host)))
+
+    def __bool__(self) -> bool:
+        return True
 
     @property
     def converged(self) -> Array:
@@ -125,11 +152,23 @@ class Result(NamedTuple):
         if not checks.is_concrete(self):
             return f"a traced fit of {self.about.model!r}"
         if np.ndim(self.status):
-            return f"{np.shape(self.status)} fits of {self.about.model!r}"
+            return "\n".join(self._lines_of_many())
         return "\n".join(self._lines())
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _lines_of_many(self) -> list[str]:
+        status = np.ravel(self.status)
+        values = np.ravel(self.log_likelihood)[np.isin(status, CONVERGED)]
+        lines = [f"{status.size} fits of {self.about.model!r}", f"status          {tally(status)}"]
+        if values.size:
+            low, middle, high = np.quantile(values, [0, 0.5, 1])
+            lines.append(
+                f"log-likelihood  {low:.6f} to {high:.6f}, median {middle:.6f}, of those converged"
+            )
+        mean, most = np.mean(self.n_iter), np.max(self.n_iter)
+        return [*lines, f"iterations      {mean:.1f} on average, {most} at most"]
 
     def _lines(self) -> list[str]:
         about, restarts = self.about, self.restarts

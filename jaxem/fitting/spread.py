@@ -50,28 +50,37 @@ def start(run: Callable[[np.ndarray], State], n_starts: int, n_threads: int) -> 
     def group(own: np.ndarray) -> State:
         return run(np.minimum(own, n_starts - 1, dtype=np.int32))
 
-    return _over(group, n_starts, size, n_threads)
+    return over(group, n_starts, size, n_threads)
 
 
 def advance(run: Callable[[State], State], state: State, n_threads: int) -> State:
     """`run` over the starts in groups; -> the state of all, on the host."""
     host = jax.device_get(state)
     r = host.status.shape[0]
-    size = -(-r // (_ROUNDS * n_threads))
+    size = group_size(r, n_threads)
 
     def group(own: np.ndarray) -> State:
         part = jax.tree.map(lambda leaf: leaf[np.minimum(own, r - 1)], host)
         ended = np.full(size, Status.MAX_ITER, np.int32)
         return run(part._replace(status=np.where(own < r, part.status, ended)))
 
-    return _over(group, r, size, n_threads)
+    return over(group, r, size, n_threads)
 
 
-def _over(run: Callable[[np.ndarray], State], r: int, size: int, n_threads: int) -> State:
+def group_size(r: int, n_threads: int) -> int:
+    """Of groups that keep the threads busy to the end."""
+    return -(-r // (_ROUNDS * n_threads))
+
+
+def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) -> Any:
+    """`run` of indices up to r and beyond, `size` at a time; -> its results side by side.
+
+    Those beyond r only fill up the last group.
+    """
     config: Any = jax.config  # its stub does not know the options
     x64 = config.jax_enable_x64  # may hold for this thread alone
 
-    def group(first: int) -> State:
+    def group(first: int) -> Any:
         with jax.enable_x64(x64):
             return jax.device_get(run(np.arange(first, first + size)))
 

@@ -541,6 +541,24 @@ class HMM(Model):
         labels = jnp.concatenate([start[None], rest]).astype(jnp.int32)
         return self.family.sample(key_rows, params.emissions, labels), labels
 
+    def redrawn(self, key: Array, params: HMMParams, rows: Rows) -> Rows:
+        """Every sequence with as many steps as it had, those not observed left out again."""
+        key_chain, key_rows = jax.random.split(key)
+        lanes, t = rows.weight.shape
+        first, onward = safe_log(params.initial), safe_log(params.transition)
+
+        def move(state: Array, of: tuple[Array, Array]) -> tuple[Array, Array]:
+            begins, key = of
+            logs = jnp.where(begins[:, None], first[None], onward[state])
+            state = jax.random.categorical(key, logs, axis=1).astype(jnp.int32)
+            return state, state
+
+        keys = jax.random.split(key_chain, t)
+        states = lax.scan(move, jnp.zeros(lanes, jnp.int32), (rows.x.first.T, keys))[1]
+        drawn = self.family.redrawn(key_rows, params.emissions, flat(rows.x.x), jnp.ravel(states.T))
+        x = jax.tree.map(lambda leaf: leaf.reshape(lanes, t, *leaf.shape[1:]), drawn)
+        return rows._replace(x=rows.x._replace(x=x))
+
     def take(self, params: HMMParams, index: Any) -> HMMParams:
         there, at = np.asarray(index) >= 0, np.maximum(index, 0)
         initial: Any = np.where(there, params.initial[at], 0)

@@ -72,6 +72,13 @@ class Layout(NamedTuple):
         return _runs(self.lane * self.shape[1] + self.offset, self.lengths)
 
     @property
+    def owner(self) -> np.ndarray:
+        """(lanes, t): the sequence that each step is of, -1 in padding."""
+        owner = np.full(self.shape[0] * self.shape[1], -1)
+        owner[self.places] = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        return owner.reshape(self.shape)
+
+    @property
     def sources(self) -> np.ndarray:
         """Of every place, the row of what was given, end to end; padding has the first."""
         ends = np.cumsum(self.lengths)

@@ -29,6 +29,7 @@ from jaxem.core.contracts import (
     Statistics,
 )
 from jaxem.core.numerics import (
+    draw,
     from_log_odds,
     log_odds,
     replace_probability,
@@ -378,6 +379,11 @@ class Mixture(Model):
         labels = jax.random.categorical(key_labels, safe_log(params.weights), shape=(n,))
         labels = labels.astype(jnp.int32)
         return self.family.sample(key_rows, params.components, labels), labels
+
+    def redrawn(self, key: Array, params: MixtureParams, rows: Rows) -> Rows:
+        key_labels, key_rows = jax.random.split(key)
+        labels = draw(key_labels, params.weights, rows.weight.shape)
+        return rows._replace(x=self.family.redrawn(key_rows, params.components, rows.x, labels))
 
     def take(self, params: MixtureParams, index: Any) -> MixtureParams:
         components = self.family.take(params.components, np.maximum(index, 0))

@@ -74,15 +74,14 @@ def _end_to_end(*leaves: Any) -> Any:
 
 def _chain(where: Layout, weight: Any) -> tuple[Any, np.ndarray]:
     """-> (weights of the steps, 0 in padding; where sequences begin), (lanes, t)."""
-    n = where.shape[0] * where.shape[1]
-    owner, first = np.full(n, -1), np.ones(n, bool)
-    owner[where.places] = np.repeat(np.arange(len(where.lengths)), where.lengths)
+    owner = where.owner
+    first = np.ones(owner.size, bool)
     first[where.places] = False
     first[where.lane * where.shape[1] + where.offset] = True
     numpy: Any = np if checks.is_concrete(weight) else jnp
     own = numpy.asarray(weight)[np.maximum(owner, 0)]
     own = numpy.where(owner >= 0, own, 0.0)
-    return own.reshape(where.shape), first.reshape(where.shape)
+    return own, first.reshape(where.shape)
 
 
 def _observed(x: Any) -> Any:

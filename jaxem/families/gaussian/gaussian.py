@@ -364,6 +364,12 @@ class Gaussian(Family):
 
         return lax.fori_loop(0, k, place, noise)
 
+    def redrawn(self, key: Array, params: GaussianParams, x: Any, labels: Int[Array, " n"]) -> Any:
+        rows = self.sample(key, params, labels)
+        if not self.missing:
+            return rows
+        return replace(x, values=jnp.where(jnp.isnan(x.values), x.values, rows))
+
     def take(self, params: GaussianParams, index: Any) -> GaussianParams:
         covariances = self.covariance.take(params.covariances, index)
         return GaussianParams(params.means[index], covariances)

@@ -1,0 +1,214 @@
+"""How estimates vary: the same fit of many data sets that are drawn like the one at hand.
+
+theta*[b] = the fit of x*[b],    b = 1 .. n_boot
+
+Nonparametric: x*[b] are n rows of x, drawn with replacement: the rows themselves, with multinomial
+counts as weights (Efron 1979). Parametric: x*[b] is drawn from the fitted model. Components are
+brought into the order of the fit (`alignment`).
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from jaxem.analysis import alignment, resampling
+from jaxem.core import checks
+from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.status import CONVERGED, tally
+from jaxem.fitting import fit as fitting
+from jaxem.fitting import refits
+
+_MOST_SHOWN = 40  # numbers
+
+
+class Intervals(NamedTuple):
+    """Trees like the parameters."""
+
+    lower: Params
+    upper: Params
+
+
+class Bootstrap(NamedTuple):
+    """The refits, on the host; every array has a leading axis n_boot.
+
+    params: with components in the order of the fit. log_likelihood: of each on its own data.
+    status: a `jaxem.Status` each; those that did not converge are left out of everything below.
+    estimate: the parameters that were given. parametric: how the data was drawn.
+    """
+
+    params: Params
+    log_likelihood: Float[np.ndarray, " b"]
+    status: Int[np.ndarray, " b"]
+    estimate: Params
+    parametric: bool
+
+    @property
+    def converged(self) -> np.ndarray:
+        return np.isin(self.status, CONVERGED)
+
+    @property
+    def n_failed(self) -> int:
+        """Refits that did not converge: DEGENERATE, NONFINITE, MAX_ITER or DECREASED."""
+        return int(np.sum(~self.converged))
+
+    @property
+    def standard_errors(self) -> Params:
+        """The standard deviation over refits; NaN under two."""
+        return self._each(lambda values: np.std(values, axis=0, ddof=1), least=2)
+
+    @property
+    def bias(self) -> Params:
+        """The mean over refits less the estimate."""
+        means = self._each(lambda values: np.mean(values, axis=0), least=1)
+        return jax.tree.map(lambda mean, of: mean - np.asarray(of), means, self.estimate)
+
+    def intervals(self, level: float = 0.95) -> Intervals:
+        """Percentile intervals: the (1 - level) / 2 and (1 + level) / 2 quantiles of the refits."""
+        if not 0 < level < 1:
+            raise ValueError(f"level is {level!r}; give a number between 0 and 1, such as 0.95")
+        ends = ((1 - level) / 2, (1 + level) / 2)
+        return Intervals(
+            *(self._each(lambda values: np.quantile(values, end, axis=0), 1) for end in ends)  # noqa: B023
+        )
+
+    def _each(self, function: Any, least: int) -> Params:
+        good = self.converged
+
+        def of(leaf: Any) -> np.ndarray:
+            values = np.asarray(leaf)[good]
+            if len(values) < least:
+                return np.full(values.shape[1:], np.nan, values.dtype)
+            return np.asarray(function(values), values.dtype)
+
+        return jax.tree.map(of, self.params)
+
+    def __str__(self) -> str:
+        kind = "parametric" if self.parametric else "nonparametric"
+        lines = [f"{len(self.status)} {kind} bootstrap refits, {self._endings()}"]
+        trees = (self.estimate, self.standard_errors, *self.intervals())
+        rows: list[tuple[str, ...]] = [("", "estimate", "std. error", "2.5 %", "97.5 %")]
+        for (path, leaf), *others in zip(
+            jax.tree.leaves_with_path(trees[0]), *map(jax.tree.leaves, trees[1:]), strict=True
+        ):
+            name = jax.tree_util.keystr(path).lstrip(".")
+            for at in np.ndindex(np.shape(leaf)):
+                values = (np.asarray(tree)[at] for tree in (leaf, *others))
+                where = str(list(at)) if at else ""
+                rows.append((name + where, *(f"{value:.6g}" for value in values)))
+        shown = rows[: _MOST_SHOWN + 1]
+        widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+        for name, *cells in shown:
+            padded = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+            lines.append("  ".join((f"{name:<{widths[0]}}", *padded)))
+        if len(rows) > len(shown):
+            lines.append(f"and {len(rows) - len(shown)} more numbers")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _endings(self) -> str:
+        if not self.n_failed:
+            return "all converged"
+        return f"{self.n_failed} failed and left out: {tally(self.status[~self.converged])}"
+
+
+class _Refits(NamedTuple):
+    params: Params
+    log_likelihood: Array
+    status: Array
+    agreement: Float[Array, "b k k"]
+
+
+def bootstrap(
+    model: Model,
+    params: Params,
+    x: Any,
+    *,
+    key: Any,
+    n_boot: int = 1000,
+    parametric: bool = False,
+    n_init: int = 0,
+    init: str = "portfolio",
+    sample_weight: Any = None,
+    prior: Prior | None = None,
+    held: Any = None,
+    lengths: Any = None,
+    tol: Any = 1e-6,
+    max_iter: Any = 1000,
+    reg_covar: Any = 0.0,
+    acceleration: Any = fitting.DEFAULT,
+    block_size: int | None = None,
+    min_count: Any = None,
+    min_variance_ratio: Any = 1e-3,
+) -> Bootstrap:
+    """Refit a fitted model to `n_boot` data sets drawn like x, to see how its parameters vary.
+
+    params: of the fit; every refit starts from them, and from `n_init` fresh starts by `init`.
+    parametric: draw the data from the model, with the cells that are missing in x, regressors,
+        exposures and lengths of sequences as they are; else draw rows of x with replacement, or
+        whole sequences. Weights are frequencies: of so many rows as they add up to.
+    The other options are those of the fit.
+
+    `.intervals(0.95)`, `.standard_errors`, `.n_failed`; it prints as a table.
+    Errors: ValueError for bad input, and for one sequence unless parametric.
+    Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapters 6 and 13.
+    """
+    n_boot = checks.whole(n_boot, "n_boot", least=1)
+    n_init = checks.whole(n_init, "n_init", least=0)
+    parametric = checks.flag(parametric, "parametric")
+    checks.key(key)
+    if not checks.is_concrete(x, params, sample_weight):
+        raise ValueError("the data is traced; call bootstrap outside of jit, vmap and grad")
+    if parametric:
+        arranged = resampling.individuals(model, x, sample_weight, lengths)
+    else:
+        arranged = fitting.read(model, x, sample_weight, None, lengths)
+    job = fitting.prepare(
+        model, x, init=params, prior=prior, held=held, lengths=lengths, tol=tol,
+        max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
+        min_count=min_count, min_variance_ratio=min_variance_ratio, arranged=arranged,
+    )  # fmt: skip
+    rows, warm = job.rows, job.params
+    estimate = jax.tree.map(lambda leaf: leaf[0], warm)
+    key_data, key_starts = jax.random.split(key)
+    keys = jax.random.split(key_data, n_boot)
+    if parametric:
+        shared, join = None, refits.own_rows
+
+        def make(index: np.ndarray) -> Any:
+            return resampling.simulated(model, estimate, rows, keys[index])
+    else:
+        shared, join = rows, refits.own_weight
+        units = resampling.units(model, x, sample_weight, lengths, rows)
+
+        def make(index: np.ndarray) -> Any:
+            return resampling.counts(keys[index], units.odds, units.owner, units.n)
+
+    def keep(found: refits.Fits) -> _Refits:
+        best = found.best
+        agreement = _agreements(model, rows, estimate, best.params, job.block_size)
+        return _Refits(best.params, best.log_likelihood, best.status, agreement)
+
+    found = refits.run(
+        job, jax.random.split(key_starts, n_boot), warm, n_init, init, join, shared, make, keep
+    )
+    order = alignment.assignments(found.agreement)
+    params = alignment.aligned(model, found.params, order)
+    return Bootstrap(
+        params, found.log_likelihood, found.status, jax.device_get(estimate), parametric
+    )
+
+
+@partial(jax.jit, static_argnames=("model", "block_size"))
+def _agreements(
+    model: Model, rows: Rows, reference: Params, params: Params, block_size: int
+) -> Float[Array, "b k k"]:
+    def one(own: Params) -> Float[Array, "k k"]:
+        return alignment.agreement(model, rows, reference, own, block_size)
+
+    return lax.map(one, params)

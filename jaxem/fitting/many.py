@@ -1,0 +1,144 @@
+"""Many data sets, each fitted by itself, in one launch."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxem.core import checks
+from jaxem.core.contracts import Arranged, Model, Prior, Rows
+from jaxem.core.rows import replace_absent
+from jaxem.fitting import fit as fitting
+from jaxem.fitting import refits
+from jaxem.fitting.result import Result
+
+
+def fit_many(
+    model: Model,
+    xs: Any,
+    *,
+    key: Any,
+    n_init: int = 20,
+    init: str = "portfolio",
+    sample_weight: Any = None,
+    prior: Prior | None = None,
+    held: Any = None,
+    labels: Any = None,
+    tol: Any = 1e-6,
+    max_iter: Any = 1000,
+    reg_covar: Any = 0.0,
+    acceleration: Any = fitting.DEFAULT,
+    block_size: int | None = None,
+    min_count: Any = None,
+    min_variance_ratio: Any = 1e-3,
+) -> Result:
+    """Fit one model to each of many data sets, over all cores of a CPU or at once on a GPU.
+
+    theta[i] <- argmax_theta log p(xs[i]; theta) + log p(theta)
+
+    xs: (b, n, d), or (b, n) of one column: b data sets; a tuple or a dict of such arrays where the
+        family takes one; or a list of data sets of any lengths.
+    key: data set i is fitted as `fit(model, xs[i], key=jax.random.split(key, b)[i])` does it.
+    sample_weight, labels: (b, n), or a list as xs is. Weights of 0 end a data set before n.
+    The other options are those of `fit`.
+
+    -> one Result whose arrays have a leading axis b: `len(results)`, `results.status`,
+    `results[i]`, `results[results.converged]`.
+
+    `jax.vmap` over `fit` gives the same inside `jit`, on one core of a CPU.
+    Errors: ValueError for bad input, and for models of sequences.
+    """
+    if not isinstance(init, str):
+        raise ValueError(f"init is {init!r}; name a method, or use jax.vmap over jaxem.em")
+    checks.key(key)
+    rows = _rows(model, *_padded(xs, sample_weight, labels))
+    first = Arranged(jax.tree.map(lambda leaf: leaf[0], rows), rows.weight.shape[1], 1)
+    job = fitting.prepare(
+        model, xs, key=key, n_init=n_init, init=init, prior=prior, held=held, tol=tol,
+        max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
+        min_count=min_count, min_variance_ratio=min_variance_ratio, arranged=first,
+    )  # fmt: skip
+    host = jax.device_get(rows)
+
+    def make(index: np.ndarray) -> Rows:
+        return jax.tree.map(lambda leaf: leaf[index], host)
+
+    keys = jax.random.split(key, rows.weight.shape[0])
+    found: refits.Fits = refits.run(
+        job, keys, None, job.n_starts, init, refits.own_rows, None, make, lambda fits: fits
+    )
+    best = found.best
+    return jax.device_put(
+        Result(
+            params=best.params,
+            log_likelihood=best.log_likelihood,
+            log_posterior=best.log_posterior,
+            n_iter=best.n_iter,
+            status=best.status,
+            health=best.health,
+            collapsed=best.collapsed,
+            total_weight=best.total_weight,
+            n_free_parameters=found.n_free_parameters,
+            restarts=found.restarts,
+            about=job.about,
+        )
+    )
+
+
+def _padded(xs: Any, sample_weight: Any, labels: Any) -> tuple[Any, Any, Any]:
+    """Arrays (b, n, ...); data sets of a list are filled up with rows of weight 0."""
+    if not isinstance(xs, list):
+        return xs, sample_weight, labels
+    if not xs:
+        raise ValueError("xs is an empty list; give at least one data set")
+    sets = [jax.tree.map(np.asarray, x) for x in xs]
+    n = [len(jax.tree.leaves(x)[0]) for x in sets]
+    most = max(n)
+
+    def filled(leaf: Any, value: Any) -> np.ndarray:
+        rows = [(0, most - len(leaf))] + [(0, 0)] * (leaf.ndim - 1)
+        return np.pad(leaf, rows, constant_values=value)
+
+    if sample_weight is None:
+        sample_weight = [np.ones(rows) for rows in n]
+    for name, given in (("sample_weight", sample_weight), ("labels", labels)):
+        if given is not None and [len(of) for of in given] != n:
+            raise ValueError(f"{name} has other lengths than the data sets of xs")
+    x = jax.tree.map(lambda *leaves: np.stack([filled(leaf, 0) for leaf in leaves]), *sets)
+    weight = np.stack([filled(np.asarray(of), 0) for of in sample_weight])
+    if labels is not None:
+        labels = np.stack([filled(np.asarray(of), -1) for of in labels])
+    return x, weight, labels
+
+
+def _rows(model: Model, xs: Any, sample_weight: Any, labels: Any) -> Rows:
+    """The rows of all sets, checked in one go: leaves (b, n, ...)."""
+    leaves = [leaf if hasattr(leaf, "shape") else np.asarray(leaf) for leaf in jax.tree.leaves(xs)]
+    if not checks.is_concrete(leaves, sample_weight, labels):
+        raise ValueError("xs is traced; inside jit use jax.vmap over jaxem.fit")
+    shapes = [leaf.shape for leaf in leaves]
+    if min(map(len, shapes)) < 2 or len({shape[:2] for shape in shapes}) > 1:
+        raise ValueError(
+            f"xs has shape {', '.join(map(str, shapes))}; give (b, n, d): data sets, rows, columns"
+        )
+    b, n = shapes[0][:2]
+    if sample_weight is not None:
+        weight = np.asarray(sample_weight)
+        if weight.shape != (b, n):
+            raise ValueError(f"sample_weight has shape {weight.shape}; give {(b, n)}")
+        empty = np.flatnonzero(~(weight > 0).any(axis=1))
+        if len(empty):
+            raise ValueError(f"sample_weight[{empty[0]}] is all zero: no row is left to fit")
+
+    def flat(leaf: Any) -> Any:
+        return leaf.reshape(b * n, *leaf.shape[2:])
+
+    flat_x = jax.tree.unflatten(jax.tree.structure(xs), [flat(leaf) for leaf in leaves])
+    weight, known = (None if of is None else flat(np.asarray(of)) for of in (sample_weight, labels))
+    if model.layout(flat_x, None) is not None:
+        raise ValueError(f"{model!r} is of sequences: use jax.vmap over jaxem.fit")
+    rows = model.rows(flat_x, weight, known)
+    rows = jax.tree.map(lambda leaf: leaf.reshape(b, n, *leaf.shape[1:]), rows)
+    if weight is None:
+        return rows
+    return rows._replace(x=jax.vmap(replace_absent)(rows.x, rows.weight))
