@@ -80,7 +80,7 @@ def fit(
             report.complain(f"{file}: {report.families(chosen)}")
         notes = {"missing": settled.note} if settled.note else {}
         data = Data(str(file), chosen.names, x, chosen.levels, notes)
-        errors = Errors(standard_errors, reg_covar) if standard_errors else None
+        errors = Errors(standard_errors, reg_covar, seed) if standard_errors else None
         return search(jobs, data, seed, Outputs(output, pictures), errors)
 
 

@@ -7,39 +7,61 @@ import jax
 import numpy as np
 from rich.table import Table
 
+from jaxem.analysis.bootstrap import bootstrap
 from jaxem.analysis.intervals import confidence_intervals
 from jaxem.analysis.standard_errors import names
 from jaxem.cli import report
 from jaxem.fitting.result import Result
 
 LEVEL = 0.95
+REFITS = 1000  # of a bootstrap
 
 
 class Errors(NamedTuple):
-    """method: of the standard errors; reg_covar: of the fit."""
+    """method: of the standard errors; reg_covar and seed: of the fit."""
 
     method: str
     reg_covar: float
+    seed: int
 
 
 def of(result: Result, x: Any, errors: Errors) -> tuple[Table, list[str]]:
     """-> (each number with its interval, what is to be said of them); ValueError for none."""
-    model, params = result.about.model, result.params
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = confidence_intervals(
-            model, params, x, LEVEL, errors=errors.method, reg_covar=errors.reg_covar
-        )
+        trees, remarks = (_resampled if errors.method == "bootstrap" else _wald)(result, x, errors)
     table = report.table("parameter", "estimate", "std. error", f"{100 * LEVEL:g} % from", "to")
-    half = jax.scipy.special.ndtri((1 + LEVEL) / 2)
-    leaves = [np.ravel(leaf) for tree in (params, *found) for leaf in jax.tree.leaves(tree)]
-    n = len(leaves) // 3
-    estimate, lower, upper = (np.concatenate(leaves[i * n : (i + 1) * n]) for i in range(3))
-    for name, value, low, high in zip(names(params), estimate, lower, upper, strict=True):
+    columns = [
+        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+        for tree in (result.params, *trees)
+    ]
+    for name, *values in zip(names(result.params), *columns, strict=True):
         if not _twice(name):
-            error = (high - low) / (2 * float(half))
-            table.add_row(_short(name), *map(_number, (value, error, low, high)))
-    return table, [str(warning.message) for warning in caught]
+            table.add_row(_short(name), *map(_number, values))
+    return table, [*remarks, *(str(warning.message) for warning in caught)]
+
+
+def _wald(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list[str]]:
+    """-> ((standard errors, lower and upper ends), remarks)."""
+    found = confidence_intervals(
+        result.about.model, result.params, x, LEVEL, errors=errors.method,
+        reg_covar=errors.reg_covar,
+    )  # fmt: skip
+    wide = 2 * float(jax.scipy.special.ndtri((1 + LEVEL) / 2))
+    half = jax.tree.map(lambda low, high: (high - low) / wide, found.lower, found.upper)
+    return (half, found.lower, found.upper), []
+
+
+def _resampled(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list[str]]:
+    """By rows drawn with replacement."""
+    key = jax.random.fold_in(jax.random.key(errors.seed), 2)  # the fit's own is used
+    found = bootstrap(
+        result.about.model, result.params, x, key=key, n_boot=REFITS, reg_covar=errors.reg_covar
+    )
+    remarks = []
+    if found.n_failed:
+        remarks = [f"{found.n_failed} of {REFITS} bootstrap refits failed and are left out"]
+    return (found.standard_errors, *found.intervals(LEVEL)), remarks
 
 
 def _twice(name: str) -> bool:

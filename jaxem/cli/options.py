@@ -190,10 +190,10 @@ Tolerance = Annotated[
 Iterations = Annotated[int, typer.Option(min=0, help="The most a start may take.")]
 Regularisation = Annotated[float, typer.Option(min=0, help="Variance added to every covariance.")]
 StandardErrors = Annotated[
-    Literal["observed"] | None,
+    Literal["observed", "bootstrap"] | None,
     typer.Option(
         help="Print standard errors and 95 % intervals of the parameters, by the observed "
-        "information."
+        "information, or by 1000 refits to rows drawn with replacement."
     ),
 ]
 Separator = Annotated[

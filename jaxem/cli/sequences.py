@@ -82,7 +82,7 @@ def fit_hmm(
         by = {"group_by": group_by, "order_by": order_by}
         notes = {"n_sequences": len(steps.lengths), **{k: v for k, v in by.items() if v}}
         data = Data(str(file), chosen.names, x, chosen.levels, notes)
-        errors = Errors(standard_errors, reg_covar) if standard_errors else None
+        errors = Errors(standard_errors, reg_covar, seed) if standard_errors else None
         return search(jobs, data, seed, Outputs(output, pictures), errors)
 
 

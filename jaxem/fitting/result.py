@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array
 
 from jaxem.core import checks
 from jaxem.core.contracts import Health, Model, Params
@@ -46,14 +46,14 @@ class Result:
     """
 
     params: Params
-    log_likelihood: Float[Array, "*batch"]
-    log_posterior: Float[Array, "*batch"]
-    n_iter: Int[Array, "*batch"]
-    status: Int[Array, "*batch"]
+    log_likelihood: Any  # as are all of these: arrays with the leading axes of a batch
+    log_posterior: Any
+    n_iter: Any
+    status: Any
     health: Health
-    collapsed: Bool[Array, "*batch k"]
-    total_weight: Float[Array, "*batch"]
-    n_free_parameters: Int[Array, "*batch"]
+    collapsed: Any  # (k,)
+    total_weight: Any
+    n_free_parameters: Any
     restarts: Restarts
     about: About = field(metadata={"static": True})
 

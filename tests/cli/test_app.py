@@ -383,3 +383,14 @@ def test_standard_errors_are_printed_with_intervals(faithful, capsys):
     assert [low, high] == pytest.approx(ends, rel=1e-4)
     assert fit(faithful, "--max-iter", "1", "--standard-errors", "observed") != 0
     assert "no standard errors" in capsys.readouterr().err
+
+
+def test_standard_errors_by_refits(faithful, capsys, monkeypatch):
+    """Of 100 refits, within a third of those by the information."""
+    monkeypatch.setattr(intervals, "REFITS", 100)
+    assert fit(faithful, "--standard-errors", "bootstrap") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    (cells,) = ([float(c) for c in row[-4:]] for row in rows if row[:1] == ["weights[0]"])
+    estimate, error, low, high = cells
+    assert error == pytest.approx(0.0290891, rel=0.3)
+    assert low < estimate - error < estimate + error < high

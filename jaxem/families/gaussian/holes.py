@@ -78,6 +78,7 @@ def read(table: Any) -> Holes:
         there = jnp.take_along_axis(gone, order, axis=1)
         return Holes(table, jnp.where(there, order, jnp.int32(d)))
     most = max(int(np.isnan(block).sum(1).max()) for block in checks.blocks(table))
+    most = min(d, 1 << max(most - 1, 0).bit_length()) if most else 0  # few shapes to compile
     small = np.uint8 if d < 256 else np.uint16 if d < 1 << 16 else np.int32
     missing = np.full((n, most), d, small)
     start = 0
