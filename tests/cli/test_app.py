@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.cli import frame, main, progress
+from jaxem.cli import frame, intervals, main, progress
 from jaxem.datasets import load_faithful
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
