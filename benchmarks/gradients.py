@@ -46,7 +46,8 @@ class Gradients:
             raise OSError("peak memory is read from /proc, which is not there")
         peaks = {most: self._peak(most) for most in ITERATIONS}
         rows = [
-            Row(self.name, "jaxem", "MB", {"n": self.rows, "d": 1, "k": 2}, median=peak,
+            Row(self.name, "jaxem", "MB", {"n": self.rows, "d": 1, "k": 2},
+                dtype="float64", median=peak,
                 least=peak, most=peak, rounds=1, note=f"gradient after {most} iterations")
             for most, peak in peaks.items()
         ]  # fmt: skip

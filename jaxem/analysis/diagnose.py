@@ -150,9 +150,9 @@ def _diagnose(
     seen = fixed_point.look(model, block_size, params, inputs)
     vector, unravel = ravel_pytree(params)
     length = fixed_point.length(model, unravel(vector + seen.em_step), params)
-    direction = seen.direction / fixed_point.units(model, params)
+    radius, direction = fixed_point.slowest(model, block_size, params, inputs, seen.jacobian)
+    direction = direction / fixed_point.units(model, params)
     largest = direction[jnp.argmax(jnp.abs(direction))]
-    radius = seen.radius
     gap = jnp.where(radius < 1, 1 - radius, jnp.ones_like(radius))
     return Diagnosis(
         spectral_radius=radius,

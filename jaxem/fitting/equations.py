@@ -76,7 +76,7 @@ def largest_eigenvalue(matrix: Float[Array, "p p"]) -> tuple[Float[Array, ""], V
     power, log_size = lax.fori_loop(0, _SQUARINGS, square, (half, jnp.zeros((), matrix.dtype)))
     total = log_size + jnp.log(jnp.max(jnp.abs(power)))
     direction = einsum("ij,j->i", power, generic(matrix.shape[0], matrix.dtype))
-    return 2 * jnp.exp(total / 2**_SQUARINGS) - 1, direction
+    return 2 * jnp.exp(total / 2.0**_SQUARINGS) - 1, direction
 
 
 def largest_of_map(apply: Map, like: Vector) -> tuple[Float[Array, ""], Vector]:

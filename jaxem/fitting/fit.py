@@ -129,7 +129,11 @@ def em(
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
 ) -> Result:
-    """Fit a model by EM from one start, the given parameters. The options are those of `fit`."""
+    """Fit a model by EM from one start, the given parameters. The options are those of `fit`.
+
+    Derivatives of both, with respect to data, weights and prior, are those of the fixed point that
+    the fit came to, whatever it started from; NaN where there are none: see `jaxem.diagnose`.
+    """
     job = prepare(
         model, x, init=params, sample_weight=sample_weight, prior=prior, held=held, labels=labels,
         lengths=lengths, tol=tol, max_iter=max_iter, reg_covar=reg_covar,

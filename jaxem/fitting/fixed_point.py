@@ -34,13 +34,11 @@ class Inputs(NamedTuple):
 
 
 class Look(NamedTuple):
-    """The map around some parameters. factor: of I - J, where it is a matrix."""
+    """The map around some parameters."""
 
     em_step: Vector
     newton_step: Vector
-    radius: Float[Array, ""]  # J's largest eigenvalue
-    direction: Vector  # of that
-    factor: Any
+    jacobian: Any  # None where there are too many parameters
 
 
 class Point(NamedTuple):
@@ -48,7 +46,7 @@ class Point(NamedTuple):
 
     params: Params
     sound: Bool[Array, ""]
-    factor: Any
+    factor: Any  # of I - J, where it is a matrix
     scale: Vector  # the units of the parameters
 
 
@@ -61,30 +59,49 @@ def em_map(model: Model, block_size: int, params: Params, inputs: Inputs) -> Par
 
 
 def look(model: Model, block_size: int, params: Params, inputs: Inputs) -> Look:
-    """One EM step, one Newton step of the same equations, and J's largest eigenvalue."""
+    """One EM step, and one Newton step of the same equations."""
+    function, vector = _as_vectors(model, block_size, params, inputs)
+    if vector.size > DIRECT:
+        step = function(vector) - vector
+        derivative = _derivative(function, vector)
+        newton = equations.krylov(lambda t: t - derivative(t), step, units(model, params))
+        return Look(step, newton, None)
+    chunk = _chunk(model, inputs.rows, block_size, vector.size)
+    value, jacobian = equations.value_and_jacobian(function, vector, chunk)
+    step = value - vector
+    return Look(step, lu_solve(_factor(jacobian), step), jacobian)
+
+
+def slowest(
+    model: Model, block_size: int, params: Params, inputs: Inputs, jacobian: Any
+) -> tuple[Float[Array, ""], Vector]:
+    """-> (J's largest eigenvalue, its direction); jacobian: that of `look`."""
+    if jacobian is not None:
+        return equations.largest_eigenvalue(jacobian)
+    function, vector = _as_vectors(model, block_size, params, inputs)
+    derivative, scale = _derivative(function, vector), units(model, params)
+    value, u = equations.largest_of_map(lambda u: derivative(scale * u) / scale, vector)
+    return value, scale * u
+
+
+def _as_vectors(
+    model: Model, block_size: int, params: Params, inputs: Inputs
+) -> tuple[equations.Map, Vector]:
+    """-> (the map of vectors, the parameters as one)."""
     vector, unravel = ravel_pytree(params)
 
     def function(vector: Vector) -> Vector:
         return ravel_pytree(em_map(model, block_size, unravel(vector), inputs))[0]
 
-    if vector.size > DIRECT:
-        return _look_by_vectors(function, vector, units(model, params))
-    chunk = _chunk(model, inputs.rows, block_size, vector.size)
-    value, jacobian = equations.value_and_jacobian(function, vector, chunk)
-    factor = lu_factor(jnp.eye(vector.size, dtype=vector.dtype) - jacobian)
-    step = value - vector
-    radius, direction = equations.largest_eigenvalue(jacobian)
-    return Look(step, lu_solve(factor, step), radius, direction, factor)
+    return function, vector
 
 
-def _look_by_vectors(function: Callable[[Vector], Vector], at: Vector, scale: Vector) -> Look:
-    def derivative(t: Vector) -> Vector:
-        return jax.jvp(function, (at,), (t,))[1]
+def _derivative(function: equations.Map, at: Vector) -> equations.Map:
+    return lambda t: jax.jvp(function, (at,), (t,))[1]
 
-    step = function(at) - at
-    newton = equations.krylov(lambda t: t - derivative(t), step, scale)
-    radius, direction = equations.largest_of_map(lambda u: derivative(scale * u) / scale, at)
-    return Look(step, newton, radius, scale * direction, None)
+
+def _factor(jacobian: Float[Array, "p p"]) -> Any:
+    return lu_factor(jnp.eye(jacobian.shape[0], dtype=jacobian.dtype) - jacobian)
 
 
 def polish(
@@ -103,21 +120,23 @@ def polish(
         return (state[2] < _STEPS) & (state[1] > eps**0.5)  # not where it is NaN
 
     def move(state: tuple) -> tuple:
-        vector, _, count, _, _ = state
+        vector, _, count, _ = state
         seen = look(model, block_size, unravel(vector), inputs)
         new = vector + seen.newton_step
         step = length(model, unravel(new), unravel(vector))
-        return new, step, count + 1, seen.radius, seen.factor
+        return new, step, count + 1, seen.jacobian
 
-    like = jax.eval_shape(lambda p: look(model, block_size, p, inputs).factor, params)
-    factor = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+    direct = vector.size <= DIRECT
+    nothing = jnp.zeros((vector.size, vector.size), vector.dtype) if direct else None
     infinite = jnp.full((), jnp.inf, vector.dtype)
-    state = vector, infinite, jnp.zeros((), jnp.int32), infinite, factor
-    end, step, _, radius, factor = lax.while_loop(longer, move, state)
+    state = vector, infinite, jnp.zeros((), jnp.int32), nothing
+    end, step, _, jacobian = lax.while_loop(longer, move, state)
     best = unravel(end)
+    radius, _ = slowest(model, block_size, best, inputs, jacobian)
     settled = (step <= eps**0.4) & (radius < 1 - eps**0.5) & jnp.all(jnp.isfinite(end))
     sound = converged & settled & ~any_mark(on_boundary(model, best, inputs.prior))
     best = jax.tree.map(lambda new, old: jnp.where(sound, new, old), best, params)
+    factor = None if jacobian is None else _factor(jacobian)
     return Point(best, sound, factor, units(model, params))
 
 

@@ -426,3 +426,17 @@ def test_a_second_gradient_is_not_compiled_again():
         patch.setattr(fixed_point, "look", lambda *_: pytest.fail("traced again"))
         mean(x + 1, 1e-7)
     assert fixed_point.look is before
+
+
+def test_without_x64_gradients_are_as_exact_as_float32():
+    x = np.asarray(two_normals(), np.float32)
+    start = jax.tree.map(lambda a: np.asarray(a, np.float32), START)
+
+    def gradient(x):
+        return jax.grad(lambda x: jaxem.em(ONE_D, start, x).params.components.means[1, 0])(x)
+
+    with jax.enable_x64(False):
+        single = gradient(jnp.asarray(x))
+    assert single.dtype == jnp.float32
+    double = jax.grad(lambda x: exact(x).params.components.means[1, 0])(jnp.asarray(x, float))
+    np.testing.assert_allclose(single, double, rtol=2e-3)
