@@ -1,4 +1,4 @@
-"""python -m benchmarks --suite quick|cpu|sequences|gpu [--out DIR]
+"""python -m benchmarks --suite quick|cpu|sequences|refits|gpu [--out DIR]
 
 Writes SUITE.json, SUITE.md and, of times against sizes, SUITE.png. Exit status: 0, 1 where a case
 failed, 2 where the suite cannot run here.
@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Benchmarks of jaxem."
     )
-    parser.add_argument("--suite", choices=("quick", "cpu", "sequences", "gpu"), required=True)
+    parser.add_argument("--suite", choices=("quick", "cpu", "sequences", "refits", "gpu"), required=True)
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     given = parser.parse_args(arguments)
     if given.suite == "gpu":
