@@ -16,7 +16,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Benchmarks of jaxem."
     )
-    parser.add_argument("--suite", choices=("quick", "cpu", "sequences", "refits", "gpu"), required=True)
+    parser.add_argument(
+        "--suite", choices=("quick", "cpu", "sequences", "refits", "gpu"), required=True
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     given = parser.parse_args(arguments)
     if given.suite == "gpu":

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 import jaxem
-from benchmarks import data, judge, machine
+from benchmarks import data, machine
 from benchmarks.bench import Bench
 from benchmarks.data import Parameters
 from benchmarks.findings import Figure, Findings, Row
@@ -208,9 +208,7 @@ class BootstrapCoverage:
         params = jaxem.fit(TWO, x, key=key_fit, n_init=5).params
         order = np.argsort(params.components.means[:, 0])
         found = jaxem.bootstrap(TWO, params, x, key=key_boot, n_boot=self.n_boot)
-        lower, upper = (
-            of.components.means[order, 0] for of in found.intervals(self.level)
-        )
+        lower, upper = (of.components.means[order, 0] for of in found.intervals(self.level))
         return (lower <= MEANS) & (upper >= MEANS)
 
 

@@ -1,4 +1,4 @@
-"""The command line: `jaxem fit`, `predict`, `fit-hmm`, `decode`, `sample`, `show`, `demo`."""
+"""The command line: `jaxem fit`, `predict`, `test-k`, `fit-hmm`, `decode`, `sample`, `show`, ..."""
 
 import sys
 from collections.abc import Sequence

@@ -11,6 +11,7 @@ import jaxem
 from jaxem.analysis.select import plan
 from jaxem.cli import describe, facts, options, outputs, report, tables
 from jaxem.cli import sequences as sequences  # its commands
+from jaxem.cli import test_k as test_k  # its command
 from jaxem.cli.columns import choose, family_of, matching, values
 from jaxem.cli.errors import DONE, BadInput, told
 from jaxem.cli.frame import LARGEST_INT32, command, names_of, precision, read_model
