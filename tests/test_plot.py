@@ -457,7 +457,7 @@ def test_bootstrap_clouds_have_a_point_for_each_refit_that_converged():
     status[:2] = int(jaxem.Status.DEGENERATE)
     estimate = jaxem.MixtureParams(
         np.array([0.7, 0.3]),
-        families.GaussianParams(np.array([[0.0, 1], [5, 6]]), np.tile(np.eye(2), (2, 1, 1))),
+        GaussianParams(np.array([[0.0, 1], [5, 6]]), np.tile(np.eye(2), (2, 1, 1))),
     )
     refits = jax.tree.map(
         lambda leaf: leaf + 0.1 * rng.normal(size=(n_boot, *leaf.shape)), estimate
