@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks import hidden_markov, missing
+from benchmarks import hidden_markov, missing, refits
 from benchmarks.acceleration import Acceleration, Slow
 from benchmarks.bench import Case
 from benchmarks.columns import Columns
@@ -61,6 +61,10 @@ QUICK = Suite(
         ManyStarts(n=200, starts=2, withins=(1e-6,), counts=(2,), target_first=5,
                    target_second=30, target_cores=85, rounds=1),
         Coverage(sets=4, n=100, methods=("observed",)),
+        refits.Refits(n=100, n_boot=8, tried=4, target=30, rounds=1),
+        refits.ManySets(sets=4, n=100, starts=2, tried=2, target=15, rounds=1),
+        refits.BootstrapCoverage(sets=2, n=100, n_boot=8, least=92, most=98),
+        refits.Tests(most=1, n_boot=4, starts=1, target=60),
     ),
 )  # fmt: skip
 
@@ -151,6 +155,21 @@ GRADIENTS = Suite(
     cases=(Gradients(target_time=3, target_memory=1.2),),
 )
 
+REFITS = Suite(
+    name="refits",
+    platform="cpu",
+    programs=("jaxem", *SKLEARN),
+    dtypes=("float64",),
+    product_size=3072,
+    copy_size=1 << 27,
+    cases=(
+        refits.Tests(target=60),
+        refits.Refits(target=30),
+        refits.ManySets(target=15),
+        refits.BootstrapCoverage(least=92, most=98),
+    ),
+)
+
 # Budgets bound the rounds; data, compiling and judging come on top of them.
 GPU = Suite(
     name="gpu",
@@ -176,5 +195,6 @@ GPU = Suite(
 )  # fmt: skip
 
 SUITES = {
-    suite.name: suite for suite in (QUICK, CPU, SEQUENCES, MISSING, INTERVALS, GRADIENTS, GPU)
+    suite.name: suite
+    for suite in (QUICK, CPU, SEQUENCES, MISSING, INTERVALS, GRADIENTS, REFITS, GPU)
 }

@@ -20,7 +20,7 @@ from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.status import CONVERGED, tally
 from jaxem.fitting import fit as fitting
-from jaxem.fitting import refits
+from jaxem.fitting import refits, starts
 
 _MOST_SHOWN = 40  # numbers
 
@@ -66,7 +66,7 @@ class Bootstrap(NamedTuple):
         means = self._each(lambda values: np.mean(values, axis=0), least=1)
         return jax.tree.map(lambda mean, of: mean - np.asarray(of), means, self.estimate)
 
-    def intervals(self, level: float = 0.95) -> Intervals:
+    def intervals(self, level: Any = 0.95) -> Intervals:
         """Percentile intervals: the (1 - level) / 2 and (1 + level) / 2 quantiles of the refits."""
         if not 0 < level < 1:
             raise ValueError(f"level is {level!r}; give a number between 0 and 1, such as 0.95")
@@ -131,9 +131,9 @@ def bootstrap(
     *,
     key: Any,
     n_boot: int = 1000,
-    parametric: bool = False,
+    parametric: Any = False,
     n_init: int = 0,
-    init: str = "portfolio",
+    init: Any = "portfolio",
     sample_weight: Any = None,
     prior: Prior | None = None,
     held: Any = None,
@@ -161,6 +161,7 @@ def bootstrap(
     n_boot = checks.whole(n_boot, "n_boot", least=1)
     n_init = checks.whole(n_init, "n_init", least=0)
     parametric = checks.flag(parametric, "parametric")
+    starts.check(init)
     checks.key(key)
     if not checks.is_concrete(x, params, sample_weight):
         raise ValueError("the data is traced; call bootstrap outside of jit, vmap and grad")

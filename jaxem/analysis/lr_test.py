@@ -200,7 +200,7 @@ def _replicated(fit: Fit, keys: Array, n_init: int, make: refits.Make) -> np.nda
     return np.where(regular, value, np.nan)
 
 
-def _statistic(null: Any, other: Any) -> np.ndarray:
+def _statistic(null: Any, other: Any) -> Any:
     """From 0: the larger model holds the smaller, whatever maximum its starts found."""
     return np.maximum(2 * (np.asarray(other) - np.asarray(null)), 0)
 

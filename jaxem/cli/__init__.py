@@ -1,4 +1,4 @@
-"""The commands `jaxem fit`, `predict`, `impute`, `fit-hmm`, `decode`, `sample`, `show`, `demo`."""
+"""The command line: `jaxem fit`, `predict`, `impute`, `test-k`, `fit-hmm`, `decode`, `show`, ..."""
 
 import sys
 from collections.abc import Sequence

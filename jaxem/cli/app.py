@@ -13,6 +13,7 @@ from jaxem.analysis.select import plan
 from jaxem.cli import describe, facts, missing, options, outputs, report, tables
 from jaxem.cli import imputation as imputation  # its command
 from jaxem.cli import sequences as sequences  # its commands
+from jaxem.cli import test_k as test_k  # its command
 from jaxem.cli.columns import choose, families_of, matching, values
 from jaxem.cli.errors import DONE, BadInput, told
 from jaxem.cli.frame import command, names_of, precision, read_model

@@ -224,9 +224,7 @@ def prepare(
     block = min(checks.whole(block, "block_size", least=1), n)
     block = together * max(1, block // together)
     if isinstance(init, str):
-        if init not in starts.METHODS:
-            names = ", ".join(repr(name) for name in starts.METHODS)
-            raise ValueError(f"init is {init!r}; it must be one of {names}, or parameters")
+        starts.check(init)
         checks.key(key)
         model.check_enough(rows)
         params, n_starts = None, n_init + n_split

@@ -19,7 +19,7 @@ def fit_many(
     *,
     key: Any,
     n_init: int = 20,
-    init: str = "portfolio",
+    init: Any = "portfolio",
     sample_weight: Any = None,
     prior: Prior | None = None,
     held: Any = None,

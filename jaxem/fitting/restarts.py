@@ -212,7 +212,29 @@ def _in_turn(function: Any) -> Any:
     """
     if jax.default_backend() != "cpu":
         return function
-    return jax.custom_batching.sequential_vmap(function)
+
+    def in_turn(*args: Any) -> Any:
+        leaves, tree = jax.tree.flatten(args)  # where a tree has None, JAX finds no derivatives
+
+        @jax.custom_batching.custom_vmap
+        def flat(*leaves: Any) -> Any:
+            return function(*jax.tree.unflatten(tree, leaves))
+
+        @flat.def_vmap
+        def lanes(size: int, batched: list[bool], *leaves: Any) -> tuple[Any, Any]:
+            lane = [leaf for leaf, own in zip(leaves, batched, strict=True) if own]
+
+            def one(lane: list[Any]) -> Any:
+                own = iter(lane)
+                both = zip(leaves, batched, strict=True)
+                return flat(*(next(own) if of_lane else leaf for leaf, of_lane in both))
+
+            out = lax.map(one, lane) if lane else function(*jax.tree.unflatten(tree, leaves))
+            return out, jax.tree.map(lambda _: bool(lane), out)
+
+        return flat(*leaves)
+
+    return in_turn
 
 
 def _each(function: Any, starts: Any, chunk: int) -> Any:

@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxem.core import checks
-from jaxem.core.contracts import Health, Model, Params
+from jaxem.core.contracts import Model
 from jaxem.core.status import CONVERGED, FitError, Status, tally
-from jaxem.fitting.restarts import Restarts
 
 
 @jax.tree_util.register_static
@@ -45,16 +44,17 @@ class Result:
         status is DEGENERATE; after a step that was refused, those that it led to.
     """
 
-    params: Params
-    log_likelihood: Any  # as are all of these: arrays with the leading axes of a batch
-    log_posterior: Any
-    n_iter: Any
-    status: Any
-    health: Health
-    collapsed: Any  # (k,)
-    total_weight: Any
-    n_free_parameters: Any
-    restarts: Restarts
+    # Of any type: JAX puts placeholders into trees too, through the constructor.
+    params: Any
+    log_likelihood: Any  # (*batch)
+    log_posterior: Any  # (*batch)
+    n_iter: Any  # (*batch)
+    status: Any  # (*batch)
+    health: Any  # a `Health`
+    collapsed: Any  # (*batch, k)
+    total_weight: Any  # (*batch)
+    n_free_parameters: Any  # (*batch)
+    restarts: Any  # a `Restarts`
     about: About = field(metadata={"static": True})
 
     def _replace(self, **fields: Any) -> "Result":
@@ -71,8 +71,7 @@ class Result:
         return jax.tree.map(lambda leaf: leaf[index], self)
 
     def __iter__(self) -> Iterator["Result"]:
-        host = jax.device_get(self)
-        return (host[i] for i in range(len(host)))
+        return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
         return True

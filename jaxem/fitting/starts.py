@@ -1,5 +1,7 @@
 """Which method each start uses."""
 
+from typing import Any
+
 import numpy as np
 
 from jaxem.inference.kmeans import ROWS, SPHERED, STANDARDISED
@@ -10,6 +12,13 @@ METHODS = {
     "k-means++": (STANDARDISED,),
     "random_from_data": (ROWS,),
 }
+
+
+def check(init: Any) -> None:
+    """ValueError for what is no method, or a portfolio of them."""
+    if not isinstance(init, str) or init not in METHODS:
+        names = ", ".join(repr(name) for name in METHODS)
+        raise ValueError(f"init is {init!r}; it must be one of {names}, or parameters")
 
 
 def methods(init: str, n_starts: int) -> np.ndarray:

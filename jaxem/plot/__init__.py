@@ -13,6 +13,7 @@ from jaxem.plot.chains import decoded as decoded
 from jaxem.plot.chains import transition_matrix as transition_matrix
 from jaxem.plot.climbs import likelihood_slice as likelihood_slice
 from jaxem.plot.climbs import trace as trace
+from jaxem.plot.clouds import bootstrap as bootstrap
 from jaxem.plot.curves import density as density
 from jaxem.plot.curves import mixing_weights as mixing_weights
 from jaxem.plot.curves import responsibilities as responsibilities

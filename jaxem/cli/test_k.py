@@ -1,0 +1,122 @@
+"""The command that tests numbers of components against each other, one after another."""
+
+from typing import Annotated, Any
+
+import jax
+import typer
+
+import jaxem
+from jaxem.analysis.lr_test import LRTest, lr_tests
+from jaxem.cli import options, report, tables
+from jaxem.cli.columns import choose, family_of, values
+from jaxem.cli.errors import DONE, NOT_CONVERGED, BadInput, in_options, told
+from jaxem.cli.frame import LARGEST_INT32, command, precision
+
+MaxComponents = Annotated[
+    int, typer.Option(min=1, max=50, help="Test 1 against 2 components, up to so many.")
+]
+Replicates = Annotated[int, typer.Option(min=1, help="Data sets to draw under each number.")]
+Refits = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Fresh starts for each drawn data set; without it as many as --starts."
+    ),
+]
+Level = Annotated[
+    float, typer.Option(min=0, max=1, help="The p-value above which no more are called for.")
+]
+
+
+@command("jaxem test-k flowers.csv --max-components 4 --replicates 199")
+def test_k(
+    file: options.Table,
+    max_components: MaxComponents = 4,
+    replicates: Replicates = 199,
+    family: options.FamilyName = "gaussian",
+    column_family: options.ColumnFamilies = None,
+    response: options.Response = None,
+    covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
+    starts: options.Starts = 20,
+    replicate_starts: Refits = None,
+    level: Level = 0.05,
+    columns: options.ColumnNames = None,
+    dtype: options.Precision = None,
+    seed: options.Seed = 0,
+    tol: options.Tolerance = 1e-6,
+    max_iter: options.Iterations = 1000,
+    reg_covar: options.Regularisation = 0.0,
+    separator: options.Separator = None,
+    header: options.Header = None,
+) -> int:
+    """Test k components of a mixture against k + 1, for k = 1, 2, ...
+
+    The likelihood ratio is compared with that of data sets drawn from the fit with k, to which both
+    models are fitted too (McLachlan 1987). The first k that is not rejected is what the tests call
+    for. A line is printed as soon as its test is done.
+    """
+    with precision(dtype):
+        with told(file):
+            table = tables.read(file, separator, header)
+            own = {one.column: one.family for one in column_family or ()}
+            chosen = choose(table.columns, columns, family, own, response)
+            kinds = [family_of(chosen, name) for name in covariance]
+            if len(kinds) > 1:
+                raise BadInput("--covariance names several; give one")
+            x = values(table.columns, chosen, kinds[0])
+            models = [jaxem.Mixture(kinds[0], k) for k in range(1, max_components + 2)]
+            tests = lr_tests(
+                models, x, key=jax.random.key(seed), n_boot=replicates, n_init=starts,
+                n_init_boot=replicate_starts, tol=tol, max_iter=min(max_iter, LARGEST_INT32),
+                reg_covar=reg_covar,
+            )  # fmt: skip
+        for remark in (*table.remarks, *(f"columns left out, {why}" for why in chosen.left_out)):
+            report.complain(f"{file}: {remark}")
+        n_rows = len(jax.tree.leaves(x)[0])
+        out = report.output()
+        report.say(
+            out,
+            f"{file}: {report.rows_of(n_rows, chosen.names)}; {report.family(models[0])}; "
+            f"{report.several(replicates, 'data set')} drawn under each k\n",
+        )
+        return _print(out, tests, level, str(file))
+
+
+def _print(out: Any, tests: Any, level: float, file: str) -> int:
+    """The table, a line a test; -> the exit status."""
+    report.say(out, _line("k", "against", "log-lik.", "log-lik.", "statistic", "p-value", "failed"))
+    calls_for, status = None, DONE
+    for test in tests:
+        k, other = (fit.about.model.n_parts for fit in (test.null, test.alternative))
+        report.say(out, _row(test))
+        if not test.trusted:
+            bad = next(fit for fit in (test.alternative, test.null) if not fit.converged)
+            report.complain(f"{file}: {bad.about.model.n_parts} components: "
+                            f"{in_options(bad.explanation())}")  # fmt: skip
+            status = NOT_CONVERGED
+        if calls_for is None and test.p_value > level:
+            calls_for = k
+        most = other
+    report.say(
+        out,
+        f"\nThe tests call for k = {calls_for}: the first whose p-value is above {level:g}."
+        if calls_for is not None
+        else f"\nEvery k is rejected at {level:g}: the tests call for at least {most}.",
+    )
+    return status
+
+
+def _row(test: LRTest) -> str:
+    fits = (test.null, test.alternative)
+    return _line(
+        *(str(fit.about.model.n_parts) for fit in fits),
+        *(f"{float(fit.log_likelihood):.3f}" for fit in fits),
+        f"{test.statistic:.3f}",
+        f"{test.p_value:.4g}",
+        str(test.n_failed),
+    )
+
+
+def _line(*cells: str) -> str:
+    return "".join(
+        f"{cell:>{width}}" for cell, width in zip(cells, (4, 9, 13, 13, 12, 10, 8), strict=True)
+    )
