@@ -21,8 +21,9 @@ from jaxem.core.numerics import einsum
 from jaxem.families.gaussian import tiles
 from jaxem.families.gaussian.covariance import Covariance, Factor
 from jaxem.families.gaussian.tiles import Tile
-from jaxem.inference.conditional_gaussian import fill
+from jaxem.inference.conditional_gaussian import by_most, fill
 
+_SMALL = 10_000  # rows
 _LOG_2PI = math.log(2 * math.pi)
 
 
@@ -78,7 +79,8 @@ def read(table: Any) -> Holes:
         there = jnp.take_along_axis(gone, order, axis=1)
         return Holes(table, jnp.where(there, order, jnp.int32(d)))
     most = max(int(np.isnan(block).sum(1).max()) for block in checks.blocks(table))
-    most = min(d, 1 << max(most - 1, 0).bit_length()) if most else 0  # few shapes to compile
+    if n <= _SMALL and most:  # few shapes to compile, where that is most of the time
+        most = min(d, 1 << (most - 1).bit_length())
     small = np.uint8 if d < 256 else np.uint16 if d < 1 << 16 else np.int32
     missing = np.full((n, most), d, small)
     start = 0
@@ -218,11 +220,15 @@ def _spread(
 ) -> Float[Array, "#k d d"]:
     """The sum of weight cov over the rows, each in its rows and columns of a (d, d) matrix."""
     own = weight if covariances.shape[0] == weight.shape[0] else jnp.sum(weight, 0, keepdims=True)
-    there = missing < d
-    at = jnp.where(there, missing, 0)
-    both = (there[:, None] & there[None])[None]
-    values = jnp.where(both, own[:, None, None] * covariances, 0)
-    index = jnp.reshape(at[:, None] * d + at[None], -1)
-    total = jnp.zeros((own.shape[0], d * d), weight.dtype)
-    total = total.at[:, index].add(jnp.reshape(values, (own.shape[0], -1)))
-    return jnp.reshape(total, (-1, d, d))
+
+    def of(missing: Int[Array, "h n"]) -> Float[Array, "#k d d"]:
+        h, there = missing.shape[0], missing < d
+        at = jnp.where(there, missing, 0)
+        both = (there[:, None] & there[None])[None]
+        values = jnp.where(both, own[:, None, None] * covariances[:, :h, :h], 0)
+        index = jnp.reshape(at[:, None] * d + at[None], -1)
+        total = jnp.zeros((own.shape[0], d * d), weight.dtype)
+        total = total.at[:, index].add(jnp.reshape(values, (own.shape[0], -1)))
+        return jnp.reshape(total, (-1, d, d))
+
+    return by_most(of, lambda total, _: total, missing, d)
