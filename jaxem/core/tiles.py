@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_MOST = 1024  # rows of a tile: the residuals of a block stay in a CPU's cache
+_MOST = 4096  # rows of a tile: the residuals of a block stay in a CPU's cache
 _ALONE = 4  # a row by itself, in whole rows
 
 

@@ -228,6 +228,19 @@ def test_tiles_of_one_pattern_are_the_rows_by_themselves(structure, block_size):
     np.testing.assert_allclose(tiled.log_likelihood, alone.log_likelihood, rtol=1e-12)
 
 
+def test_tiles_of_groups_far_apart_lose_no_digits():
+    """Products would: components 1e5 standard deviations from each other."""
+    x = few_patterns()
+    x = x + 1e5 * (np.arange(len(x))[:, None] % 3)
+    params = params_of("full")
+    means = params.components.means + 1e5 * np.arange(K)[:, None]
+    params = params._replace(components=params.components._replace(means=means))
+    model = jaxem.Mixture(Gaussian("full", missing=True), K)
+    tiled = jaxem.em(model, params, x, max_iter=3)
+    alone = jax.jit(lambda x: jaxem.em(model, params, x, max_iter=3))(x)
+    close(tiled.params, alone.params, rtol=1e-8)
+
+
 def test_every_pattern_its_own_is_no_tile():
     x = holed(np.random.default_rng(0).normal(size=(200, 12)), 0.4)
     model = jaxem.Mixture(Gaussian("full", missing=True), 1)

@@ -233,11 +233,10 @@ class Gaussian(Family):
     def collect(self, prepared: Any, statistics: GaussianStatistics) -> GaussianStatistics:
         if not isinstance(prepared, ProductForm):
             return statistics
-        structure, offset = self.covariance, prepared.offset
-        second = structure.unpack(statistics.second, offset.shape[1])
-        moved = _around(structure, statistics._replace(second=second), offset)
-        rounding = product_form.rounding(structure, statistics.count, offset)
-        return moved._replace(second=product_form.restored(moved.second, rounding))
+        count, *sums = statistics
+        return GaussianStatistics(
+            count, *product_form.centred(self.covariance, prepared, count, *sums)
+        )
 
     def m_step(
         self,
@@ -276,7 +275,7 @@ class Gaussian(Family):
         means = known.hold(params.means + shift, held.means)
         shift = known.hold(shift, held.means - params.means)
 
-        scatter = _around(structure, statistics, shift).second
+        _, scatter = product_form.around(structure, *statistics, shift)
         to_prior = means - prior.mean
         scatter = scatter + structure.outer(precision, to_prior, to_prior) + prior.scale
         rows = structure.per_covariance(count)
@@ -430,16 +429,6 @@ class Gaussian(Family):
 
 def _form(prepared: Any) -> Any:
     return residual_form if isinstance(prepared, ResidualForm) else product_form
-
-
-def _around(
-    structure: Covariance, statistics: GaussianStatistics, shift: Float[Array, "k d"]
-) -> GaussianStatistics:
-    """The sums from the origin moved by `shift`."""
-    count, first, second = statistics
-    moved, one = first - count[:, None] * shift, jnp.ones_like(count)
-    second = second - structure.outer(one, first, shift) - structure.outer(one, shift, moved)
-    return GaussianStatistics(count, moved, second)
 
 
 def weighted_moments(

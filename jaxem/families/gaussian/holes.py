@@ -18,8 +18,9 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
 from jaxem.core.numerics import einsum
-from jaxem.families.gaussian import tiles
+from jaxem.families.gaussian import product_form, tiles
 from jaxem.families.gaussian.covariance import Covariance, Factor
+from jaxem.families.gaussian.residual_form import ResidualForm
 from jaxem.families.gaussian.tiles import Tile
 from jaxem.inference.conditional_gaussian import by_most, fill
 
@@ -57,6 +58,7 @@ class Dense(NamedTuple):
     precision: Float[Array, "#k d d"]
     log_det: Float[Array, " k"]
     log_normaliser: Float[Array, " k"]
+    lossy: Any  # whether products of whole rows lose digits: of parts of rows they lose fewer
 
 
 class Diagonal(NamedTuple):
@@ -167,7 +169,9 @@ def prepare(
     root, log_det = factor
     whole = jnp.reshape(root, (-1, d, d))
     precision = einsum("kil,kij->klj", whole, whole)
-    return Dense(means, covariances, root, precision, log_det, log_normaliser)
+    own = ResidualForm(means, root, log_normaliser)
+    lossy = product_form.prepare(structure, own, covariances).lossy
+    return Dense(means, covariances, root, precision, log_det, log_normaliser, lossy)
 
 
 def evaluate(structure: Covariance, form: Form, x: Holes) -> tuple[Float[Array, "k n"], Any]:
@@ -199,7 +203,7 @@ def sums(
 ) -> tuple[Float[Array, "k d"], Array]:
     """-> (sum of weight E[r], the form of the sum of weight E[r r'])."""
     if isinstance(cache, Tile):
-        return tiles.sums(structure, cache, weight)
+        return tiles.sums(structure, form, cache, weight)
     residuals = cache[0]
     first = einsum("kn,kdn->kd", weight, residuals)
     second = structure.scatter(weight, residuals)

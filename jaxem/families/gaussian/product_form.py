@@ -63,11 +63,15 @@ def evaluate(
     structure: Covariance, form: ProductForm, x: Float[Array, "d n"]
 ) -> tuple[Float[Array, "k n"], Features]:
     """-> (log densities, what the sums take of the rows)."""
-    y = x - form.pivot[:, None]
-    products = structure.products(y)
+    y, products = found = features(structure, form, x)
     distance = structure.squared_norm(form.precision, products)
     linear = einsum("kd,dn->kn", form.linear, y)
-    return form.constant[:, None] + linear - 0.5 * distance, Features(y, products)
+    return form.constant[:, None] + linear - 0.5 * distance, found
+
+
+def features(structure: Covariance, form: ProductForm, x: Float[Array, "d n"]) -> Features:
+    y = x - form.pivot[:, None]
+    return Features(y, structure.products(y))
 
 
 def sums(
@@ -76,6 +80,33 @@ def sums(
     """-> (sum of weight y, the packed sum of weight yy')."""
     y, products = features
     return einsum("kn,dn->kd", weight, y), structure.sums(weight, products)
+
+
+def around(
+    structure: Covariance,
+    count: Float[Array, " k"],
+    first: Float[Array, "k d"],
+    second: Array,
+    shift: Float[Array, "k d"],
+) -> tuple[Float[Array, "k d"], Array]:
+    """The sums from the origin moved by `shift`."""
+    moved, one = first - count[:, None] * shift, jnp.ones_like(count)
+    second = second - structure.outer(one, first, shift) - structure.outer(one, shift, moved)
+    return moved, second
+
+
+def centred(
+    structure: Covariance,
+    form: ProductForm,
+    count: Float[Array, " k"],
+    first: Float[Array, "k d"],
+    second: Array,
+) -> tuple[Float[Array, "k d"], Array]:
+    """The sums around the means, from the packed ones around the pivot."""
+    offset = form.offset
+    second = structure.unpack(second, offset.shape[1])
+    first, second = around(structure, count, first, second, offset)
+    return first, restored(second, rounding(structure, count, offset))
 
 
 def rounding(

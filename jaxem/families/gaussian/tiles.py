@@ -10,24 +10,28 @@ to is carried over to all columns at once, with W = [I; C_ho inv(C_oo)]:
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxem.core.numerics import einsum, transpose
-from jaxem.families.gaussian import residual_form
+from jaxem.families.gaussian import product_form, residual_form
 from jaxem.families.gaussian.covariance import Covariance
+from jaxem.families.gaussian.product_form import ProductForm
 from jaxem.families.gaussian.residual_form import ResidualForm
 
 _LOG_2PI = math.log(2 * math.pi)
 
 
 class Tile(NamedTuple):
-    """residuals: of what was seen, 0 in the holes; carry: W; left: cov(x_h | x_o)."""
+    """x: 0 in the holes; seen: the law of what is not; carry: W; left: cov(x_h | x_o)."""
 
-    residuals: Float[Array, "*g k d t"]
+    x: Float[Array, "*g d t"]
+    seen: ProductForm
     carry: Float[Array, "*g #k d d"]
     left: Float[Array, "*g #k d d"]
 
@@ -40,9 +44,15 @@ def evaluate(
     def one(values: Float[Array, "t d"]) -> tuple[Array, Tile]:
         gone = jnp.isnan(values[0])
         seen, carry, left = _marginal(structure, form, gone)
-        x = jnp.where(gone[None], 0, values).T
-        log_density, residuals = residual_form.evaluate(structure, seen, x)
-        return log_density, Tile(residuals, carry, left)
+        tile = Tile(jnp.where(gone[None], 0, values).T, seen, carry, left)
+
+        def by_residuals() -> Array:
+            return residual_form.evaluate(structure, seen.residuals, tile.x)[0]
+
+        def by_products() -> Array:
+            return product_form.evaluate(structure, seen, tile.x)[0]
+
+        return _either(structure, form, by_residuals, by_products), tile
 
     n, d = values.shape
     if n == together:
@@ -52,38 +62,59 @@ def evaluate(
 
 
 def sums(
-    structure: Covariance, tiles: Tile, weight: Float[Array, "k n"]
+    structure: Covariance, form: Any, tiles: Tile, weight: Float[Array, "k n"]
 ) -> tuple[Float[Array, "k d"], Array]:
     """-> (sum of weight E[r], the form of the sum of weight E[r r'])."""
 
     def one(tile: Tile, weight: Float[Array, "k t"]) -> tuple[Array, Array]:
-        residuals, carry, left = tile
-        first, second = residual_form.sums(structure, residuals, weight)
-        shape = second.shape
-        count = jnp.sum(weight, axis=1) if len(carry) > 1 else jnp.sum(weight)[None]
-        second = jnp.reshape(second, carry.shape)
-        second = einsum("kij,kjl,kml->kim", carry, second, carry)
-        second = second + count[:, None, None] * left
-        whole = jnp.broadcast_to(carry, (len(first), *carry.shape[1:]))
+        x, seen, carry, left = tile
+        count = jnp.sum(weight, axis=1)
+
+        def by_residuals() -> tuple[Array, Array]:
+            _, residuals = residual_form.evaluate(structure, seen.residuals, x)
+            return residual_form.sums(structure, residuals, weight)
+
+        def by_products() -> tuple[Array, Array]:
+            packed = product_form.sums(structure, product_form.features(structure, seen, x), weight)
+            return product_form.centred(structure, seen, count, *packed)
+
+        first, second = _either(structure, form, by_residuals, by_products)
+        shape, k = second.shape, len(first)
+        second = einsum("kij,kjl,kml->kim", carry, jnp.reshape(second, carry.shape), carry)
+        rows = count if len(carry) == k else jnp.sum(count)[None]
+        second = second + rows[:, None, None] * left
+        whole = jnp.broadcast_to(carry, (k, *carry.shape[1:]))
         return einsum("kij,kj->ki", whole, first), jnp.reshape(second, shape)
 
-    if tiles.residuals.ndim == 3:
+    if tiles.x.ndim == 2:
         return one(tiles, weight)
-    g = tiles.residuals.shape[0]
-    own = jnp.moveaxis(jnp.reshape(weight, (weight.shape[0], g, -1)), 1, 0)
+    own = jnp.moveaxis(jnp.reshape(weight, (weight.shape[0], tiles.x.shape[0], -1)), 1, 0)
     first, second = jax.vmap(one)(tiles, own)
     return jnp.sum(first, axis=0), jnp.sum(second, axis=0)
 
 
+def _either(
+    structure: Covariance,
+    form: Any,
+    by_residuals: Callable[[], Any],
+    by_products: Callable[[], Any],
+) -> Any:
+    """As rows without holes: by residuals where there are few columns, or digits to lose."""
+    if form.means.shape[1] < structure.least_columns:
+        return by_residuals()
+    return lax.cond(form.lossy, by_residuals, by_products)
+
+
 def _marginal(
     structure: Covariance, form: Any, gone: Bool[Array, " d"]
-) -> tuple[ResidualForm, Float[Array, "#k d d"], Float[Array, "#k d d"]]:
+) -> tuple[ProductForm, Float[Array, "#k d d"], Float[Array, "#k d d"]]:
     """-> (what rows need of the cells that are seen, W, cov(x_h | x_o))."""
     k, d = form.means.shape
     whole, seen = jnp.reshape(form.covariances, (-1, d, d)), ~gone
     identity = jnp.eye(d, dtype=whole.dtype)[None]
     own = jnp.where((seen[:, None] & seen[None])[None], whole, identity)
-    root, log_det = structure.factor(jnp.reshape(own, form.covariances.shape), k, d)
+    own = jnp.reshape(own, form.covariances.shape)
+    root, log_det = structure.factor(own, k, d)
     factor = jnp.reshape(root, whole.shape)
     across = jnp.where((seen[:, None] & gone[None])[None], whole, 0)
     half = einsum("kij,kjl->kil", factor, across)
@@ -93,4 +124,5 @@ def _marginal(
     holes = jnp.sum(gone).astype(whole.dtype)
     log_normaliser = form.log_normaliser + 0.5 * (holes * _LOG_2PI + form.log_det - log_det)
     means = jnp.where(gone[None], 0, form.means)
-    return ResidualForm(means, root, log_normaliser), carry, left
+    residuals = ResidualForm(means, root, log_normaliser)
+    return product_form.prepare(structure, residuals, own), carry, left
