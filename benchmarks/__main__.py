@@ -1,4 +1,4 @@
-"""python -m benchmarks --suite quick|cpu|sequences|refits|gpu [--out DIR]
+"""python -m benchmarks --suite NAME [--out DIR]; the names are those of `benchmarks.suites`.
 
 Writes SUITE.json, SUITE.md and, of times against sizes, SUITE.png. Exit status: 0, 1 where a case
 failed, 2 where the suite cannot run here.
@@ -17,7 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m benchmarks", description="Benchmarks of jaxem."
     )
     parser.add_argument(
-        "--suite", choices=("quick", "cpu", "sequences", "refits", "gpu"), required=True
+        "--suite",
+        choices=("quick", "cpu", "sequences", "missing", "intervals", "gradients", "refits", "gpu"),
+        required=True,
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     given = parser.parse_args(arguments)

@@ -8,9 +8,11 @@ import jax
 import numpy as np
 
 import jaxem
+from benchmarks import data
 from benchmarks.bench import Bench
 from benchmarks.findings import Figure, Findings, Row
 from benchmarks.iteration import worst_growth
+from benchmarks.missing import with_holes
 from benchmarks.timing import spread, timed
 from jaxem import families
 from jaxem.core.contracts import Family, Model
@@ -51,7 +53,13 @@ def table(n: int) -> dict[str, np.ndarray]:
     return {name: column.astype(np.float32) for name, column in columns.items()}
 
 
+def holed(n: int) -> np.ndarray:
+    """(n, 20), of five clusters; a tenth of the cells gone, in 50 patterns."""
+    return with_holes(data.clusters(n, 20, 5, "float32"), 0.1, 50)
+
+
 KINDS = {
+    "missing cells": Kind(families.Gaussian("full", missing=True), holed),
     "counts": Kind(families.Poisson(), counts),
     "mixed columns": Kind(
         families.Product(

@@ -75,10 +75,10 @@ def measure(n: int, d: int, k: int, kind: str) -> dict[str, float]:
         jax.block_until_ready(result.log_likelihood)
 
     fit(small)
-    return {call: _peak_mb(lambda: fit(x)) for call in ("first fit", "second fit")}
+    return {call: peak_mb(lambda: fit(x)) for call in ("first fit", "second fit")}
 
 
-def _peak_mb(function) -> float:
+def peak_mb(function) -> float:
     CLEAR.write_text("5")  # the peak starts again from what is held now
     before = _status_kb("VmRSS")
     function()

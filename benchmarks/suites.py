@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from benchmarks import hidden_markov, refits
+from benchmarks import hidden_markov, missing, refits
 from benchmarks.acceleration import Acceleration, Slow
 from benchmarks.bench import Case
 from benchmarks.columns import Columns
 from benchmarks.compilation import Compilation
+from benchmarks.coverage import Coverage
+from benchmarks.gradients import Gradients
 from benchmarks.growth import Growth
 from benchmarks.iteration import Iteration
 from benchmarks.latent_classes import LatentClasses
@@ -51,11 +53,14 @@ QUICK = Suite(
         LatentClasses(n=100, items=3, levels=2, k=2, starts=2, target=20, rounds=1),
         hidden_markov.Iteration((30,) * 4, k=2, d=1, targets={"hmmlearn": 2.5, "dynamax": 3},
                                 rounds=1),
+        missing.Iteration(2000, 3, 2, patterns=4, rounds=1),
+        missing.HeldOut("iris", shares=(0.2,), repetitions=1, most=1),
         hidden_markov.Starts(t=60, k=2, d=1, starts=2, target=10, rounds=1),
         Acceleration(n=500, sets=(Slow("1-D, overlapping", 1, 2, 2, 1.0),), most=50,
                      target_median=2.5, target_least=0.9, rounds=2),
         ManyStarts(n=200, starts=2, withins=(1e-6,), counts=(2,), target_first=5,
                    target_second=30, target_cores=85, rounds=1),
+        Coverage(sets=4, n=100, methods=("observed",)),
         refits.Refits(n=100, n_boot=8, tried=4, target=30, rounds=1),
         refits.ManySets(sets=4, n=100, starts=2, tried=2, target=15, rounds=1),
         refits.BootstrapCoverage(sets=2, n=100, n_boot=8, least=92, most=98),
@@ -112,6 +117,44 @@ SEQUENCES = Suite(
     ),
 )  # fmt: skip
 
+MISSING = Suite(
+    name="missing",
+    platform="cpu",
+    programs=("jaxem", "scikit-learn"),
+    dtypes=("float64",),
+    product_size=3072,
+    copy_size=1 << 27,
+    cases=(
+        Memory(100_000, 20, 5, "missing cells"),
+        Memory(1_000_000, 20, 5, "missing cells"),
+        missing.Iteration(100_000, 20, 5, patterns=50, target=2),
+        missing.Iteration(100_000, 20, 5, patterns=None, target=15),
+        missing.Iteration(100_000, 20, 5, patterns=50, structure="tied"),
+        missing.Iteration(100_000, 20, 5, patterns=None, structure="diag"),
+        *(missing.HeldOut(table, target=1.02) for table in ("iris", "wine", "diabetes")),
+    ),
+)  # fmt: skip
+
+INTERVALS = Suite(
+    name="intervals",
+    platform="cpu",
+    programs=("jaxem",),
+    dtypes=("float64",),
+    product_size=256,
+    copy_size=1 << 20,
+    cases=(Coverage(least=92, most=98),),
+)
+
+GRADIENTS = Suite(
+    name="gradients",
+    platform="cpu",
+    programs=("jaxem",),
+    dtypes=("float64",),
+    product_size=3072,
+    copy_size=1 << 27,
+    cases=(Gradients(target_time=3, target_memory=1.2),),
+)
+
 REFITS = Suite(
     name="refits",
     platform="cpu",
@@ -151,4 +194,7 @@ GPU = Suite(
     ),
 )  # fmt: skip
 
-SUITES = {suite.name: suite for suite in (QUICK, CPU, SEQUENCES, REFITS, GPU)}
+SUITES = {
+    suite.name: suite
+    for suite in (QUICK, CPU, SEQUENCES, MISSING, INTERVALS, GRADIENTS, REFITS, GPU)
+}

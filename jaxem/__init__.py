@@ -15,7 +15,11 @@ from jaxem.analysis.decode import forecast as forecast
 from jaxem.analysis.decode import occupancy as occupancy
 from jaxem.analysis.decode import sample_paths as sample_paths
 from jaxem.analysis.decode import viterbi as viterbi
+from jaxem.analysis.diagnose import Diagnosis as Diagnosis
+from jaxem.analysis.diagnose import diagnose as diagnose
 from jaxem.analysis.impute import impute as impute
+from jaxem.analysis.intervals import ConfidenceIntervals as ConfidenceIntervals
+from jaxem.analysis.intervals import confidence_intervals as confidence_intervals
 from jaxem.analysis.latent_class import LatentClasses as LatentClasses
 from jaxem.analysis.latent_class import latent_classes as latent_classes
 from jaxem.analysis.likelihood import Slice as Slice
@@ -35,6 +39,9 @@ from jaxem.analysis.predict import sample as sample
 from jaxem.analysis.predict import smooth as smooth
 from jaxem.analysis.select import Selection as Selection
 from jaxem.analysis.select import select as select
+from jaxem.analysis.standard_errors import ParameterCovariance as ParameterCovariance
+from jaxem.analysis.standard_errors import parameter_covariance as parameter_covariance
+from jaxem.analysis.standard_errors import standard_errors as standard_errors
 from jaxem.core.status import FitError as FitError
 from jaxem.core.status import Status as Status
 from jaxem.fitting.fit import em as em

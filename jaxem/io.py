@@ -262,10 +262,12 @@ def _columns(columns: Any) -> tuple[str, ...] | None:
 
 def _check_columns(columns: Any, model: Model, params: Params) -> None:
     """ValueError unless there is a name for each column of x."""
-    row = jax.tree.leaves(model.like_x(params))
     names = _columns(columns)
+    if names is None:
+        return
+    row = jax.tree.leaves(model.like_x(params))
     d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in row)
-    if names is not None and len(set(names)) != d:
+    if len(set(names)) != d:
         raise ValueError(f"columns is {columns!r}; the model is of {d} columns: name each once")
 
 

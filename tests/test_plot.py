@@ -451,6 +451,24 @@ def test_without_matplotlib_the_remedy_is_named():
     assert "ModuleNotFoundError" in out.stderr and "pip install 'jaxem[plot]'" in out.stderr
 
 
+def test_forest_has_an_interval_for_each_component():
+    model = jaxem.Mixture(Gaussian("full"), 2)
+    result = jaxem.fit(model, GEYSER, key=jax.random.key(0), n_init=4)
+    found = jaxem.confidence_intervals(model, result.params, GEYSER)
+    ax = Figure().subplots()
+    assert plot.forest(model, result.params, GEYSER, column=1, names=["a", "b"], ax=ax) is ax
+    lines = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2]
+    expected = np.stack([found.lower.components.means[:, 1], found.upper.components.means[:, 1]], 1)
+    np.testing.assert_allclose(lines, expected, rtol=1e-6)
+    assert ax.get_xlabel() == "components.means, b" and "95 %" in ax.get_title()
+    assert labelled(ax.figure) and ax.get_ylabel() == "component"
+    unknown = found._replace(lower=found.lower._replace(weights=np.array([np.nan, 0.3])))
+    ax = plot.forest(model, result.params, unknown, path="weights", ax=Figure().subplots())
+    assert sum(len(line.get_xdata()) == 2 for line in ax.lines) == 1 and "hollow" in ax.get_title()
+    with pytest.raises(ValueError, match=r"path is 'means'; give one of weights, components.means"):
+        plot.forest(model, result.params, found, path="means")
+
+
 def test_bootstrap_clouds_have_a_point_for_each_refit_that_converged(ax):
     rng = np.random.default_rng(0)
     n_boot, status = 30, np.full(30, int(jaxem.Status.CONVERGED), np.int32)

@@ -20,7 +20,7 @@ from jaxem.core.numerics import einsum
 from jaxem.fitting.blocks import by_either, default_block_size, map_rows
 from jaxem.inference import forward_backward
 from jaxem.models import HMM, transitions
-from jaxem.models.sequences import Layout
+from jaxem.models.layout import Layout
 
 
 class Read(NamedTuple):

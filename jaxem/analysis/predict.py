@@ -79,7 +79,7 @@ def n_free_parameters(model: Model, params: Params, held: Any = None) -> Array:
     held: those that were known, as `fit` takes them.
     """
     params = model.as_params(params, None)
-    prior = model.as_prior(None, None, model.like_x(params), held)
+    prior = None if held is None else model.as_prior(None, None, model.like_x(params), held)
     return model.n_free_parameters(params, prior)
 
 

@@ -158,6 +158,8 @@ def divided(job: Job, results: Sequence[Result]) -> Job:
     what a k-means start would do with its rows alone. A search from k to k + 1 parts so misses
     fewer optima than starts from nothing do (split moves: Ueda et al. 2000, Neural Comput. 12).
     """
+    if job.splits is None:
+        return job
     model = job.about.model
     kind = model.with_parts(1)
     smaller = [
@@ -165,7 +167,7 @@ def divided(job: Job, results: Sequence[Result]) -> Job:
         for result in results
         if result.about.model.with_parts(1) == kind and result.about.model.n_parts < model.n_parts
     ]
-    if job.splits is None or not smaller:
+    if not smaller:
         return job
     nearest = max(smaller, key=lambda result: result.about.model.n_parts)
     labels = likeliest(job.model, _padded(job, nearest), job.rows, job.block_size)

@@ -1,4 +1,4 @@
-"""The command line: `jaxem fit`, `predict`, `test-k`, `fit-hmm`, `decode`, `sample`, `show`, ..."""
+"""The command line: `jaxem fit`, `predict`, `impute`, `test-k`, `fit-hmm`, `decode`, `show`, ..."""
 
 import sys
 from collections.abc import Sequence

@@ -1,6 +1,7 @@
 """The commands of mixtures, and those of any model: each reads its input, does its work and returns
 an exit status."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import jax
@@ -9,14 +10,16 @@ import typer
 
 import jaxem
 from jaxem.analysis.select import plan
-from jaxem.cli import describe, facts, options, outputs, report, tables
+from jaxem.cli import describe, facts, missing, options, outputs, report, tables
+from jaxem.cli import imputation as imputation  # its command
 from jaxem.cli import sequences as sequences  # its commands
 from jaxem.cli import test_k as test_k  # its command
-from jaxem.cli.columns import choose, family_of, matching, values
+from jaxem.cli.columns import choose, families_of, matching, values
 from jaxem.cli.errors import DONE, BadInput, told
-from jaxem.cli.frame import LARGEST_INT32, command, names_of, precision, read_model
+from jaxem.cli.frame import command, names_of, precision, read_model
 from jaxem.cli.frame import run as run
-from jaxem.cli.search import Data, Outputs, search
+from jaxem.cli.intervals import Errors
+from jaxem.cli.search import Data, Outputs, planned, search
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
 from jaxem.models import HMM
@@ -30,6 +33,7 @@ def fit(
     column_family: options.ColumnFamilies = None,
     response: options.Response = None,
     covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
+    holes: options.Missing = "fit",
     starts: options.Starts = 100,
     columns: options.ColumnNames = None,
     output: options.ModelOutput = None,
@@ -39,6 +43,7 @@ def fit(
     tol: options.Tolerance = 1e-6,
     max_iter: options.Iterations = 1000,
     reg_covar: options.Regularisation = 0.0,
+    standard_errors: options.StandardErrors = None,
     separator: options.Separator = None,
     header: options.Header = None,
 ) -> int:
@@ -49,6 +54,11 @@ def fit(
     Of several numbers of components or covariances, all are fitted, and the lowest BIC is the best.
     The components come in order of falling weight. Ctrl-C stops the fit, and prints and writes the
     best so far.
+
+    Missing cells are empty ones, NA, NaN, nan, null and ?, in text too. By default a row with holes
+    is fitted by the cells that it has: the likelihood is that of what was observed. Where chance
+    made the holes, or what was observed did, this is right, and loses no row; --missing drop
+    leaves rows with holes out.
     """
     outputs.check_report(pictures)
     outputs.check({"--output": output, "--report": pictures}, [file])
@@ -57,27 +67,22 @@ def fit(
         with told(file):
             table = tables.read(file, separator, header)
             own = {one.column: one.family for one in column_family or ()}
-            chosen = choose(table.columns, columns, family, own, response)
-            kinds = [family_of(chosen, name) for name in covariance]
-            if len(kinds) > len(set(kinds)):
-                raise BadInput("--covariance is for Gaussian columns, and there are none")
+            choosing = partial(choose, wanted=columns, family=family, own=own, response=response)
+            settled = missing.settle(table.columns, choosing, holes, covariance)
+            chosen = settled.columns
+            kinds = families_of(chosen, covariance, settled.holed)
             outputs.check_drawable(pictures, kinds[0])
-            x = values(table.columns, chosen, kinds[0])
-            jobs = plan(
-                [
-                    jaxem.Mixture(kind, k)
-                    for kind in kinds
-                    for k in range(components.first, components.last + 1)
-                ],
-                x, n_init=starts, key=jax.random.key(seed), tol=tol,
-                max_iter=min(max_iter, LARGEST_INT32), reg_covar=reg_covar,
-            )  # fmt: skip
-        for remark in (*table.remarks, *(f"columns left out, {why}" for why in chosen.left_out)):
+            x = values(settled.table, chosen, kinds[0])
+            jobs = planned(kinds, components, x, seed, n_init=starts, tol=tol,
+                           max_iter=max_iter, reg_covar=reg_covar)  # fmt: skip
+        for remark in missing.remarks(table, settled):
             report.complain(f"{file}: {remark}")
         if not isinstance(kinds[0], Gaussian):
             report.complain(f"{file}: {report.families(chosen)}")
-        data = Data(str(file), chosen.names, x, chosen.levels)
-        return search(jobs, data, seed, Outputs(output, pictures))
+        notes = {"missing": settled.note} if settled.note else {}
+        data = Data(str(file), chosen.names, x, chosen.levels, notes)
+        errors = Errors(standard_errors, reg_covar, seed) if standard_errors else None
+        return search(jobs, data, seed, Outputs(output, pictures), errors)
 
 
 @command("jaxem predict flowers.safetensors new.csv --keep -o labelled.csv")
@@ -118,7 +123,7 @@ def predict(
                 "log_density": log_density,
             }
         )
-    outputs.write_table(output, outputs.beside(table.columns, found) if keep else found)
+    outputs.write_table(output, outputs.beside(table.carried, found) if keep else found)
     return DONE
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute
 
 from jaxem import families
 from jaxem.cli import kinds
+from jaxem.cli.errors import BadInput
 from jaxem.cli.kinds import AUTO, GAUSSIAN, KINDS, Levels
 from jaxem.cli.text import is_numeric
 from jaxem.core.contracts import Family
@@ -45,16 +46,18 @@ def choose(
     family: str = GAUSSIAN,
     own: Mapping[str, str] | None = None,
     response: str | None = None,
+    holes: bool = False,
 ) -> Columns:
     """The columns named in `wanted`, between commas, a name with a comma in double quotes.
 
     None is every column that has a name, is not constant, and can be of its kind: that of `own`, or
     `family`, or with "auto" the one that its type tells. With a response the others are numbers.
+    holes: whether missing cells are legal; else a constant column with holes is not left out.
     """
     own = dict(own or {})
     check_names(table, [*own, *([response] if response else [])])
     if response is not None:
-        return _regression(table, wanted, own.pop(response, family), response, own)
+        return _regression(table, wanted, own.pop(response, family), response, own, holes)
 
     def kind(name: str) -> str:
         return own.get(name) or (kinds.guess(table[name]) if family == AUTO else family)
@@ -68,7 +71,9 @@ def choose(
     names = [name for name in names if name not in refused]
     if not names:
         raise ValueError(_nothing(table, family))
-    kept = names if wanted is not None else [n for n in names if n in own or _varies(table[n])]
+    kept = names
+    if wanted is None:
+        kept = [name for name in names if name in own or _varies(table[name], holes)]
     kept = kept or names  # a single row, or all alike: nothing can be left out
     by_kind: dict[str, tuple[str, ...]] = {}
     for name in kept:
@@ -79,11 +84,16 @@ def choose(
 
 
 def _regression(
-    table: pa.Table, wanted: str | None, kind: str, response: str, own: Mapping[str, str]
+    table: pa.Table,
+    wanted: str | None,
+    kind: str,
+    response: str,
+    own: Mapping[str, str],
+    holes: bool,
 ) -> Columns:
     if own:
         raise ValueError(
-            f"has columns with a family of their own ({_listed(list(own))}) beside --response; the "
+            f"has columns with a family of their own ({listed(list(own))}) beside --response; the "
             "columns that a response depends on are plain numbers"
         )
     kind = kinds.guess(table[response]) if kind == AUTO else kind
@@ -95,20 +105,34 @@ def _regression(
     why = KINDS[kind].refuses(table[response])
     if why:
         raise ValueError(f"has the response {response}, which is {why}, but --family {kind}")
-    others = choose(table.drop_columns([response]), wanted)
+    others = choose(table.drop_columns([response]), wanted, holes=holes)
     levels = {response: kinds.levels(table[response])} if KINDS[kind].coded else {}
     return Columns({kind: others.names}, response, levels, others.left_out)
 
 
-def family_of(columns: Columns, covariance: str) -> Family:
-    """The family of all columns; several kinds make a product, its blocks named by kind."""
+def families_of(
+    columns: Columns, covariances: Sequence[str], holed: Iterable[str] = ()
+) -> list[Family]:
+    """`family_of` each covariance structure; BadInput where several make no difference."""
+    kinds = [family_of(columns, name, holed) for name in covariances]
+    if len(kinds) > len(set(kinds)):
+        raise BadInput("--covariance is for Gaussian columns, and there are none")
+    return kinds
+
+
+def family_of(columns: Columns, covariance: str, holed: Iterable[str] = ()) -> Family:
+    """The family of all columns; several kinds make a product, its blocks named by kind.
+
+    holed: columns with missing cells.
+    """
+    holes = not set(holed).isdisjoint(columns.by_kind.get(GAUSSIAN, ()))
 
     def one(kind: str) -> Family:
         if columns.response is not None:
             regression: Any = KINDS[kind].regression  # `choose` has seen that there is one
             return regression()
         if kind == GAUSSIAN:
-            return families.Gaussian(covariance)
+            return families.Gaussian(covariance, missing=holes)
         return KINDS[kind].family([len(columns.levels.get(n, ())) for n in columns.by_kind[kind]])
 
     each = {kind: one(kind) for kind in columns.by_kind}
@@ -124,7 +148,10 @@ def values(table: pa.Table, columns: Columns, family: Family, gaps: bool = False
         like = {kind: _row(len(own)) for kind, own in columns.by_kind.items()}
     else:
         like = _row(len(names))
-    remedy = "drop those rows, impute them first, or leave the columns out by --columns"
+    remedy = (
+        "drop those rows (jaxem fit --missing drop), fill them by jaxem impute, or leave the "
+        "columns out by --columns"
+    )
     return data(table, family, like, names, columns.levels, remedy, gaps=gaps)
 
 
@@ -168,22 +195,29 @@ def matching(
 
     names: of those columns; None, where the model does not know them, is every numeric column.
     """
-    d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in jax.tree.leaves(like))
-    if names is None:
-        names = [name for name in _named(table) if is_numeric(table.schema.field(name).type)]
-        if len(names) != d:
-            raise ValueError(
-                f"has {len(names)} numeric columns ({_listed(names)}), but the model was fitted on "
-                f"{d}, whose names it does not know; give a table of those alone, in their order"
-            )
-    check_names(table, names, f"the model was fitted on {_listed(names)}")
+    names = matching_names(table, like, names)
+    check_names(table, names, f"the model was fitted on {listed(names)}")
     text = [n for n in names if n not in levels and not is_numeric(table.schema.field(n).type)]
     if text:
         raise ValueError(
-            f"has no numbers in the columns {_listed(text)}; the model was fitted on numbers there"
+            f"has no numbers in the columns {listed(text)}; the model was fitted on numbers there"
         )
-    remedy = "drop those rows or impute them first"
+    remedy = "drop those rows, or fill them by jaxem impute"
     return data(table, family, like, names, levels, remedy, unseen, gaps)
+
+
+def matching_names(table: pa.Table, like: Any, names: Sequence[str] | None) -> Sequence[str]:
+    """The names of the columns that a model was fitted on; of every numeric one for None."""
+    if names is not None:
+        return names
+    d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in jax.tree.leaves(like))
+    names = [name for name in _named(table) if is_numeric(table.schema.field(name).type)]
+    if len(names) != d:
+        raise ValueError(
+            f"has {len(names)} numeric columns ({listed(names)}), but the model was fitted on "
+            f"{d}, whose names it does not know; give a table of those alone, in their order"
+        )
+    return names
 
 
 def _whole(family: Family, like: Any) -> list[bool]:
@@ -192,34 +226,44 @@ def _whole(family: Family, like: Any) -> list[bool]:
         return [whole for name, of in family.blocks for whole in _whole(of, like[name])]
     if isinstance(like, tuple) and not isinstance(family, ExponentialFamily):
         return [True, False]  # a response may be missing, what it depends on may not
-    return [not isinstance(family, ExponentialFamily)] * len(jax.tree.leaves(like))
+    holes = (
+        family.missing
+        if isinstance(family, families.Gaussian)
+        else (
+            isinstance(family, ExponentialFamily) and not isinstance(family, families.Multinomial)
+        )
+    )
+    return [not holes] * len(jax.tree.leaves(like))
 
 
 def _named(table: pa.Table) -> list[str]:
     return [name for name in table.column_names if name]
 
 
-def _varies(column: pa.ChunkedArray) -> bool:
-    """Whether there is more than one value; a column with holes is not left out unseen."""
+def _varies(column: pa.ChunkedArray, holes: bool) -> bool:
+    """Whether there is more than one value, or none; where holes are not legal, they vary."""
+    missing = kinds.missing(column)
+    if missing.all() or (missing.any() and not holes):
+        return True
     if not is_numeric(column.type):
-        return column.null_count > 0 or pc.count_distinct(column).as_py() > 1
-    x = kinds.numbers(column)
+        return pc.count_distinct(column).as_py() > 1
+    x = kinds.numbers(column)[~missing]
     return not np.all(x == x[0])
 
 
 def _nothing(table: pa.Table, family: str) -> str:
     if family == GAUSSIAN:
         return (
-            f"has no numeric columns (it has {_listed(table.column_names)}); "
+            f"has no numeric columns (it has {listed(table.column_names)}); "
             "give one with at least one column of numbers, and check --separator"
         )
-    return f"has no columns that can be {family} (it has {_listed(table.column_names)})"
+    return f"has no columns that can be {family} (it has {listed(table.column_names)})"
 
 
 def _refusal(names: Sequence[str], kind_of: Mapping[str, str], refused: Mapping[str, str]) -> str:
     if all(kind_of[name] == GAUSSIAN for name in names):
         return (
-            f"has no numbers in the columns {_listed(names)}; take them out of --columns, encode "
+            f"has no numbers in the columns {listed(names)}; take them out of --columns, encode "
             "them as numbers, or give --family auto or --column-family"
         )
     name = names[0]
@@ -239,9 +283,9 @@ def _left_out(
     nameless = table.column_names.count("")
     constant = [name for name in table.column_names if name in set(constant)]
     return (
-        *(f"{why}: {_listed(names)}" for why, names in by_reason.items()),
+        *(f"{why}: {listed(names)}" for why, names in by_reason.items()),
         *([f"without a name: {nameless}"] if nameless else []),
-        *([f"constant: {_listed(constant)}"] if constant else []),
+        *([f"constant: {listed(constant)}"] if constant else []),
     )
 
 
@@ -266,7 +310,7 @@ def check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
         raise ValueError(
             f"has no column {' and no column '.join(map(repr, missing[:3]))}"
             f"{' and more' if len(missing) > 3 else ''}; {suggestion(missing[0], spare)}"
-            f"its columns are {_listed(known)}{why and '; '}{why}"
+            f"its columns are {listed(known)}{why and '; '}{why}"
         )
 
 
@@ -291,6 +335,6 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"did you mean {by_lower[near[0]]!r}? " if near else ""
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:8])
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

@@ -21,6 +21,7 @@ _WORDS = {
     "n_iter": ("iterations", "{n_iter}"),
     "seconds": ("seconds", "{seconds:.1f}"),
     "n_rows": ("rows", "{n_rows}"),
+    "missing": ("missing cells", "{missing}"),
     "n_sequences": ("sequences", "{n_sequences}"),
     "group_by": ("told apart by", "{group_by}"),
     "order_by": ("in the order of", "{order_by}"),

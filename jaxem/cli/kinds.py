@@ -106,6 +106,11 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray:
     return pc.cast(column, pa.float64(), safe=False).to_numpy()
 
 
+def missing(column: pa.ChunkedArray) -> np.ndarray:
+    """Which cells are empty, (n,) bool."""
+    return pc.is_null(column, nan_is_null=True).to_numpy()
+
+
 def levels(column: pa.ChunkedArray) -> tuple[str, ...]:
     """The values of a column as text, in their order; both of yes and no."""
     if pa.types.is_boolean(column.type):

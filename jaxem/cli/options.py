@@ -92,14 +92,14 @@ Table = Annotated[
     Path, typer.Argument(help="A CSV, TSV, Parquet, Arrow or Feather file.", show_default=False)
 ]
 ModelFile = Annotated[Path, typer.Argument(help="A file that jaxem fit -o or jaxem.save wrote.")]
-Components = Annotated[
-    Counts,
-    typer.Option(
-        parser=_counts_of("component", "a mixture"),
-        metavar="K|FROM:TO",
-        help="Number of components, or a range, 1:8: 1 to 8.",
-    ),
-]
+_COMPONENTS: dict[str, Any] = {
+    "parser": _counts_of("component", "a mixture"),
+    "metavar": "K|FROM:TO",
+    "help": "Number of components, or a range, 1:8: 1 to 8.",
+}
+Components = Annotated[Counts, typer.Option(**_COMPONENTS)]
+FewComponents = Annotated[Counts | None, typer.Option(show_default="1:4", **_COMPONENTS)]
+FEW = Counts(1, 4)
 States = Annotated[
     Counts,
     typer.Option(
@@ -164,6 +164,13 @@ Unseen = Annotated[
     Literal["error", "missing"],
     typer.Option(help="What a category is that the model was not fitted on."),
 ]
+Missing = Annotated[
+    Literal["fit", "drop", "error"],
+    typer.Option(
+        "--missing",
+        help="Missing cells: fit their rows by what is there, drop their rows, or an error.",
+    ),
+]
 Starts = Annotated[int, typer.Option(min=1, help="Starting points; the best regular one is kept.")]
 ColumnNames = Annotated[
     str | None,
@@ -182,6 +189,13 @@ Tolerance = Annotated[
 ]
 Iterations = Annotated[int, typer.Option(min=0, help="The most a start may take.")]
 Regularisation = Annotated[float, typer.Option(min=0, help="Variance added to every covariance.")]
+StandardErrors = Annotated[
+    Literal["observed", "bootstrap"] | None,
+    typer.Option(
+        help="Print standard errors and 95 % intervals of the parameters, by the observed "
+        "information, or by 1000 refits to rows drawn with replacement."
+    ),
+]
 Separator = Annotated[
     str | None,
     typer.Option(

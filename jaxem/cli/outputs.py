@@ -1,9 +1,12 @@
 """Files that the commands write: checked before any work, then written whole or not at all."""
 
+import codecs
+import csv
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +21,15 @@ import jaxem
 from jaxem.analysis.select import Selection
 from jaxem.cli.errors import BadInput, needs, told
 from jaxem.cli.kinds import Levels
+from jaxem.cli.tables import Cells
+from jaxem.cli.text import first_sentence
 from jaxem.core import files
 from jaxem.core.contracts import Family
 from jaxem.families import Bernoulli, Categorical, Gaussian
 from jaxem.fitting.result import Result
 from jaxem.models import HMM
+
+_ROWS = 1 << 16  # of a table that are turned into text together
 
 
 def check(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
@@ -105,7 +112,12 @@ def write_report(
             classes = jaxem.latent_classes(model, result.params, x, columns=names)
             figure = Figure(layout="constrained")
             plot.item_profiles(classes, levels=levels, ax=figure.subplots())
-    with told(), files.replacing(path) as temporary:
+    write_figure(path, figure)
+
+
+def write_figure(path: Path, figure: Any) -> None:
+    with told(), warnings.catch_warnings(), files.replacing(path) as temporary:
+        warnings.simplefilter("ignore")  # fonts without a letter
         figure.savefig(temporary, format=path.suffix[1:].lower())
 
 
@@ -136,10 +148,53 @@ def beside(left: pa.Table, right: pa.Table) -> pa.Table:
 def write_table(path: Path | None, table: pa.Table) -> None:
     """Without a path as CSV on the standard output."""
     if path is None:
-        pyarrow.csv.write_csv(table, sys.stdout.buffer)
+        with _possible("the standard output"):
+            pyarrow.csv.write_csv(table, sys.stdout.buffer)
         return
-    with told(), files.replacing(path) as temporary:
+    with told(), files.replacing(path) as temporary, _possible(path):
         _WRITERS[path.suffix.lower()](table, temporary)
+
+
+@contextmanager
+def _possible(where: object) -> Iterator[None]:
+    """BadInput for types that a kind of file does not have, such as lists in CSV."""
+    try:
+        yield
+    except pa.ArrowException as error:
+        reason = f"cannot be written ({first_sentence(error)})"
+        raise BadInput(f"{where}: {reason}; give a .parquet file") from None
+
+
+def is_text(path: Path | None) -> bool:
+    return path is None or path.suffix.lower() in (".csv", ".tsv")
+
+
+def write_cells(path: Path | None, cells: Cells) -> None:
+    """Text as it is, in bytes; separated by a tab in .tsv files alone."""
+    table, form = cells
+    if form is None:
+        write_table(path, table)
+        return
+    separator = form.separator
+    if path is not None and path.suffix.lower() == ".tsv":
+        separator = "\t"
+    elif separator == "\t":
+        separator = ";" if form.decimal == "," else ","
+    if path is None:
+        _write_rows(table, sys.stdout.buffer, separator)
+        return
+    with told(), files.replacing(path) as temporary, open(temporary, "wb") as file:
+        _write_rows(table, file, separator)
+
+
+def _write_rows(table: pa.Table, file: Any, separator: str) -> None:
+    lines = codecs.getwriter("utf-8")(file, "surrogateescape")  # bytes go out as they came
+    writer = csv.writer(lines, delimiter=separator, lineterminator="\n")
+    writer.writerow(table.column_names)
+    for batch in table.to_batches(max_chunksize=_ROWS):
+        columns = [[cell.decode(errors="surrogateescape") for cell in column.to_pylist()]
+                   for column in batch.columns]  # fmt: skip
+        writer.writerows(zip(*columns, strict=True))
 
 
 def _write_csv(table: pa.Table, path: str) -> None:

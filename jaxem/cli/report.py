@@ -164,6 +164,6 @@ def table(*headings: str) -> Table:
     """Text on the left, numbers on the right; what is too wide is folded, never cut."""
     made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in headings:
-        left = heading in ("", "column", "value", "covariance", "status")
+        left = heading in ("", "column", "value", "covariance", "status", "missing", "parameter")
         made.add_column(heading, justify="left" if left else "right", overflow="fold")
     return made

@@ -1,5 +1,6 @@
 """Fit the candidates, print what came of them and the best of them, and write that."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -7,16 +8,21 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from rich.console import Console
 
 from jaxem import io
 from jaxem.analysis import select
-from jaxem.cli import describe, facts, interrupts, outputs, progress, report
+from jaxem.cli import describe, facts, interrupts, intervals, outputs, progress, report
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, in_options, told
+from jaxem.cli.frame import LARGEST_INT32
+from jaxem.cli.intervals import Errors
 from jaxem.cli.kinds import Levels
+from jaxem.cli.options import Counts
 from jaxem.cli.progress import Run
+from jaxem.core.contracts import Family
 from jaxem.fitting.fit import Job
 from jaxem.fitting.result import Result
-from jaxem.models import HMM
+from jaxem.models import HMM, Mixture
 
 
 class Data(NamedTuple):
@@ -39,33 +45,69 @@ class Outputs(NamedTuple):
     report: Path | None = None
 
 
-def search(jobs: Sequence[Job], data: Data, seed: int, files: Outputs) -> int:
-    """Fit every job and conclude; return the exit status."""
-    with told(data.about):
+class Found(NamedTuple):
+    """The fits of a search, up to where Ctrl-C cut it short, and the place of the best of them."""
+
+    jobs: Sequence[Job]
+    runs: Sequence[Run]
+    index: int
+
+    @property
+    def best(self) -> Run:
+        """Its parts in order of falling weight."""
+        run = self.runs[self.index]
+        return run._replace(result=_by_weight(run.result))
+
+
+def search(
+    jobs: Sequence[Job], data: Data, seed: int, files: Outputs, errors: Errors | None = None
+) -> int:
+    """Fit every job and conclude; return the exit status. errors: those that are asked for."""
+    found = find(jobs, data.about)
+    if found is None:
+        return INTERRUPTED
+    best, failure, out = found.best, None, report.output()
+    if np.isfinite(best.result.log_likelihood):
+        try:  # before anything is printed: whoever reads that may be gone
+            _write(found, best, data, seed, files)
+        except BadInput as error:
+            failure = error
+    elif files.model or files.report:
+        report.complain(f"{data.about}: no fit has a likelihood, so nothing is written")
+    print_comparison(out, found, data.about, data.names)
+    _print_fit(out, best, data, seed)
+    if errors is not None:
+        _print_errors(best.result, data, errors)
+    status = complain(found, data.about)
+    if failure is not None:
+        raise failure
+    return status
+
+
+def planned(
+    kinds: Sequence[Family], components: Counts, x: Any, seed: int, **options: Any
+) -> list[Job]:
+    """A fit for each kind of mixture and each number of components."""
+    counts = range(components.first, components.last + 1)
+    models = [Mixture(kind, k) for kind in kinds for k in counts]
+    options["max_iter"] = min(options["max_iter"], LARGEST_INT32)
+    with warnings.catch_warnings():  # what holes leave open is said by the names of columns
+        warnings.simplefilter("ignore")
+        return select.plan(models, x, key=jax.random.key(seed), **options)
+
+
+def find(jobs: Sequence[Job], about: str) -> Found | None:
+    """Fit every job; None, which is said, where Ctrl-C left nothing."""
+    with told(about):
         runs = _fit_all(jobs)
     if not runs:
         report.complain(
             "interrupted: nothing is computed yet, so there is nothing to show or write"
         )
-        return INTERRUPTED
+        return None
     results = [run.result for run in runs]
     index = select.lowest([float(r.bic) for r in results], [int(r.status) for r in results])
-    best = runs[index]._replace(result=_by_weight(runs[index].result))
-    failure = None
-    if np.isfinite(best.result.log_likelihood):
-        try:  # before anything is printed: whoever reads that may be gone
-            _write(jobs, runs, best, data, seed, files)
-        except BadInput as error:
-            failure = error
-    elif files.model or files.report:
-        report.complain(f"{data.about}: no fit has a likelihood, so nothing is written")
-    if len(jobs) > 1:
-        _print_comparison(jobs, runs, index, data)
-    _print_fit(best, data, seed)
-    status = _complain(jobs, runs, best.result, data)
-    if failure is not None:
-        raise failure
-    return status
+    return Found(jobs, runs, index)
 
 
 def _fit_all(jobs: Sequence[Job]) -> list[Run]:
@@ -108,19 +150,23 @@ def _by_weight(result: Result) -> Result:
     return result._replace(**jax.device_put(by_weight))
 
 
-def _print_comparison(jobs: Sequence[Job], runs: Sequence[Run], best: int, data: Data) -> None:
-    out, table = report.output(), report.comparison()
+def print_comparison(out: Console, found: Found, about: str, names: Sequence[str]) -> None:
+    """The table of the candidates, where there are several."""
+    jobs, runs, best = found
+    if len(jobs) == 1:
+        return
+    table = report.comparison()
     for i, run in enumerate(runs):
         report.compare(table, run, "*" if i == best else "")
     model: Any = runs[best].result.about.model
     report.say(
         out,
-        f"{data.about}: {report.rows_of(jobs[0].about.n_rows, data.names)}; "
+        f"{about}: {report.rows_of(jobs[0].about.n_rows, names)}; "
         f"{len(jobs)} candidates, "
         f"{report.several(jobs[0].n_starts, 'start')} each{_of_these(jobs[0].n_split)}\n",
     )
     out.print(table, "")
-    if np.isfinite(runs[best].result.log_likelihood):
+    if runs[best].regular:
         regular = "" if all(run.regular for run in runs) else " of a regular fit"
         report.say(
             out,
@@ -136,8 +182,8 @@ def _of_these(n_split: int) -> str:
     return f", {n_split} of them by dividing a component of the best fit with fewer"
 
 
-def _print_fit(run: Run, data: Data, seed: int) -> None:
-    out, result = report.output(), run.result
+def _print_fit(out: Console, run: Run, data: Data, seed: int) -> None:
+    result = run.result
     model = result.about.model
     report.say(out, f"{data.about}: {report.subject(model, result.about.n_rows, data.names)}\n")
     for part in describe.tables(model, result.params, data.names, data.levels):
@@ -145,12 +191,25 @@ def _print_fit(run: Run, data: Data, seed: int) -> None:
     out.print(report.two_columns(facts.words(_notes(run, data, seed))))
 
 
+def _print_errors(result: Result, data: Data, errors: Errors) -> None:
+    """The table of intervals, or why there is none."""
+    try:
+        table, remarks = intervals.of(result, data.x, errors)
+    except ValueError as error:
+        report.complain(f"{data.about}: no standard errors: {in_options(str(error))}")
+        return
+    report.output().print("", table)
+    for remark in remarks:
+        report.complain(f"{data.about}: {remark}")
+
+
 def _notes(run: Run, data: Data, seed: int) -> dict[str, Any]:
     return facts.of(run, data.about, seed) | dict(data.notes)
 
 
-def _complain(jobs: Sequence[Job], runs: Sequence[Run], result: Result, data: Data) -> int:
+def complain(found: Found, about: str) -> int:
     """Say what is wrong with the best result; return the exit status."""
+    jobs, runs, _ = found
     n_complete = sum(run.complete for run in runs)
     if n_complete < len(jobs):
         had = [f"{n_complete} of {len(jobs)} candidates"] if len(jobs) > 1 else []
@@ -160,15 +219,14 @@ def _complain(jobs: Sequence[Job], runs: Sequence[Run], result: Result, data: Da
             )
         report.complain(f"interrupted: the best so far; {' and '.join(had)} had ended")
         return INTERRUPTED
+    result = found.best.result
     if not result.converged:
-        report.complain(f"{data.about}: {in_options(result.explanation())}")
+        report.complain(f"{about}: {in_options(result.explanation())}")
         return NOT_CONVERGED
     return DONE
 
 
-def _write(
-    jobs: Sequence[Job], runs: Sequence[Run], best: Run, data: Data, seed: int, files: Outputs
-) -> None:
+def _write(found: Found, best: Run, data: Data, seed: int, files: Outputs) -> None:
     result = best.result
     if files.model is not None:
         notes = _notes(best, data, seed)
@@ -179,7 +237,7 @@ def _write(
             )  # fmt: skip
     if files.report is not None:
         selection = None
-        if len(runs) > 1:
-            results = [run.result for run in runs]
-            selection = select.compare(jobs[: len(runs)], results, "bic")
+        if len(found.runs) > 1:
+            results = [run.result for run in found.runs]
+            selection = select.compare(found.jobs[: len(results)], results, "bic")
         outputs.write_report(files.report, result, data.x, selection, data.names, data.levels)

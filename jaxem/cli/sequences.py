@@ -10,9 +10,10 @@ import typer
 import jaxem
 from jaxem.analysis.select import plan
 from jaxem.cli import options, outputs, report, series, tables
-from jaxem.cli.columns import choose, family_of, matching, split, values
-from jaxem.cli.errors import DONE, BadInput, told
+from jaxem.cli.columns import choose, families_of, matching, split, values
+from jaxem.cli.errors import DONE, told
 from jaxem.cli.frame import LARGEST_INT32, command, precision, read_model
+from jaxem.cli.intervals import Errors
 from jaxem.cli.search import Data, Outputs, search
 from jaxem.families import Gaussian
 
@@ -39,6 +40,7 @@ def fit_hmm(
     tol: options.Tolerance = 1e-6,
     max_iter: options.Iterations = 1000,
     reg_covar: options.Regularisation = 0.0,
+    standard_errors: options.StandardErrors = None,
     separator: options.Separator = None,
     header: options.Header = None,
 ) -> int:
@@ -60,9 +62,7 @@ def fit_hmm(
             own = {one.column: one.family for one in column_family or ()}
             rest = _without(table.columns, (group_by, order_by), columns)
             chosen = choose(rest, columns, family, own)
-            kinds = [family_of(chosen, name) for name in covariance]
-            if len(kinds) > len(set(kinds)):
-                raise BadInput("--covariance is for Gaussian columns, and there are none")
+            kinds = families_of(chosen, covariance)
             x = steps.split(values(rest, chosen, kinds[0], gaps=True))
             models = [
                 jaxem.HMM(kind, k, initial, transitions)
@@ -82,7 +82,8 @@ def fit_hmm(
         by = {"group_by": group_by, "order_by": order_by}
         notes = {"n_sequences": len(steps.lengths), **{k: v for k, v in by.items() if v}}
         data = Data(str(file), chosen.names, x, chosen.levels, notes)
-        return search(jobs, data, seed, Outputs(output, pictures))
+        errors = Errors(standard_errors, reg_covar, seed) if standard_errors else None
+        return search(jobs, data, seed, Outputs(output, pictures), errors)
 
 
 @command("jaxem decode tracks.safetensors new.csv --keep -o decoded.csv")
@@ -128,7 +129,7 @@ def decode(
                 **{f"probability_{k}": column for k, column in enumerate(probabilities.T)},
             }
         )
-    outputs.write_table(output, outputs.beside(table.columns, found) if keep else found)
+    outputs.write_table(output, outputs.beside(table.carried, found) if keep else found)
     return DONE
 
 

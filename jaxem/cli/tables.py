@@ -17,10 +17,22 @@ _COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
 
 class Table(NamedTuple):
-    """The columns of a file; remarks: how they were read, where that is not plain."""
+    """A file as columns of numbers and of text, with nulls where a cell is missing.
+
+    remarks: how it was read, where that is not plain. carried: the same columns, to be written
+    again: a text that stands for a missing cell is kept.
+    """
 
     columns: pa.Table
     remarks: tuple[str, ...]
+    carried: pa.Table
+
+
+class Cells(NamedTuple):
+    """A file as it is, to be written again: of a text, whose form is there, cells are bytes."""
+
+    table: pa.Table
+    form: text.Form | None
 
 
 def read(path: Path, separator: str | None = None, header: bool | None = None) -> Table:
@@ -29,20 +41,37 @@ def read(path: Path, separator: str | None = None, header: bool | None = None) -
     separator: one character, of a CSV file; header: whether its first row holds names. None finds
     out by the first rows.
     """
+    return _opened(path, separator, header)[0]
+
+
+def read_with_cells(
+    path: Path, separator: str | None = None, header: bool | None = None
+) -> tuple[Table, Cells]:
+    """`read`, and all that is in the file."""
+    table, content, form = _opened(path, separator, header)
+    if form is None or isinstance(content, pa.Table):
+        return table, Cells(content, None)
+    return table, Cells(text.cells(content, form), form)
+
+
+_Opened = tuple[Table, pa.Table | pa.Buffer, text.Form | None]
+
+
+def _opened(path: Path, separator: str | None, header: bool | None) -> _Opened:
     try:
         if path.is_dir():
             raise ValueError("is a folder; give one of the files in it")
-        table = _read(path, separator, header)
+        table, content, form = _read(path, separator, header)
     except FileNotFoundError:
         raise ValueError("there is no such file; check the path") from None
     except PermissionError:
         raise ValueError("may not be read; check its permissions") from None
     except OSError as error:
         raise ValueError(f"cannot be read ({text.first_sentence(error)}); check the file") from None
-    return _checked(table)
+    return _checked(table), content, form
 
 
-def _read(path: Path, separator: str | None, header: bool | None) -> Table:
+def _read(path: Path, separator: str | None, header: bool | None) -> _Opened:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in _COMPRESSED:
         suffixes.pop()
@@ -51,8 +80,14 @@ def _read(path: Path, separator: str | None, header: bool | None) -> Table:
         return _without_index(_binary(_read_parquet, path, "Parquet"))
     if kind in _ARROW:
         return _without_index(_binary(_read_arrow, path, "Arrow or Feather"))
+    content = _content(path)
     separator = separator or ("\t" if kind == ".tsv" else None)
-    return Table(*text.parse(_content(path), separator, header))
+    table, remarks, form = text.parse(content, separator, header)
+    return _table(table, remarks), content, form
+
+
+def _table(columns: pa.Table, remarks: tuple[str, ...]) -> Table:
+    return Table(text.missing_as_nulls(columns), remarks, columns)
 
 
 def _binary(reader, path: Path, what: str) -> pa.Table:
@@ -82,17 +117,17 @@ def _read_arrow(path: Path) -> pa.Table:
             raise error from None
 
 
-def _without_index(table: pa.Table) -> Table:
-    """The table without the index that pandas writes beside the columns."""
+def _without_index(table: pa.Table) -> _Opened:
+    """The table without the index that pandas writes beside the columns, and with it."""
     try:
         pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
         names = [name for name in pandas["index_columns"] if name in table.column_names]
     except (ValueError, KeyError, TypeError):
         names = []
     if not names:
-        return Table(table, ())
+        return _table(table, ()), table, None
     remark = f"left out, the index of a pandas frame: {', '.join(names)}"
-    return Table(table.drop_columns(names), (remark,))
+    return _table(table.drop_columns(names), (remark,)), table, None
 
 
 def _content(path: Path) -> pa.Buffer:

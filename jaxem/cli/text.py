@@ -1,41 +1,58 @@
 """Text to tables: separators, headers and decimal commas as people have them."""
 
 import csv
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 
+pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
 _HEAD = 1 << 16  # bytes that are looked at to find out how a file is written
-_MISSING = (*pyarrow.csv.ConvertOptions().null_values, "?")
+_MISSING = (*pyarrow.csv.ConvertOptions().null_values, "?")  # such as "", NA, NaN, nan, null
 _FOUND = (";", "\t", "|")  # separators that are found by themselves
 _SEPARATORS = {";": "';'", "\t": "tab", "|": "'|'", ",": "','", " ": "' '"}  # as a person types
 
 
-def parse(
-    content: pa.Buffer, separator: str | None, header: bool | None
-) -> tuple[pa.Table, tuple[str, ...]]:
-    """-> (the table, remarks on how it was read). What is None is found out by the first rows."""
+class Form(NamedTuple):
+    """How a text is written; named: whether its first row holds names."""
+
+    separator: str
+    decimal: str
+    named: bool
+
+
+class Parsed(NamedTuple):
+    """A table, remarks on how it was read, and how it is written."""
+
+    table: pa.Table
+    remarks: tuple[str, ...]
+    form: Form
+
+
+def parse(content: pa.Buffer, separator: str | None, header: bool | None) -> Parsed:
+    """What is None is found out by the first rows."""
     lines = _head(content)
     separator = separator or _separator(lines)
     other = _other_separator(lines[0], separator)
     try:
-        table, remarks = _read(content, separator, named=header is not False)
-        if header is None and _is_data(table):
-            table, remarks = _read(content, separator, named=False)
-            remarks = (
+        found = _read(content, separator, named=header is not False)
+        if header is None and _is_data(found.table):
+            found = _read(content, separator, named=False)
+            remark = (
                 "the first row is numbers: it is taken as data, and the columns are called "
-                "column_1, column_2, ...; if it holds names, give --header",
-                *remarks,
+                "column_1, column_2, ...; if it holds names, give --header"
             )
+            found = found._replace(remarks=(remark, *found.remarks))
     except UnicodeDecodeError:
         raise ValueError("has a header that is not UTF-8; save it as CSV in UTF-8") from None
     except pa.ArrowException as error:
         raise ValueError(
             other or f"is not a CSV table ({first_sentence(error)}); check the file and --separator"
         ) from None
-    if other and not is_numeric(table.field(0).type):
+    if other and not is_numeric(found.table.field(0).type):
         raise ValueError(other)
-    return table, remarks
+    return found
 
 
 def _head(content: pa.Buffer) -> list[str]:
@@ -71,28 +88,60 @@ def _splits(lines: list[str], separator: str) -> bool:
     return len(widths) == 1 and widths != {1}
 
 
-def _read(content: pa.Buffer, separator: str, named: bool) -> tuple[pa.Table, tuple[str, ...]]:
+def _read(content: pa.Buffer, separator: str, named: bool) -> Parsed:
     """With decimal points, or, where that makes more columns numeric, with decimal commas."""
-    table = _parsed(content, separator, named, ".")
+    form = Form(separator, ".", named)
+    table = _parsed(content, form)
     if separator != "," and n_numeric(table) < table.num_columns:
-        other = _parsed(content, separator, named, ",")
+        commas = form._replace(decimal=",")
+        other = _parsed(content, commas)
         if n_numeric(other) > n_numeric(table):
-            return other, ("commas in numbers are taken as decimal commas",)
-    return table, ()
+            return Parsed(other, ("commas in numbers are taken as decimal commas",), commas)
+    return Parsed(table, (), form)
 
 
-def _parsed(content: pa.Buffer, separator: str, named: bool, decimal: str) -> pa.Table:
-    table = pyarrow.csv.read_csv(
-        pa.BufferReader(content),
-        read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=not named),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=separator),
-        convert_options=pyarrow.csv.ConvertOptions(
-            null_values=[*_MISSING, *(f" {word}" for word in _MISSING)], decimal_point=decimal
-        ),
+def _parsed(content: pa.Buffer, form: Form) -> pa.Table:
+    convert = pyarrow.csv.ConvertOptions(
+        null_values=[*_MISSING, *(f" {word}" for word in _MISSING)], decimal_point=form.decimal
     )
-    if named:
+    table = pyarrow.csv.read_csv(pa.BufferReader(content), **_layout(form), convert_options=convert)
+    return _renamed(table, form)
+
+
+def cells(content: pa.Buffer, form: Form) -> pa.Table:
+    """The same table with every cell as it is written, in bytes."""
+    with pyarrow.csv.open_csv(pa.BufferReader(content), **_layout(form)) as reader:
+        names = reader.schema.names
+    convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()))
+    table = pyarrow.csv.read_csv(pa.BufferReader(content), **_layout(form), convert_options=convert)
+    return _renamed(table, form)
+
+
+def _layout(form: Form) -> dict[str, Any]:
+    return {
+        "read_options": pyarrow.csv.ReadOptions(autogenerate_column_names=not form.named),
+        "parse_options": pyarrow.csv.ParseOptions(delimiter=form.separator),
+    }
+
+
+def _renamed(table: pa.Table, form: Form) -> pa.Table:
+    if form.named:
         return table.rename_columns([name.strip() for name in table.column_names])
     return table.rename_columns([f"column_{i + 1}" for i in range(table.num_columns)])
+
+
+def missing_as_nulls(table: pa.Table) -> pa.Table:
+    """In columns of text too the words for a missing cell are no values."""
+    words = pa.array(_MISSING, pa.string())
+    for i, column in enumerate(table.columns):
+        if not is_text(column.type):
+            continue
+        values = pc.cast(column, pa.string())
+        missing = pc.is_in(pc.utf8_trim_whitespace(values), value_set=words)
+        if pc.any(missing).as_py():
+            values = pc.if_else(missing, pa.scalar(None, pa.string()), values)
+            table = table.set_column(i, table.column_names[i], values)
+    return table
 
 
 def _is_data(table: pa.Table) -> bool:
@@ -146,6 +195,14 @@ def is_numeric(kind: pa.DataType) -> bool:
         or types.is_boolean(kind)
         or types.is_null(kind)
     )
+
+
+def is_text(kind: Any) -> bool:
+    """Strings, and categories of strings."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return types.is_string(kind) or types.is_large_string(kind)
 
 
 def n_numeric(table: pa.Table) -> int:

@@ -229,6 +229,18 @@ def parameter(
     return cast(value, dtype)
 
 
+def parameters(values: Any, like: Any, what: str, made_for: str) -> Any:
+    """A tree of parameters as `parameter` has each of them, in the shapes and dtypes of `like`."""
+    if jax.tree.structure(like) != jax.tree.structure(values):
+        raise ValueError(f"{what} is a {type(values).__name__}; those of {made_for} are {like}")
+
+    def cast(path: Any, like: Any, leaf: Any) -> jax.Array:
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        return parameter(leaf, like.shape, like.dtype, name, made_for)
+
+    return jax.tree.map_with_path(cast, like, values)
+
+
 def numbers(value: Any, name: str) -> None:
     """ValueError where a value is not made of real numbers; None is nothing to look at."""
     if value is None or not is_concrete(value):

@@ -65,6 +65,12 @@ def safe_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(positive, jnp.log(jnp.where(positive, x, jnp.ones_like(x))), -jnp.inf)
 
 
+def root(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The square root, 0 from 0 down, with a gradient of 0 there instead of an infinite one."""
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, jnp.ones_like(x))), 0)
+
+
 _LOG_ZERO = -1e4  # below the log of every positive number, in every dtype
 
 
@@ -78,7 +84,7 @@ def log_odds(p: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 def from_log_odds(x: Float[Array, "*batch k"]) -> Float[Array, "*batch k"]:
     """Probabilities, adding up to 1 along the last axis."""
-    shifted = jnp.exp(x - jnp.max(x, axis=-1, keepdims=True))
+    shifted = jnp.exp(x - lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True)))
     shifted = jnp.where(x > _LOG_ZERO / 2, shifted, jnp.zeros_like(x))
     return shifted / jnp.sum(shifted, axis=-1, keepdims=True)
 

@@ -1,14 +1,21 @@
 """Rows from arrays that are checked: on the device, and nothing left of what has weight 0."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxem.core import checks
-from jaxem.core.contracts import Rows
+
+
+class Rows(NamedTuple):
+    """What a model iterates over; the leading axis of every leaf is the unit of independence."""
+
+    x: PyTree
+    weight: Array  # frequencies, 0 for a row that is absent; (n,) or with further axes
+    labels: Array | None  # known components, -1 where unknown
 
 
 def as_rows(x: Any, weight: Any, labels: Any) -> Rows:

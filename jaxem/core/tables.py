@@ -146,6 +146,8 @@ def given_dtype(data: Any, dtype: Any) -> str:
     """float64 where the data, or a column of it, came so; else the dtype of the fit."""
     if isinstance(data, jax.Array):
         return str(data.dtype if data.dtype == jnp.float64 else dtype)
+    if np.isscalar(data):
+        return "float64" if isinstance(data, float) else str(np.dtype(dtype))
     first: Any = data[0] if isinstance(data, list) and data else None
     sequences = hasattr(first, "shape") or isinstance(first, dict | tuple)
     if sequences or isinstance(data, dict | tuple):

@@ -18,7 +18,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core.contracts import Family
-from jaxem.core.numerics import einsum
+from jaxem.core.numerics import einsum, root
 
 _N_POOLED = 25  # Newton steps of the fit of one component
 
@@ -105,14 +105,10 @@ class Density(Family):
         free = jax.vmap(lambda of: ravel_pytree(of)[0])(jax.tree.map(jnp.isnan, held))
         gradient = jnp.where(free, gradient, 0)
         hessian = jnp.where(free[:, :, None] & free[:, None, :], hessian, 0)
-        values, vectors = jnp.linalg.eigh(hessian)
-        size = jnp.abs(values)
-        known = size > 8 * size.shape[1] * jnp.finfo(size.dtype).eps * jnp.max(size, 1)[:, None]
-        slope = einsum("kji,kj->ki", vectors, gradient)
-        turned = jnp.where(known, slope / jnp.where(known, size, 1), 0)
-        decrement = jnp.sum(turned * slope, axis=1)
-        damping = 1 / (1 + jnp.sqrt(decrement / jnp.maximum(count, 1)))
-        step = damping[:, None] * einsum("kij,kj->ki", vectors, turned)
+        step = uphill(hessian, gradient)
+        decrement = jnp.sum(step * gradient, axis=1)
+        damping = 1 / (1 + root(decrement / jnp.maximum(count, 1)))
+        step = damping[:, None] * step
 
         def move(own: Any, step: Float[Array, " p"], live: Bool[Array, ""]) -> Any:
             vector, unravel = ravel_pytree(self.to_chart_of(own))
@@ -146,3 +142,25 @@ class Density(Family):
             raise ValueError("the Density has no draw(key, params); give one to sample from it")
         own = jax.tree.map(lambda leaf: leaf[labels], params)
         return jax.vmap(self.draw)(jax.random.split(key, labels.shape[0]), own)
+
+
+@jax.custom_jvp
+def uphill(hessian: Float[Array, "k p p"], gradient: Float[Array, "k p"]) -> Float[Array, "k p"]:
+    """inv(|H|) g; directions of which nothing is known are left alone."""
+    values, vectors = jnp.linalg.eigh(hessian)
+    size = jnp.abs(values)
+    known = size > 8 * size.shape[1] * jnp.finfo(size.dtype).eps * jnp.max(size, 1)[:, None]
+    slope = einsum("kji,kj->ki", vectors, gradient)
+    turned = jnp.where(known, slope / jnp.where(known, size, 1), 0)
+    return einsum("kij,kj->ki", vectors, turned)
+
+
+@uphill.defjvp
+def _uphill_jvp(given: tuple, tangents: tuple) -> tuple[Array, Array]:
+    """That of -inv(H) g, which it is where the density is concave, and at a fixed point, g = 0:
+    eigenvectors have no derivative where eigenvalues are equal.
+    """
+    hessian, _ = given
+    in_hessian, in_gradient = tangents
+    step = uphill(*given)
+    return step, uphill(hessian, in_gradient + einsum("kij,kj->ki", in_hessian, step))

@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import checks, tables
 from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
-from jaxem.core.numerics import einsum
+from jaxem.core.numerics import einsum, root
 from jaxem.inference.least_squares import design, solve_held
 
 _N_POOLED = 25  # Newton steps of the fit of one component
@@ -177,8 +177,8 @@ class GeneralizedRegression(Family):
         identity = jnp.eye(b.shape[1], dtype=b.dtype)[None]
         matrix = curvature + prior.precision[:, :, None] * identity
         step = solve_held(matrix, gradient, held.coefficients - b)
-        decrement = jnp.maximum(jnp.sum(step * gradient, axis=1), 0)
-        damping = 1 / (1 + jnp.sqrt(decrement / jnp.maximum(count, 1)))
+        decrement = jnp.sum(step * gradient, axis=1)
+        damping = 1 / (1 + root(decrement / jnp.maximum(count, 1)))
         new = known.hold(b + damping[:, None] * step, held.coefficients)
         return self.params_type(jnp.where(live[:, None], new, b))
 

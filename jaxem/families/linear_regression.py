@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, tables
@@ -227,7 +228,11 @@ class LinearRegression(Family):
         return LinearRegressionParams(params.coefficients, jnp.log(params.scales))
 
     def from_chart(self, chart: Any) -> LinearRegressionParams:
-        return LinearRegressionParams(chart.coefficients, jnp.exp(clip_log(chart.scales)))
+        logs = chart.scales
+        if self.common_scale:  # as they are given, but one moves with the others
+            fixed = lax.stop_gradient(logs)
+            logs = fixed + jnp.broadcast_to(jnp.mean(logs - fixed), logs.shape)
+        return LinearRegressionParams(chart.coefficients, jnp.exp(clip_log(logs)))
 
     def metric(self, params: Any, weights: Float[Array, " k"]) -> LinearRegressionParams:
         """weight / scale^2 times the columns' second moments, which are taken as 1."""

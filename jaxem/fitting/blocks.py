@@ -28,7 +28,9 @@ def accumulate(model: Model, prepared: Prepared, rows: Rows, block_size: int) ->
     """The E-step over all rows: the sum of the E-steps over blocks."""
 
     def by(prepared: Prepared) -> tuple[Any, Array]:
-        statistics, objective = _sums(model, prepared, rows, block_size)
+        statistics, objective = sum_blocks(
+            lambda block: model.e_step(prepared, block), rows, block_size
+        )
         return model.collect(prepared, statistics), objective
 
     return by_either(model, prepared, by)
@@ -46,16 +48,18 @@ def by_either(model: Model, prepared: Prepared, function: Callable[[Prepared], P
     return lax.cond(needed, lambda: function(instead), lambda: function(prepared))
 
 
-def _sums(model: Model, prepared: Prepared, rows: Rows, block_size: int) -> tuple[Any, Array]:
+def sum_blocks(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) -> PyTree:
+    """The sum of function over blocks of rows; a row of weight 0 must add nothing to it."""
     n = rows.weight.shape[0]
     if n <= block_size:
-        return model.e_step(prepared, rows)
+        return jax.checkpoint(function)(rows)
 
-    def of_block(index: Any) -> tuple[Any, Array]:
+    @jax.checkpoint
+    def of_block(index: Any) -> PyTree:
         block, _, fresh = block_of(rows, jnp.int32(index), block_size)
         fresh = jnp.reshape(fresh, (-1,) + (1,) * (block.weight.ndim - 1))
         weight = jnp.where(fresh, block.weight, jnp.zeros_like(block.weight))
-        return model.e_step(prepared, block._replace(weight=weight))
+        return function(block._replace(weight=weight))
 
     def add(index: Array, total: Sums) -> Sums:
         return add_exactly(total, of_block(index))

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import lax
 from jaxtyping import Array
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Arranged, Model, Params, Prior, Rows
 from jaxem.core.status import Status
-from jaxem.fitting import restarts, spread, starts
+from jaxem.fitting import implicit, restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration, Plain
 from jaxem.fitting.blocks import default_block_size
 from jaxem.fitting.em import State, Thresholds
@@ -128,7 +129,11 @@ def em(
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
 ) -> Result:
-    """Fit a model by EM from one start, the given parameters. The options are those of `fit`."""
+    """Fit a model by EM from one start, the given parameters. The options are those of `fit`.
+
+    Derivatives of both, with respect to data, weights and prior, are those of the fixed point that
+    the fit came to, whatever it started from; NaN where there are none: see `jaxem.diagnose`.
+    """
     job = prepare(
         model, x, init=params, sample_weight=sample_weight, prior=prior, held=held, labels=labels,
         lengths=lengths, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
@@ -139,12 +144,27 @@ def em(
 
 
 def _run(job: Job, x: Any, lengths: Any) -> Result:
-    result = finish(job, advance(job, start(job), job.max_iter))
-    given = job.params is not None and checks.is_concrete(result, job.rows, job.params)
+    seen, inputs = _without_derivatives(job), (job.rows, job.prior, job.params)
+    result = finish(seen, advance(seen, start(seen), seen.max_iter))
+    if not checks.is_concrete(inputs):
+        return implicit.differentiable(job.model, result, *inputs, job.block_size)
+    given = job.params is not None and checks.is_concrete(result)
     if given and int(result.status) == Status.NONFINITE:
         params = jax.tree.map(lambda leaf: leaf[0], job.params)
         job.model.check_possible(params, job.rows, job.model.layout(x, lengths))
     return result
+
+
+def _without_derivatives(job: Job) -> Job:
+    """For the loop: derivatives are of where it ends, and come after it."""
+
+    def constant(leaf: Any) -> Any:
+        return leaf if checks.is_concrete(leaf) else lax.stop_gradient(leaf)
+
+    names = "rows", "prior", "params", "tol", "thresholds"
+    inputs = (job.rows, job.prior, job.params, job.tol, job.thresholds)
+    constants = zip(names, jax.tree.map(constant, inputs), strict=True)
+    return job._replace(**dict(constants))
 
 
 def prepare(

@@ -36,7 +36,7 @@ def _products(total: _Total, elements: Array, first: Array, reverse: bool) -> Ar
         (a, ends), (b, further) = near, far
         left, right = (a, b) if reverse else (b, a)
         both = total(left[:, :, :, None] + right[:, None], axis=2)
-        largest = jnp.max(both, axis=(1, 2), keepdims=True)
+        largest = lax.stop_gradient(jnp.max(both, axis=(1, 2), keepdims=True))
         both = both - jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
         return jnp.where(ends[:, None, None], a, both), ends | further
 

@@ -12,7 +12,8 @@ so that the matrix to factor is as small as the holes are few (Little and Rubin 
 the blocks of a precision matrix are those of the conditional law: Lauritzen 1996, appendix C).
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -41,14 +42,45 @@ def fill(
     d = residuals.shape[1]
     whole = jnp.broadcast_to(precision, (residuals.shape[0], d, d))
     product = einsum("kij,kjn->kin", whole, residuals)
-    there = holes < d
-    at = jnp.where(there, holes, 0)
-    pull = jnp.take_along_axis(product, at[None], axis=1)
-    pull = jnp.where(there[None], pull, 0)
-    most = jnp.max(jnp.sum(there, axis=0, dtype=jnp.int32))
-    inverse, log_det = _inverse(_block(precision, at, there), most)
-    means = -jnp.sum(inverse * pull[:, None], axis=2)
-    return Filled(residuals + place(means, holes, d), inverse, log_det)
+
+    def of(holes: Int[Array, "h n"]) -> Filled:
+        there = holes < d
+        at = jnp.where(there, holes, 0)
+        pull = jnp.take_along_axis(product, at[None], axis=1)
+        pull = jnp.where(there[None], pull, 0)
+        inverse, log_det = _eliminated(_block(precision, at, there))
+        means = -jnp.sum(inverse * pull[:, None], axis=2)
+        return Filled(residuals + place(means, holes, d), inverse, log_det)
+
+    def widened(filled: Filled, m: int) -> Filled:
+        more = m - filled.covariances.shape[1]
+        pads = ((0, 0), (0, more), (0, more), (0, 0))
+        return filled._replace(covariances=jnp.pad(filled.covariances, pads))
+
+    return by_most(of, widened, holes, d)
+
+
+def by_most(
+    function: Callable[[Int[Array, "h n"]], Any],
+    widened: Callable[[Any, int], Any],
+    holes: Int[Array, "m n"],
+    d: int,
+) -> Any:
+    """function of as many of the places for holes as these rows need; `widened` to all m of them.
+
+    Rows are sorted where they can be, so that most blocks of them have few holes: half of the
+    places are a quarter of the numbers, and an eighth of the work.
+    """
+    m = holes.shape[0]
+    if m <= _FEW:
+        return function(holes)
+    half = m // 2
+
+    def of_few() -> Any:
+        return widened(by_most(function, widened, holes[:half], d), m)
+
+    many = any_lane(jnp.any(holes[half:] < d))
+    return lax.cond(many, lambda: function(holes), of_few)
 
 
 def _block(
@@ -61,26 +93,6 @@ def _block(
     block = jnp.reshape(precision, (-1, d * d))[:, index]
     identity = jnp.eye(at.shape[0], dtype=precision.dtype)[None, :, :, None]
     return jnp.where(both[None], block, identity)
-
-
-def _inverse(
-    matrix: Float[Array, "k m m n"], most: Int[Array, ""]
-) -> tuple[Float[Array, "k m m n"], Float[Array, "k n"]]:
-    """-> (inverse, log det) of positive definite matrices that are the identity from `most` on.
-
-    Rows are sorted where they can be, so that most blocks of them have few holes: half the size is
-    an eighth of the work.
-    """
-    m = matrix.shape[1]
-    if m <= _FEW:
-        return _eliminated(matrix)
-    half = m // 2
-
-    def of_few() -> tuple[Array, Array]:
-        inverse, log_det = _inverse(matrix[:, :half, :half], most)
-        return lax.dynamic_update_slice(matrix, inverse, (0, 0, 0, 0)), log_det
-
-    return lax.cond(any_lane(most > half), lambda: _eliminated(matrix), of_few)
 
 
 def _eliminated(

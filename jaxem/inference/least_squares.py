@@ -1,5 +1,6 @@
 """Weighted least squares from its normal equations."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -23,6 +24,7 @@ def solve_held(
     return given + solve(matrix, jnp.where(free, vector, 0))
 
 
+@jax.custom_jvp
 def solve(matrix: Float[Array, "k p p"], vector: Float[Array, "k p"]) -> Float[Array, "k p"]:
     """The shortest solution of a semidefinite system, in units of the diagonal.
 
@@ -37,3 +39,14 @@ def solve(matrix: Float[Array, "k p p"], vector: Float[Array, "k p"]) -> Float[A
     inverse = jnp.where(known, 1 / jnp.where(known, values, jnp.ones_like(values)), 0)
     turned = einsum("kji,kj->ki", vectors, vector * scale)
     return scale * einsum("kij,kj->ki", vectors, inverse * turned)
+
+
+@solve.defjvp
+def _solve_jvp(given: tuple, tangents: tuple) -> tuple[Array, Array]:
+    """Of the system, dx = inv(matrix) (d vector - d matrix x): eigenvectors have no derivative
+    where eigenvalues are equal.
+    """
+    matrix, _ = given
+    in_matrix, in_vector = tangents
+    x = solve(*given)
+    return x, solve(matrix, in_vector - einsum("kij,kj->ki", in_matrix, x))

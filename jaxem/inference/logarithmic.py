@@ -10,7 +10,7 @@ from jaxem.inference.chain import Backward, Chain, Forward, Later
 
 def log_sum(x: Array, axis: int | tuple[int, ...]) -> Array:
     """log sum exp; -inf where all are."""
-    largest = jnp.max(x, axis=axis, keepdims=True)
+    largest = lax.stop_gradient(jnp.max(x, axis=axis, keepdims=True))  # it cancels out
     largest = jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
     total = jnp.sum(jnp.exp(x - largest), axis=axis)
     return safe_log(total) + jnp.squeeze(largest, axis)

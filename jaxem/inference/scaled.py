@@ -35,7 +35,7 @@ def forward(
     alpha: Float[Array, "k b"],
 ) -> tuple[Float[Array, "k b"], Forward]:
     """-> (alpha of the last step, all)."""
-    largest = jnp.max(log_likelihoods, axis=1)
+    largest = lax.stop_gradient(jnp.max(log_likelihoods, axis=1))  # it cancels out
     largest = jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
     likelihoods = jnp.exp(log_likelihoods - largest[:, None])
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
 from jaxem.core import held as known
@@ -29,10 +29,11 @@ from jaxem.core.numerics import (
 from jaxem.inference.chain import Chain, Posterior
 from jaxem.inference.forward_backward import Block, accumulate
 from jaxem.inference.recursions import RECURSIONS, Recursion
-from jaxem.models import hmm_door, hmm_start, seeding, sequences, transitions
+from jaxem.models import hmm_door, hmm_start, layout, seeding, sequences, transitions
 from jaxem.models.hmm_door import HMMParams as HMMParams
 from jaxem.models.hmm_door import HMMPrior as HMMPrior
-from jaxem.models.sequences import Layout, Steps, flat
+from jaxem.models.layout import Layout, flat
+from jaxem.models.sequences import Steps
 
 INITIALS = ("free", "stationary", "fixed")
 
@@ -152,7 +153,7 @@ class HMM(Model):
         return sequences.read(self.family, data, sample_weight, labels, lengths, possible)
 
     def layout(self, data: Any, lengths: Any) -> Layout:
-        return sequences.layout(data, lengths)
+        return layout.layout(data, lengths)
 
     def n_rows(self, rows: Rows) -> int:
         """Steps without padding, where there are numbers to tell."""
@@ -209,7 +210,7 @@ class HMM(Model):
         return self.family.default_min_count(flat(rows.x.x))
 
     def numbers_per_row(self, rows: Rows) -> int:
-        t = sequences.block_length(rows.weight.shape[1])
+        t = layout.block_length(rows.weight.shape[1])
         return t * (self.family.numbers_per_row(flat(rows.x.x), self.n_states) + 6 * self.n_states)
 
     # ---- starts
@@ -256,14 +257,14 @@ class HMM(Model):
 
     def e_step(self, prepared: HMMPrepared, rows: Rows) -> tuple[HMMStatistics, Float[Array, ""]]:
         t = rows.weight.shape[1]
-        length = sequences.block_length(t)
+        length = layout.block_length(t)
         if self.recursion == "associative" or length == t:
             block = self._block(prepared, rows)
             return self._sums(prepared, block, self._smoothed(prepared, block))
         return accumulate(
             prepared.chain,
             t // length,
-            lambda index: self._block(prepared, sequences.block(rows, index, length)),
+            lambda index: self._block(prepared, layout.block(rows, index, length)),
             lambda block, found: self._sums(prepared, block, found),
         )
 
@@ -340,6 +341,30 @@ class HMM(Model):
         found = self._smoothed(prepared, self._block(prepared, rows))
         return found.log_likelihood, jnp.moveaxis(found.states, 1, 0)
 
+    def log_density(self, prepared: HMMPrepared, rows: Rows) -> Float[Array, "t b"]:
+        _, logs, _ = self.log_likelihoods(prepared, rows)
+        return self.way.log_filter(prepared.chain, logs, rows.x.first.T)[0]
+
+    def expected(self, prepared: HMMPrepared, then: HMMPrepared, rows: Rows) -> Float[Array, ""]:
+        """sum of N log p + N log A + gamma log f, with the expected numbers N, gamma of `then`."""
+        block = self._block(then, rows)
+        found, weight = self._smoothed(then, block), block.weight[:, None]
+        _, logs, _ = self.log_likelihoods(prepared, rows)
+        states = jnp.where(weight > 0, weight * found.states, 0)
+        begun = jnp.sum(jnp.where(block.first[:, None], states, 0), axis=(0, 2))
+        terms = (
+            (begun, safe_log(prepared.chain.initial)),
+            (found.pairs, safe_log(prepared.chain.transition)),
+            (states, logs),
+        )
+        return sum(
+            (jnp.sum(n * jnp.where(n > 0, log_p, 0)) for n, log_p in terms),
+            jnp.zeros((), logs.dtype),
+        )
+
+    def begins(self, rows: Rows) -> Bool[Array, "t b"]:
+        return rows.x.first.T
+
     def entropy(self, prepared: HMMPrepared, rows: Rows) -> Float[Array, "t b"]:
         """H(z | x) = log Z(1) - Z'(1) / Z(1), with Z(s) = sum_z p(x, z)^s."""
         _, logs, _ = self.log_likelihoods(prepared, rows)
@@ -358,11 +383,7 @@ class HMM(Model):
     def m_step(
         self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None
     ) -> HMMParams:
-        initial, moves = statistics.initial, statistics.transitions
-        if prior is not None:  # pseudo-counts of what is possible
-            initial = initial + jnp.where(params.initial > 0, prior.initial - 1, 0)
-            pseudo = prior.transition - 1 + jnp.diag(prior.sticky)
-            moves = moves + jnp.where(params.transition > 0, pseudo, 0)
+        initial, moves = self._chain_counts(params, statistics, prior)
         if self.initial == "stationary":
             transition = transitions.stationary_rows(moves, initial, params.transition)
         else:
@@ -378,6 +399,38 @@ class HMM(Model):
             else self.family.held_m_step(*given, held.emissions)
         )
         return self.hold(self._consistent(HMMParams(law, transition, emissions)), prior)
+
+    def _chain_counts(
+        self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None
+    ) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:
+        """-> (how often states begin, and follow each other), with a prior's pseudo-counts."""
+        initial, moves = statistics.initial, statistics.transitions
+        if prior is None:
+            return initial, moves
+        pseudo = prior.transition - 1 + jnp.diag(prior.sticky)
+        return (
+            initial + jnp.where(params.initial > 0, prior.initial - 1, 0),
+            moves + jnp.where(params.transition > 0, pseudo, 0),
+        )
+
+    def smooth_step(
+        self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None
+    ) -> HMMParams:
+        """The rows that raise the law of the stationary chain by a step, where m_step searches."""
+        new = self.m_step(params, statistics, prior)
+        if self.initial != "stationary":
+            return new
+        initial, moves = self._chain_counts(params, statistics, prior)
+        transition = transitions.stationary_target(moves, initial, params.transition)
+        return self.hold(self._consistent(new._replace(transition=transition)), prior)
+
+    def kept(self, params: HMMParams) -> HMMParams:
+        live = _live(params)
+        return HMMParams(
+            jnp.ones_like(live) if self.initial == "fixed" else ~live,
+            jnp.broadcast_to(~live[:, None], params.transition.shape),
+            self.family.absent(params.emissions, live),
+        )
 
     def hold(self, params: HMMParams, prior: HMMPrior | None) -> HMMParams:
         if prior is None or prior.held is None:
@@ -420,7 +473,10 @@ class HMM(Model):
         live = jnp.any(chart.transition > 0.5 * log_odds(jnp.zeros_like(chart.transition)), axis=1)
         transition = jnp.where(live[:, None], from_log_odds(chart.transition), 0)
         emissions = self.family.from_chart(chart.emissions)
-        return self._consistent(HMMParams(from_log_odds(chart.initial), transition, emissions))
+        initial = from_log_odds(chart.initial)
+        if self.initial == "fixed":  # as it was given: no direction leads away from it
+            initial = lax.stop_gradient(initial)
+        return self._consistent(HMMParams(initial, transition, emissions))
 
     def metric(self, params: HMMParams) -> HMMParams:
         """As if every state had an equal share of the steps."""
@@ -457,6 +513,18 @@ class HMM(Model):
             jnp.zeros(live.shape, bool),
             possible & (params.transition < checks.BOUNDARY),
             emissions,
+        )
+
+    def without_error(self, params: HMMParams) -> HMMParams:
+        """Of the initial law as well, where it is estimated: the steps of one sequence put it at
+        one state."""
+        own, live = self.on_boundary(params), _live(params)
+        p = params.initial
+        certain = (p < checks.BOUNDARY) | (p > 1 - checks.BOUNDARY)
+        absent = self.family.absent(params.emissions, live)
+        return own._replace(
+            initial=certain & live & (self.initial == "free" and self.n_states > 1),
+            emissions=jax.tree.map(jnp.logical_or, own.emissions, absent),
         )
 
     def sample(self, key: Array, params: HMMParams, n: int) -> tuple[Any, Int[Array, " n"]]:

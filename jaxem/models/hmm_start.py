@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Int
 from jaxem.core.contracts import Family, Rows
 from jaxem.models import seeding, transitions
 from jaxem.models.hmm_door import HMMParams, HMMPrior
-from jaxem.models.sequences import flat
+from jaxem.models.layout import flat
 
 
 def survey(family: Family, rows: Rows, k: int) -> seeding.Survey:

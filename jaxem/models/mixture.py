@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import entr, xlogy
+from jax import lax
+from jax.scipy.special import entr, logsumexp, xlogy
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables, tiles
@@ -89,6 +90,10 @@ class Mixture(Model):
         return self.n_components
 
     @property
+    def grows(self) -> bool:
+        return True
+
+    @property
     def exact(self) -> bool:
         return self.family.exact
 
@@ -126,9 +131,6 @@ class Mixture(Model):
 
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         return self.family.check_identified(rows.x, rows.weight, names)
-
-    def check_enough(self, rows: Rows) -> None:
-        checks.enough_rows(rows.x, self.n_components)
 
     def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
         checks.fields(params, MixtureParams, "params")
@@ -281,6 +283,17 @@ class Mixture(Model):
         total = jnp.sum(shifted, axis=0)
         return largest + jnp.log(total), shifted / total[None]
 
+    def log_density(self, prepared: MixturePrepared, rows: Rows) -> Float[Array, " n"]:
+        return logsumexp(self._joint(prepared, rows)[0], axis=0)
+
+    def expected(
+        self, prepared: MixturePrepared, then: MixturePrepared, rows: Rows
+    ) -> Float[Array, ""]:
+        """sum_n weight[n] sum_k r[k, n] log(w[k] p_k(x[n])), with r those of `then`."""
+        shares = rows.weight[None] * jax.nn.softmax(self._joint(then, rows)[0], axis=0)
+        log_joint = self._joint(prepared, rows)[0]
+        return jnp.sum(shares * jnp.where(shares > 0, log_joint, 0))
+
     def entropy(self, prepared: MixturePrepared, rows: Rows) -> Float[Array, " n"]:
         return jnp.sum(entr(self.posterior(prepared, rows)[1]), axis=0)
 
@@ -301,6 +314,10 @@ class Mixture(Model):
             known.hold_probabilities(weights, prior.held.weights),
             self.family.held_m_step(*given, prior.held.components),
         )
+
+    def kept(self, params: MixtureParams) -> MixtureParams:
+        live = params.weights > 0
+        return MixtureParams(~live, self.family.absent(params.components, live))
 
     def hold(self, params: MixtureParams, prior: MixturePrior | None) -> MixtureParams:
         if prior is None or prior.held is None:
@@ -347,9 +364,15 @@ class Mixture(Model):
         return Health(jnp.where(absent, zero, counts), jnp.where(absent, jnp.inf, ratio))
 
     def on_boundary(self, params: MixtureParams) -> MixtureParams:
-        """Of the components that are there; a weight of 0 is an absent component."""
-        marks = self.family.live_boundary(params.components, params.weights > 0)
-        return MixtureParams(jnp.zeros(params.weights.shape, bool), marks)
+        """Of the components that are there; a weight of exactly 0 is an absent component."""
+        live = params.weights > 0
+        marks = self.family.live_boundary(params.components, live)
+        return MixtureParams(live & (params.weights < checks.BOUNDARY), marks)
+
+    def without_error(self, params: MixtureParams) -> MixtureParams:
+        own = self.on_boundary(params)
+        absent = self.family.absent(params.components, params.weights > 0)
+        return own._replace(components=jax.tree.map(jnp.logical_or, own.components, absent))
 
     def sample(self, key: Array, params: MixtureParams, n: int) -> tuple[Any, Int[Array, " n"]]:
         key_labels, key_rows = jax.random.split(key)
@@ -406,7 +429,11 @@ class Mixture(Model):
 def _shift(
     log_joint: Float[Array, "k n"],
 ) -> tuple[Float[Array, "k n"], Float[Array, " n"]]:
-    """-> (exp(a - max a), max a): one exponential serves the log-likelihood and the shares."""
-    largest = jnp.max(log_joint, axis=0)
+    """-> (exp(a - max a), max a): one exponential serves the log-likelihood and the shares.
+
+    The maximum cancels out of both, and is a constant to derivatives: its own would look for the
+    entry that is equal to it, which may be rounded otherwise where it is computed again.
+    """
+    largest = lax.stop_gradient(jnp.max(log_joint, axis=0))
     safe = jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
     return jnp.exp(log_joint - safe[None]), largest

@@ -122,6 +122,21 @@ def stationary(transition: Float[Array, "k k"]) -> Float[Array, " k"]:
     return law / jnp.sum(law)
 
 
+def stationary_target(
+    counts: Float[Array, "k k"], initial: Float[Array, " k"], here: Float[Array, "k k"]
+) -> Float[Array, "k k"]:
+    """The rows that a step goes to: `here` itself where sum counts log A + sum initial log p(A)
+    is at its maximum. The gradient of the second term acts as further counts.
+    """
+
+    def law(transition: Array) -> Array:
+        return jnp.sum(jnp.where(initial > 0, initial * safe_log(stationary(transition)), 0))
+
+    slope = jax.grad(law)(here)
+    slope = slope - jnp.sum(here * slope, axis=1, keepdims=True)
+    return rows(jnp.maximum(counts + here * slope, 0), here)
+
+
 def stationary_rows(
     counts: Float[Array, "k k"],
     initial: Float[Array, " k"],
@@ -129,9 +144,8 @@ def stationary_rows(
 ) -> Float[Array, "k k"]:
     """Rows that raise sum counts log A + sum initial log p(A), p the stationary law of A.
 
-    The gradient of the second term acts as further counts: each step goes to the rows that these
-    make, or half as far until the objective does not fall. There is no closed form (Zucchini and
-    MacDonald 2009).
+    Each step goes to the `stationary_target`, or half as far until the objective does not fall.
+    There is no closed form (Zucchini and MacDonald 2009).
     """
 
     def objective(transition: Array) -> Array:
@@ -141,13 +155,7 @@ def stationary_rows(
 
     def step(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
         here, value = state
-
-        def law(transition: Array) -> Array:
-            return jnp.sum(jnp.where(initial > 0, initial * safe_log(stationary(transition)), 0))
-
-        slope = jax.grad(law)(here)
-        slope = slope - jnp.sum(here * slope, axis=1, keepdims=True)
-        wanted = rows(jnp.maximum(counts + here * slope, 0), here)
+        wanted = stationary_target(counts, initial, here)
         shares = 0.5 ** jnp.arange(_HALVINGS, dtype=here.dtype)
         tries = here[None] + shares[:, None, None] * (wanted - here)[None]
         values = jax.vmap(objective)(tries)

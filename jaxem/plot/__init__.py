@@ -19,6 +19,8 @@ from jaxem.plot.curves import mixing_weights as mixing_weights
 from jaxem.plot.curves import responsibilities as responsibilities
 from jaxem.plot.fits import criterion as criterion
 from jaxem.plot.fits import starts as starts
+from jaxem.plot.holes import missing_patterns as missing_patterns
+from jaxem.plot.intervals import forest as forest
 from jaxem.plot.page import overview as overview
 from jaxem.plot.points import clusters as clusters
 from jaxem.plot.points import uncertainty as uncertainty

@@ -135,7 +135,7 @@ def responsibilities(
         ax.plot(at[:, column], shares[:, i], ".", markersize=4, **look)
     if d == 1:
         own = columns.column(model.family, weights, params.components, 0, 1)
-        grid = own.grid(at)
+        grid = own.grid(at[~np.isnan(at)])
         curves = evaluate.posterior(evaluate.log_joint(model, params, grid[:, None]))
         for i in style.live(weights):
             ax.plot(grid, curves[:, i], color=style.colour(i), linewidth=1.2, label=labels[i])

@@ -13,7 +13,7 @@ from jaxem.core import tables
 from jaxem.core.contracts import Family, Params
 from jaxem.families import Gaussian
 from jaxem.models import HMM, Mixture
-from jaxem.models.sequences import Layout
+from jaxem.models.layout import Layout
 
 MOST_ROWS = 5000  # more points cannot be told apart
 

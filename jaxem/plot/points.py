@@ -44,15 +44,19 @@ def clusters(
     shares = evaluate.posterior(evaluate.log_joint(model, params, rows.x))
     singular = evaluate.is_singular(model, params)
     points = np.asarray(rows.x[:, pair], float)
-    _draw_mixed(ax, points, shares)
-    low, high = points.min(axis=0), points.max(axis=0)
+    low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
+    whole = ~np.isnan(points).any(axis=1)  # holes are legal where the family says so
+    points = points[whole]
+    _draw_mixed(ax, points, shares[whole])
     margin = np.where(high > low, 0.1 * (high - low), 0.5)
     limits = np.stack([low - margin, high + margin])
     params = evaluate.marginal(model, params, pair)
     _draw_contours(ax, model, params, points, limits)
     _draw_components(ax, model, params, singular)
     ax.set(xlabel=labels[pair[0]], ylabel=labels[pair[1]], xlim=limits[:, 0], ylim=limits[:, 1])
-    style.note_rows(ax, len(points), rows.n)
+    lacking = int(np.sum(~whole))
+    holes = f"{lacking:,} rows lack one of the two" if lacking else ""
+    style.note(ax, [style.left_out(len(rows.x), rows.n, "rows"), holes])
     style.legend(ax)
     return ax
 
@@ -123,7 +127,8 @@ def _draw_contours(
     u, v = np.meshgrid(*np.linspace(limits[0], limits[1], _GRID).T)
     heights = log_density(np.stack([u.ravel(), v.ravel()], axis=1)).reshape(u.shape)
     at_points = log_density(points)
-    if not np.isfinite(at_points).all() or not np.isfinite(heights).any():
+    known = len(points) > 0 and np.isfinite(at_points).all()
+    if not known or not np.isfinite(heights).any():
         return
     heights = np.where(np.isfinite(heights), heights, heights[np.isfinite(heights)].min())
     levels = np.unique(np.quantile(at_points, [1 - share for share in _SHARES]))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.cli import frame, main, progress
+from jaxem.cli import frame, intervals, main, progress
 from jaxem.datasets import load_faithful
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -312,9 +312,9 @@ def test_bad_files_are_one_line_and_exit_2(tmp_path, capsys):
     assert capsys.readouterr().err == f"jaxem: {missing}: there is no such file; check the path\n"
     holes = tmp_path / "holes.csv"
     holes.write_text("a,b\n1,?\n2,3\n")
-    assert fit(str(holes)) == 2
+    assert fit(str(holes), "--missing", "error") == 2
     err = capsys.readouterr().err
-    assert err.startswith(f"jaxem: {holes}: has 1 missing cells, in columns: b (1); drop those")
+    assert err.startswith(f"jaxem: {holes}: has 1 missing cell in 1 of 2 rows, in columns: b (1);")
     assert err.count("\n") == 1
 
 
@@ -365,3 +365,32 @@ def test_a_full_disk_leaves_the_old_file(faithful, tmp_path, monkeypatch, capsys
 def test_no_such_command(capsys):
     assert main(["fti"]) == 2
     assert "No such command 'fti'" in capsys.readouterr().err
+
+
+def test_standard_errors_are_printed_with_intervals(faithful, capsys):
+    """R numDeriv: 0.0290891 of the weight, 0.4561857 and 0.5918738 of the means of the waiting."""
+    assert fit(faithful, "--standard-errors", "observed") == 0
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines()]
+    at = {" ".join(row[:-4]): [float(cell) for cell in row[-4:]] for row in rows
+          if len(row) > 4 and "[" in row[0]}  # fmt: skip
+    assert len(at) == 12  # each covariance once
+    assert at["weights[0]"][:2] == pytest.approx([0.64413, 0.0290891], rel=1e-4)
+    assert at["means[0, 1]"][1] == pytest.approx(0.4561857, rel=1e-4)
+    estimate, error, low, high = at["means[1, 1]"]
+    assert error == pytest.approx(0.5918738, rel=1e-4)
+    ends = [estimate - 1.95996 * error, estimate + 1.95996 * error]
+    assert [low, high] == pytest.approx(ends, rel=1e-4)
+    assert fit(faithful, "--max-iter", "1", "--standard-errors", "observed") != 0
+    assert "no standard errors" in capsys.readouterr().err
+
+
+def test_standard_errors_by_refits(faithful, capsys, monkeypatch):
+    """Of 100 refits, within a third of those by the information."""
+    monkeypatch.setattr(intervals, "REFITS", 100)
+    assert fit(faithful, "--standard-errors", "bootstrap") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    (cells,) = ([float(c) for c in row[-4:]] for row in rows if row[:1] == ["weights[0]"])
+    estimate, error, low, high = cells
+    assert error == pytest.approx(0.0290891, rel=0.3)
+    assert low < estimate - error < estimate + error < high

@@ -89,7 +89,7 @@ def test_the_index_of_a_pandas_frame_is_no_column(tmp_path, name):
         pa.parquet.write_table(table, tmp_path / name)
     else:
         pa.feather.write_feather(table, tmp_path / name)
-    columns, remarks = tables.read(tmp_path / name)
+    columns, remarks, _ = tables.read(tmp_path / name)
     assert columns.column_names == ["a"]
     assert remarks == ("left out, the index of a pandas frame: __index_level_0__",)
 

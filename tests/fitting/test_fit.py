@@ -175,6 +175,7 @@ def test_float32_is_said_when_the_data_were_float64(x):
         assert result.dtype == np.float32 and result.params.weights.dtype == np.float32
         assert "float32 (the data is float64" in str(result) and "jax_enable_x64" in str(result)
         assert "the data is" not in str(fit(x.astype(np.float32)))
+        assert "the data is float64" in str(fit([tuple(row) for row in x.tolist()]))
         assert result.converged
 
 

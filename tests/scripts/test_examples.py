@@ -1,10 +1,16 @@
 """The examples run, and print what is published beside what they find."""
 
+import inspect
 from pathlib import Path
 
+import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import scipy.stats
+
+import jaxem
+from laws.model import ModelCase, check_model
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -83,3 +89,90 @@ def test_earthquakes(capsys):
     ours = example.main(largest=3)
     np.testing.assert_allclose([ours[2], ours[3]], [342.3183, 329.4603], atol=6e-5)
     assert "most likely path" in capsys.readouterr().out
+
+
+def linkage_by_hand(counts):
+    """The root of the score, a quadratic, and -d2/dt2 of the log-likelihood there."""
+    y1, y2, y3, y4 = counts
+    theta = max(np.roots([sum(counts), -(y1 - 2 * (y2 + y3) - y4), -2 * y4]))
+    observed = y1 / (2 + theta) ** 2 + (y2 + y3) / (1 - theta) ** 2 + y4 / theta**2
+    return theta, observed
+
+
+def linkage_density(theta, x):
+    p = np.array([2 + theta, 1 - theta, 1 - theta, theta]) / 4
+    return scipy.stats.multinomial.logpmf(x, np.sum(x, axis=-1), p)
+
+
+def test_genetic_linkage(capsys):
+    import example_linkage as example
+
+    iterates, studies = example.main()
+    np.testing.assert_allclose(iterates, example.PUBLISHED, atol=1e-9)
+    assert "published" in capsys.readouterr().out
+    for (counts,), found in zip((example.COUNTS, example.SLOW), studies, strict=True):
+        theta, observed = linkage_by_hand(counts)
+        result = found.result
+        assert result.converged and result.restarts.n_best == 20
+        np.testing.assert_allclose(result.params.theta, theta, rtol=1e-12)
+        np.testing.assert_allclose(result.log_likelihood, linkage_density(theta, counts))
+        np.testing.assert_allclose(result.total_weight, sum(counts))
+        np.testing.assert_allclose(found.observed, observed, rtol=1e-10)
+        np.testing.assert_allclose(found.rate, 1 - observed / found.complete, rtol=1e-9)
+    small, large = studies
+    of_louis = small.complete, small.complete - small.observed, small.observed
+    np.testing.assert_allclose(of_louis, (435.3, 57.8, 377.5), atol=0.05)
+    assert large.squarem < large.plain  # where more is missing
+
+
+def test_a_model_of_its_own_obeys_the_laws(getkey):
+    import example_linkage as example
+
+    p = np.array([2.3, 0.7, 0.7, 0.3]) / 4
+    x = np.random.default_rng(0).multinomial(np.arange(20, 60), p).astype(float)
+
+    def sums(params, x):
+        y, t = np.asarray(x), float(params.theta)
+        linked = y[:, 0] * t / (2 + t) + y[:, 3]
+        return example.Sums(y.sum(), np.array([float(len(y))]), linked.sum(), y[:, 1:3].sum())
+
+    def e_step(params, x):
+        return sums(params, x), linkage_density(float(params.theta), np.asarray(x)).sum()
+
+    def m_step(params, x):
+        *_, linked, unlinked = sums(params, x)
+        return example.Theta(linked / (linked + unlinked))
+
+    case = ModelCase(example.MODEL, example.Theta(0.9), jax.numpy.asarray(x), e_step, m_step)
+    check_model(case, getkey())
+
+
+def test_a_model_of_its_own_has_what_needs_no_more_and_refuses_the_rest(tmp_path):
+    import example_linkage as example
+
+    model, params, x = example.MODEL, example.Theta(0.5), [*example.COUNTS, *example.SLOW]
+    np.testing.assert_allclose(jaxem.log_prob(model, params, x), linkage_density(0.5, x))
+    np.testing.assert_array_equal(jaxem.predict_proba(model, params, x), np.ones((2, 1)))
+    assert jaxem.n_free_parameters(model, params) == 1 and np.isnan(jaxem.icl(model, params, x))
+    key = jax.random.key(0)
+    assert jaxem.select([model], x, key=key).model == model
+    for says, refused in {
+        "columns": lambda: jaxem.em(model, params, [(1, 2, 3)]),
+        "negative counts": lambda: jaxem.em(model, params, [(1, 2, 3, -4)]),
+        "theta has shape": lambda: jaxem.em(model, example.Theta(np.ones(1)), x),
+        "params is a tuple": lambda: jaxem.em(model, (0.5,), x),
+        "neither labels": lambda: jaxem.fit(model, x, key=key, labels=[0, 0]),
+        "no reg_covar": lambda: jaxem.fit(model, x, key=key, reg_covar=0.1),
+        "parts alone": lambda: model.with_parts(2),
+        "`sample`": lambda: jaxem.sample(model, params, key, 2),
+        "`replace`": lambda: jaxem.likelihood_slice(model, params, x, "theta", [0.1]),
+        "a model file cannot hold": lambda: jaxem.save(tmp_path / "m", model, params),
+    }.items():
+        with pytest.raises(ValueError, match=says):
+            refused()
+
+
+def test_a_model_of_its_own_is_short():
+    import example_linkage as example
+
+    assert len(inspect.getsource(example.Linkage).splitlines()) < 50

@@ -45,11 +45,11 @@ def drawn(
     away = jnp.where(gone, 0, x.values - whole).T
     if not isinstance(form, Dense):  # columns are independent
         return jnp.where(gone, whole, x.values)
-    precisions = form.precision
+    precisions, missing = form.precision, x.missing.T.astype(jnp.int32)
 
     def place(j: Array, shift: Array) -> Array:  # one component after another
         precision = lax.dynamic_slice_in_dim(precisions, j % precisions.shape[0], 1)
-        own = fill(precision, away[None], x.missing.T).residuals[0]
+        own = fill(precision, away[None], missing).residuals[0]
         return jnp.where((labels == j)[None], own, shift)
 
     away = lax.fori_loop(0, form.means.shape[0], place, away)

@@ -105,7 +105,9 @@ class Gaussian(Family):
         return np.isnan(np.asarray(x.values))
 
     def tiled(self, x: Any, together: int) -> Any:
-        return replace(x, together=together) if self.missing else x
+        if not self.missing or together == x.together:
+            return x
+        return holes.tiled(x, together)
 
     def check_identified(
         self, x: Any, weight: Any, names: tuple[str, ...] | None

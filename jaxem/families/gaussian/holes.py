@@ -21,8 +21,9 @@ from jaxem.core.numerics import einsum
 from jaxem.families.gaussian import tiles
 from jaxem.families.gaussian.covariance import Covariance, Factor
 from jaxem.families.gaussian.tiles import Tile
-from jaxem.inference.conditional_gaussian import fill
+from jaxem.inference.conditional_gaussian import by_most, fill
 
+_SMALL = 10_000  # rows
 _LOG_2PI = math.log(2 * math.pi)
 
 
@@ -35,7 +36,7 @@ class Holes:
     """
 
     values: Any  # (n, d)
-    missing: Any  # (n, m) int32
+    missing: Any  # (n, m), whole numbers
     together: int = field(default=1, metadata={"static": True})
 
     @property
@@ -77,13 +78,26 @@ def read(table: Any) -> Holes:
         order = jnp.argsort(~gone, axis=1, stable=True).astype(jnp.int32)
         there = jnp.take_along_axis(gone, order, axis=1)
         return Holes(table, jnp.where(there, order, jnp.int32(d)))
-    gone = np.isnan(np.asarray(table))
-    m = int(gone.sum(1).max(initial=0))
-    missing = np.full((n, m), d, np.int32)
-    rows, columns = np.nonzero(gone)
-    place_of = np.cumsum(gone, axis=1)[rows, columns] - 1
-    missing[rows, place_of] = columns
+    most = max(int(np.isnan(block).sum(1).max()) for block in checks.blocks(table))
+    if n <= _SMALL and most:  # few shapes to compile, where that is most of the time
+        most = min(d, 1 << (most - 1).bit_length())
+    small = np.uint8 if d < 256 else np.uint16 if d < 1 << 16 else np.int32
+    missing = np.full((n, most), d, small)
+    start = 0
+    for block in checks.blocks(table):
+        gone = np.isnan(block)
+        rows, columns = np.nonzero(gone)
+        place_of = np.cumsum(gone, axis=1)[rows, columns] - 1
+        missing[start + rows, place_of] = columns
+        start += len(block)
     return Holes(table, missing)
+
+
+def tiled(x: Holes, together: int) -> Holes:
+    """Tiles tell their holes by their first rows; rows in no order anew, by themselves."""
+    if together == 1:
+        return read(x.values)
+    return Holes(x.values, x.missing[:, :0], together)
 
 
 def check(x: Holes, weight: Any, names: tuple[str, ...] | None) -> None:
@@ -158,8 +172,10 @@ def prepare(
 
 def evaluate(structure: Covariance, form: Form, x: Holes) -> tuple[Float[Array, "k n"], Any]:
     """-> (log densities, what `sums` needs)."""
-    if isinstance(form, Dense) and x.together > 1 and x.shape[0] % x.together == 0:
-        return tiles.evaluate(structure, form, x.values, x.together)
+    if isinstance(form, Dense) and x.together > 1:
+        if x.shape[0] % x.together == 0:
+            return tiles.evaluate(structure, form, x.values, x.together)
+        x = tiled(x, 1)
     seen = ~jnp.isnan(x.values.T)
     safe = jnp.where(seen, x.values.T, 0)
     residuals = jnp.where(seen[None], safe[None] - form.means[:, :, None], 0)
@@ -169,12 +185,13 @@ def evaluate(structure: Covariance, form: Form, x: Holes) -> tuple[Float[Array, 
         less = einsum("kd,dn->kn", spare, (~seen).astype(spare.dtype))
         log_density = form.log_normaliser[:, None] + less - 0.5 * jnp.sum(scaled, axis=1)
         return log_density, (residuals, ~seen)
-    filled = fill(form.precision, residuals, x.missing.T)
+    missing = x.missing.T.astype(jnp.int32)
+    filled = fill(form.precision, residuals, missing)
     holes = jnp.sum(~seen, axis=0).astype(residuals.dtype)
     distance = structure.squared_distance(form.root, filled.residuals)
     gone = holes[None] * _LOG_2PI - filled.log_det - distance
     log_density = form.log_normaliser[:, None] + 0.5 * gone
-    return log_density, (filled.residuals, filled.covariances, x.missing.T)
+    return log_density, (filled.residuals, filled.covariances, missing)
 
 
 def sums(
@@ -203,11 +220,15 @@ def _spread(
 ) -> Float[Array, "#k d d"]:
     """The sum of weight cov over the rows, each in its rows and columns of a (d, d) matrix."""
     own = weight if covariances.shape[0] == weight.shape[0] else jnp.sum(weight, 0, keepdims=True)
-    there = missing < d
-    at = jnp.where(there, missing, 0)
-    both = (there[:, None] & there[None])[None]
-    values = jnp.where(both, own[:, None, None] * covariances, 0)
-    index = jnp.reshape(at[:, None] * d + at[None], -1)
-    total = jnp.zeros((own.shape[0], d * d), weight.dtype)
-    total = total.at[:, index].add(jnp.reshape(values, (own.shape[0], -1)))
-    return jnp.reshape(total, (-1, d, d))
+
+    def of(missing: Int[Array, "h n"]) -> Float[Array, "#k d d"]:
+        h, there = missing.shape[0], missing < d
+        at = jnp.where(there, missing, 0)
+        both = (there[:, None] & there[None])[None]
+        values = jnp.where(both, own[:, None, None] * covariances[:, :h, :h], 0)
+        index = jnp.reshape(at[:, None] * d + at[None], -1)
+        total = jnp.zeros((own.shape[0], d * d), weight.dtype)
+        total = total.at[:, index].add(jnp.reshape(values, (own.shape[0], -1)))
+        return jnp.reshape(total, (-1, d, d))
+
+    return by_most(of, lambda total, _: total, missing, d)

@@ -15,6 +15,7 @@ density loses no more than the mean objective is rounded by anyway, and its mean
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxem.core.numerics import any_lane, einsum
@@ -41,7 +42,7 @@ class Features(NamedTuple):
 
 def prepare(structure: Covariance, residuals: ResidualForm, covariances: Array) -> ProductForm:
     means, root, log_normaliser = residuals
-    pivot = jnp.mean(means, axis=0)
+    pivot = lax.stop_gradient(jnp.mean(means, axis=0))  # no density depends on where it is
     offset = means - pivot[None]
     linear = structure.solve(root, offset)
     reach = jnp.max(offset**2 + structure.variances(covariances, *means.shape), axis=0)

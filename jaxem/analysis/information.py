@@ -1,0 +1,383 @@
+"""What rows tell of parameters: matrices of information in coordinates that are free.
+
+    theta(u) = from_chart(c + B u),  u = 0 at the parameters
+    l(u) = log p(x; theta(u)) + log prior
+
+    observed     I = - l''(0)
+    complete     C = - d^2 Q(u | v) / du^2,    Q(u | v) = E[log p(x, z; u) | x; v] + log prior
+    missing      M = Cov[d/du log p(x, z; u) | x] = d^2 Q(u | v) / du dv,  so that I = C - M
+                                                         (Louis 1982; in this form Oakes 1999)
+    outer        O = sum_n weight[n] s[n] s[n]',  s[n] = d/du log p(x[n]; theta(u))
+
+all by automatic differentiation, block by block of rows. The chart has more coordinates than a
+model has freedoms (log odds of k probabilities, both triangles of a matrix): the columns of B are
+the directions that move the parameters, from the Jacobian of theta.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from jaxem.core import checks
+from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
+from jaxem.core.numerics import einsum
+from jaxem.fitting.blocks import sum_blocks
+
+_ROUNDS = 8  # of bringing rows and columns to a common size
+_LOST = 32.0  # a singular value of so many units of rounding is 0
+_TANGENTS = 1 << 22  # numbers that directions differentiated together may take
+
+
+class Coordinates(NamedTuple):
+    """basis (c, r): directions of the chart, columns of zeros where there is none.
+
+    jacobian (p, r): of all numbers of the parameters along them.
+    """
+
+    basis: Float[Array, "c r"]
+    jacobian: Float[Array, "p r"]
+
+
+def point(model: Model, params: Params, prior: Prior | None, basis: Array, u: Array) -> Params:
+    """theta(u), with the numbers that are held in their places."""
+    chart, unravel = ravel_pytree(lax.stop_gradient(model.to_chart(params)))
+    return model.hold(model.from_chart(unravel(chart + einsum("cr,r->c", basis, u))), prior)
+
+
+@partial(jax.jit, static_argnames=("model",))
+def settled(model: Model, params: Params) -> Params:
+    """Numbers on their way to 0 that are nearly there at 0: their squares are, and 1 / 0 is not."""
+
+    def of(leaf: Array, mark: Array) -> Array:
+        return jnp.where(mark & (leaf < jnp.finfo(leaf.dtype).tiny ** 0.5), 0, leaf)
+
+    return jax.tree.map(of, params, model.without_error(params))
+
+
+@partial(jax.jit, static_argnames=("model",))
+def coordinates(model: Model, params: Params, prior: Prior | None) -> Coordinates:
+    """The directions in which the parameters can move, from the singular values of the Jacobian.
+
+    Numbers at the end of their range, and those of absent components, stay where they are.
+    """
+    free = _free(model, params)
+    steps = jnp.diag(free.astype(params_dtype(params)))
+
+    def theta(u: Array) -> Array:
+        return ravel_pytree(point(model, params, prior, steps, u))[0]
+
+    jacobian = jax.jacfwd(theta)(jnp.zeros(free.shape, steps.dtype))
+    rows, columns = _scales(jacobian)
+    _, values, across = jnp.linalg.svd(
+        jacobian * rows[:, None] * columns[None], full_matrices=False
+    )
+    size = max(jacobian.shape) ** 0.5
+    kept = values > _LOST * size * jnp.finfo(values.dtype).eps * values[0]
+    moves = jnp.any(jacobian != 0, axis=0)
+    basis = jnp.where(moves[:, None] & kept[None], columns[:, None] * across.T, 0)
+    return Coordinates(basis, einsum("pc,cr->pr", jacobian, basis))
+
+
+def params_dtype(params: Params) -> Any:
+    return jax.tree.leaves(params)[0].dtype
+
+
+def _free(model: Model, params: Params) -> Bool[Array, " c"]:
+    """Which coordinates may move; all of them where they do not stand for one number each."""
+    chart = jax.eval_shape(model.to_chart, params)
+    shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (chart, params)]
+    if shapes[0] != shapes[1]:
+        return jnp.ones(sum(leaf.size for leaf in jax.tree.leaves(chart)), bool)
+    return ~ravel_pytree(model.without_error(params))[0]
+
+
+def _scales(matrix: Float[Array, "p c"]) -> tuple[Float[Array, " p"], Float[Array, " c"]]:
+    """Factors of the rows and columns that make the largest of each about 1  (Ruiz 2001)."""
+    size = jnp.abs(matrix)
+
+    def root(largest: Array) -> Array:
+        return jnp.sqrt(jnp.where(largest > 0, largest, jnp.ones_like(largest)))
+
+    def step(_: Array, scales: tuple[Array, Array]) -> tuple[Array, Array]:
+        rows, columns = scales
+        now = size * rows[:, None] * columns[None]
+        return rows / root(jnp.max(now, axis=1)), columns / root(jnp.max(now, axis=0))
+
+    start = jnp.ones(size.shape[0], size.dtype), jnp.ones(size.shape[1], size.dtype)
+    return lax.fori_loop(0, _ROUNDS, step, start)
+
+
+@partial(jax.jit, static_argnames=("model",))
+def jacobian(model: Model, params: Params, prior: Prior | None, basis: Array) -> Array:
+    """That of all numbers of the parameters along given directions."""
+
+    def theta(u: Array) -> Array:
+        return ravel_pytree(point(model, params, prior, basis, u))[0]
+
+    return jax.jacfwd(theta)(jnp.zeros(basis.shape[1], basis.dtype))
+
+
+class Local(NamedTuple):
+    """What the information is taken of: a model at a point, in coordinates, with its rows."""
+
+    params: Params
+    prior: Prior | None
+    basis: Float[Array, "c r"]
+    rows: Rows
+
+
+class Way(NamedTuple):
+    """Rows a block, directions differentiated together, whether by what loses fewest digits."""
+
+    block: int
+    width: int
+    careful: bool
+
+
+def way(model: Model, local: Local, block: int) -> Way:
+    """Small enough that the tangents of a block are some megabytes, however many there are.
+
+    Careful where the parameters need it, and where they are traced.
+    """
+    rows, r = local.rows, local.basis.shape[1]
+    block = min(block, rows.weight.shape[0])
+    numbers = block * model.numbers_per_row(rows)
+    width = max(1, min(r, _TANGENTS // max(numbers, 1)))
+    if not checks.is_concrete(local.params, local.prior):
+        return Way(block, width, True)
+    return Way(block, width, bool(_loses_digits(model, local.params, local.prior)))
+
+
+@partial(jax.jit, static_argnames=("model",))
+def _loses_digits(model: Model, params: Params, prior: Prior | None) -> Array:
+    careful = model.careful(model.prepare(params, prior))
+    return jnp.zeros((), bool) if careful is None else careful[0]
+
+
+def _prepared(model: Model, local: Local, u: Array, way: Way) -> Prepared:
+    params = point(model, local.params, local.prior, local.basis, u)
+    prepared = model.prepare(params, local.prior)
+    careful = model.careful(prepared) if way.careful else None
+    return prepared if careful is None else careful[1]
+
+
+def _log_prior(model: Model, local: Local, u: Array) -> Array:
+    params = point(model, local.params, local.prior, local.basis, u)
+    return model.log_prior(params, local.prior)
+
+
+def _weights(rows: Rows) -> Float[Array, "*t n"]:
+    return jnp.moveaxis(rows.weight, 0, -1)
+
+
+def _along(function: Callable[[Array], PyTree], zero: Array, width: int) -> tuple[PyTree, PyTree]:
+    """-> (its value there, its derivative along each direction)."""
+    value, forward = jax.linearize(function, zero)
+    eye = jnp.eye(zero.shape[0], dtype=zero.dtype)
+    if width >= zero.shape[0]:
+        return value, jax.vmap(forward)(eye)
+    return value, lax.map(forward, eye, batch_size=width)
+
+
+def _zero(local: Local) -> Array:
+    return jnp.zeros(local.basis.shape[1], local.basis.dtype)
+
+
+@partial(jax.jit, static_argnames=("model", "way"))
+def observed(
+    model: Model, local: Local, at: Array, way: Way
+) -> tuple[Float[Array, ""], Float[Array, " r"], Float[Array, "r r"]]:
+    """-> (l(u), l'(u), I = - l''(u)) at u = `at`."""
+
+    def of_block(rows: Rows) -> tuple[Array, Array, Array]:
+        weight = _weights(rows)
+
+        def of(u: Array) -> Array:
+            terms = model.log_density(_prepared(model, local, u, way), rows)
+            return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
+
+        (value, slope), (_, hessian) = _along(jax.value_and_grad(of), at, way.width)
+        return value, slope, hessian
+
+    of_rows = sum_blocks(of_block, local.rows, way.block)
+    of_prior = _along(jax.value_and_grad(partial(_log_prior, model, local)), at, way.width)
+    (value, slope), (_, hessian) = of_prior
+    value, slope, hessian = jax.tree.map(jnp.add, of_rows, (value, slope, hessian))
+    return value, slope, -_symmetric(hessian)
+
+
+@partial(jax.jit, static_argnames=("model", "way"))
+def gradient(model: Model, local: Local, at: Array, way: Way) -> Float[Array, " r"]:
+    """l'(u) at u = `at`."""
+
+    def of_block(rows: Rows) -> Array:
+        weight = _weights(rows)
+
+        def of(u: Array) -> Array:
+            terms = model.log_density(_prepared(model, local, u, way), rows)
+            return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
+
+        return jax.grad(of)(at)
+
+    of_rows = sum_blocks(of_block, local.rows, way.block)
+    return of_rows + jax.grad(partial(_log_prior, model, local))(at)
+
+
+@partial(jax.jit, static_argnames=("model", "way"))
+def complete(model: Model, local: Local, way: Way) -> Float[Array, "r r"]:
+    """C: what could be known if the components were seen."""
+
+    def of_block(rows: Rows) -> Array:
+        then = _prepared(model, local, _zero(local), way)
+
+        def q(u: Array) -> Array:
+            return model.expected(_prepared(model, local, u, way), then, rows)
+
+        return _along(jax.grad(q), _zero(local), way.width)[1]
+
+    of_rows = sum_blocks(of_block, local.rows, way.block)
+    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), way.width)[1]
+    return -_symmetric(of_rows + of_prior)
+
+
+@partial(jax.jit, static_argnames=("model", "way"))
+def missing(model: Model, local: Local, way: Way) -> Float[Array, "r r"]:
+    """M: what is not known since the components are hidden."""
+
+    def of_block(rows: Rows) -> Array:
+        def score(v: Array) -> Array:
+            then = _prepared(model, local, v, way)
+
+            def q(u: Array) -> Array:
+                return model.expected(_prepared(model, local, u, way), then, rows)
+
+            return jax.grad(q)(_zero(local))
+
+        return _along(score, _zero(local), way.width)[1]
+
+    return _symmetric(sum_blocks(of_block, local.rows, way.block))
+
+
+@partial(jax.jit, static_argnames=("model", "way"))
+def outer(model: Model, local: Local, way: Way) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
+    """-> (the sum of the scores, O), the prior's information added to O."""
+
+    def of_block(rows: Rows) -> tuple[Array, Array]:
+        def terms(u: Array) -> Array:
+            return model.log_density(_prepared(model, local, u, way), rows)
+
+        _, scores = _along(terms, _zero(local), way.width)
+        begins = model.begins(rows)
+        if begins is None:
+            weighted = scores * _weights(rows)[None]
+            return jnp.sum(weighted, 1), einsum("in,jn->ij", weighted, scores)
+        return _of_sequences(scores, begins, _weights(rows))
+
+    of_rows = sum_blocks(of_block, local.rows, way.block)
+    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), way.width)
+    return of_rows[0] + of_prior[0], _symmetric(of_rows[1] - of_prior[1])
+
+
+def _of_sequences(
+    scores: Float[Array, "r t n"], begins: Bool[Array, "t n"], weight: Float[Array, "t n"]
+) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
+    """The same sums over sequences, whose scores are those of their steps added up."""
+
+    def add(sums: tuple[Array, Array], own: Array, weight: Array) -> tuple[Array, Array]:
+        weighted = jnp.where(weight > 0, own * weight, 0)
+        return sums[0] + jnp.sum(weighted, 1), sums[1] + einsum("in,jn->ij", weighted, own)
+
+    def step(carry: tuple, now: tuple) -> tuple[tuple, None]:
+        own, weight, sums = carry
+        score, first, new_weight = now
+        ended = jnp.where(first, weight, jnp.zeros_like(weight))
+        own_there = jnp.where((ended > 0)[None], own, 0)
+        sums = lax.cond(jnp.any(ended > 0), lambda: add(sums, own_there, ended[None]), lambda: sums)
+        own = jnp.where(first[None], score, own + score)
+        return (own, new_weight, sums), None
+
+    r, _, n = scores.shape
+    nothing = jnp.zeros(r, scores.dtype), jnp.zeros((r, r), scores.dtype)
+    start = jnp.zeros((r, n), scores.dtype), jnp.zeros(n, weight.dtype), nothing
+    steps = jnp.moveaxis(scores, 1, 0), begins, weight
+    own, last, sums = lax.scan(step, start, steps)[0]
+    return add(sums, jnp.where((last > 0)[None], own, 0), last[None])
+
+
+def _symmetric(matrix: Float[Array, "r r"]) -> Float[Array, "r r"]:
+    return (matrix + matrix.T) / 2
+
+
+@partial(jax.jit, static_argnames=("model",))
+def number(
+    model: Model, local: Local, at: Array, index: Int[Array, ""]
+) -> tuple[Float[Array, ""], Float[Array, " r"], Float[Array, "r r"]]:
+    """-> (one number of theta(u), its gradient and second derivatives) at u = `at`."""
+
+    def of(u: Array) -> Array:
+        return ravel_pytree(point(model, local.params, local.prior, local.basis, u))[0][index]
+
+    return of(at), jax.grad(of)(at), jax.hessian(of)(at)
+
+
+class Inverse(NamedTuple):
+    """root (r, m): inv(I) = root root'; null (r, m): directions of which the rows tell nothing.
+
+    least: the smallest share of the complete information that was observed, 0 where even that is
+    singular, negative at a saddle. step, distance: to the maximum, in u and in standard errors.
+    """
+
+    root: Float[Array, "r m"]
+    null: Float[Array, "r m"]
+    least: Float[Array, ""]
+    step: Float[Array, " r"]
+    distance: Float[Array, ""]
+
+
+@jax.jit
+def invert(
+    information: Float[Array, "r r"],
+    complete: Float[Array, "r r"],
+    gradient: Float[Array, " r"],
+    basis: Float[Array, "c r"],
+) -> Inverse:
+    """The inverse of an information, measured by the complete one: of that nothing is lost.
+
+    Where less than sqrt(eps) of it is left, half of the digits are lost: that counts as nothing.
+    The shares do not depend on coordinates and units.
+    """
+    eps = jnp.finfo(complete.dtype).eps
+    there = jnp.any(basis != 0, axis=0)
+    r = basis.shape[1]
+    spare = jnp.diag(jnp.where(there, 0, 1).astype(complete.dtype))
+    diagonal = jnp.diagonal(complete)
+    unit = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, jnp.ones_like(diagonal)))
+    both = unit[:, None] * unit[None]
+    own, axes = jnp.linalg.eigh(complete * both + spare)
+    told = own > _LOST * r * eps
+    whiten = jnp.where(told[None], axes / jnp.sqrt(jnp.where(told, own, 1))[None], 0)
+    shares = einsum("ia,ij,jb->ab", whiten, information * both + spare, whiten)
+    shares = _symmetric(shares) + jnp.diag(jnp.where(told, 0, 1).astype(own.dtype))
+    share, turn = jnp.linalg.eigh(shares)
+    directions = einsum("ia,ab->ib", whiten, turn) * unit[:, None]
+    good = share > eps**0.5
+    root = jnp.where(good[None], directions / jnp.sqrt(jnp.where(good, share, 1))[None], 0)
+    root = jnp.where(there[:, None], root, 0)
+    null = jnp.where(good[None], 0, directions) + jnp.where(told[None], 0, axes) * unit[:, None]
+    null = jnp.where(there[:, None], null, 0)
+    length = jnp.sqrt(jnp.sum(null**2, axis=0))
+    scores = einsum("im,i->m", root, gradient)
+    finite = jnp.all(jnp.isfinite(information) & jnp.isfinite(complete))
+    return Inverse(
+        root=root,
+        null=null / jnp.where(length > 0, length, 1)[None],
+        least=jnp.where(jnp.all(told), jnp.min(share), jnp.minimum(jnp.min(share), 0)),
+        step=einsum("im,m->i", root, scores),
+        distance=jnp.where(finite, jnp.sqrt(jnp.sum(scores**2)), jnp.nan),
+    )

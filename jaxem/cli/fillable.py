@@ -1,0 +1,93 @@
+"""What `jaxem impute` can fill: the holes of a table, by a model or by a family to be fitted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pyarrow as pa
+
+from jaxem import families, io
+from jaxem.analysis.patterns import Patterns, patterns_of
+from jaxem.cli import missing, report
+from jaxem.cli.columns import Columns, families_of, matching, matching_names, values
+from jaxem.cli.errors import BadInput, told
+from jaxem.cli.frame import read_model
+from jaxem.cli.kinds import Levels
+from jaxem.core.contracts import Family
+from jaxem.families.generalized_regression import GeneralizedRegression
+from jaxem.models import HMM
+
+_WHOLE_ROWS = (families.Multinomial, families.LinearRegression, GeneralizedRegression)
+
+
+class Task(NamedTuple):
+    """What is to be filled.
+
+    names, levels: the columns of the model, and x their values, as it takes them. missing: which of
+    them are not there, (n, d). kinds: the families to fit, none where a model is given. remarks:
+    what is to be said of them.
+    """
+
+    names: Sequence[str]
+    levels: Levels
+    x: Any
+    missing: np.ndarray
+    kinds: Sequence[Family] = ()
+    remarks: Sequence[str] = ()
+
+    @property
+    def patterns(self) -> Patterns:
+        return patterns_of(self.missing, self.names)
+
+    @property
+    def some(self) -> Any:
+        """The values in the rows that have any: the others say nothing to a fit."""
+        rows = ~self.missing.all(axis=1)
+        return jax.tree.map(lambda leaf: leaf[rows], self.x)
+
+
+def filling_model(path: Path) -> io.Saved:
+    """A mixture that says of each of its columns what may stand in it; BadInput for others."""
+    saved = read_model(path)
+    model: Any = saved.model
+    if isinstance(model, HMM):
+        raise BadInput(
+            f"{path}: is a hidden Markov model; jaxem impute fills rows that have no order, by a "
+            "mixture of jaxem fit"
+        )
+    with told(path):
+        _check_fills(model.family)
+    return saved
+
+
+def _check_fills(family: Family) -> None:
+    parts = [of for _, of in family.blocks] if isinstance(family, families.Product) else [family]
+    for of in parts:
+        if isinstance(of, _WHOLE_ROWS):
+            raise ValueError(f"{of!r} takes whole rows alone: jaxem impute cannot fill by it")
+
+
+def of_model(saved: io.Saved, table: pa.Table, unseen: str) -> Task:
+    """The columns of a model, wherever they are in a table."""
+    model: Any = saved.model
+    like, family = model.like_x(saved.params), model.family.with_holes()
+    names = matching_names(table, like, saved.columns)
+    x = matching(table, family, like, names, saved.levels, unseen)
+    return Task(names, saved.levels, x, missing.marks(table, names))
+
+
+def of_table(table: pa.Table, chosen: Columns, covariances: Sequence[str]) -> Task:
+    """Columns of a table that are to be fitted; each must have a value somewhere."""
+    gone = missing.marks(table, chosen.names)
+    patterns = patterns_of(gone, chosen.names)
+    missing.check_observed(patterns)
+    holed = [name for name, of in zip(chosen.names, gone.T, strict=True) if of.any()]
+    kinds = families_of(chosen, covariances, holed)
+    _check_fills(kinds[0])
+    x = values(table, chosen, kinds[0])
+    remarks = [f"columns left out, {why}" for why in chosen.left_out]
+    remarks += [] if isinstance(kinds[0], families.Gaussian) else [report.families(chosen)]
+    remarks += missing.apart(patterns, chosen, covariances)
+    return Task(chosen.names, chosen.levels, x, gone, kinds, remarks)

@@ -1,0 +1,84 @@
+"""What is said of a table when its holes are filled."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from jaxem.cli import kinds, report
+from jaxem.cli.cells import Column
+
+
+def show(
+    out: Console,
+    file: Path,
+    output: Path | None,
+    columns: Sequence[Column],
+    model: Any,
+    draws: int | None,
+) -> None:
+    """Column by column what was there and what came into the holes, and what that leaves out."""
+    where = "the standard output" if output is None else str(output)
+    n = sum(int(column.missing.sum()) for column in columns)
+    rows = np.any([column.missing for column in columns], axis=0).sum() if columns else 0
+    if columns:
+        _columns(out, columns, draws)
+        report.say(out, _meaning(draws))
+    by = f", by {report.kind(model)}" if columns else ""
+    each = f"{report.several(draws, 'table')}, " if draws else ""
+    report.say(
+        out,
+        f"{file}: {report.several(n, 'cell')} filled in {report.several(int(rows), 'row')}{by}; "
+        f"{each}written to {where}",
+    )
+
+
+def _columns(out: Console, columns: Sequence[Column], draws: int | None) -> None:
+    spread = ["sd between\nthe draws"] if draws and draws > 1 else []
+    table = report.table(
+        "column", "cells\nfilled", "observed:\nmean (sd)", "filled:\nmean (sd)", *spread
+    )
+    for column in columns:
+        cells = [column.name, str(column.fills.shape[1])]
+        if column.levels:
+            codes = kinds.codes(column.typed, column.levels, column.name, "missing")
+            cells += [_commonest(part, column.levels) for part in (codes, column.fills)]
+        else:
+            seen = kinds.numbers(column.typed)[~column.missing]
+            cells += [_moments(part) for part in (seen, column.fills)]
+        between = (
+            ""
+            if column.levels or not spread
+            else f"{np.sqrt(np.mean(np.var(column.fills, axis=0, ddof=1))):.4g}"
+        )
+        table.add_row(*cells, *([between] if spread else []))
+    out.print(table, "")
+
+
+def _moments(values: np.ndarray) -> str:
+    if not values.size:
+        return "-"
+    spread = f"{np.std(values, ddof=1):.4g}" if values.size > 1 else "-"
+    return f"{np.mean(values):.4g} ({spread})"
+
+
+def _commonest(codes: np.ndarray, levels: Sequence[str]) -> str:
+    codes = codes[~np.isnan(codes)].astype(int)
+    if not codes.size:
+        return "-"
+    counts = np.bincount(codes.ravel(), minlength=len(levels))
+    return f"{levels[int(counts.argmax())]} ({100 * counts.max() / codes.size:.0f} %)"
+
+
+def _meaning(draws: int | None) -> str:
+    if draws is None:
+        return (
+            "Each hole has the mean of what may stand there, or the most probable category: a best "
+            "guess, but columns of them vary too little; those of --draws 5 do not."
+        )
+    return (
+        "The draws take the parameters as known; how uncertain those are is left out, so that "
+        "standard errors from these tables are somewhat too small."
+    )

@@ -1,0 +1,189 @@
+"""The command that fills the holes of a table."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import numpy as np
+import pyarrow as pa
+import typer
+from rich.console import Console
+
+import jaxem
+from jaxem import io
+from jaxem.cli import filled, kinds, missing, options, outputs, report, search, tables
+from jaxem.cli.cells import Column, completed, whole, with_holes
+from jaxem.cli.columns import choose, listed
+from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, told
+from jaxem.cli.fillable import Task, filling_model, of_model, of_table
+from jaxem.cli.frame import command, precision
+from jaxem.fitting.fit import Job
+
+_DRAWS = 1  # draws take this stream of the seed; fits take the seed itself, as jaxem fit does
+
+
+class Filler(NamedTuple):
+    """What the holes are filled by, None where there is nothing; status: the exit status."""
+
+    model: Any
+    params: Any
+    status: int
+
+
+@command("jaxem impute people.csv --components 1:4 -o filled.csv")
+def impute(
+    file: options.Table,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Fill by this model, of jaxem fit -o, instead of fitting one."),
+    ] = None,
+    components: options.FewComponents = None,
+    family: options.FamilyName = "gaussian",
+    column_family: options.ColumnFamilies = None,
+    covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
+    draws: Annotated[
+        int | None,
+        typer.Option(min=1, help="Draw what fills the holes, for so many completed tables."),
+    ] = None,
+    starts: options.Starts = 100,
+    columns: options.ColumnNames = None,
+    output: options.TableOutput = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Write a picture of what is missing to this file, .png or .pdf."),
+    ] = None,
+    unseen: options.Unseen = "error",
+    dtype: options.Precision = None,
+    seed: options.Seed = 0,
+    tol: options.Tolerance = 1e-6,
+    max_iter: options.Iterations = 1000,
+    reg_covar: options.Regularisation = 0.0,
+    separator: options.Separator = None,
+    header: options.Header = None,
+) -> int:
+    """Fill the missing cells of a table, by a mixture that is fitted to what is there.
+
+    Missing are empty cells, NA, NaN, nan, null and ?, in text too. First it says which cells are
+    missing together, and how often. Then mixtures are fitted, as jaxem fit does, and that of the
+    lowest BIC fills the holes; or the model of --model does, without a fit.
+
+    A hole gets its mean, given the cells of its row that are there: a whole number among counts,
+    among categories the most probable. With --draws it is drawn instead. The completed tables then
+    come one under another, a first column, draw, counts them from 1, and they differ as much as
+    the model leaves open.
+
+    All else stays as it is: rows, columns and their order, columns that are not in the model, and
+    the cells that are there, letter by letter from text to text. A column of whole numbers that
+    are no counts gets fractions in its holes.
+    """
+    outputs.check_table(output)
+    outputs.check_report(plot)
+    inputs = [file] if model is None else [file, model]
+    outputs.check({"--output": output, "--plot": plot}, inputs)
+    if model and (components or columns or column_family):
+        raise BadInput("--model is fitted; leave out --components, --columns, --column-family")
+    saved = filling_model(model) if model else None
+    with precision(saved.dtype if saved else dtype):
+        with told(file):
+            table, written = tables.read_with_cells(file, separator, header)
+            jobs = []
+            if saved:
+                task = of_model(saved, table.columns, unseen)
+            else:
+                own = {one.column: one.family for one in column_family or ()}
+                chosen = choose(table.columns, columns, family, own, holes=True)
+                task = of_table(table.columns, chosen, covariance)
+                if task.missing.any():
+                    jobs = search.planned(
+                        task.kinds, components or options.FEW, task.some, seed, n_init=starts,
+                        tol=tol, max_iter=max_iter, reg_covar=reg_covar,
+                    )  # fmt: skip
+        out = report.output() if output else report.errors()
+        _tell(out, file, table, task)
+        if plot:
+            _draw(plot, task)
+        filler = _filler(saved, jobs, file, task, out)
+        if filler.status and filler.params is None:
+            return filler.status
+        with told(file):
+            columns_ = _fill(filler, task, table.columns, seed, draws)
+            cells = _cells(output, table, written)
+            each = [completed(cells, columns_, i, draws is not None) for i in range(draws or 1)]
+    together = pa.concat_tables(each).unify_dictionaries()
+    outputs.write_cells(output, cells._replace(table=together))
+    filled.show(out, file, output, columns_, filler.model, draws)
+    return filler.status
+
+
+def _tell(out: Console, file: Path, table: tables.Table, task: Task) -> None:
+    """What is missing, and what is not looked at."""
+    patterns, said = task.patterns, [*table.remarks, *task.remarks]
+    others = [name for name in table.columns.column_names if name and name not in task.names]
+    left = {name: kinds.missing(table.columns[name]).sum() for name in others}
+    if any(left.values()):
+        where = listed([f"{name} ({n})" for name, n in left.items() if n])
+        more = "; see --columns, and --family for columns of text" if task.kinds else ""
+        said.append(f"cells stay missing in columns that are not in the model: {where}{more}")
+    if patterns.n_empty:
+        said.append(f"has {missing.wholly(patterns)}: there is nothing in them to go by")
+    for remark in said:
+        report.complain(f"{file}: {remark}")
+    with suppress(BrokenPipeError):  # whoever reads may be gone; the file is to be written
+        missing.show(out, str(file), patterns)
+
+
+def _draw(path: Path, task: Task) -> None:
+    from matplotlib.figure import Figure
+
+    from jaxem import plot
+
+    patterns = task.patterns
+    size = min(14.0, 5.5 + 0.4 * len(task.names)), min(8.0, 3.0 + 0.3 * len(patterns.rows))
+    holes = np.where(task.missing, np.nan, 0.0)
+    figure = Figure(figsize=size, layout="constrained")
+    plot.missing_patterns(holes, names=task.names, ax=figure.subplots())
+    outputs.write_figure(path, figure)
+
+
+def _filler(
+    saved: io.Saved | None, jobs: Sequence[Job], file: Path, task: Task, out: Console
+) -> Filler:
+    if not task.missing.any():
+        report.complain(f"{file}: has no missing cells in {listed(task.names)}: it is copied")
+        return Filler(None, None, DONE)
+    if saved:
+        return Filler(saved.model, saved.params, DONE)
+    found = search.find(jobs, str(file))
+    if found is None:
+        return Filler(None, None, INTERRUPTED)
+    with suppress(BrokenPipeError):
+        search.print_comparison(out, found, str(file), task.names)
+    status, result = search.complain(found, str(file)), found.best.result
+    if not found.best.regular:
+        report.complain(f"{file}: no fit is regular, so nothing is filled or written")
+        return Filler(None, None, status or NOT_CONVERGED)
+    return Filler(result.about.model, result.params, status)
+
+
+def _fill(
+    filler: Filler, task: Task, table: pa.Table, seed: int, draws: int | None
+) -> list[Column]:
+    """The columns with holes, and what goes into them."""
+    if filler.params is None:
+        return []
+    key = None if draws is None else jax.random.fold_in(jax.random.key(seed), _DRAWS)
+    found = jaxem.impute(filler.model, filler.params, task.x, key=key, n_draws=draws)
+    dtype = jax.tree.leaves(filler.params)[0].dtype  # no digits beyond those that there are
+    found = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), found)
+    if draws is None:
+        found = jax.tree.map(lambda leaf: leaf[None], found)
+    return with_holes(table, task.names, task.levels, whole(filler.model.family, task.x), found)
+
+
+def _cells(output: Path | None, table: tables.Table, written: tables.Cells) -> tables.Cells:
+    """What is written: the text of a text, where it becomes one again."""
+    if written.form is not None and not outputs.is_text(output):
+        return tables.Cells(table.carried, None)
+    return written

@@ -1,0 +1,80 @@
+"""The table of how well the parameters of a fit are known."""
+
+import warnings
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from rich.table import Table
+
+from jaxem.analysis.bootstrap import bootstrap
+from jaxem.analysis.intervals import confidence_intervals
+from jaxem.analysis.standard_errors import names
+from jaxem.cli import report
+from jaxem.fitting.result import Result
+
+LEVEL = 0.95
+REFITS = 1000  # of a bootstrap
+
+
+class Errors(NamedTuple):
+    """method: of the standard errors; reg_covar and seed: of the fit."""
+
+    method: str
+    reg_covar: float
+    seed: int
+
+
+def of(result: Result, x: Any, errors: Errors) -> tuple[Table, list[str]]:
+    """-> (each number with its interval, what is to be said of them); ValueError for none."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trees, remarks = (_resampled if errors.method == "bootstrap" else _wald)(result, x, errors)
+    table = report.table("parameter", "estimate", "std. error", f"{100 * LEVEL:g} % from", "to")
+    columns = [
+        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+        for tree in (result.params, *trees)
+    ]
+    for name, *values in zip(names(result.params), *columns, strict=True):
+        if not _twice(name):
+            table.add_row(_short(name), *map(_number, values))
+    return table, [*remarks, *(str(warning.message) for warning in caught)]
+
+
+def _wald(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list[str]]:
+    """-> ((standard errors, lower and upper ends), remarks)."""
+    found = confidence_intervals(
+        result.about.model, result.params, x, LEVEL, errors=errors.method,
+        reg_covar=errors.reg_covar,
+    )  # fmt: skip
+    wide = 2 * float(jax.scipy.special.ndtri((1 + LEVEL) / 2))
+    half = jax.tree.map(lambda low, high: (high - low) / wide, found.lower, found.upper)
+    return (half, found.lower, found.upper), []
+
+
+def _resampled(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list[str]]:
+    """By rows drawn with replacement."""
+    key = jax.random.fold_in(jax.random.key(errors.seed), 2)  # the fit's own is used
+    found = bootstrap(
+        result.about.model, result.params, x, key=key, n_boot=REFITS, reg_covar=errors.reg_covar
+    )
+    remarks = []
+    if found.n_failed:
+        remarks = [f"{found.n_failed} of {REFITS} bootstrap refits failed and are left out"]
+    return (found.standard_errors, *found.intervals(LEVEL)), remarks
+
+
+def _twice(name: str) -> bool:
+    """Whether it is in the upper triangle of a covariance matrix, whose lower one is there."""
+    field, _, index = name.rpartition(".")[2].partition("[")
+    places = index.rstrip("]").split(", ")
+    matrix = field == "covariances" and len(places) > 1
+    return matrix and int(places[-1]) > int(places[-2])
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("components").removeprefix("emissions").lstrip(".")
+
+
+def _number(value: float) -> str:
+    return f"{value:.5g}" if np.isfinite(value) else "-"

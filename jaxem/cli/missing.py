@@ -1,0 +1,186 @@
+"""Missing cells: what a fit does about them, and how they are told."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from jaxem.analysis.patterns import Patterns, patterns_of
+from jaxem.cli import kinds, report, tables
+from jaxem.cli.columns import Columns, listed
+from jaxem.cli.kinds import GAUSSIAN
+from jaxem.families.gaussian.gaussian import STRUCTURES
+
+_MOST_LINES, _MOST_PAIRS = 12, 5  # that are printed
+
+
+class Settled(NamedTuple):
+    """What is fitted: these columns of these rows.
+
+    holed: the columns that have missing cells still. remarks: what was done about them; note: the
+    short form of it, for a model's file, "" where none was missing.
+    """
+
+    table: pa.Table
+    columns: Columns
+    holed: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    note: str = ""
+
+
+def settle(
+    table: pa.Table, choosing: Callable[..., Columns], how: str, covariances: Sequence[str]
+) -> Settled:
+    """Choose the columns, and do about their missing cells what --missing asks for.
+
+    choosing: `choose` for a table, with the options of a person.
+    """
+    columns = choosing(table, holes=how != "error")
+    missing = marks(table, columns.names)
+    if not missing.any():
+        return Settled(table, columns)
+    patterns = patterns_of(missing, columns.names)
+    if how == "error":
+        raise ValueError(
+            f"has {counted(patterns)}; --missing fit uses what the rows have, --missing drop "
+            "leaves those rows out, and jaxem impute fills them"
+        )
+    check_observed(patterns)
+    if how == "drop":
+        return _dropped(table, choosing, missing)
+    remark, some = f"has {counted(patterns)}", ~missing.all(axis=1)
+    if patterns.n_incomplete > patterns.n_empty:
+        remark += (
+            ": each row is fitted by what it has, as if chance had made the holes; --missing drop "
+            "leaves rows with holes out, --missing error refuses"
+        )
+    if patterns.n_empty:
+        remark += f"; {wholly(patterns)} left out of the fit"
+    holed = tuple(np.array(columns.names)[missing[some].any(axis=0)])
+    note = f"{missing.sum()}, in {report.several(patterns.n_incomplete, 'row')}"
+    remarks = remark, *apart(patterns, columns, covariances)
+    return Settled(table.filter(pa.array(some)), columns, holed, remarks, note)
+
+
+def _dropped(table: pa.Table, choosing: Callable[..., Columns], missing: np.ndarray) -> Settled:
+    holed = np.asarray(missing.any(axis=1))
+    n, total = int(holed.sum()), report.several(len(holed), "row")
+    if holed.all():
+        raise ValueError(
+            f"has a hole in every one of {total}: --missing drop leaves none; "
+            "give --missing fit, or fewer --columns"
+        )
+    kept = table.filter(pa.array(~holed))
+    remark = (
+        f"{n} of {total} have missing cells and are left out; --missing fit uses what they have"
+    )
+    note = f"left out, with {report.several(n, 'row')}"
+    return Settled(kept, choosing(kept), (), (remark,), note)
+
+
+def remarks(table: tables.Table, settled: Settled) -> list[str]:
+    """What is to be said of a table before it is fitted."""
+    left_out = [f"columns left out, {why}" for why in settled.columns.left_out]
+    return [*table.remarks, *left_out, *settled.remarks]
+
+
+def marks(table: pa.Table, names: Sequence[str]) -> np.ndarray:
+    """Which cells of these columns are missing, (n, d) bool."""
+    return np.stack([kinds.missing(table[name]) for name in names], axis=1)
+
+
+def check_observed(patterns: Patterns) -> None:
+    """ValueError for a column without a single value."""
+    never = [
+        name
+        for name, cells in zip(patterns.columns, patterns.cells, strict=True)
+        if cells == patterns.n_rows
+    ]
+    if never:
+        rest = [name for name in patterns.columns if name not in never]
+        others = ",".join(rest) if 0 < len(rest) <= 8 else "and the names of those that have some"
+        raise ValueError(
+            f"has not a single value in the columns {listed(never)}, so that nothing is known of "
+            f"them; give --columns {others}"
+        )
+
+
+def counted(patterns: Patterns) -> str:
+    """How many cells are missing, and where."""
+    where = [f"{name} ({n})" for name, n in zip(patterns.columns, patterns.cells, strict=True) if n]
+    return (
+        f"{report.several(int(patterns.cells.sum()), 'missing cell')} in {patterns.n_incomplete} "
+        f"of {report.several(patterns.n_rows, 'row')}, in columns: {listed(where)}"
+    )
+
+
+def wholly(patterns: Patterns) -> str:
+    """How many rows have nothing."""
+    return f"{report.several(patterns.n_empty, 'row')} without any value"
+
+
+def apart(patterns: Patterns, columns: Columns, covariances: Sequence[str]) -> list[str]:
+    """What is to be said of columns whose covariance is asked for, but that no row has both of."""
+    normal = set(columns.by_kind.get(GAUSSIAN, ()))
+    if columns.response is not None or not any(STRUCTURES[name].matrices for name in covariances):
+        return []
+    pairs = [f"{a} and {b}" for a, b in patterns.never_together if {a, b} <= normal]
+    if not pairs:
+        return []
+    more = f", and {len(pairs) - _MOST_PAIRS} more pairs" if len(pairs) > _MOST_PAIRS else ""
+    return [
+        f"has columns that no row has both of: {', '.join(pairs[:_MOST_PAIRS])}{more}; their "
+        "covariance is not identified, and stays what the starts made of it"
+    ]
+
+
+# ---- the table of patterns
+
+
+def show(out: Console, about: str, patterns: Patterns) -> None:
+    """The patterns of missing cells, the most frequent first, and the cells of each column."""
+    total, n = int(patterns.cells.sum()), patterns.n_rows
+    cells = n * len(patterns.columns)
+    report.say(
+        out,
+        f"{about}: {report.rows_of(n, patterns.columns)}; {total} of {cells} cells "
+        f"({_share(total, cells)}) are missing, in "
+        f"{report.several(patterns.n_incomplete, 'row')}\n",
+    )
+    names = [_pattern(own, patterns.columns) for own in patterns.missing]
+    out.print(_counts("missing", "rows", names, patterns.rows, n, "pattern"), "")
+    if not total:
+        return
+    order = np.argsort(-patterns.cells, kind="stable")[: np.sum(patterns.cells > 0)]
+    names = [patterns.columns[j] for j in order]
+    out.print(_counts("column", "missing cells", names, patterns.cells[order], n, "column"), "")
+
+
+def _counts(
+    heading: str, of: str, names: Sequence[str], counts: np.ndarray, n: int, what: str
+) -> Table:
+    """A row for each name, those beyond the first few together."""
+    table = report.table(heading, of, "share")
+    for name, count in list(zip(names, counts, strict=True))[:_MOST_LINES]:
+        table.add_row(name, str(count), _share(int(count), n))
+    rest = counts[_MOST_LINES:]
+    if len(rest):
+        total = int(rest.sum())
+        table.add_row(f"and {report.several(len(rest), f'other {what}')}", str(total),
+                      _share(total, n if what == "pattern" else n * len(rest)))  # fmt: skip
+    return table
+
+
+def _pattern(missing: np.ndarray, columns: Sequence[str]) -> str:
+    if not missing.any():
+        return "(none)"
+    if missing.all():
+        return "(all)"
+    return listed([name for name, gone in zip(columns, missing, strict=True) if gone])
+
+
+def _share(n: int, total: int) -> str:
+    return f"{100 * n / total:.1f} %"

@@ -1,0 +1,306 @@
+"""The contract of a family: one component distribution, k copies of it."""
+
+import abc
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
+
+from jaxem.core import checks, tables
+from jaxem.core import held as known
+from jaxem.core.values import Chart, Params, Prepared, Prior, Statistics
+
+
+class Family(abc.ABC):
+    """k copies of one distribution. Arrays of the hot path are (k, n): the long axis is innermost.
+
+    A plain family says what is abstract here; the other methods are those of a family of a table
+    of numbers without prior and without an unbounded likelihood.
+
+    `live` marks the components of positive weight, (k,); the others are absent.
+    """
+
+    @property
+    def regularised(self) -> bool:
+        """Whether it has covariances, for `reg_covar`."""
+        return False
+
+    @property
+    def exact(self) -> bool:
+        """Whether `m_step` is the maximiser; else it is a step uphill, which may be too long."""
+        return True
+
+    @property
+    def unimodal(self) -> bool:
+        """Whether the likelihood of one component has one maximum; else its starts differ."""
+        return True
+
+    def read(self, data: Any) -> PyTree:
+        """Host side: data as a person has it -> arrays of floats; ValueError if that cannot be."""
+        return tables.table(data)
+
+    def like_params(self, x: PyTree, k: int) -> PyTree:
+        """Shapes and dtypes of the parameters of k components for rows like x."""
+        n, dtype = (of(jax.tree.leaves(x)[0]) for of in (lambda a: a.shape[0], lambda a: a.dtype))
+        weight = jax.ShapeDtypeStruct((n,), dtype)
+        return jax.eval_shape(lambda x, w: self.pooled(x, w, k), x, weight)
+
+    def as_params(self, params: Params, x: PyTree, k: int) -> Params:
+        """Host side: parameters as a person has them -> arrays that fit k components of x."""
+        return checks.parameters(params, self.like_params(x, k), "components", f"{k} of {self!r}")
+
+    def like_x(self, params: Params) -> PyTree:
+        """Host side: the shape and dtype of one row that the parameters were made for."""
+        raise ValueError(f"{self!r} does not tell what rows its parameters are of: give x")
+
+    def as_prior(self, prior: Prior | None, reg_covar: Any, x: PyTree, k: int) -> Prior:
+        """Host side: a prior of plain numbers -> arrays with an entry for each component.
+
+        `reg_covar`, where not None, takes the place of the prior's own.
+        """
+        raise ValueError(f"{self!r} takes no prior and no reg_covar")
+
+    def regularised_by(self, reg_covar: Any) -> bool:
+        """Host side: whether `reg_covar` asks for anything; ValueError where it has no meaning."""
+        if reg_covar is None:
+            return False
+        if checks.is_concrete(reg_covar):
+            checks.nonnegative(reg_covar, "reg_covar")
+            if float(reg_covar) == 0:
+                return False
+        if not self.regularised:
+            raise ValueError(f"reg_covar is for covariances; {self!r} has none: give prior=")
+        return True
+
+    def check(self, x: PyTree, weight: Any, names: tuple[str, ...] | None) -> None:
+        """Host side: ValueError for values that cannot be, in rows of positive weight."""
+        checks.finite(x, weight, names)
+
+    def check_identified(
+        self, x: PyTree, weight: Any, names: tuple[str, ...] | None
+    ) -> tuple[str, ...]:
+        """Host side: what rows to be fitted leave open; ValueError where that is a whole column."""
+        return ()
+
+    def patterns(self, x: PyTree) -> Any:
+        """Host side: (n, c) bool, rows alike in which share work; None where no rows do."""
+        return None
+
+    def tiled(self, x: PyTree, together: int) -> PyTree:
+        """x, of which so many rows after each other, from the first on, have one pattern."""
+        return x
+
+    def default_min_count(self, x: PyTree) -> float:
+        """Effective rows under which a component counts as collapsed."""
+        return 0.0
+
+    def coordinates(self, x: PyTree) -> Float[Array, "n p"]:
+        """x as points between which a distance has a meaning: where k-means looks for starts."""
+        return x
+
+    def numbers_per_row(self, x: PyTree, k: int) -> int:
+        """About how many numbers an E-step makes of each row: blocks are sized by it."""
+        leaves = jax.tree.leaves(x)
+        return k * (2 + sum(leaf.size // leaf.shape[0] for leaf in leaves))
+
+    @abc.abstractmethod
+    def pooled(self, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:
+        """k copies of the one-component fit."""
+
+    def starting_prior(self, pooled: Params, live: Array, prior: Prior | None) -> Prior:
+        """A weak prior around the pooled fit, on top of the fit's own prior.
+
+        No start is singular, unless the fit itself must be; one row is enough for one component.
+        """
+        return prior
+
+    def prepare(self, params: Params, prior: Prior | None) -> Prepared:
+        """What every row needs, once an iteration: factors, normalisers, the pivot."""
+        return params
+
+    def careful(self, prepared: Prepared) -> tuple[Array, Prepared] | None:
+        """-> (whether these parameters need it, what is then to be used instead of `prepared`).
+
+        For a family that has a fast way and a slower one that loses fewer digits; None: one way.
+        """
+        return None
+
+    @abc.abstractmethod
+    def evaluate(self, prepared: Prepared, x: PyTree) -> tuple[Float[Array, "k n"], Any]:
+        """-> (log_density, cache); the cache is what `statistics` can use again."""
+
+    @abc.abstractmethod
+    def statistics(
+        self, prepared: Prepared, x: PyTree, cache: Any, responsibilities: Float[Array, "k n"]
+    ) -> Statistics:
+        """Sums over rows, additive over blocks of rows for one and the same `prepared`."""
+
+    def collect(self, prepared: Prepared, statistics: Statistics) -> Statistics:
+        """The sums over all rows as `m_step` takes them: linear in them, and once an iteration."""
+        return statistics
+
+    @abc.abstractmethod
+    def m_step(
+        self, params: Params, statistics: Statistics, prior: Prior | None, live: Array
+    ) -> Params:
+        """The maximiser; `params` are those of the E-step; absent components keep them."""
+
+    # ---- parameters that are known; `held` has their numbers, and NaN where they are free
+
+    def as_held(self, held: Any, x: PyTree, k: int) -> Params:
+        """Host side: known parameters as a person has them -> arrays for k components of x."""
+        return known.read(held, self.like_params(x, k), "held.components")
+
+    def hold(self, params: Params, held: Params) -> Params:
+        """The parameters with the known numbers in their places."""
+        return known.hold(params, held)
+
+    def held_m_step(
+        self, params: Params, statistics: Statistics, prior: Prior | None, live: Array, held: Params
+    ) -> Params:
+        """The maximiser among parameters with these numbers.
+
+        Right as it is where the estimate of a number does not depend on that of another.
+        """
+        return self.hold(self.m_step(params, statistics, prior, live), held)
+
+    def n_held(self, held: Params, live: Array) -> Array:
+        """How many of the free parameters of the live components are known."""
+        return known.count(held, live)
+
+    def spread_held(self, held: Params) -> Array:
+        """Which components cannot collapse, (k,), since what would have to is known."""
+        return jnp.ones(jax.tree.leaves(held)[0].shape[0], bool)
+
+    def log_prior(self, params: Params, prior: Prior, live: Array) -> Float[Array, ""]:
+        """Log density of the prior, up to its normalising constant."""
+        return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
+
+    @abc.abstractmethod
+    def to_chart(self, params: Params) -> Chart:
+        """Unconstrained coordinates: any number is the coordinate of some parameters."""
+
+    @abc.abstractmethod
+    def from_chart(self, chart: Chart) -> Params:
+        """The parameters at finite coordinates, clipped to the domain."""
+
+    def metric(self, params: Params, weights: Float[Array, " k"]) -> Chart:
+        """The diagonal of the complete data's information about the coordinates, a row.
+
+        `weights` are the shares of the components. Only ratios matter, and they need not be exact:
+        the weights alone where nothing is known of the coordinates' units.
+        """
+
+        def share(leaf: Array) -> Array:
+            ones = (1,) * (leaf.ndim - 1)
+            return jnp.broadcast_to(jnp.reshape(weights, (-1, *ones)), leaf.shape)
+
+        return jax.tree.map(share, self.to_chart(params))
+
+    def variance_ratio(
+        self, params: Params, weights: Float[Array, " k"], prior: Prior | None
+    ) -> Float[Array, " k"]:
+        """`Health.variance_ratio`; the pooled variance is the one within components.
+
+        Infinite where no likelihood is unbounded.
+        """
+        finite = [
+            jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+            for leaf in jax.tree.leaves(params)
+        ]
+        return jnp.where(jnp.all(jnp.stack(finite), axis=0), jnp.inf, jnp.nan).astype(weights.dtype)
+
+    def on_boundary(self, params: Params) -> Params:
+        """Which numbers are at the end of their range, such as probabilities of 0: legal optima."""
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), params)
+
+    def live_boundary(self, params: Params, live: Array) -> Params:
+        """`on_boundary` of the components that are there."""
+
+        def of_live(marks: Array) -> Array:
+            if marks.shape[:1] != live.shape:
+                return marks
+            return marks & jnp.reshape(live, (-1,) + (1,) * (marks.ndim - 1))
+
+        return jax.tree.map(of_live, self.on_boundary(params))
+
+    def absent(self, params: Params, live: Array) -> Params:
+        """Which numbers are those of components that are not there."""
+        two = jax.eval_shape(lambda own: self.take(own, np.zeros(live.size + 1, int)), params)
+
+        def of(leaf: Array, longer: Any) -> Array:
+            if leaf.shape == longer.shape:  # common to all components
+                return jnp.zeros(leaf.shape, bool)
+            gone = jnp.reshape(~live, (-1,) + (1,) * (leaf.ndim - 1))
+            return jnp.broadcast_to(gone, leaf.shape)
+
+        return jax.tree.map(of, params, two)
+
+    @abc.abstractmethod
+    def sample(self, key: Array, params: Params, labels: Int[Array, " n"]) -> PyTree:
+        """One row of component `labels[i]` for each i."""
+
+    def redrawn(self, key: Array, params: Params, x: PyTree, labels: Int[Array, " n"]) -> PyTree:
+        """x, as it was read, with new numbers from component `labels[i]` in row i.
+
+        What the family says nothing of stays as it is: regressors, exposures, which cells are
+        missing.
+        """
+        rows = self.sample(key, params, labels)
+        return jax.tree.map(lambda row, x: jnp.where(jnp.isnan(x), x, row), rows, x)
+
+    def near(self, params: Params, reference: Params) -> Params:
+        """Host side: parameters (b, ...) with angles within half a turn of the reference's."""
+        return params
+
+    def take(self, params: Params, index: Any) -> Params:
+        """The components at `index`, (m,), in that order."""
+        return jax.tree.map(lambda leaf: leaf[index], params)
+
+    # ---- cells that were not observed
+
+    def with_holes(self) -> "Family":
+        """The same family for rows with NaN where a cell was not observed."""
+        return self
+
+    def cells(self, data: Any) -> PyTree:
+        """Host side: data as a person has it -> its numbers as they are, NaN in the holes."""
+        raise ValueError(f"{self!r} observes its rows whole: there are no holes to fill")
+
+    def filled(self, params: Params, x: PyTree, shares: Float[Array, "k n"]) -> PyTree:
+        """Of x, as it was read, the cells, with E[hole | what was observed] in the holes.
+
+        shares: P(component | row).
+        """
+        raise ValueError(f"{self!r} does not tell what to expect in a hole")
+
+    def drawn(self, key: Array, params: Params, x: PyTree, labels: Int[Array, " n"]) -> PyTree:
+        """The cells of x, with holes drawn from component labels[i] given the rest of row i.
+
+        Right as it is where columns are independent given the component.
+        """
+        rows = self.sample(key, params, labels)
+        return jax.tree.map(lambda row, x: jnp.where(jnp.isnan(x), row, x), rows, x)
+
+    def moments(self, params: Params) -> tuple[Float[Array, "k d"], Float[Array, "k d d"]]:
+        """Mean and covariance of each component."""
+        raise ValueError(f"{self!r} does not tell its moments")
+
+    def conditional(self, params: Params, given: dict) -> tuple["Family", Params, Array]:
+        """-> (family and parameters of the columns left, log density of those given, (k,)).
+
+        given: values by column, at least one; at least one column is left.
+        """
+        raise ValueError(f"{self!r} has no columns that could be given")
+
+    def replace(self, params: Params, path: tuple, value: Array) -> Params:
+        """params with the number at `path`, (name, index, ...), replaced; constraints are kept."""
+        name, *index = path
+        return params._replace(**{name: getattr(params, name).at[*index].set(value)})
+
+    def n_free_parameters(self, params: Params, live: Array) -> Array:
+        """Free parameters of the live components."""
+        each = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(params))
+        return jnp.sum(live, dtype=jnp.int32) * each

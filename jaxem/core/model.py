@@ -1,0 +1,310 @@
+"""The contract of a model: a latent structure over a family, and all that the loop sees."""
+
+import abc
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from jaxem.core import checks, tables
+from jaxem.core.family import Family
+from jaxem.core.rows import Rows, as_rows
+from jaxem.core.values import Arranged, Chart, Health, Params, Prepared, Prior, Statistics
+
+
+class Model(abc.ABC):
+    """What is hidden, most often a latent structure over a family: all that the loop sees.
+
+    A plain model says what is abstract here; the other methods are those of a model of rows of
+    numbers, of one part, without prior, labels and unbounded likelihood, and refuse what it lacks.
+
+    A model's statistics have the fields `total_weight`, and `counts` (k,): the effective rows of
+    each component or state. Both are summed like the others.
+    """
+
+    @property
+    def n_parts(self) -> int:
+        """How many components or states."""
+        return 1
+
+    @property
+    def exact(self) -> bool:
+        """Whether `m_step` is the maximiser; else the loop halves steps that lead down."""
+        return True
+
+    def with_parts(self, n: int) -> "Model":
+        """The same model with n components or states."""
+        if n != self.n_parts:
+            raise ValueError(f"{self!r} comes with {self.n_parts} parts alone, not with {n}")
+        return self
+
+    def rows(self, data: Any, sample_weight: Any, labels: Any, lengths: Any = None) -> Rows:
+        """Host side: data -> Rows, checked. A row of weight 0 leaves nothing of itself.
+
+        lengths: of the sequences in a batch, for models of sequences.
+        """
+        if labels is not None or lengths is not None:
+            raise ValueError(f"{self!r} has neither labels nor lengths; give rows alone")
+        x = tables.table(data)
+        weight = checks.weights(sample_weight, x.shape[0])
+        self.check(x, weight, tables.column_names(data))
+        return as_rows(x, weight, None)
+
+    def check(self, x: PyTree, weight: Any, names: tuple[str, ...] | None) -> None:
+        """Host side: ValueError for values that cannot be, in rows of positive weight."""
+        checks.finite(x, weight, names)
+
+    def arranged(self, rows: Rows) -> Arranged:
+        """Host side: the rows in the order in which they are fitted fastest."""
+        return Arranged(rows, self.n_rows(rows), 1)
+
+    def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Host side: as that of the family."""
+        return ()
+
+    def layout(self, data: Any, lengths: Any) -> Any:
+        """Host side: where the sequences of the data are; None for plain rows."""
+        return None
+
+    def of_rows(self, params: Params) -> tuple[Family, Params]:
+        """The family of a row given its part, and its parameters."""
+        raise ValueError(f"{self!r} has no family of rows")
+
+    def with_holes(self) -> "Model":
+        """The same model for rows with NaN where a cell was not observed."""
+        return self
+
+    @property
+    def divides(self) -> bool:
+        """Whether the E-step of many rows is work that XLA divides between the cores of a CPU."""
+        return True
+
+    @property
+    def grows(self) -> bool:
+        """Whether it is the same model within one of more parts, those beyond its own absent."""
+        return False
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is legal in the model, but may not be meant; shown with a result."""
+        return ()
+
+    def total_weight(self, rows: Rows) -> Float[Array, ""]:
+        """Of what was observed: N of BIC."""
+        return jnp.sum(rows.weight)
+
+    def check_possible(self, params: Params, rows: Rows, where: Any) -> None:
+        """Host side: ValueError that names what of the rows has a density of 0, where some has.
+
+        where: the `layout` of the data.
+        """
+        return None
+
+    def n_rows(self, rows: Rows) -> int:
+        """How many rows, or steps of sequences."""
+        return rows.weight.shape[0]
+
+    def n_columns(self, rows: Rows) -> int:
+        """How many numbers a row has."""
+        return checks.n_numbers(rows.x, rows.weight.shape[0])
+
+    @property
+    def least_rows(self) -> int:
+        """Rows that a block has at least: products of matrices are slow in smaller ones."""
+        return 256
+
+    @property
+    def block_bytes(self) -> int:
+        """What an E-step makes of a block on a CPU, at most: what its cache holds."""
+        return 6 << 20
+
+    def check_enough(self, rows: Rows) -> None:
+        """Host side: ValueError when there are fewer distinct rows than parts to start from."""
+        checks.enough_rows(rows.x, self.n_parts)
+
+    def as_params(self, params: Params, rows: Rows | None) -> Params:
+        """Host side: parameters as a person has them -> arrays, checked; None: for any rows."""
+        if rows is None:
+            return jax.tree.map(lambda p: checks.floating(tables.array(p, "params")), params)
+
+        def start(rows: Rows) -> Params:
+            given = self.survey(rows), jnp.int32(0), jnp.int32(self.n_parts), None
+            return self.start(jax.random.key(0), rows, *given)
+
+        return checks.parameters(params, jax.eval_shape(start, rows), "params", repr(self))
+
+    def like_x(self, params: Params) -> PyTree:
+        """Host side: the shape and dtype of one row that the parameters were made for."""
+        raise ValueError(f"{self!r} does not tell what rows its parameters are of: give x")
+
+    def as_prior(
+        self, prior: Prior | None, reg_covar: Any, x: PyTree, held: Any = None
+    ) -> Prior | None:
+        """Host side: a prior of plain numbers -> arrays for rows like x; None stays None.
+
+        `held`, where not None, takes the place of the prior's own: parameters that are known are
+        those of a prior that is a point.
+        """
+        given = reg_covar is not None and not (checks.is_concrete(reg_covar) and reg_covar == 0)
+        if prior is not None or held is not None or given:
+            raise ValueError(f"{self!r} takes no prior, no reg_covar and nothing held")
+        return None
+
+    def default_min_count(self, rows: Rows) -> float:
+        """Effective rows under which a component counts as collapsed."""
+        return 0.0
+
+    def numbers_per_row(self, rows: Rows) -> int:
+        """About how many numbers an E-step makes of each row: blocks are sized by it."""
+        return self.n_parts * (2 + checks.n_numbers(rows.x, rows.weight.shape[0]))
+
+    def survey(self, rows: Rows) -> Any:
+        """What all starts from these rows share, whatever their labels; None: nothing."""
+        return None
+
+    @abc.abstractmethod
+    def start(
+        self,
+        key: Array,
+        rows: Rows,
+        survey: Any,
+        method: Int[Array, ""],
+        n_live: Int[Array, ""],
+        prior: Prior | None,
+    ) -> Params:
+        """Starting parameters from (a sample of) the rows, by a traced method code.
+
+        Parts from n_live on are absent, of weight 0, and stay so: one compilation serves every
+        number of parts up to `n_parts`.
+        """
+
+    def prepare(self, params: Params, prior: Prior | None) -> Prepared:
+        """What every row needs, once an iteration."""
+        return params
+
+    def careful(self, prepared: Prepared) -> tuple[Array, Prepared] | None:
+        """As that of the family: when something else must be used instead of `prepared`."""
+        return None
+
+    @abc.abstractmethod
+    def e_step(self, prepared: Prepared, rows: Rows) -> tuple[Statistics, Float[Array, ""]]:
+        """-> (statistics, log-likelihood), both additive over blocks of rows."""
+
+    def collect(self, prepared: Prepared, statistics: Statistics) -> Statistics:
+        """The sums over all rows as `m_step` takes them."""
+        return statistics
+
+    @abc.abstractmethod
+    def m_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
+        """The maximiser of the expected complete log-likelihood plus log prior."""
+
+    def smooth_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
+        """A map with the fixed points of `m_step`, and differentiable there.
+
+        The M-step itself, unless that is a search.
+        """
+        return self.m_step(params, statistics, prior)
+
+    def kept(self, params: Params) -> Params:
+        """Which numbers the M-step hands on: those of absent parts, and laws that are fixed."""
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), params)
+
+    def hold(self, params: Params, prior: Prior | None) -> Params:
+        """The parameters with those that the prior holds in their places."""
+        return params
+
+    def log_prior(self, params: Params, prior: Prior | None) -> Float[Array, ""]:
+        """Log density of the prior, up to its normalising constant; 0 without one."""
+        return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
+
+    @abc.abstractmethod
+    def to_chart(self, params: Params) -> Chart:
+        """Unconstrained coordinates; probabilities of exactly 0 survive the round trip."""
+
+    @abc.abstractmethod
+    def from_chart(self, chart: Chart) -> Params:
+        """The parameters at finite coordinates, clipped to the domain."""
+
+    def metric(self, params: Params) -> Chart:
+        """The diagonal of the complete data's information about the coordinates, a row.
+
+        Only ratios matter, and they need not be exact: ones where nothing is known of them.
+        """
+        return jax.tree.map(jnp.ones_like, self.to_chart(params))
+
+    def health(self, params: Params, counts: Float[Array, " k"], prior: Prior | None) -> Health:
+        """How near each component is to a collapse."""
+        finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]
+        ratio = jnp.where(jnp.all(jnp.stack(finite)), jnp.inf, jnp.nan).astype(counts.dtype)
+        return Health(counts, jnp.broadcast_to(ratio, counts.shape))
+
+    def on_boundary(self, params: Params) -> Params:
+        """Which numbers are at the end of their range: legal optima, but no inner ones."""
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), params)
+
+    def without_error(self, params: Params) -> Params:
+        """Which numbers have no standard error: at the end of their range, or of an absent part."""
+        return self.on_boundary(params)
+
+    def posterior(
+        self, prepared: Prepared, rows: Rows
+    ) -> tuple[Float[Array, "*t n"], Float[Array, "k *t n"]]:
+        """-> (log density of each row, posterior probability of each component given the row).
+
+        The last axis is that of rows; a model of sequences has their steps before it. Else it is
+        the E-step of each row alone: what it counts adds up to 1.
+        """
+
+        def of(row: Rows) -> tuple[Array, Array]:
+            alone = jax.tree.map(lambda leaf: leaf[None], row)
+            alone = alone._replace(weight=jnp.ones_like(alone.weight))
+            statistics, log_density = self.e_step(prepared, alone)
+            return log_density, statistics.counts
+
+        return jax.vmap(of, out_axes=(0, 1))(rows)
+
+    def log_density(self, prepared: Prepared, rows: Rows) -> Float[Array, "*t n"]:
+        """Of each row, as it is differentiated twice; of a step that given the steps before it."""
+        return self.posterior(prepared, rows)[0]
+
+    def expected(self, prepared: Prepared, then: Prepared, rows: Rows) -> Float[Array, ""]:
+        """Q = E[log p(x, z; prepared) | x; then], weighted and summed over the rows."""
+        raise ValueError(f"{self!r} does not tell its complete log-likelihood")
+
+    def begins(self, rows: Rows) -> Bool[Array, "t n"] | None:
+        """At which steps sequences begin; None: every row is independent of the others."""
+        return None
+
+    def entropy(self, prepared: Prepared, rows: Rows) -> Float[Array, "*t n"]:
+        """Of what is hidden, given the rows, in nats: terms of each row, rows last; NaN: untold."""
+        return jnp.full_like(rows.weight, jnp.nan)
+
+    def sample(self, key: Array, params: Params, n: int) -> tuple[PyTree, Array]:
+        """-> (n rows, their labels)."""
+        raise ValueError(f"{self!r} does not tell how rows are drawn: give it a method `sample`")
+
+    def redrawn(self, key: Array, params: Params, rows: Rows) -> Rows:
+        """The rows with new numbers in them, drawn from the model; all else is as it was."""
+        raise ValueError(f"{self!r} does not tell how rows are drawn: give it a method `redrawn`")
+
+    def near(self, params: Params, reference: Params) -> Params:
+        """Host side: parameters (b, ...) with angles within half a turn of the reference's."""
+        return params
+
+    def take(self, params: Params, index: Any) -> Params:
+        """Host side: the parts at `index`, (m,), in that order; -1 is an absent part."""
+        if list(index) != list(range(self.n_parts)):
+            raise ValueError(f"{self!r} has no parts to take: give it a method `take`")
+        return params
+
+    def replace(self, params: Params, path: tuple, value: Array) -> Params:
+        """params with the number at `path`, (name, index, ...), replaced; constraints are kept.
+
+        The other probabilities of a distribution keep their ratios; a matrix stays symmetric.
+        """
+        raise ValueError(f"{self!r} does not tell how a number moves: give it a method `replace`")
+
+    @abc.abstractmethod
+    def n_free_parameters(self, params: Params, prior: Prior | None = None) -> Array:
+        """The number of free parameters, for AIC and BIC, less those that the prior holds."""

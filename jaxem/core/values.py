@@ -1,0 +1,33 @@
+"""Words of the contracts: what families and models hand to each other."""
+
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Float
+
+from jaxem.core.rows import Rows
+
+Params = Any
+Prepared = Any
+Statistics = Any
+Prior = Any
+Chart = Any
+
+
+class Arranged(NamedTuple):
+    """Rows to be fitted; n_rows: those that were given; together: a block has whole multiples."""
+
+    rows: Rows
+    n_rows: int
+    together: int
+
+
+class Health(NamedTuple):
+    """How near each component is to a collapse, at given parameters.
+
+    count: effective number of rows, 0 for a component that is absent.
+    variance_ratio: smallest variance relative to the pooled one; 0 where singular to the dtype,
+        +inf where a collapse is impossible, NaN where the parameters are NaN.
+    """
+
+    count: Float[Array, "*starts k"]
+    variance_ratio: Float[Array, "*starts k"]

@@ -1,0 +1,217 @@
+"""Where sequences lie: in lanes of steps, in which several may follow each other.
+
+One array (t, d) or (t,) is one sequence; (b, t, d), with the lengths where they differ, is a batch;
+a list holds sequences of any lengths. A batch stays as it is while at most 1.5 times its real steps
+are computed; else, and for a list, sequences are laid end to end, the longest first, each into the
+emptiest of as many lanes as keep to that.
+"""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array
+
+from jaxem.core import checks
+from jaxem.core.contracts import Rows
+
+MOST = 1.5  # steps computed for each real one
+_LONG = 1 << 14  # steps up to which one block has them all: what is made again costs half as much
+
+
+def block_length(t: int) -> int:
+    """Steps of a block of time: the least power of 2 whose square is t, or all of a shorter lane.
+
+    Memory grows as sqrt(t), and so does a lane that is filled up to whole blocks: the length of
+    its blocks stays what it was.
+    """
+    return t if t <= _LONG else 1 << -(-(t - 1).bit_length() // 2)
+
+
+def _whole_blocks(t: int) -> int:
+    length = block_length(t)
+    return -(-t // length) * length
+
+
+def block(rows: Rows, index: Array, length: int) -> Rows:
+    """Steps index * length and on, of all lanes."""
+    start = index * length
+
+    def cut(leaf: Array) -> Array:
+        return lax.dynamic_slice_in_dim(leaf, start, length, axis=1)
+
+    return jax.tree.map(cut, rows)
+
+
+def flat(tree: Any) -> Any:
+    """Lanes end to end: (lanes, t, ...) -> (lanes * t, ...)."""
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)
+
+
+class Layout(NamedTuple):
+    """Where the sequences are: sequence i is `lengths[i]` steps of lane[i] from offset[i].
+
+    form: "one", "batch" or "list". shape: (lanes, t). steps: of the array that was given, 0 for a
+    list.
+    """
+
+    form: str
+    lengths: np.ndarray
+    lane: np.ndarray
+    offset: np.ndarray
+    shape: tuple[int, int]
+    steps: int
+
+    @property
+    def places(self) -> np.ndarray:
+        """Of every real step, sequence after sequence, its place among lanes * t."""
+        return _runs(self.lane * self.shape[1] + self.offset, self.lengths)
+
+    @property
+    def owner(self) -> np.ndarray:
+        """(lanes, t): the sequence that each step is of, -1 in padding."""
+        owner = np.full(self.shape[0] * self.shape[1], -1)
+        owner[self.places] = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        return owner.reshape(self.shape)
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Of every place, the row of what was given, end to end; padding has the first."""
+        ends = np.cumsum(self.lengths)
+        starts = self.steps * np.arange(len(ends)) if self.steps else ends - self.lengths
+        rows = np.zeros(self.shape[0] * self.shape[1], int)
+        rows[self.places] = _runs(starts, self.lengths)
+        return rows
+
+    @property
+    def each_its_lane(self) -> bool:
+        shape = len(self.lengths), _whole_blocks(max(self.steps, 1))
+        return self.steps > 0 and self.shape == shape
+
+    @property
+    def real(self) -> np.ndarray:
+        """(b, steps): which of the steps that were given are within their lengths."""
+        return np.arange(self.steps) < self.lengths[:, None]
+
+    def arrange(self, values: Any) -> Any:
+        """(lanes, t, ...) -> as the data came; in a batch, zeros beyond the lengths.
+
+        For a list NumPy arrays, where there are numbers.
+        """
+        if self.form == "one":
+            return values[0, : self.steps]
+        if self.each_its_lane:
+            real = self.real.reshape(*self.real.shape, *[1] * (values.ndim - 2))
+            return jnp.where(real, values[:, : self.steps], jnp.zeros((), values.dtype))
+        numpy: Any = np if checks.is_concrete(values) else jnp
+        flat = numpy.asarray(values).reshape(-1, *values.shape[2:])[self.places]
+        if self.form == "list":
+            return numpy.split(flat, np.cumsum(self.lengths)[:-1])
+        rows = jnp.zeros((len(self.lengths) * self.steps, *flat.shape[1:]), flat.dtype)
+        rows = rows.at[np.flatnonzero(self.real)].set(flat)
+        return rows.reshape(len(self.lengths), self.steps, *flat.shape[1:])
+
+    def sums(self, values: Any) -> Any:
+        """(lanes, t) summed over each sequence: (b,), or a number for one."""
+        if self.form == "one":
+            return jnp.sum(values[0, : self.steps])
+        if self.each_its_lane:
+            return jnp.sum(self.arrange(values), axis=1)
+        owner = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        flat = jnp.reshape(values, -1)[self.places]
+        return jax.ops.segment_sum(flat, owner, len(self.lengths), indices_are_sorted=True)
+
+
+def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """start, start + 1, ... of each, as many as its length."""
+    before = np.cumsum(lengths) - lengths
+    return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+
+
+def layout(data: Any, lengths: Any) -> Layout:
+    """How the sequences will lie; ValueError for lengths that cannot be."""
+    if isinstance(data, list) and not _is_numbers(data):
+        if lengths is not None:
+            raise ValueError("lengths are for a batch (b, t, d); a list has those of its sequences")
+        if not data:
+            raise ValueError("x is an empty list; give at least one sequence")
+        return _packed("list", np.array([_n_steps(of) for of in data]), 0)
+    leaf = _leaves(data)[0]
+    if 0 in np.shape(leaf)[: 2 if np.ndim(leaf) == 3 else 1]:
+        raise ValueError(f"x has shape {np.shape(leaf)}: there is no step to look at")
+    if np.ndim(leaf) == 3 or lengths is not None:
+        if np.ndim(leaf) < 3 and not isinstance(data, tuple):
+            raise ValueError(
+                f"x has shape {np.shape(leaf)}: it is one sequence, and has no lengths; a batch is "
+                "(b, t, d), and sequences end to end are a list: np.split(x, np.cumsum(lengths))"
+            )
+        b, t = np.shape(leaf)[:2]
+        each = np.full(b, t) if lengths is None else _lengths(lengths, b, t)
+        if b * t > MOST * each.sum() and checks.is_concrete(data):
+            return _packed("batch", each, t)
+        return Layout("batch", each, np.arange(b), np.zeros(b, int), (b, _whole_blocks(t)), t)
+    n = _n_steps(data)
+    shape = 1, _whole_blocks(n)
+    return Layout("one", np.array([n]), np.zeros(1, int), np.zeros(1, int), shape, n)
+
+
+def _lengths(lengths: Any, b: int, t: int) -> np.ndarray:
+    if not checks.is_concrete(lengths):
+        raise ValueError("lengths are traced; give them as plain numbers")
+    each = np.asarray(lengths)
+    if each.shape != (b,) or each.dtype.kind not in "iu":
+        raise ValueError(f"lengths is {lengths!r}; give {b} whole numbers, one for each sequence")
+    wrong = np.flatnonzero((each < 1) | (each > t))
+    if len(wrong):
+        i = wrong[0]
+        raise ValueError(f"lengths[{i}] is {each[i]}; it must be from 1 to {t}, the steps of x")
+    return each
+
+
+def _packed(form: str, lengths: np.ndarray, steps: int) -> Layout:
+    empty = np.flatnonzero(lengths < 1)
+    if len(empty):
+        raise ValueError(f"sequence {empty[0]} is empty; leave it out")
+    total, longest = int(lengths.sum()), int(lengths.max())
+    n_lanes = -(-total // longest)
+    lane, offset, t = _placed(lengths, n_lanes)
+    while n_lanes * t > MOST * total:  # one lane holds them all without a step too many
+        n_lanes -= 1
+        lane, offset, t = _placed(lengths, n_lanes)
+    return Layout(form, lengths, lane, offset, (n_lanes, _whole_blocks(t)), steps)
+
+
+def _placed(lengths: np.ndarray, n_lanes: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """-> (lane and offset of each sequence, the fullest lane)."""
+    filled = [(0, i) for i in range(n_lanes)]
+    lane, offset = np.zeros_like(lengths), np.zeros_like(lengths)
+    for i in np.argsort(-lengths, kind="stable"):
+        used, own = filled[0]
+        lane[i], offset[i] = own, used
+        heapq.heapreplace(filled, (used + int(lengths[i]), own))
+    return lane, offset, max(used for used, _ in filled)
+
+
+def _is_numbers(data: Sequence) -> bool:
+    """Whether a list is one sequence of plain numbers or of rows of them."""
+    first = data[0] if data else None
+    return np.isscalar(first) or (isinstance(first, list) and bool(first) and np.isscalar(first[0]))
+
+
+def _leaves(data: Any) -> list[Any]:
+    if isinstance(data, Mapping):
+        return [leaf for part in data.values() for leaf in _leaves(part)]
+    if isinstance(data, tuple):
+        return [leaf for part in data for leaf in _leaves(part)]
+    return [data if hasattr(data, "shape") else np.asarray(data)]
+
+
+def _n_steps(data: Any) -> int:
+    leaf = _leaves(data)[0]
+    if np.ndim(leaf) == 0:
+        raise ValueError(f"x is {data!r}; a sequence is (t, d), or (t,)")
+    return np.shape(leaf)[0]
