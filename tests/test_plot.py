@@ -469,7 +469,7 @@ def test_forest_has_an_interval_for_each_component():
         plot.forest(model, result.params, found, path="means")
 
 
-def test_bootstrap_clouds_have_a_point_for_each_refit_that_converged():
+def test_bootstrap_clouds_have_a_point_for_each_refit_that_converged(ax):
     rng = np.random.default_rng(0)
     n_boot, status = 30, np.full(30, int(jaxem.Status.CONVERGED), np.int32)
     status[:2] = int(jaxem.Status.DEGENERATE)
@@ -481,13 +481,13 @@ def test_bootstrap_clouds_have_a_point_for_each_refit_that_converged():
         lambda leaf: leaf + 0.1 * rng.normal(size=(n_boot, *leaf.shape)), estimate
     )
     found = jaxem.Bootstrap(refits, np.zeros(n_boot), status, estimate, False)
-    ax = jaxem.plot.bootstrap(found, names=["a", "b"])
+    plot.bootstrap(found, names=["a", "b"], ax=ax)
     clouds = [line for line in ax.lines if len(line.get_xdata()) == 28]
     assert len(clouds) == 2 and (ax.get_xlabel(), ax.get_ylabel()) == ("a", "b")
     np.testing.assert_array_equal(clouds[1].get_ydata(), refits.components.means[2:, 1, 1])
     texts = " ".join(text.get_text() for text in ax.get_legend().get_texts())
     assert "28 refits" in texts and "2 failed and left out" in texts
     limits = ax.get_xlim()
-    assert jaxem.plot.bootstrap(found, ax=ax).get_xlim() == limits
+    assert plot.bootstrap(found, ax=ax).get_xlim() == limits
     with pytest.raises(ValueError, match="two columns"):
-        jaxem.plot.bootstrap(found, columns=(0,))
+        plot.bootstrap(found, columns=(0,))

@@ -35,7 +35,8 @@ class Intervals(NamedTuple):
 class Bootstrap(NamedTuple):
     """The refits, on the host; every array has a leading axis n_boot.
 
-    params: with components in the order of the fit. log_likelihood: of each on its own data.
+    params: with components in the order of the fit, and angles within half a turn of its own.
+    log_likelihood: of each on its own data.
     status: a `jaxem.Status` each; those that did not converge are left out of everything below.
     estimate: the parameters that were given. parametric: how the data was drawn.
     """
@@ -199,10 +200,9 @@ def bootstrap(
         job, jax.random.split(key_starts, n_boot), warm, n_init, init, join, shared, make, keep
     )
     order = alignment.assignments(found.agreement)
-    params = alignment.aligned(model, found.params, order)
-    return Bootstrap(
-        params, found.log_likelihood, found.status, jax.device_get(estimate), parametric
-    )
+    own: Any = jax.device_get(estimate)
+    params = model.near(alignment.aligned(model, found.params, order), own)
+    return Bootstrap(params, found.log_likelihood, found.status, own, parametric)
 
 
 @partial(jax.jit, static_argnames=("model", "block_size"))

@@ -251,6 +251,10 @@ class Family(abc.ABC):
         rows = self.sample(key, params, labels)
         return jax.tree.map(lambda row, x: jnp.where(jnp.isnan(x), x, row), rows, x)
 
+    def near(self, params: Params, reference: Params) -> Params:
+        """Host side: parameters (b, ...) with angles within half a turn of the reference's."""
+        return params
+
     def take(self, params: Params, index: Any) -> Params:
         """The components at `index`, (m,), in that order."""
         return jax.tree.map(lambda leaf: leaf[index], params)

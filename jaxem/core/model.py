@@ -288,6 +288,10 @@ class Model(abc.ABC):
         """The rows with new numbers in them, drawn from the model; all else is as it was."""
         raise ValueError(f"{self!r} does not tell how rows are drawn: give it a method `redrawn`")
 
+    def near(self, params: Params, reference: Params) -> Params:
+        """Host side: parameters (b, ...) with angles within half a turn of the reference's."""
+        return params
+
     def take(self, params: Params, index: Any) -> Params:
         """Host side: the parts at `index`, (m,), in that order; -1 is an absent part."""
         if list(index) != list(range(self.n_parts)):

@@ -285,6 +285,9 @@ class Product(Family):
             lambda of, own, part, k: of.redrawn(k, own, part, labels), params, x, keys
         )
 
+    def near(self, params: Any, reference: Any) -> dict[str, Any]:
+        return self._each(lambda of, own, other: of.near(own, other), params, reference)
+
     def take(self, params: Any, index: Any) -> dict[str, Any]:
         return self._each(lambda of, own: of.take(own, index), params)
 

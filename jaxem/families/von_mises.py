@@ -132,6 +132,11 @@ class VonMises(ExponentialFamily):
         rows = None if prior is None else jnp.split(prior, 3, axis=1)[2]
         return spread_ratio(1 - mean_length(params.concentrations), weights, rows)
 
+    def near(self, params: Any, reference: Any) -> VonMisesParams:
+        turns = np.round((reference.directions - params.directions) / (2 * math.pi))
+        directions = params.directions + 2 * math.pi * turns
+        return params._replace(directions=directions.astype(params.directions.dtype))
+
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         """By rejection from a wrapped Cauchy envelope (Best and Fisher 1979)."""
         m, c = (leaf[labels] for leaf in params)

@@ -184,8 +184,9 @@ def best_of(
 ) -> tuple[Int[Array, ""], Int[Array, ""]]:
     """-> (the best start, how many regular ones are within 1e-6 relative of it).
 
-    A regular start wins over every degenerate one, and that over one that met a NaN. Between
-    starts that are equal to rounding (1e-9 relative), one that converged wins.
+    A regular start wins over every degenerate one, and that over one that met a NaN. Of starts
+    that are equal to rounding (1e-9 relative), the first that converged wins: rounding, which
+    differs inside jit and vmap, decides nothing.
     """
     failed = (status == Status.NONFINITE) | ~jnp.isfinite(objective)
     rank = jnp.where(failed, 0, jnp.where(status == Status.DEGENERATE, 1, 2))
@@ -194,10 +195,8 @@ def best_of(
     margin = jnp.abs(highest)
     converged = (status == Status.CONVERGED) | (status == Status.PRECISION)
     equal = converged & (score >= highest - 1e-9 * margin)
-    highest_converged = jnp.max(jnp.where(equal, score, -jnp.inf))
-    chosen = jnp.where(
-        highest_converged > -jnp.inf, equal & (score == highest_converged), score == highest
-    )
+    equal = equal & (score > -jnp.inf)
+    chosen = jnp.where(jnp.any(equal), equal, score == highest)
     r = objective.shape[0]
     place = jnp.arange(r, dtype=jnp.int32)
     index = jnp.min(jnp.where(chosen, place, r - 1))  # the first of them

@@ -566,6 +566,9 @@ class HMM(Model):
         transition = np.where(there[:, None] & there[None], transition, 0)
         return HMMParams(initial, transition, self.family.take(params.emissions, at))
 
+    def near(self, params: HMMParams, reference: HMMParams) -> HMMParams:
+        return params._replace(emissions=self.family.near(params.emissions, reference.emissions))
+
     def replace(self, params: HMMParams, path: tuple, value: Array) -> HMMParams:
         name, *index = path
         if name == "initial":

@@ -390,6 +390,10 @@ class Mixture(Model):
         weights: Any = np.where(index < 0, 0, params.weights[index])
         return MixtureParams(weights, components)
 
+    def near(self, params: MixtureParams, reference: MixtureParams) -> MixtureParams:
+        components = self.family.near(params.components, reference.components)
+        return params._replace(components=components)
+
     def marginal(self, params: MixtureParams, columns: Any) -> MixtureParams:
         """The parameters of the same mixture of some columns only."""
         family: Any = self.family  # not every family has columns to leave out

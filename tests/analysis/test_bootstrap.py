@@ -20,6 +20,7 @@ from jaxem.families import (
     Multinomial,
     Poisson,
     Product,
+    VonMises,
 )
 from jaxem.fitting import refits, spread
 from laws.family import close
@@ -265,6 +266,17 @@ def test_one_sequence_has_the_parametric_bootstrap_alone():
     batch = x.reshape(4, 50, 1)
     with pytest.raises(ValueError, match="as often as its weight says"):
         jaxem.bootstrap(hmm, params, batch, key=KEY, sample_weight=[2, 1, 1, 1], parametric=True)
+
+
+def test_directions_do_not_jump_at_half_a_turn():
+    rng = np.random.default_rng(0)
+    x = np.mod(rng.vonmises(np.pi, 4, 80) + np.pi, 2 * np.pi) - np.pi  # around the jump
+    model = Mixture(VonMises(), 1)
+    params = jaxem.fit(model, x, key=KEY, n_init=1).params
+    found = jaxem.bootstrap(model, params, x, key=KEY, n_boot=40)
+    assert found.standard_errors.components.directions.item() < 0.2
+    lower, upper = (of.components.directions.item() for of in found.intervals())
+    assert lower < params.components.directions.item() < upper
 
 
 # ---- bad input

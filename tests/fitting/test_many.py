@@ -111,6 +111,15 @@ def test_labels_prior_and_families_of_two_parts(xs):
     np.testing.assert_allclose(found.params.components.coefficients[:, 0, 1], slopes, rtol=1e-6)
 
 
+def test_holes(xs):
+    broken = xs.copy()
+    broken[:, ::7, 0] = np.nan
+    model = Mixture(Gaussian("full", missing=True), 1)
+    found = jaxem.fit_many(model, broken, key=KEY, n_init=1, tol=1e-10)
+    own = jaxem.fit(model, broken[3], key=jax.random.split(KEY, B)[3], n_init=1, tol=1e-10)
+    close(found[3].params, own.params, rtol=1e-6, atol=1e-8)
+
+
 def test_a_result_of_many_indexes_like_a_table(many):
     assert len(many) == B and bool(many)
     assert many.params.components.means.shape == (B, 2, 2)
