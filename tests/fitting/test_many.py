@@ -79,9 +79,7 @@ def test_forward_derivatives_go_through_the_lanes(xs):
 
     shifts = jnp.array([0.0, 0.1])
     _, slopes = jax.vmap(lambda s: jax.jvp(mean, (s,), (jnp.ones(()),)))(shifts)
-    h = 1e-5
-    expected = [(mean(s + h) - mean(s - h)) / (2 * h) for s in (0.0, 0.1)]
-    np.testing.assert_allclose(slopes, expected, rtol=1e-6)
+    np.testing.assert_allclose(slopes, 1, rtol=1e-6)  # a maximum moves with the data
 
 
 def test_ragged_sets_end_at_weights_of_zero(xs):
