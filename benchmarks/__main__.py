@@ -18,7 +18,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--suite",
-        choices=("quick", "cpu", "sequences", "missing", "intervals", "gradients", "refits", "gpu"),
+        choices=(
+            "quick",
+            "cpu",
+            "sequences",
+            "missing",
+            "imputation",
+            "intervals",
+            "gradients",
+            "refits",
+            "gpu",
+        ),
         required=True,
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")

@@ -1,7 +1,7 @@
 """Tables with holes: what an iteration costs, and how near filled cells come to what was there.
 
 An iteration is judged against one on the same table without holes, from the same parameters. Cells
-are held out at random, and filled by the mixture that BIC chooses, of one to four components with
+are held out at random, and filled by the mixture that BIC chooses, of one to three components with
 full or tied covariances, under a weak prior: it knows the number of columns, and nothing else.
 """
 
@@ -94,7 +94,7 @@ class HeldOut:
     shares: tuple[float, ...] = (0.2, 0.35, 0.5)
     target: float | None = None
     repetitions: int = 20
-    most: int = 4  # components
+    most: int = 3  # components
     name: str = "held-out cells"
 
     def run(self, bench: Bench) -> Findings:
@@ -135,7 +135,7 @@ def _ours(x: np.ndarray, seed: int, most: int) -> np.ndarray:
         for structure in ("full", "tied")
         for k in range(1, most + 1)
     ]
-    chosen = jaxem.select(models, x, key=jax.random.key(seed), n_init=5, tol=1e-4,
+    chosen = jaxem.select(models, x, key=jax.random.key(seed), n_init=3, tol=1e-4,
                           prior=jaxem.MixturePrior(components=prior))  # fmt: skip
     return np.asarray(jaxem.impute(chosen.model, chosen.best.params, x))
 

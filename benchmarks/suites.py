@@ -131,9 +131,18 @@ MISSING = Suite(
         missing.Iteration(100_000, 20, 5, patterns=None, target=15),
         missing.Iteration(100_000, 20, 5, patterns=50, structure="tied"),
         missing.Iteration(100_000, 20, 5, patterns=None, structure="diag"),
-        *(missing.HeldOut(table, target=1.02) for table in ("iris", "wine", "diabetes")),
     ),
 )  # fmt: skip
+
+IMPUTATION = Suite(
+    name="imputation",
+    platform="cpu",
+    programs=("jaxem", "scikit-learn"),
+    dtypes=("float64",),
+    product_size=256,
+    copy_size=1 << 20,
+    cases=tuple(missing.HeldOut(table, target=1.02) for table in ("wine", "diabetes", "iris")),
+)
 
 INTERVALS = Suite(
     name="intervals",
@@ -196,5 +205,5 @@ GPU = Suite(
 
 SUITES = {
     suite.name: suite
-    for suite in (QUICK, CPU, SEQUENCES, MISSING, INTERVALS, GRADIENTS, REFITS, GPU)
+    for suite in (QUICK, CPU, SEQUENCES, MISSING, IMPUTATION, INTERVALS, GRADIENTS, REFITS, GPU)
 }
