@@ -184,9 +184,9 @@ def best_of(
 ) -> tuple[Int[Array, ""], Int[Array, ""]]:
     """-> (the best start, how many regular ones are within 1e-6 relative of it).
 
-    A regular start wins over every degenerate one, and that over one that met a NaN. Of starts
-    that are equal to rounding (1e-9 relative), the first that converged wins: rounding, which
-    differs inside jit and vmap, decides nothing.
+    A regular start wins over every degenerate one, and that over one that met a NaN. Within 1e-9
+    relative one that converged wins; of those that are equal to rounding the first: rounding,
+    which differs inside jit and vmap, decides nothing.
     """
     failed = (status == Status.NONFINITE) | ~jnp.isfinite(objective)
     rank = jnp.where(failed, 0, jnp.where(status == Status.DEGENERATE, 1, 2))
@@ -196,7 +196,9 @@ def best_of(
     converged = (status == Status.CONVERGED) | (status == Status.PRECISION)
     equal = converged & (score >= highest - 1e-9 * margin)
     equal = equal & (score > -jnp.inf)
-    chosen = jnp.where(jnp.any(equal), equal, score == highest)
+    rounding = 64 * jnp.finfo(score.dtype).eps * margin
+    nearly = equal & (score >= jnp.max(jnp.where(equal, score, -jnp.inf)) - rounding)
+    chosen = jnp.where(jnp.any(equal), nearly, score == highest)
     r = objective.shape[0]
     place = jnp.arange(r, dtype=jnp.int32)
     index = jnp.min(jnp.where(chosen, place, r - 1))  # the first of them
