@@ -10,12 +10,11 @@ Jonker and Volgenant 1987).
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float
 
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.numerics import einsum
-from jaxem.fitting.blocks import block_of, by_either
+from jaxem.fitting.blocks import by_either, sum_blocks
 
 
 def agreement(
@@ -31,27 +30,12 @@ def agreement(
             k = model.n_parts
             return einsum("in,jn->ij", (a * weight).reshape(k, -1), b.reshape(k, -1))
 
-        return _sum(of_block, rows, block_size)
+        return sum_blocks(of_block, rows, block_size)
 
     def with_reference(one: Prepared) -> Float[Array, "k k"]:
         return by_either(model, model.prepare(params, None), lambda other: of(one, other))
 
     return by_either(model, model.prepare(reference, None), with_reference)
-
-
-def _sum(function, rows: Rows, block_size: int) -> Array:
-    n = rows.weight.shape[0]
-    if n <= block_size:
-        return function(rows)
-
-    def of_block(index) -> Array:
-        block, _, fresh = block_of(rows, jnp.int32(index), block_size)
-        fresh = jnp.reshape(fresh, (-1,) + (1,) * (block.weight.ndim - 1))
-        weight = jnp.where(fresh, block.weight, jnp.zeros_like(block.weight))
-        return function(block._replace(weight=weight))
-
-    blocks = range(1, -(-n // block_size))
-    return lax.fori_loop(1, len(blocks) + 1, lambda i, total: total + of_block(i), of_block(0))
 
 
 def assignments(agreements: np.ndarray) -> np.ndarray:

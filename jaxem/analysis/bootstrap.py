@@ -16,20 +16,15 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxem.analysis import alignment, resampling
+from jaxem.analysis.intervals import ConfidenceIntervals
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.names import names
 from jaxem.core.status import CONVERGED, tally
 from jaxem.fitting import fit as fitting
 from jaxem.fitting import refits, starts
 
 _MOST_SHOWN = 40  # numbers
-
-
-class Intervals(NamedTuple):
-    """Trees like the parameters."""
-
-    lower: Params
-    upper: Params
 
 
 class Bootstrap(NamedTuple):
@@ -67,12 +62,12 @@ class Bootstrap(NamedTuple):
         means = self._each(lambda values: np.mean(values, axis=0), least=1)
         return jax.tree.map(lambda mean, of: mean - np.asarray(of), means, self.estimate)
 
-    def intervals(self, level: Any = 0.95) -> Intervals:
+    def intervals(self, level: Any = 0.95) -> ConfidenceIntervals:
         """Percentile intervals: the (1 - level) / 2 and (1 + level) / 2 quantiles of the refits."""
         if not 0 < level < 1:
             raise ValueError(f"level is {level!r}; give a number between 0 and 1, such as 0.95")
         ends = ((1 - level) / 2, (1 + level) / 2)
-        return Intervals(
+        return ConfidenceIntervals(
             *(self._each(lambda values: np.quantile(values, end, axis=0), 1) for end in ends)  # noqa: B023
         )
 
@@ -92,14 +87,9 @@ class Bootstrap(NamedTuple):
         lines = [f"{len(self.status)} {kind} bootstrap refits, {self._endings()}"]
         trees = (self.estimate, self.standard_errors, *self.intervals())
         rows: list[tuple[str, ...]] = [("", "estimate", "std. error", "2.5 %", "97.5 %")]
-        for (path, leaf), *others in zip(
-            jax.tree.leaves_with_path(trees[0]), *map(jax.tree.leaves, trees[1:]), strict=True
-        ):
-            name = jax.tree_util.keystr(path).lstrip(".")
-            for at in np.ndindex(np.shape(leaf)):
-                values = (np.asarray(tree)[at] for tree in (leaf, *others))
-                where = str(list(at)) if at else ""
-                rows.append((name + where, *(f"{value:.6g}" for value in values)))
+        columns = [np.concatenate([np.ravel(a) for a in jax.tree.leaves(tree)]) for tree in trees]
+        for called, *values in zip(names(self.estimate), *columns, strict=True):
+            rows.append((called, *(f"{value:.6g}" for value in values)))
         shown = rows[: _MOST_SHOWN + 1]
         widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
         for name, *cells in shown:

@@ -79,7 +79,7 @@ def _checked(
     model: Model, params: Params, x: Any, sample_weight: Any, held: Any, lengths: Any
 ) -> tuple[Params, Rows, Prior | None, int]:
     rows = model.rows(x, sample_weight, None, lengths)
-    block = min(default_block_size(model, rows), rows.weight.shape[0])
+    block = default_block_size(model, rows)
     return model.as_params(params, rows), rows, model.as_prior(None, None, rows.x, held), block
 
 

@@ -138,7 +138,7 @@ def _read(model: Model, params: Params, x: Any, lengths: Any) -> Read:
         raise ValueError(f"model is {model!r}; states in time are of an HMM: predict_proba tells "
                          "the components of a mixture")  # fmt: skip
     rows = model.rows(x, None, None, lengths)
-    block = min(default_block_size(model, rows), rows.weight.shape[0])
+    block = default_block_size(model, rows)
     return Read(model, model.as_params(params, rows), rows, model.layout(x, lengths), block)
 
 

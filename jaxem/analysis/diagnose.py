@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.names import names
 from jaxem.fitting import fixed_point
 from jaxem.fitting.blocks import default_block_size
 
@@ -138,7 +139,7 @@ def diagnose(
     """
     rows = model.rows(x, sample_weight, labels, lengths)
     prior = model.as_prior(prior, reg_covar, rows.x, held)
-    block = min(default_block_size(model, rows), rows.weight.shape[0])
+    block = default_block_size(model, rows)
     return _diagnose(model, model.as_params(params, rows), rows, prior, block)
 
 
@@ -178,12 +179,7 @@ def _gain(model: Model, params: Params, em_step: Params, newton_step: Params) ->
 
 def _named(tree: Params) -> list[str]:
     """The numbers that are not small beside the largest, that first."""
-    sizes = [
-        (abs(float(leaf[at])), jax.tree_util.keystr(path).lstrip(".") + str(list(map(int, at))))
-        for path, leaf in (
-            (path, np.asarray(leaf)) for path, leaf in jax.tree.leaves_with_path(tree)
-        )
-        for at in np.ndindex(leaf.shape)
-    ]
+    values = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+    sizes = list(zip(np.abs(values).tolist(), names(tree), strict=True))
     most = max(size for size, _ in sizes)
     return [name for size, name in sorted(sizes, reverse=True) if size > 0.1 * most]

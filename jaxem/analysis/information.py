@@ -146,7 +146,6 @@ def way(model: Model, local: Local, block: int) -> Way:
     Careful where the parameters need it, and where they are traced.
     """
     rows, r = local.rows, local.basis.shape[1]
-    block = min(block, rows.weight.shape[0])
     numbers = block * model.numbers_per_row(rows)
     width = max(1, min(r, _TANGENTS // max(numbers, 1)))
     if not checks.is_concrete(local.params, local.prior):
@@ -165,6 +164,12 @@ def _prepared(model: Model, local: Local, u: Array, way: Way) -> Prepared:
     prepared = model.prepare(params, local.prior)
     careful = model.careful(prepared) if way.careful else None
     return prepared if careful is None else careful[1]
+
+
+def _log_likelihood(model: Model, local: Local, way: Way, rows: Rows, u: Array) -> Array:
+    weight = _weights(rows)
+    terms = model.log_density(_prepared(model, local, u, way), rows)
+    return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
 
 
 def _log_prior(model: Model, local: Local, u: Array) -> Array:
@@ -196,12 +201,7 @@ def observed(
     """-> (l(u), l'(u), I = - l''(u)) at u = `at`."""
 
     def of_block(rows: Rows) -> tuple[Array, Array, Array]:
-        weight = _weights(rows)
-
-        def of(u: Array) -> Array:
-            terms = model.log_density(_prepared(model, local, u, way), rows)
-            return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
-
+        of = partial(_log_likelihood, model, local, way, rows)
         (value, slope), (_, hessian) = _along(jax.value_and_grad(of), at, way.width)
         return value, slope, hessian
 
@@ -217,12 +217,7 @@ def gradient(model: Model, local: Local, at: Array, way: Way) -> Float[Array, " 
     """l'(u) at u = `at`."""
 
     def of_block(rows: Rows) -> Array:
-        weight = _weights(rows)
-
-        def of(u: Array) -> Array:
-            terms = model.log_density(_prepared(model, local, u, way), rows)
-            return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
-
+        of = partial(_log_likelihood, model, local, way, rows)
         return jax.grad(of)(at)
 
     of_rows = sum_blocks(of_block, local.rows, way.block)

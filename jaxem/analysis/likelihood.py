@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.names import name
 from jaxem.fitting import em
 from jaxem.fitting.blocks import accumulate, default_block_size
 
@@ -44,7 +45,9 @@ def log_likelihood(
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
     rows = model.rows(x, sample_weight, None, lengths)
-    return _log_likelihood(model, model.as_params(params, rows), rows, _block_size(model, rows))
+    return _log_likelihood(
+        model, model.as_params(params, rows), rows, default_block_size(model, rows)
+    )
 
 
 def complete_log_likelihood(
@@ -66,7 +69,9 @@ def complete_log_likelihood(
     if checks.is_concrete(z) and not np.all(np.asarray(z) >= 0):
         raise ValueError("z is not known for all rows; give the component of each, from 0")
     rows = model.rows(x, sample_weight, z, lengths)
-    return _log_likelihood(model, model.as_params(params, rows), rows, _block_size(model, rows))
+    return _log_likelihood(
+        model, model.as_params(params, rows), rows, default_block_size(model, rows)
+    )
 
 
 def likelihood_slice(
@@ -93,7 +98,7 @@ def likelihood_slice(
     if grid.ndim != 1 or grid.size == 0:
         raise ValueError(f"grid has shape {grid.shape}; give a vector of values, (g,)")
     grid = checks.cast(grid, rows.weight.dtype)
-    return _slice(model, params, rows, grid, place, _block_size(model, rows))
+    return _slice(model, params, rows, grid, place, default_block_size(model, rows))
 
 
 def em_trace(
@@ -117,7 +122,7 @@ def em_trace(
     prior = model.as_prior(prior, None, rows.x)
     n_iter = checks.whole(n_iter, "n_iter", least=0)
     return _trace(model, model.as_params(params, rows), rows, prior, n_iter,
-                  _block_size(model, rows))  # fmt: skip
+                  default_block_size(model, rows))  # fmt: skip
 
 
 def find(params: Params, path: Any) -> tuple[str | int, ...]:
@@ -164,15 +169,8 @@ def _parts(node: Any) -> dict[str | int, Any]:
 
 def _like(params: Params) -> str:
     """What paths look like, one for each array."""
-    examples = [
-        jax.tree_util.keystr(path).lstrip(".") + str([0] * np.ndim(leaf))
-        for path, leaf in jax.tree.leaves_with_path(params)
-    ]
+    examples = [name(path, [0] * np.ndim(leaf)) for path, leaf in jax.tree.leaves_with_path(params)]
     return f", such as {', '.join(examples)}"
-
-
-def _block_size(model: Model, rows: Rows) -> int:
-    return min(default_block_size(model, rows), rows.weight.shape[0])
 
 
 @partial(jax.jit, static_argnames=("model", "block_size"))

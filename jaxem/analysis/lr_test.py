@@ -19,11 +19,12 @@ from jaxtyping import Array, Float
 
 from jaxem.analysis import resampling
 from jaxem.core import checks
-from jaxem.core.contracts import Model, Params, Rows
+from jaxem.core.contracts import Model, Rows
 from jaxem.core.status import Status
 from jaxem.fitting import fit as fitting
 from jaxem.fitting import refits
 from jaxem.fitting.fit import Job
+from jaxem.fitting.padding import padded
 from jaxem.fitting.result import Result
 
 
@@ -165,14 +166,14 @@ class Fit(NamedTuple):
 
 
 def _fitted(job: Job) -> Fit:
-    return Fit(job, fitting.finish(job, fitting.advance(job, fitting.start(job), job.max_iter)))
+    return Fit(job, fitting.uncut(job))
 
 
 def compared(null: Fit, other: Fit, *, key: Array, n_boot: int, n_init: int) -> LRTest:
     """The test between two fits of the same rows."""
     key_data, key_null, key_other = jax.random.split(key, 3)
     keys = jax.random.split(key_data, n_boot)
-    params, rows = padded(null), null.job.rows
+    params, rows = padded(null.job.model, null.result), null.job.rows
 
     def make(index: np.ndarray) -> Rows:
         return resampling.simulated(null.job.model, params, rows, keys[index])
@@ -192,7 +193,7 @@ def _replicated(fit: Fit, keys: Array, n_init: int, make: refits.Make) -> np.nda
     def keep(found: refits.Fits) -> tuple[Array, Array]:
         return found.best.log_likelihood, found.best.status
 
-    warm = jax.tree.map(lambda leaf: leaf[None], padded(fit))
+    warm = jax.tree.map(lambda leaf: leaf[None], padded(fit.job.model, fit.result))
     value, status = refits.run(
         fit.job, keys, warm, n_init, "portfolio", refits.own_rows, None, make, keep
     )
@@ -203,10 +204,3 @@ def _replicated(fit: Fit, keys: Array, n_init: int, make: refits.Make) -> np.nda
 def _statistic(null: Any, other: Any) -> Any:
     """From 0: the larger model holds the smaller, whatever maximum its starts found."""
     return np.maximum(2 * (np.asarray(other) - np.asarray(null)), 0)
-
-
-def padded(fit: Fit) -> Params:
-    """The parameters with as many parts as the job has room for, those beyond its own absent."""
-    parts = np.arange(fit.job.model.n_parts)
-    index = np.where(parts < fit.result.about.model.n_parts, parts, -1)
-    return jax.device_put(fit.job.model.take(jax.device_get(fit.result.params), index))

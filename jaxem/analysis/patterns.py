@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxem.core import tables
+from jaxem.core import tables, tiles
 
 
 class Patterns(NamedTuple):
@@ -41,10 +41,7 @@ class Patterns(NamedTuple):
     @property
     def never_together(self) -> tuple[tuple[str, str], ...]:
         """Pairs of columns that no row has both of: nothing tells their covariance."""
-        seen = (~self.missing).astype(float)
-        there = np.asarray(seen.any(axis=0))
-        apart = (seen.T @ seen == 0) & there & there[:, None]
-        pairs = np.argwhere(np.triu(apart, 1))
+        pairs = tiles.never_together(self.missing)
         return tuple((self.columns[i], self.columns[j]) for i, j in pairs)
 
 

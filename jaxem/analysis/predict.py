@@ -85,7 +85,7 @@ def n_free_parameters(model: Model, params: Params, held: Any = None) -> Array:
 
 def _checked(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[Params, Rows, int]:
     rows = model.rows(x, None, None, lengths)
-    block = min(default_block_size(model, rows), rows.weight.shape[0])
+    block = default_block_size(model, rows)
     return model.as_params(params, rows), rows, block
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from jaxem.analysis import criteria
 from jaxem.analysis.predict import likeliest
-from jaxem.core.contracts import Model, Params
+from jaxem.core.contracts import Model
 from jaxem.core.status import Status
 from jaxem.fitting import fit as fitting
 from jaxem.fitting.fit import Job
+from jaxem.fitting.padding import padded
 from jaxem.fitting.restarts import Splits
 from jaxem.fitting.result import Result
 
@@ -103,7 +104,7 @@ def select(
     results: dict[int, Result] = {}
     for i in sorted(range(len(jobs)), key=lambda i: jobs[i].about.model.n_parts):
         job = divided(jobs[i], list(results.values()))
-        results[i] = fitting.finish(job, fitting.advance(job, fitting.start(job), job.max_iter))
+        results[i] = fitting.uncut(job)
     return compare(jobs, [results[i] for i in range(len(jobs))], criterion)
 
 
@@ -170,7 +171,7 @@ def divided(job: Job, results: Sequence[Result]) -> Job:
     if not smaller:
         return job
     nearest = max(smaller, key=lambda result: result.about.model.n_parts)
-    labels = likeliest(job.model, _padded(job, nearest), job.rows, job.block_size)
+    labels = likeliest(job.model, padded(job.model, nearest), job.rows, job.block_size)
     heaviest = np.argsort(-np.asarray(nearest.health.count), kind="stable")
     part = np.full(job.splits.part.shape, -1, np.int32)
     part[job.n_starts - job.n_split : job.n_starts] = np.resize(heaviest, job.n_split)
@@ -215,13 +216,6 @@ def lowest(values: Sequence[float], status: Sequence[int]) -> int:
 
 
 def _candidate(job: Job, result: Result) -> Candidate:
-    entropy = criteria.entropy(job.model, _padded(job, result), job.rows, job.block_size)
+    entropy = criteria.entropy(job.model, padded(job.model, result), job.rows, job.block_size)
     aic, bic = float(result.aic), float(result.bic)
     return Candidate(result.about.model, result, aic, bic, bic + 2 * float(entropy))
-
-
-def _padded(job: Job, result: Result) -> Params:
-    """The parameters with absent parts, as many as the job has room for."""
-    parts = np.arange(job.model.n_parts)
-    index = np.where(parts < result.about.model.n_parts, parts, -1)
-    return jax.device_put(job.model.take(jax.device_get(result.params), index))

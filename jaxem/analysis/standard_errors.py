@@ -21,6 +21,7 @@ from jaxem.analysis import information
 from jaxem.analysis.information import Coordinates, Inverse, Local, Way
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.names import names
 from jaxem.core.numerics import einsum
 from jaxem.fitting.blocks import default_block_size
 
@@ -253,15 +254,6 @@ def _moved(found: Coordinates, inverse: Inverse) -> Bool[Array, " p"]:
 
 def _eps(inverse: Inverse) -> Any:
     return jnp.finfo(inverse.least.dtype).eps
-
-
-def names(params: Params) -> tuple[str, ...]:
-    """Of all numbers, such as "components.means[0, 1]", in the order of the tree."""
-    return tuple(
-        jax.tree_util.keystr(path).lstrip(".") + (str(list(at)) if at else "")
-        for path, leaf in jax.tree.leaves_with_path(params)
-        for at in np.ndindex(np.shape(leaf))
-    )
 
 
 # ---- what is said of a point that is no regular maximum

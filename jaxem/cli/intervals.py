@@ -9,8 +9,8 @@ from rich.table import Table
 
 from jaxem.analysis.bootstrap import bootstrap
 from jaxem.analysis.intervals import confidence_intervals
-from jaxem.analysis.standard_errors import names
 from jaxem.cli import report
+from jaxem.core.names import names
 from jaxem.fitting.result import Result
 
 LEVEL = 0.95

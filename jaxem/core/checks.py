@@ -49,27 +49,31 @@ def blocks(array: Any) -> Iterator[np.ndarray]:
         yield np.asarray(array[start : start + _BLOCK])
 
 
-def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None) -> None:
-    """ValueError when rows of positive weight hold NaN, infinity, or what cannot be squared."""
+def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None, holes: bool = False) -> None:
+    """ValueError when rows of positive weight hold NaN, infinity, or what cannot be squared.
+
+    holes: whether NaN is legal.
+    """
     if not is_concrete(x, weight):
         return
     present = None if weight is None else np.asarray(weight) > 0
     limits = jnp.finfo(jax.dtypes.canonicalize_dtype(x.dtype))
     bad, overflow = np.zeros((2, x.shape[1]), np.int64)
     lowest, highest = np.full(x.shape[1], np.inf), np.full(x.shape[1], -np.inf)
+    least_of, most_of = (np.fmin, np.fmax) if holes else (np.minimum, np.maximum)
     for i, block in enumerate(blocks(x)):
         if present is not None:
             block = block[present[i * _BLOCK : i * _BLOCK + len(block)]]
         if not len(block):
             continue
-        low, high = block.min(0), block.max(0)
-        lowest, highest = np.minimum(lowest, low), np.maximum(highest, high)
+        low, high = least_of.reduce(block, axis=0), most_of.reduce(block, axis=0)
+        lowest, highest = least_of(lowest, low), most_of(highest, high)
         if not np.maximum(-low, high).max() <= float(limits.max):  # NaN compares as not
-            bad += (~np.isfinite(block)).sum(0)
+            bad += (np.isinf(block) if holes else ~np.isfinite(block)).sum(0)
             overflow += (np.isfinite(block) & (np.abs(block) > float(limits.max))).sum(0)
-    called = names or range(x.shape[1])
+    called, illegal = names or range(x.shape[1]), "infinite" if holes else "NaN or infinite"
     for count, what, remedy in (
-        (bad, "NaN or infinite values", "drop those rows or impute them first"),
+        (bad, f"{illegal} values", "drop those rows or impute them first"),
         (overflow, f"values too large for {limits.dtype}", _RESCALE),
     ):
         if count.any():

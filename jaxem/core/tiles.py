@@ -35,6 +35,17 @@ def by_pattern(gone: np.ndarray) -> Order:
     return _filled_up(order, pattern[order], counts, together)
 
 
+def never_together(gone: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of columns that no row has both of, though some row has each.
+
+    gone: (n, d), which cells are holes; or the patterns of them that there are.
+    """
+    seen = (~gone).astype(np.float32)
+    there = np.asarray((~gone).any(axis=0))
+    apart = (seen.T @ seen == 0) & there & there[:, None]
+    return [(int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(apart, 1)), strict=True)]
+
+
 def _size(counts: np.ndarray, n: int, d: int) -> int:
     """The rows a tile at which all tiles work least; 1 where rows by themselves work less."""
     if _ALONE * n < len(counts) * 8 * (d + 1):

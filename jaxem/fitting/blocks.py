@@ -93,15 +93,15 @@ def default_block_size(model: Model, rows: Rows) -> int:
 
     CPU: what an E-step makes of a block takes at most the model's `block_bytes`, responsibilities
     of rows at most 1 MB, but a block has at least the model's `least_rows`. An accelerator is kept
-    busy by 2^27 numbers.
+    busy by 2^27 numbers. At most all rows.
     """
-    numbers = model.numbers_per_row(rows)
+    n, numbers = rows.weight.shape[0], model.numbers_per_row(rows)
     if jax.default_backend() != "cpu":
-        return max(model.least_rows, (1 << 27) // numbers)
+        return min(n, max(model.least_rows, (1 << 27) // numbers))
     size = rows.weight.dtype.itemsize
     most = min(model.block_bytes // (size * numbers), (1 << 20) // (size * model.n_parts))
     most = max(model.least_rows, most)
-    return max(model.least_rows, _alike(rows.weight.shape[0], most))
+    return min(n, max(model.least_rows, _alike(n, most)))
 
 
 def _alike(n: int, most: int) -> int:

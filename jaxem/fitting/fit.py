@@ -11,12 +11,12 @@ from jaxtyping import Array
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Arranged, Model, Params, Prior, Rows
 from jaxem.core.status import Status
-from jaxem.fitting import implicit, restarts, spread, starts
+from jaxem.fitting import implicit, padding, restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration, Plain
 from jaxem.fitting.blocks import default_block_size
 from jaxem.fitting.em import State, Thresholds
 from jaxem.fitting.restarts import Splits
-from jaxem.fitting.result import About, Result
+from jaxem.fitting.result import About, Result, gathered
 from jaxem.fitting.squarem import Squarem
 
 ACCELERATIONS = {"squarem": Squarem(), None: Plain()}
@@ -145,7 +145,7 @@ def em(
 
 def _run(job: Job, x: Any, lengths: Any) -> Result:
     seen, inputs = _without_derivatives(job), (job.rows, job.prior, job.params)
-    result = finish(seen, advance(seen, start(seen), seen.max_iter))
+    result = uncut(seen)
     if not checks.is_concrete(inputs):
         return implicit.differentiable(job.model, result, *inputs, job.block_size)
     given = job.params is not None and checks.is_concrete(result)
@@ -153,6 +153,11 @@ def _run(job: Job, x: Any, lengths: Any) -> Result:
         params = jax.tree.map(lambda leaf: leaf[0], job.params)
         job.model.check_possible(params, job.rows, job.model.layout(x, lengths))
     return result
+
+
+def uncut(job: Job) -> Result:
+    """The fit in one piece."""
+    return finish(job, advance(job, start(job), job.max_iter))
 
 
 def _without_derivatives(job: Job) -> Job:
@@ -327,37 +332,5 @@ def finish(job: Job, state: State) -> Result:
         job.model, job.rows, job.prior, state, job.thresholds, job.n_starts, job.block_size,
         job.chunk,
     )  # fmt: skip
-    result = Result(
-        params=best.params,
-        log_likelihood=best.log_likelihood,
-        log_posterior=best.log_posterior,
-        n_iter=best.n_iter,
-        status=best.status,
-        health=best.health,
-        collapsed=best.collapsed,
-        total_weight=best.total_weight,
-        n_free_parameters=n_free,
-        restarts=all_starts,
-        about=job.about,
-    )
-    return result if job.model == job.about.model else _without_padding(result)
-
-
-def _without_padding(result: Result) -> Result:
-    """The result of the model it is about, by NumPy: nothing compiles."""
-    model, host = result.about.model, jax.device_get(result)
-    live = np.arange(model.n_parts)
-
-    def take(i: int) -> Params:
-        return model.take(jax.tree.map(lambda leaf: leaf[i], host.restarts.params), live)
-
-    starts = [take(i) for i in range(len(host.restarts.status))]
-    params = jax.tree.map(lambda *leaves: np.stack(leaves), *starts)
-    return jax.device_put(
-        host._replace(
-            params=model.take(host.params, live),
-            health=jax.tree.map(lambda leaf: leaf[live], host.health),
-            collapsed=host.collapsed[live],
-            restarts=host.restarts._replace(params=params),
-        )
-    )
+    result = gathered(best, all_starts, n_free, job.about)
+    return result if job.model == job.about.model else padding.without(result)

@@ -10,7 +10,7 @@ from jaxem.core.contracts import Arranged, Model, Prior, Rows
 from jaxem.core.rows import replace_absent
 from jaxem.fitting import fit as fitting
 from jaxem.fitting import refits
-from jaxem.fitting.result import Result
+from jaxem.fitting.result import Result, gathered
 
 
 def fit_many(
@@ -51,7 +51,7 @@ def fit_many(
     if not isinstance(init, str):
         raise ValueError(f"init is {init!r}; name a method, or use jax.vmap over jaxem.em")
     checks.key(key)
-    rows = _rows(model, *_padded(xs, sample_weight, labels))
+    rows = _rows(model, *_filled_up(xs, sample_weight, labels))
     first = Arranged(jax.tree.map(lambda leaf: leaf[0], rows), rows.weight.shape[1], 1)
     job = fitting.prepare(
         model, xs, key=key, n_init=n_init, init=init, prior=prior, held=held, tol=tol,
@@ -67,25 +67,10 @@ def fit_many(
     found: refits.Fits = refits.run(
         job, keys, None, job.n_starts, init, refits.own_rows, None, make, lambda fits: fits
     )
-    best = found.best
-    return jax.device_put(
-        Result(
-            params=best.params,
-            log_likelihood=best.log_likelihood,
-            log_posterior=best.log_posterior,
-            n_iter=best.n_iter,
-            status=best.status,
-            health=best.health,
-            collapsed=best.collapsed,
-            total_weight=best.total_weight,
-            n_free_parameters=found.n_free_parameters,
-            restarts=found.restarts,
-            about=job.about,
-        )
-    )
+    return jax.device_put(gathered(found.best, found.restarts, found.n_free_parameters, job.about))
 
 
-def _padded(xs: Any, sample_weight: Any, labels: Any) -> tuple[Any, Any, Any]:
+def _filled_up(xs: Any, sample_weight: Any, labels: Any) -> tuple[Any, Any, Any]:
     """Arrays (b, n, ...); data sets of a list are filled up with rows of weight 0."""
     if not isinstance(xs, list):
         return xs, sample_weight, labels

@@ -10,7 +10,10 @@ from jaxtyping import Array
 
 from jaxem.core import checks
 from jaxem.core.contracts import Model
+from jaxem.core.names import name
 from jaxem.core.status import CONVERGED, FitError, Status, tally
+from jaxem.fitting.em import Outcome
+from jaxem.fitting.restarts import Restarts
 
 
 @jax.tree_util.register_static
@@ -106,7 +109,7 @@ class Result:
         """
         marks = self.about.model.on_boundary(self.params)
         return tuple(
-            jax.tree_util.keystr(path).lstrip(".") + str(list(map(int, at)))
+            name(path, at)
             for path, leaf in jax.tree.leaves_with_path(marks)
             for at in np.argwhere(np.asarray(leaf))
         )
@@ -200,3 +203,20 @@ class Result:
             shown = ", ".join(boundary[:4]) + (", ..." if len(boundary) > 4 else "")
             lines.append(f"at the boundary {len(boundary)}: {shown}")
         return lines
+
+
+def gathered(best: Outcome, restarts: Restarts, n_free: Any, about: About) -> Result:
+    """The result of a fit that is judged."""
+    return Result(
+        params=best.params,
+        log_likelihood=best.log_likelihood,
+        log_posterior=best.log_posterior,
+        n_iter=best.n_iter,
+        status=best.status,
+        health=best.health,
+        collapsed=best.collapsed,
+        total_weight=best.total_weight,
+        n_free_parameters=n_free,
+        restarts=restarts,
+        about=about,
+    )

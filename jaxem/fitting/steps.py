@@ -29,7 +29,7 @@ def e_step(
     rows = model.rows(x, sample_weight, labels, lengths)
     params = model.as_params(params, rows)
     prior = model.as_prior(prior, None, rows.x)
-    block = min(default_block_size(model, rows), rows.weight.shape[0])
+    block = default_block_size(model, rows)
     return _e_step(model, params, rows, prior, block)
 
 

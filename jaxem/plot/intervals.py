@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from jaxem.analysis.intervals import ConfidenceIntervals, confidence_intervals
 from jaxem.core.contracts import Model, Params
+from jaxem.core.names import name
 from jaxem.models import HMM
 from jaxem.plot import style
 
@@ -61,10 +62,7 @@ def forest(
 
 def _leaf(tree: Any, path: str | None) -> tuple[str, np.ndarray]:
     """-> (the path, the array there)."""
-    leaves = {
-        jax.tree_util.keystr(at).lstrip("."): np.asarray(leaf)
-        for at, leaf in jax.tree.leaves_with_path(tree)
-    }
+    leaves = {name(at): np.asarray(leaf) for at, leaf in jax.tree.leaves_with_path(tree)}
     if path is None:
         first = len(jax.tree.leaves(tuple(tree)[:-1]))
         path = list(leaves)[first]

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
 from jaxem.core.numerics import einsum
+from jaxem.core.tiles import never_together
 from jaxem.families.gaussian import product_form, tiles
 from jaxem.families.gaussian.covariance import Covariance, Factor
 from jaxem.families.gaussian.residual_form import ResidualForm
@@ -103,10 +104,8 @@ def tiled(x: Holes, together: int) -> Holes:
 
 
 def check(x: Holes, weight: Any, names: tuple[str, ...] | None) -> None:
-    """ValueError for infinite cells."""
-    if checks.is_concrete(x, weight):
-        values = np.asarray(x.values)
-        checks.finite(np.where(np.isnan(values), 0, values), weight, names)
+    """ValueError for infinite cells, and for numbers that cannot be squared."""
+    checks.finite(x.values, weight, names, holes=True)
 
 
 def check_identified(
@@ -125,11 +124,10 @@ def check_identified(
         )
     if not structure.matrices:
         return ()
-    both = seen.astype(np.float32).T @ seen.astype(np.float32)
     return tuple(
         f"columns {called[i]} and {called[j]} were never observed together: their covariance is "
         "not identified, and stays what the start made of it"
-        for i, j in zip(*np.nonzero(np.triu(both == 0)), strict=True)
+        for i, j in never_together(~seen)
     )
 
 
