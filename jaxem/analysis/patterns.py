@@ -41,7 +41,7 @@ class Patterns(NamedTuple):
     @property
     def never_together(self) -> tuple[tuple[str, str], ...]:
         """Pairs of columns that no row has both of: nothing tells their covariance."""
-        pairs = tiles.never_together(self.missing)
+        pairs = tiles.never_together(tiles.seen_together(self.missing))
         return tuple((self.columns[i], self.columns[j]) for i, j in pairs)
 
 

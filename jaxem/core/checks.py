@@ -41,12 +41,15 @@ def cast(value: Any, dtype: Any) -> jax.Array:
     return jax.device_put(np.asarray(value, dtype))
 
 
-def blocks(array: Any) -> Iterator[np.ndarray]:
-    """The rows in pieces on the host; no copy of all of them is made there."""
-    if isinstance(array, jax.Array) and jax.default_backend() == "cpu":
-        array = np.asarray(array)
-    for start in range(0, array.shape[0], _BLOCK):
-        yield np.asarray(array[start : start + _BLOCK])
+def blocks(x: Any) -> Iterator[Any]:
+    """The rows in pieces on the host; no copy of all of them is made there.
+
+    x: an array, or a tree of them.
+    """
+    if jax.default_backend() == "cpu":
+        x = jax.tree.map(np.asarray, x)
+    for start in range(0, jax.tree.leaves(x)[0].shape[0], _BLOCK):
+        yield jax.tree.map(lambda leaf: np.asarray(leaf[start : start + _BLOCK]), x)  # noqa: B023
 
 
 def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None, holes: bool = False) -> None:

@@ -84,8 +84,9 @@ class Family(abc.ABC):
         """Host side: what rows to be fitted leave open; ValueError where that is a whole column."""
         return ()
 
-    def patterns(self, x: PyTree) -> Any:
-        """Host side: (n, c) bool, rows alike in which share work; None where no rows do."""
+    def gone(self, x: PyTree) -> Any:
+        """Host side: (n, c) bool, the holes that rows alike in which share work on; None: no such
+        holes."""
         return None
 
     def tiled(self, x: PyTree, together: int) -> PyTree:

@@ -5,17 +5,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, PyTree
 
 from jaxem.core import checks
 
+_COPIED = 1 << 25  # bytes of a table that may be there twice
+
 
 class Rows(NamedTuple):
-    """What a model iterates over; the leading axis of every leaf is the unit of independence."""
+    """What a model iterates over; the leading axis of every leaf is the unit of independence.
+
+    order: which row of x the weights and labels are of, in turn; None: x lies as they do.
+    """
 
     x: PyTree
     weight: Array  # frequencies, 0 for a row that is absent; (n,) or with further axes
     labels: Array | None  # known components, -1 where unknown
+    order: Array | None = None
 
 
 def as_rows(x: Any, weight: Any, labels: Any) -> Rows:
@@ -27,6 +34,47 @@ def as_rows(x: Any, weight: Any, labels: Any) -> Rows:
     if not checks.is_concrete(weight):  # no error can be raised: the fit becomes NONFINITE
         weight = jnp.where(weight < 0, jnp.nan, weight)
     return Rows(replace_absent(x, weight), weight, labels)
+
+
+def part(rows: Rows, start: Any, size: int) -> Rows:
+    """`size` rows from `start` on."""
+
+    def of(leaf: Array) -> Array:
+        return lax.dynamic_slice_in_dim(leaf, start, size)
+
+    if rows.order is None:
+        return jax.tree.map(of, rows)
+    order, labels = of(rows.order), None if rows.labels is None else of(rows.labels)
+    return Rows(_gathered(rows.x, order), of(rows.weight), labels)
+
+
+def taken(rows: Rows, index: Array) -> Rows:
+    """The rows at some places."""
+    if rows.order is None:
+        return jax.tree.map(lambda leaf: leaf[index], rows)
+    labels = None if rows.labels is None else rows.labels[index]
+    return Rows(_gathered(rows.x, rows.order[index]), rows.weight[index], labels)
+
+
+def laid_out(rows: Rows) -> Rows:
+    """x copied so that it lies as the weights do."""
+    return (
+        rows if rows.order is None else rows._replace(x=_gathered(rows.x, rows.order), order=None)
+    )
+
+
+def _gathered(x: PyTree, index: Array) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf.at[index].get(mode="promise_in_bounds"), x)
+
+
+def reordered(rows: Rows, index: np.ndarray) -> Rows:
+    """The rows in another order, of which some may stand in for others. A large x is not copied:
+    its blocks are put together when they are needed, which costs a few nanoseconds a number."""
+    order = jnp.asarray(index)
+    labels = None if rows.labels is None else rows.labels[order]
+    rows = Rows(rows.x, rows.weight[order], labels, order)
+    large = sum(leaf.nbytes for leaf in jax.tree.leaves(rows.x)) > _COPIED
+    return rows if large else laid_out(rows)
 
 
 def replace_absent(x: Any, weight: Float[Array, " n"]) -> Any:

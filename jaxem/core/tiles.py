@@ -3,14 +3,23 @@
 A tile is `together` rows of one pattern; where a pattern's last tile has fewer rows, its last row
 stands in, to be of weight 0. Tiles pay where patterns have many rows: a tile works as much as
 `together + 8 d` whole rows, a row by itself as at least 4 (`python -m benchmarks.missing`).
+Beyond the order itself a row takes a few bytes, whatever its number of columns.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 _MOST = 4096  # rows of a tile: the residuals of a block stay in a CPU's cache
 _ALONE = 4  # a row by itself, in whole rows
+
+
+class Patterns(NamedTuple):
+    """bits: of each row, which of d cells are holes, eight in a byte; (n, ceil(d / 8))."""
+
+    bits: np.ndarray
+    d: int
 
 
 class Order(NamedTuple):
@@ -22,28 +31,52 @@ class Order(NamedTuple):
     together: int
 
 
-def by_pattern(gone: np.ndarray) -> Order:
-    """gone: (n, d), which cells are holes."""
-    n, d = gone.shape
-    bits = np.packbits(gone, axis=1)
-    _, pattern, counts = np.unique(bits, axis=0, return_inverse=True, return_counts=True)
-    pattern = np.reshape(pattern, -1)
-    order = np.lexsort((pattern, gone.sum(axis=1)))
+def patterns(gone: Iterable[np.ndarray | None]) -> Patterns | None:
+    """Of rows block by block, (b, d) bool each; None where there is no hole."""
+    bits, d = [], 0
+    for block in gone:
+        if block is None:
+            return None
+        d = block.shape[1]
+        bits.append(np.packbits(block, axis=1))
+    found = Patterns(np.concatenate(bits), d)
+    return found if found.bits.any() else None
+
+
+def by_pattern(rows: Patterns) -> Order:
+    bits, d = rows
+    n = len(bits)
+    keys = np.ascontiguousarray(bits).view(f"V{bits.shape[1]}")[:, 0]
+    kinds, counts = np.unique(keys, return_counts=True)
     together = _size(counts, n, d)
     if together == 1:
-        return Order(order, np.ones(n, bool), 1)
-    return _filled_up(order, pattern[order], counts, together)
+        return Order(_sorted(_holes(bits)), np.ones(n, bool), 1)
+    order = np.argsort(_holes(kinds.view(np.uint8).reshape(len(kinds), -1)), kind="stable")
+    rank = np.empty(len(kinds), np.min_scalar_type(len(kinds)))
+    rank[order] = np.arange(len(kinds))
+    return _filled_up(_sorted(rank[np.searchsorted(kinds, keys)]), counts[order], together)
 
 
-def never_together(gone: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of columns that no row has both of, though some row has each.
-
-    gone: (n, d), which cells are holes; or the patterns of them that there are.
-    """
+def seen_together(gone: np.ndarray) -> np.ndarray:
+    """How many rows of (n, d) have both columns, (d, d)."""
     seen = (~gone).astype(np.float32)
-    there = np.asarray((~gone).any(axis=0))
-    apart = (seen.T @ seen == 0) & there & there[:, None]
+    return seen.T @ seen
+
+
+def never_together(both: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of columns that no row has both of, though some row has each; of `seen_together`."""
+    there = np.diag(both) > 0
+    apart = (both == 0) & there & there[:, None]
     return [(int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(apart, 1)), strict=True)]
+
+
+def _holes(bits: np.ndarray) -> np.ndarray:
+    return np.bitwise_count(bits).sum(axis=1, dtype=np.uint16)
+
+
+def _sorted(values: np.ndarray) -> np.ndarray:
+    """The places of values in order; those of equal ones as they lie. Small types take less."""
+    return np.argsort(values, kind="stable").astype(np.int32)
 
 
 def _size(counts: np.ndarray, n: int, d: int) -> int:
@@ -56,12 +89,14 @@ def _size(counts: np.ndarray, n: int, d: int) -> int:
     return int(sizes[best]) if work[best] < _ALONE * n else 1
 
 
-def _filled_up(order: np.ndarray, pattern: np.ndarray, counts: np.ndarray, together: int) -> Order:
-    """order: rows, those of a pattern side by side; pattern: theirs."""
-    starts = np.flatnonzero(np.r_[True, pattern[1:] != pattern[:-1]])
-    counts = counts[pattern[starts]]
+def _filled_up(order: np.ndarray, counts: np.ndarray, together: int) -> Order:
+    """order: rows, those of a pattern side by side, `counts` of them."""
     sizes = -(-counts // together) * together
-    inside = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    of = np.repeat(np.arange(len(counts)), sizes)
-    index = order[starts[of] + np.minimum(inside, counts[of] - 1)]
-    return Order(index, inside < counts[of], together)
+    index, real = np.empty(sizes.sum(), np.int32), np.zeros(sizes.sum(), bool)
+    start, to = 0, 0
+    for count, size in zip(counts.tolist(), sizes.tolist(), strict=True):
+        index[to : to + count] = order[start : start + count]
+        index[to + count : to + size] = order[start + count - 1]
+        real[to : to + count] = True
+        start, to = start + count, to + size
+    return Order(index, real, together)

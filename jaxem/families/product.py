@@ -83,11 +83,7 @@ class Product(Family):
             raise ValueError(f"the blocks of x have different numbers of rows: {rows}")
         wide = any(leaf.dtype == np.float64 for leaf in jax.tree.leaves(x))
         dtype = jax.dtypes.canonicalize_dtype(jnp.float64 if wide else jnp.float32)
-
-        def cast(leaf: Any) -> Any:  # places of holes stay whole numbers
-            return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-
-        return jax.tree.map(cast, x)
+        return jax.tree.map(lambda leaf: leaf.astype(dtype), x)
 
     def check(self, x: Any, weight: Any, names: Any) -> None:
         for name, of in self.blocks:
@@ -96,9 +92,9 @@ class Product(Family):
             except ValueError as error:
                 raise ValueError(f"block {name!r}: {error}") from None
 
-    def patterns(self, x: Any) -> np.ndarray | None:
-        found = self._each(lambda of, part: of.patterns(part), x).values()
-        found = [pattern for pattern in found if pattern is not None]
+    def gone(self, x: Any) -> np.ndarray | None:
+        found = self._each(lambda of, part: of.gone(part), x).values()
+        found = [gone for gone in found if gone is not None]
         return np.concatenate(found, axis=1) if found else None
 
     def tiled(self, x: Any, together: int) -> dict[str, Any]:

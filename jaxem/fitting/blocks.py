@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from jaxem.core.contracts import Model, Prepared, Rows
 from jaxem.core.numerics import Sums, add_exactly, sums
+from jaxem.core.rows import laid_out, part
 
 
 def block_of(rows: Rows, index: Any, size: int) -> tuple[Rows, Array, Bool[Array, " size"]]:
@@ -20,8 +21,7 @@ def block_of(rows: Rows, index: Any, size: int) -> tuple[Rows, Array, Bool[Array
     n = rows.weight.shape[0]
     first = index * size
     start = jnp.minimum(first, n - size).astype(jnp.int32)
-    block = jax.tree.map(lambda leaf: lax.dynamic_slice_in_dim(leaf, start, size), rows)
-    return block, start, start + jnp.arange(size, dtype=jnp.int32) >= first
+    return part(rows, start, size), start, start + jnp.arange(size, dtype=jnp.int32) >= first
 
 
 def accumulate(model: Model, prepared: Prepared, rows: Rows, block_size: int) -> tuple[Any, Array]:
@@ -52,7 +52,7 @@ def sum_blocks(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) 
     """The sum of function over blocks of rows; a row of weight 0 must add nothing to it."""
     n = rows.weight.shape[0]
     if n <= block_size:
-        return jax.checkpoint(function)(rows)
+        return jax.checkpoint(function)(laid_out(rows))
 
     @jax.checkpoint
     def of_block(index: Any) -> PyTree:
@@ -73,17 +73,17 @@ def map_rows(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) ->
     """function over blocks of rows, its results side by side; their last axis is that of rows."""
     n = rows.weight.shape[0]
     if n <= block_size:
-        return function(rows)
+        return function(laid_out(rows))
 
     def put(index: Array, out: PyTree) -> PyTree:
         block, start, _ = block_of(rows, index, block_size)
         return jax.tree.map(
-            lambda whole, part: lax.dynamic_update_slice_in_dim(whole, part, start, axis=-1),
+            lambda whole, own: lax.dynamic_update_slice_in_dim(whole, own, start, axis=-1),
             out,
             function(block),
         )
 
-    one = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[:block_size], rows))
+    one = jax.eval_shape(lambda: function(part(rows, 0, block_size)))
     empty = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], n), leaf.dtype), one)
     return lax.fori_loop(0, -(-n // block_size), put, empty)
 

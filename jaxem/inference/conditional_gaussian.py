@@ -33,6 +33,14 @@ class Filled(NamedTuple):
     log_det: Float[Array, "#k n"]
 
 
+def places(gone: Bool[Array, "d n"], most: int) -> Int[Array, "{most} n"]:
+    """The columns that each row lacks, d where it lacks fewer than `most`."""
+    columns = jnp.arange(gone.shape[0], dtype=jnp.int32)[None, :, None]
+    rank = jnp.cumsum(gone, axis=0, dtype=jnp.int32)[None]
+    own = gone[None] & (rank == jnp.arange(1, most + 1, dtype=jnp.int32)[:, None, None])
+    return len(gone) - jnp.sum(jnp.where(own, len(gone) - columns, 0), axis=1, dtype=jnp.int32)
+
+
 def fill(
     precision: Float[Array, "#k d d"],
     residuals: Float[Array, "k d n"],

@@ -36,7 +36,7 @@ from jaxem.core.numerics import (
     safe_divide,
     safe_log,
 )
-from jaxem.core.rows import as_rows
+from jaxem.core.rows import as_rows, laid_out, reordered
 from jaxem.models import seeding
 from jaxem.models.seeding import Survey
 
@@ -121,16 +121,20 @@ class Mixture(Model):
     def arranged(self, rows: Rows) -> Arranged:
         """By their patterns of holes, where they have any."""
         n = self.n_rows(rows)
-        gone = self.family.patterns(rows.x) if checks.is_concrete(rows.x) else None
-        if gone is None or not gone.any():
+        if not checks.is_concrete(rows.x):
             return Arranged(rows, n, 1)
-        index, real, together = tiles.by_pattern(gone)
-        x, weight, labels = jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], rows)
-        weight = jnp.where(real, weight, 0)
-        return Arranged(Rows(self.family.tiled(x, together), weight, labels), n, together)
+        patterns = tiles.patterns(map(self.family.gone, checks.blocks(rows.x)))
+        if patterns is None:
+            return Arranged(rows, n, 1)
+        index, real, together = tiles.by_pattern(patterns)
+        rows = reordered(rows._replace(x=self.family.tiled(rows.x, together)), index)
+        return Arranged(rows._replace(weight=jnp.where(real, rows.weight, 0)), n, together)
 
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
-        return self.family.check_identified(rows.x, rows.weight, names)
+        weight = rows.weight
+        if rows.order is not None and checks.is_concrete(weight):
+            weight = np.bincount(rows.order, weight, jax.tree.leaves(rows.x)[0].shape[0])
+        return self.family.check_identified(rows.x, weight, names)
 
     def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
         checks.fields(params, MixtureParams, "params")
@@ -190,7 +194,8 @@ class Mixture(Model):
         return self._survey(rows)
 
     def _survey(self, rows: Rows) -> Survey:
-        return seeding.survey(self.family, rows.x, rows.weight, self.n_components)
+        x, weight, *_ = laid_out(rows)
+        return seeding.survey(self.family, x, weight, self.n_components)
 
     def start(
         self,
@@ -207,7 +212,7 @@ class Mixture(Model):
             rows = seeding.sample(key_sample, rows)
             rows = rows._replace(x=self.family.tiled(rows.x, 1))
             survey = self._survey(rows)
-        x, weight, known = rows
+        x, weight, known, _ = laid_out(rows)
         seeds = seeding.seeded(
             key, self.family, survey, weight, known, self.n_components, n_live, method
         )
@@ -383,6 +388,7 @@ class Mixture(Model):
     def redrawn(self, key: Array, params: MixtureParams, rows: Rows) -> Rows:
         key_labels, key_rows = jax.random.split(key)
         labels = draw(key_labels, params.weights, rows.weight.shape)
+        rows = laid_out(rows)
         return rows._replace(x=self.family.redrawn(key_rows, params.components, rows.x, labels))
 
     def take(self, params: MixtureParams, index: Any) -> MixtureParams:

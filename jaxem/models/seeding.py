@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core.contracts import Family, Params, Prior, Rows
 from jaxem.core.numerics import draw
+from jaxem.core.rows import taken
 from jaxem.inference import kmeans
 
 SAMPLE = 8192  # rows one start looks at
@@ -82,7 +83,7 @@ def sample(key: Array, rows: Rows) -> Rows:
     if rows.labels is not None:
         odds = _balanced(odds, rows.labels >= 0)
     index = draw(key, odds, (SAMPLE,))
-    chosen: Any = jax.tree.map(lambda leaf: leaf[index], rows)
+    chosen = taken(rows, index)
     return chosen._replace(weight=jnp.ones_like(chosen.weight))
 
 

@@ -74,7 +74,7 @@ def random_responsibilities(
     def one(index: Array) -> MixtureParams:
         key_rows, key_shares = jax.random.split(jax.random.fold_in(key, index))
         few = rows.weight.shape[0] <= seeding.SAMPLE
-        x, weight, _ = rows if few else seeding.sample(key_rows, rows)
+        x, weight, *_ = rows if few else seeding.sample(key_rows, rows)
         draws = jax.random.uniform(key_shares, (k, weight.shape[0]), weight.dtype)
         shares = draws * (weight / jnp.sum(draws, axis=0))[None]
         params = MixtureParams(jnp.ones((k,), weight.dtype), model.family.pooled(x, weight, k))

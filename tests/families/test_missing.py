@@ -228,6 +228,48 @@ def test_tiles_of_one_pattern_are_the_rows_by_themselves(structure, block_size):
     np.testing.assert_allclose(tiled.log_likelihood, alone.log_likelihood, rtol=1e-12)
 
 
+@pytest.mark.parametrize("share", [0.1, None], ids=["every pattern its own", "tiles"])
+def test_a_large_table_is_not_copied_and_says_the_same(share, monkeypatch):
+    """Its rows are put together block by block."""
+    x = few_patterns() if share is None else holed(few_patterns(), share)
+    x[:, 0] = np.where(np.isnan(x[:, 3]), x[:, 0], np.nan)  # never together
+    model = jaxem.Mixture(Gaussian("full", missing=True), 2)
+    labels = np.where(np.arange(len(x)) % 10, -1, np.arange(len(x)) % 2)
+    kept = {"key": jax.random.key(0), "max_iter": 5, "n_init": 2, "labels": labels}
+
+    def found():
+        with pytest.warns(UserWarning, match="columns 0 and 3 were never observed together"):
+            return [jaxem.fit(model, x, block_size=size, **kept).params for size in (None, 120)]
+
+    copied = found()
+    monkeypatch.setattr(jaxem.core.rows, "_COPIED", 0)
+    arranged = model.arranged(model.rows(x, None, labels))
+    assert arranged.rows.order is not None and arranged.rows.x.values.shape == x.shape
+    close(found(), copied, rtol=1e-9)
+
+
+def test_refits_and_selection_of_a_large_table_are_those_of_its_copy(monkeypatch):
+    model, x = jaxem.Mixture(Gaussian("tied", missing=True), 1), few_patterns()
+    kept = {"key": jax.random.key(0), "n_init": 1, "max_iter": 3}
+
+    def found():
+        ratio = jaxem.lr_test(model, x, n_boot=2, **kept)
+        chosen = jaxem.select([model, model.with_parts(2)], x, criterion="icl", **kept)
+        return ratio.replicates, [one.icl for one in chosen.candidates]
+
+    copied = found()
+    monkeypatch.setattr(jaxem.core.rows, "_COPIED", 0)
+    close(found(), copied, rtol=1e-9)
+
+
+def test_a_large_table_is_sampled_for_its_starts_where_it_lies(monkeypatch):
+    x = few_patterns(9000)
+    model, kept = jaxem.Mixture(Gaussian("full", missing=True), K), {"n_init": 1, "max_iter": 3}
+    copied = jaxem.fit(model, x, key=jax.random.key(0), **kept)
+    monkeypatch.setattr(jaxem.core.rows, "_COPIED", 0)
+    close(jaxem.fit(model, x, key=jax.random.key(0), **kept).params, copied.params, rtol=1e-9)
+
+
 def test_tiles_of_groups_far_apart_lose_no_digits():
     """Products would: components 1e5 standard deviations from each other."""
     x = few_patterns()

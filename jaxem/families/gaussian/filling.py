@@ -16,7 +16,7 @@ from jaxem.core.numerics import einsum, inverse_cholesky
 from jaxem.families.gaussian import holes
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.holes import Dense, Holes
-from jaxem.inference.conditional_gaussian import fill
+from jaxem.inference.conditional_gaussian import fill, places
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -45,7 +45,7 @@ def drawn(
     away = jnp.where(gone, 0, x.values - whole).T
     if not isinstance(form, Dense):  # columns are independent
         return jnp.where(gone, whole, x.values)
-    precisions, missing = form.precision, x.missing.T.astype(jnp.int32)
+    precisions, missing = form.precision, places(gone.T, x.most)
 
     def place(j: Array, shift: Array) -> Array:  # one component after another
         precision = lax.dynamic_slice_in_dim(precisions, j % precisions.shape[0], 1)

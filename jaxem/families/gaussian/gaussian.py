@@ -99,15 +99,13 @@ class Gaussian(Family):
         else:
             checks.finite(x, weight, names)
 
-    def patterns(self, x: Any) -> np.ndarray | None:
+    def gone(self, x: Any) -> np.ndarray | None:
         if not self.missing or not self.covariance.matrices:
             return None
         return np.isnan(np.asarray(x.values))
 
     def tiled(self, x: Any, together: int) -> Any:
-        if not self.missing or together == x.together:
-            return x
-        return holes.tiled(x, together)
+        return replace(x, together=together) if self.missing else x
 
     def check_identified(
         self, x: Any, weight: Any, names: tuple[str, ...] | None
@@ -147,7 +145,7 @@ class Gaussian(Family):
     def numbers_per_row(self, x: Any, k: int) -> int:
         d = x.shape[1]
         if isinstance(x, Holes):
-            m = x.missing.shape[1] if self.covariance.matrices else 0
+            m = x.most if self.covariance.matrices and x.together == 1 else 0
             return k * (4 * d + 3 * m * m)
         if d < self.covariance.least_columns:
             return 4 * k * (d + 1)

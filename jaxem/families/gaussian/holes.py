@@ -18,12 +18,12 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
 from jaxem.core.numerics import einsum
-from jaxem.core.tiles import never_together
+from jaxem.core.tiles import never_together, seen_together
 from jaxem.families.gaussian import product_form, tiles
 from jaxem.families.gaussian.covariance import Covariance, Factor
 from jaxem.families.gaussian.residual_form import ResidualForm
 from jaxem.families.gaussian.tiles import Tile
-from jaxem.inference.conditional_gaussian import by_most, fill
+from jaxem.inference.conditional_gaussian import by_most, fill, places
 
 _SMALL = 10_000  # rows
 _LOG_2PI = math.log(2 * math.pi)
@@ -32,13 +32,13 @@ _LOG_2PI = math.log(2 * math.pi)
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Holes:
-    """values: NaN in the holes; missing: their columns, d where a row has fewer than others.
+    """values: NaN in the holes; most: no row has more.
 
     together: how many rows after each other, from the first on, have the same holes.
     """
 
     values: Any  # (n, d)
-    missing: Any  # (n, m), whole numbers
+    most: int = field(metadata={"static": True})
     together: int = field(default=1, metadata={"static": True})
 
     @property
@@ -74,33 +74,14 @@ Form = Dense | Diagonal
 
 
 def read(table: Any) -> Holes:
-    """Which columns each row lacks; of a traced table, room for all of them."""
+    """With room for as many holes as there are; of a traced table, for as many as columns."""
     n, d = table.shape
     if not checks.is_concrete(table):
-        gone = jnp.isnan(table)
-        order = jnp.argsort(~gone, axis=1, stable=True).astype(jnp.int32)
-        there = jnp.take_along_axis(gone, order, axis=1)
-        return Holes(table, jnp.where(there, order, jnp.int32(d)))
+        return Holes(table, d)
     most = max(int(np.isnan(block).sum(1).max()) for block in checks.blocks(table))
     if n <= _SMALL and most:  # few shapes to compile, where that is most of the time
         most = min(d, 1 << (most - 1).bit_length())
-    small = np.uint8 if d < 256 else np.uint16 if d < 1 << 16 else np.int32
-    missing = np.full((n, most), d, small)
-    start = 0
-    for block in checks.blocks(table):
-        gone = np.isnan(block)
-        rows, columns = np.nonzero(gone)
-        place_of = np.cumsum(gone, axis=1)[rows, columns] - 1
-        missing[start + rows, place_of] = columns
-        start += len(block)
-    return Holes(table, missing)
-
-
-def tiled(x: Holes, together: int) -> Holes:
-    """Tiles tell their holes by their first rows; rows in no order anew, by themselves."""
-    if together == 1:
-        return read(x.values)
-    return Holes(x.values, x.missing[:, :0], together)
+    return Holes(table, most)
 
 
 def check(x: Holes, weight: Any, names: tuple[str, ...] | None) -> None:
@@ -114,9 +95,12 @@ def check_identified(
     """ValueError for a column without a number; -> which were never observed together."""
     if not checks.is_concrete(x, weight):
         return ()
-    seen = ~np.isnan(np.asarray(x.values)[np.ravel(np.asarray(weight)) > 0])
-    called = names or tuple(map(str, range(seen.shape[1])))
-    never = [called[i] for i in np.flatnonzero(~seen.any(axis=0))]
+    present = zip(checks.blocks(x.values), checks.blocks(jnp.ravel(weight)), strict=True)
+    both = np.zeros((x.shape[1], x.shape[1]))
+    for block, own in present:
+        both += seen_together(np.isnan(block[own > 0]))
+    called = names or tuple(map(str, range(x.shape[1])))
+    never = [called[i] for i in np.flatnonzero(np.diag(both) == 0)]
     if never:
         raise ValueError(
             f"column{'s' if len(never) > 1 else ''} {', '.join(never)} "
@@ -127,7 +111,7 @@ def check_identified(
     return tuple(
         f"columns {called[i]} and {called[j]} were never observed together: their covariance is "
         "not identified, and stays what the start made of it"
-        for i, j in never_together(~seen)
+        for i, j in never_together(both)
     )
 
 
@@ -174,10 +158,8 @@ def prepare(
 
 def evaluate(structure: Covariance, form: Form, x: Holes) -> tuple[Float[Array, "k n"], Any]:
     """-> (log densities, what `sums` needs)."""
-    if isinstance(form, Dense) and x.together > 1:
-        if x.shape[0] % x.together == 0:
-            return tiles.evaluate(structure, form, x.values, x.together)
-        x = tiled(x, 1)
+    if isinstance(form, Dense) and x.together > 1 and x.shape[0] % x.together == 0:
+        return tiles.evaluate(structure, form, x.values, x.together)
     seen = ~jnp.isnan(x.values.T)
     safe = jnp.where(seen, x.values.T, 0)
     residuals = jnp.where(seen[None], safe[None] - form.means[:, :, None], 0)
@@ -187,7 +169,7 @@ def evaluate(structure: Covariance, form: Form, x: Holes) -> tuple[Float[Array, 
         less = einsum("kd,dn->kn", spare, (~seen).astype(spare.dtype))
         log_density = form.log_normaliser[:, None] + less - 0.5 * jnp.sum(scaled, axis=1)
         return log_density, (residuals, ~seen)
-    missing = x.missing.T.astype(jnp.int32)
+    missing = places(~seen, x.most)
     filled = fill(form.precision, residuals, missing)
     holes = jnp.sum(~seen, axis=0).astype(residuals.dtype)
     distance = structure.squared_distance(form.root, filled.residuals)
