@@ -6,12 +6,13 @@ stands in, to be of weight 0. Tiles pay where patterns have many rows: a tile wo
 Beyond the order itself a row takes a few bytes, whatever its number of columns.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 _MOST = 4096  # rows of a tile: the residuals of a block stay in a CPU's cache
+_BLOCK = 1 << 16  # rows looked at together: the temporaries stay small
 _ALONE = 4  # a row by itself, in whole rows
 
 
@@ -45,16 +46,16 @@ def patterns(gone: Iterable[np.ndarray | None]) -> Patterns | None:
 
 def by_pattern(rows: Patterns) -> Order:
     bits, d = rows
-    n = len(bits)
-    keys = np.ascontiguousarray(bits).view(f"V{bits.shape[1]}")[:, 0]
+    keys = bits.view(f"V{bits.shape[1]}")[:, 0]
     kinds, counts = np.unique(keys, return_counts=True)
-    together = _size(counts, n, d)
+    together = _size(counts, len(bits), d)
     if together == 1:
-        return Order(_sorted(_holes(bits)), np.ones(n, bool), 1)
+        holes = np.concatenate([_holes(block) for block in _blocks(bits)])
+        return _laid(_blocks(holes), np.bincount(holes), 1)
     order = np.argsort(_holes(kinds.view(np.uint8).reshape(len(kinds), -1)), kind="stable")
-    rank = np.empty(len(kinds), np.min_scalar_type(len(kinds)))
-    rank[order] = np.arange(len(kinds))
-    return _filled_up(_sorted(rank[np.searchsorted(kinds, keys)]), counts[order], together)
+    rank = np.argsort(order)
+    numbers = (rank[np.searchsorted(kinds, block)] for block in _blocks(keys))
+    return _laid(numbers, counts[order], together)
 
 
 def seen_together(gone: np.ndarray) -> np.ndarray:
@@ -74,9 +75,9 @@ def _holes(bits: np.ndarray) -> np.ndarray:
     return np.bitwise_count(bits).sum(axis=1, dtype=np.uint16)
 
 
-def _sorted(values: np.ndarray) -> np.ndarray:
-    """The places of values in order; those of equal ones as they lie. Small types take less."""
-    return np.argsort(values, kind="stable").astype(np.int32)
+def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(array), _BLOCK):
+        yield array[start : start + _BLOCK]
 
 
 def _size(counts: np.ndarray, n: int, d: int) -> int:
@@ -89,14 +90,20 @@ def _size(counts: np.ndarray, n: int, d: int) -> int:
     return int(sizes[best]) if work[best] < _ALONE * n else 1
 
 
-def _filled_up(order: np.ndarray, counts: np.ndarray, together: int) -> Order:
-    """order: rows, those of a pattern side by side, `counts` of them."""
+def _laid(kinds: Iterable[np.ndarray], counts: np.ndarray, together: int) -> Order:
+    """kinds: of rows block by block; counts: rows of each. Those of a kind lie as they came."""
     sizes = -(-counts // together) * together
-    index, real = np.empty(sizes.sum(), np.int32), np.zeros(sizes.sum(), bool)
-    start, to = 0, 0
-    for count, size in zip(counts.tolist(), sizes.tolist(), strict=True):
-        index[to : to + count] = order[start : start + count]
-        index[to + count : to + size] = order[start + count - 1]
-        real[to : to + count] = True
-        start, to = start + count, to + size
+    first = np.cumsum(sizes) - sizes
+    index, free, row = np.empty(sizes.sum(), np.int32), first.copy(), 0
+    for block in kinds:
+        order = np.argsort(block, kind="stable")
+        there, start, many = np.unique(block[order], return_index=True, return_counts=True)
+        index[np.repeat(free[there] - start, many) + np.arange(len(block))] = row + order
+        free[there] += many
+        row += len(block)
+    spare = sizes - counts
+    gaps = np.repeat(free - np.cumsum(spare) + spare, spare) + np.arange(spare.sum())
+    index[gaps] = np.repeat(index[free - 1], spare)
+    real = np.ones(len(index), bool)
+    real[gaps] = False
     return Order(index, real, together)

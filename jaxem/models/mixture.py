@@ -133,7 +133,8 @@ class Mixture(Model):
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         weight = rows.weight
         if rows.order is not None and checks.is_concrete(weight):
-            weight = np.bincount(rows.order, weight, jax.tree.leaves(rows.x)[0].shape[0])
+            weight = np.zeros(jax.tree.leaves(rows.x)[0].shape[0], rows.weight.dtype)
+            weight[np.asarray(rows.order)[np.asarray(rows.weight) > 0]] = 1  # all that is asked
         return self.family.check_identified(rows.x, weight, names)
 
     def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:

@@ -1,10 +1,13 @@
 """Gaussians with missing cells, against the row by row oracle, R's fits, and what is lost without
 conditional covariances."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import optimize, stats
 
 import jaxem
 from jaxem.families import Gaussian, GaussianParams, Product
@@ -179,6 +182,62 @@ def test_r_has_the_same_fit():
         ]
         found = np.diagonal(result.params.components.covariances[0])
         np.testing.assert_allclose(found, variances, rtol=1e-5)
+
+
+# New York, 1973 (`datasets` of R); R's norm 1.0.11.1 and lavaan 0.6.14 of it.
+AIR = Path(__file__).parent.parent / "cli" / "airquality.csv"
+AIR_LOG_LIKELIHOOD = -2326.69738279834
+AIR_MEANS = [41.8711730195979, 184.846806249845, 9.95751633986928, 77.8823529411765]
+AIR_COVARIANCE = [
+    [1044.01864306448, 942.52984181323, -64.6359276936995, 209.56350282618],
+    [942.52984181323, 8090.7016612068, -17.3353803413116, 238.073311327028],
+    [-64.6359276936995, -17.3353803413116, 12.3304173608441, -15.1723183391004],
+    [209.56350282618, 238.073311327028, -15.1723183391004, 89.0057670126874],
+]
+
+
+@pytest.fixture(scope="module")
+def air():
+    return np.genfromtxt(AIR, delimiter=",", skip_header=1)
+
+
+@pytest.mark.parametrize("acceleration", ["squarem", None])
+def test_any_units_have_the_fit_of_r(air, acceleration):
+    """Columns of sizes 1e-6 to 1e6 times their own: the law changes units, and nothing else."""
+    scale = np.array([1e-6, 1.0, 1e6, 1e3])
+    model = jaxem.Mixture(Gaussian("full", missing=True), 1)
+    for units in (np.ones(4), scale):
+        result = jaxem.fit(model, air * units, key=jax.random.key(0), n_init=1, tol=1e-12,
+                           acceleration=acceleration)  # fmt: skip
+        means, covariances = result.params.components
+        shift = np.sum(~np.isnan(air) * np.log(units))
+        np.testing.assert_allclose(result.log_likelihood + shift, AIR_LOG_LIKELIHOOD, rtol=1e-12)
+        np.testing.assert_allclose(means[0] / units, AIR_MEANS, rtol=1e-7)
+        np.testing.assert_allclose(
+            covariances[0] / np.outer(units, units), AIR_COVARIANCE, rtol=1e-6
+        )
+
+
+def test_nothing_near_is_likelier(air):
+    """Direct maximisation of the likelihood of what was observed."""
+    units = np.array([0.02, 0.01, 0.2, 0.1])
+    x, below = air * units, np.tril_indices(4)
+    patterns = np.unique(np.isnan(x), axis=0)
+
+    def negative(values):
+        root = np.zeros((4, 4))
+        root[below] = values[4:]
+        np.fill_diagonal(root, np.exp(np.diagonal(root)))
+        total, covariance = 0.0, root @ root.T
+        for gone in patterns:
+            law = stats.multivariate_normal(values[:4][~gone], covariance[np.ix_(~gone, ~gone)])
+            total -= law.logpdf(x[(np.isnan(x) == gone).all(axis=1)][:, ~gone]).sum()
+        return total
+
+    found = optimize.minimize(negative, np.zeros(14), method="BFGS")
+    shift = np.sum(~np.isnan(air) * np.log(units))
+    np.testing.assert_allclose(-found.fun + shift, AIR_LOG_LIKELIHOOD, rtol=1e-8)
+    np.testing.assert_allclose(found.x[:4] / units, AIR_MEANS, rtol=1e-4)
 
 
 def test_jit_and_vmap_have_room_for_any_hole(x):

@@ -95,7 +95,7 @@ def check_identified(
     """ValueError for a column without a number; -> which were never observed together."""
     if not checks.is_concrete(x, weight):
         return ()
-    present = zip(checks.blocks(x.values), checks.blocks(jnp.ravel(weight)), strict=True)
+    present = zip(checks.blocks(x.values), checks.blocks(np.ravel(weight)), strict=True)
     both = np.zeros((x.shape[1], x.shape[1]))
     for block, own in present:
         both += seen_together(np.isnan(block[own > 0]))
