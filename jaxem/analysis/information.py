@@ -1,6 +1,5 @@
-"""What rows tell of parameters: matrices of information in coordinates that are free.
+"""What rows tell of parameters: matrices of information in coordinates u that are free.
 
-    theta(u) = from_chart(c + B u),  u = 0 at the parameters
     l(u) = log p(x; theta(u)) + log prior
 
     observed     I = - l''(0)
@@ -9,14 +8,12 @@
                                                          (Louis 1982; in this form Oakes 1999)
     outer        O = sum_n weight[n] s[n] s[n]',  s[n] = d/du log p(x[n]; theta(u))
 
-all by automatic differentiation, block by block of rows. The chart has more coordinates than a
-model has freedoms (log odds of k probabilities, both triangles of a matrix): the columns of B are
-the directions that move the parameters, from the Jacobian of theta.
+all by automatic differentiation, block by block of rows.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,103 +21,13 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from jaxem.analysis.coordinates import LOST, point
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
 from jaxem.fitting.blocks import sum_blocks
 
-_ROUNDS = 8  # of bringing rows and columns to a common size
-_LOST = 32.0  # a singular value of so many units of rounding is 0
 _TANGENTS = 1 << 22  # numbers that directions differentiated together may take
-
-
-class Coordinates(NamedTuple):
-    """basis (c, r): directions of the chart, columns of zeros where there is none.
-
-    jacobian (p, r): of all numbers of the parameters along them.
-    """
-
-    basis: Float[Array, "c r"]
-    jacobian: Float[Array, "p r"]
-
-
-def point(model: Model, params: Params, prior: Prior | None, basis: Array, u: Array) -> Params:
-    """theta(u), with the numbers that are held in their places."""
-    chart, unravel = ravel_pytree(lax.stop_gradient(model.to_chart(params)))
-    return model.hold(model.from_chart(unravel(chart + einsum("cr,r->c", basis, u))), prior)
-
-
-@partial(jax.jit, static_argnames=("model",))
-def settled(model: Model, params: Params) -> Params:
-    """Numbers on their way to 0 that are nearly there at 0: their squares are, and 1 / 0 is not."""
-
-    def of(leaf: Array, mark: Array) -> Array:
-        return jnp.where(mark & (leaf < jnp.finfo(leaf.dtype).tiny ** 0.5), 0, leaf)
-
-    return jax.tree.map(of, params, model.without_error(params))
-
-
-@partial(jax.jit, static_argnames=("model",))
-def coordinates(model: Model, params: Params, prior: Prior | None) -> Coordinates:
-    """The directions in which the parameters can move, from the singular values of the Jacobian.
-
-    Numbers at the end of their range, and those of absent components, stay where they are.
-    """
-    free = _free(model, params)
-    steps = jnp.diag(free.astype(params_dtype(params)))
-
-    def theta(u: Array) -> Array:
-        return ravel_pytree(point(model, params, prior, steps, u))[0]
-
-    jacobian = jax.jacfwd(theta)(jnp.zeros(free.shape, steps.dtype))
-    rows, columns = _scales(jacobian)
-    _, values, across = jnp.linalg.svd(
-        jacobian * rows[:, None] * columns[None], full_matrices=False
-    )
-    size = max(jacobian.shape) ** 0.5
-    kept = values > _LOST * size * jnp.finfo(values.dtype).eps * values[0]
-    moves = jnp.any(jacobian != 0, axis=0)
-    basis = jnp.where(moves[:, None] & kept[None], columns[:, None] * across.T, 0)
-    return Coordinates(basis, einsum("pc,cr->pr", jacobian, basis))
-
-
-def params_dtype(params: Params) -> Any:
-    return jax.tree.leaves(params)[0].dtype
-
-
-def _free(model: Model, params: Params) -> Bool[Array, " c"]:
-    """Which coordinates may move; all of them where they do not stand for one number each."""
-    chart = jax.eval_shape(model.to_chart, params)
-    shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (chart, params)]
-    if shapes[0] != shapes[1]:
-        return jnp.ones(sum(leaf.size for leaf in jax.tree.leaves(chart)), bool)
-    return ~ravel_pytree(model.without_error(params))[0]
-
-
-def _scales(matrix: Float[Array, "p c"]) -> tuple[Float[Array, " p"], Float[Array, " c"]]:
-    """Factors of the rows and columns that make the largest of each about 1  (Ruiz 2001)."""
-    size = jnp.abs(matrix)
-
-    def root(largest: Array) -> Array:
-        return jnp.sqrt(jnp.where(largest > 0, largest, jnp.ones_like(largest)))
-
-    def step(_: Array, scales: tuple[Array, Array]) -> tuple[Array, Array]:
-        rows, columns = scales
-        now = size * rows[:, None] * columns[None]
-        return rows / root(jnp.max(now, axis=1)), columns / root(jnp.max(now, axis=0))
-
-    start = jnp.ones(size.shape[0], size.dtype), jnp.ones(size.shape[1], size.dtype)
-    return lax.fori_loop(0, _ROUNDS, step, start)
-
-
-@partial(jax.jit, static_argnames=("model",))
-def jacobian(model: Model, params: Params, prior: Prior | None, basis: Array) -> Array:
-    """That of all numbers of the parameters along given directions."""
-
-    def theta(u: Array) -> Array:
-        return ravel_pytree(point(model, params, prior, basis, u))[0]
-
-    return jax.jacfwd(theta)(jnp.zeros(basis.shape[1], basis.dtype))
 
 
 class Local(NamedTuple):
@@ -355,7 +262,7 @@ def invert(
     unit = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, jnp.ones_like(diagonal)))
     both = unit[:, None] * unit[None]
     own, axes = jnp.linalg.eigh(complete * both + spare)
-    told = own > _LOST * r * eps
+    told = own > LOST * r * eps
     whiten = jnp.where(told[None], axes / jnp.sqrt(jnp.where(told, own, 1))[None], 0)
     shares = einsum("ia,ij,jb->ab", whiten, information * both + spare, whiten)
     shares = _symmetric(shares) + jnp.diag(jnp.where(told, 0, 1).astype(own.dtype))

@@ -20,7 +20,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxem.analysis import information, standard_errors
-from jaxem.analysis.standard_errors import Fitted
+from jaxem.analysis.coordinates import params_dtype
+from jaxem.analysis.maximum import Fitted, fitted
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior
 
@@ -70,13 +71,11 @@ def confidence_intervals(
         checks.numbers(level, "level")
         if np.ndim(level) != 0 or not 0 < float(level) < 1:
             raise ValueError(f"level is {level!r}; give a number between 0 and 1, such as 0.95")
-    found = standard_errors.fitted(
-        model, params, x, errors, sample_weight, prior, held, labels, lengths, reg_covar
-    )
+    found = fitted(model, params, x, errors, sample_weight, prior, held, labels, lengths, reg_covar)
     own = found.local.params
     standard_errors.warn(found)
     se = standard_errors.errors(found)
-    dtype = information.params_dtype(own)
+    dtype = params_dtype(own)
     z = jax.scipy.special.ndtri((1 + checks.cast(level, dtype)) / 2)
     if method == "wald":
         return ConfidenceIntervals(

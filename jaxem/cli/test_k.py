@@ -1,5 +1,6 @@
 """The command that tests numbers of components against each other, one after another."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import jax
@@ -7,7 +8,7 @@ import typer
 
 import jaxem
 from jaxem.analysis.lr_test import LRTest, lr_tests
-from jaxem.cli import options, report, tables
+from jaxem.cli import missing, options, report, tables
 from jaxem.cli.columns import choose, family_of, values
 from jaxem.cli.errors import DONE, NOT_CONVERGED, BadInput, in_options, told
 from jaxem.cli.frame import LARGEST_INT32, command, precision
@@ -36,6 +37,7 @@ def test_k(
     column_family: options.ColumnFamilies = None,
     response: options.Response = None,
     covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
+    holes: options.Missing = "fit",
     starts: options.Starts = 20,
     replicate_starts: Refits = None,
     level: Level = 0.05,
@@ -52,24 +54,26 @@ def test_k(
 
     The likelihood ratio is compared with that of data sets drawn from the fit with k, to which both
     models are fitted too (McLachlan 1987). The first k that is not rejected is what the tests call
-    for. A line is printed as soon as its test is done.
+    for. A line is printed as soon as its test is done. Drawn data sets have the holes of the table.
     """
     with precision(dtype):
         with told(file):
             table = tables.read(file, separator, header)
             own = {one.column: one.family for one in column_family or ()}
-            chosen = choose(table.columns, columns, family, own, response)
-            kinds = [family_of(chosen, name) for name in covariance]
-            if len(kinds) > 1:
+            if len(covariance) > 1:
                 raise BadInput("--covariance names several; give one")
-            x = values(table.columns, chosen, kinds[0])
-            models = [jaxem.Mixture(kinds[0], k) for k in range(1, max_components + 2)]
+            choosing = partial(choose, wanted=columns, family=family, own=own, response=response)
+            settled = missing.settle(table.columns, choosing, holes, covariance)
+            chosen = settled.columns
+            kind = family_of(chosen, covariance[0], settled.holed)
+            x = values(settled.table, chosen, kind)
+            models = [jaxem.Mixture(kind, k) for k in range(1, max_components + 2)]
             tests = lr_tests(
                 models, x, key=jax.random.key(seed), n_boot=replicates, n_init=starts,
                 n_init_boot=replicate_starts, tol=tol, max_iter=min(max_iter, LARGEST_INT32),
                 reg_covar=reg_covar,
             )  # fmt: skip
-        for remark in (*table.remarks, *(f"columns left out, {why}" for why in chosen.left_out)):
+        for remark in missing.remarks(table, settled):
             report.complain(f"{file}: {remark}")
         n_rows = len(jax.tree.leaves(x)[0])
         out = report.output()

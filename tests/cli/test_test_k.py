@@ -1,6 +1,7 @@
 """jaxem test-k, in this process."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,17 @@ def test_the_table_has_a_line_for_each_test(faithful, capsys):
     assert "The tests call for k = 1" in out  # nine data sets cannot reject at 0.05
     assert main(["test-k", faithful, "--max-components", "1", "--level", "0.2", *FEW]) == 0
     assert "Every k is rejected at 0.2: the tests call for at least 2" in capsys.readouterr().out
+
+
+def test_holes_are_fitted_around_and_drawn_again(capsys):
+    air = str(Path(__file__).parent / "airquality.csv")
+    few = ["--max-components", "1", "--columns", "Ozone,Wind,Temp", *FEW]
+    assert main(["test-k", air, *few]) == 0
+    out, err = capsys.readouterr()
+    assert "153 rows, 3 columns" in out and "37 missing cells in 37 of 153 rows" in err
+    assert re.search(r"^ +1 +2 +-\d+\.\d+ +-\d+\.\d+ +\d+\.\d+ +\S+ +0$", out, re.MULTILINE)
+    assert main(["test-k", air, "--missing", "error", *few]) == 2
+    assert "--missing drop" in capsys.readouterr().err
 
 
 def test_a_fit_that_did_not_converge_is_told(faithful, capsys):
