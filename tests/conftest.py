@@ -25,6 +25,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jaxtyping.install_import_hook("jaxem", "beartype.beartype")
 
 
+_LONGEST = ("test_readme.py", "test_suite.py")  # in one test or fixture
+
+
+def pytest_collection_modifyitems(items):
+    """First what takes longest: a worker that came to it last would end long after the others."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def compiled_programs():
     """Let go of them after each file: each holds memory maps, of which a process has 65530."""
