@@ -1,9 +1,11 @@
 """Ctrl-C: stops what is under way at once, but a fit not before its best so far is kept."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 class _Interrupt:
@@ -28,12 +30,23 @@ def pressed() -> bool:
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """The first Ctrl-C inside is remembered; a second one raises KeyboardInterrupt."""
-    before = signal.signal(signal.SIGINT, _interrupt.handle)
+    """The first Ctrl-C inside is remembered; a second one raises KeyboardInterrupt.
+
+    Where nothing can be raised, as while garbage is collected, Python would print a traceback and
+    go on: a Ctrl-C that comes there is remembered alone.
+    """
+    before, shown = signal.signal(signal.SIGINT, _interrupt.handle), sys.unraisablehook
+
+    def show(lost: Any) -> None:
+        if lost.exc_type is not KeyboardInterrupt:
+            shown(lost)
+
+    sys.unraisablehook = show
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = shown
         _interrupt.pressed = False
 
 

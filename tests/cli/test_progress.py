@@ -1,6 +1,7 @@
 """A fit in pieces and in a thread: the same bits as uncut, and Ctrl-C at any moment."""
 
 import signal
+import sys
 import threading
 from contextlib import suppress
 
@@ -161,3 +162,24 @@ def test_the_time_left_is_in_proportion_to_what_is_left(job):
     assert line._left(0.0) == ""
     line.n_done = 1
     assert line._left(1.0) == ""
+
+
+def test_a_ctrl_c_where_nothing_can_be_raised_is_remembered_without_a_traceback(monkeypatch):
+    class Collected:
+        def __init__(self, does):
+            self.does = does
+
+        def __del__(self):
+            self.does()
+
+    def collect(does):
+        Collected(does)
+
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+    with interrupts.watched():
+        signal.raise_signal(signal.SIGINT)
+        collect(lambda: signal.raise_signal(signal.SIGINT))
+        assert interrupts.pressed() and shown == []
+        collect(lambda: 1 / 0)
+    assert [lost.exc_type for lost in shown] == [ZeroDivisionError]
