@@ -52,10 +52,16 @@ def blocks(x: Any) -> Iterator[Any]:
         yield jax.tree.map(lambda leaf: np.asarray(leaf[start : start + _BLOCK]), x)  # noqa: B023
 
 
-def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None, holes: bool = False) -> None:
+def finite(
+    x: Any,
+    weight: Any,
+    names: tuple[str, ...] | None = None,
+    holes: bool = False,
+    remedy: str = "drop those rows or impute them first",
+) -> None:
     """ValueError when rows of positive weight hold NaN, infinity, or what cannot be squared.
 
-    holes: whether NaN is legal.
+    holes: whether NaN is legal. remedy: for what is not.
     """
     if not is_concrete(x, weight):
         return
@@ -75,13 +81,13 @@ def finite(x: Any, weight: Any, names: tuple[str, ...] | None = None, holes: boo
             bad += (np.isinf(block) if holes else ~np.isfinite(block)).sum(0)
             overflow += (np.isfinite(block) & (np.abs(block) > float(limits.max))).sum(0)
     called, illegal = names or range(x.shape[1]), "infinite" if holes else "NaN or infinite"
-    for count, what, remedy in (
-        (bad, f"{illegal} values", "drop those rows or impute them first"),
+    for count, what, mend in (
+        (bad, f"{illegal} values", remedy),
         (overflow, f"values too large for {limits.dtype}", _RESCALE),
     ):
         if count.any():
             where = ", ".join(f"{called[j]} ({count[j]})" for j in np.flatnonzero(count))
-            raise ValueError(f"x has {count.sum()} {what}, in columns: {where}; {remedy}")
+            raise ValueError(f"x has {count.sum()} {what}, in columns: {where}; {mend}")
     spread = highest / 2 - lowest / 2
     least, most = 1e3 * np.sqrt(float(limits.tiny)), 1e-3 * np.sqrt(float(limits.max))
     wrong = (spread > most) | ((spread > 0) & (spread < least))

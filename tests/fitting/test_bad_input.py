@@ -31,7 +31,7 @@ def with_value(value, *places):
     [
         (
             with_value(np.nan, (0, 1), (4, 1), (2, 2)),
-            r"3 NaN.*columns: 1 \(2\), 2 \(1\); drop.*impute",
+            r"3 NaN.*columns: 1 \(2\), 2 \(1\); take.*missing=True.*drop",
         ),
         (with_value(np.inf, (0, 0)), r"1 NaN or infinite.*columns: 0 \(1\)"),
         (jnp.asarray(with_value(np.nan, (0, 0))), r"1 NaN"),

@@ -97,7 +97,8 @@ class Gaussian(Family):
         if self.missing:
             holes.check(x, weight, names)
         else:
-            checks.finite(x, weight, names)
+            remedy = "take Gaussian(..., missing=True), for which NaN is a hole, or drop those rows"
+            checks.finite(x, weight, names, remedy=remedy)
 
     def gone(self, x: Any) -> np.ndarray | None:
         if not self.missing or not self.covariance.matrices:

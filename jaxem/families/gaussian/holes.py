@@ -86,7 +86,8 @@ def read(table: Any) -> Holes:
 
 def check(x: Holes, weight: Any, names: tuple[str, ...] | None) -> None:
     """ValueError for infinite cells, and for numbers that cannot be squared."""
-    checks.finite(x.values, weight, names, holes=True)
+    remedy = "make them NaN, or drop those rows"
+    checks.finite(x.values, weight, names, holes=True, remedy=remedy)
 
 
 def check_identified(
