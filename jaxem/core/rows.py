@@ -58,9 +58,9 @@ def taken(rows: Rows, index: Array) -> Rows:
 
 def laid_out(rows: Rows) -> Rows:
     """x copied so that it lies as the weights do."""
-    return (
-        rows if rows.order is None else rows._replace(x=_gathered(rows.x, rows.order), order=None)
-    )
+    if rows.order is None:
+        return rows
+    return rows._replace(x=_gathered(rows.x, rows.order), order=None)
 
 
 def _gathered(x: PyTree, index: Array) -> PyTree:
