@@ -1,5 +1,6 @@
 """Rows from arrays that are checked: on the device, and nothing left of what has weight 0."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -38,41 +39,35 @@ def as_rows(x: Any, weight: Any, labels: Any) -> Rows:
 
 def part(rows: Rows, start: Any, size: int) -> Rows:
     """`size` rows from `start` on."""
-
-    def of(leaf: Array) -> Array:
-        return lax.dynamic_slice_in_dim(leaf, start, size)
-
-    if rows.order is None:
-        return jax.tree.map(of, rows)
-    order, labels = of(rows.order), None if rows.labels is None else of(rows.labels)
-    return Rows(_gathered(rows.x, order), of(rows.weight), labels)
+    return _picked(rows, lambda leaf: lax.dynamic_slice_in_dim(leaf, start, size))
 
 
 def taken(rows: Rows, index: Array) -> Rows:
     """The rows at some places."""
-    if rows.order is None:
-        return jax.tree.map(lambda leaf: leaf[index], rows)
-    labels = None if rows.labels is None else rows.labels[index]
-    return Rows(_gathered(rows.x, rows.order[index]), rows.weight[index], labels)
+    return _picked(rows, lambda leaf: leaf[index])
 
 
 def laid_out(rows: Rows) -> Rows:
     """x copied so that it lies as the weights do."""
+    return _picked(rows, lambda leaf: leaf)
+
+
+def _picked(rows: Rows, of: Callable[[Array], Array]) -> Rows:
     if rows.order is None:
-        return rows
-    return rows._replace(x=_gathered(rows.x, rows.order), order=None)
-
-
-def _gathered(x: PyTree, index: Array) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf.at[index].get(mode="promise_in_bounds"), x)
+        return jax.tree.map(of, rows)
+    own = jax.tree.map(of, rows._replace(x=None))
+    gathered = jax.tree.map(lambda leaf: leaf.at[own.order].get(mode="promise_in_bounds"), rows.x)
+    return own._replace(x=gathered, order=None)
 
 
 def reordered(rows: Rows, index: np.ndarray) -> Rows:
-    """The rows in another order, of which some may stand in for others. A large x is not copied:
-    its blocks are put together when they are needed, which costs a few nanoseconds a number."""
+    """The rows in another order, of which some may stand in for others.
+
+    A large x is not copied: each block is put together when it is needed.
+    """
     order = jnp.asarray(index)
-    labels = None if rows.labels is None else rows.labels[order]
-    rows = Rows(rows.x, rows.weight[order], labels, order)
+    own = jax.tree.map(lambda leaf: leaf[order], rows._replace(x=None))
+    rows = own._replace(x=rows.x, order=order)
     large = sum(leaf.nbytes for leaf in jax.tree.leaves(rows.x)) > _COPIED
     return rows if large else laid_out(rows)
 

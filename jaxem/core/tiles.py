@@ -6,13 +6,14 @@ stands in, to be of weight 0. Tiles pay where patterns have many rows: a tile wo
 Beyond the order itself a row takes a few bytes, whatever its number of columns.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxem.core import checks
+
 _MOST = 4096  # rows of a tile: the residuals of a block stay in a CPU's cache
-_BLOCK = 1 << 16  # rows looked at together: the temporaries stay small
 _ALONE = 4  # a row by itself, in whole rows
 
 
@@ -50,11 +51,11 @@ def by_pattern(rows: Patterns) -> Order:
     kinds, counts = np.unique(keys, return_counts=True)
     together = _size(counts, len(bits), d)
     if together == 1:
-        holes = np.concatenate([_holes(block) for block in _blocks(bits)])
-        return _laid(_blocks(holes), np.bincount(holes), 1)
+        holes = np.concatenate([_holes(block) for block in checks.blocks(bits)])
+        return _laid(checks.blocks(holes), np.bincount(holes), 1)
     order = np.argsort(_holes(kinds.view(np.uint8).reshape(len(kinds), -1)), kind="stable")
     rank = np.argsort(order)
-    numbers = (rank[np.searchsorted(kinds, block)] for block in _blocks(keys))
+    numbers = (rank[np.searchsorted(kinds, block)] for block in checks.blocks(keys))
     return _laid(numbers, counts[order], together)
 
 
@@ -73,11 +74,6 @@ def never_together(both: np.ndarray) -> list[tuple[int, int]]:
 
 def _holes(bits: np.ndarray) -> np.ndarray:
     return np.bitwise_count(bits).sum(axis=1, dtype=np.uint16)
-
-
-def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(array), _BLOCK):
-        yield array[start : start + _BLOCK]
 
 
 def _size(counts: np.ndarray, n: int, d: int) -> int:
