@@ -66,8 +66,9 @@ def fit(
     with precision(dtype):
         with told(file):
             table = tables.read(file, separator, header)
-            own = {one.column: one.family for one in column_family or ()}
-            choosing = partial(choose, wanted=columns, family=family, own=own, response=response)
+            choosing = partial(
+                choose, wanted=columns, family=family, assigned=column_family, response=response
+            )
             settled = missing.settle(table.columns, choosing, holes, covariance)
             chosen = settled.columns
             kinds = families_of(chosen, covariance, settled.holed)

@@ -44,17 +44,18 @@ def choose(
     table: pa.Table,
     wanted: str | None = None,
     family: str = GAUSSIAN,
-    own: Mapping[str, str] | None = None,
+    assigned: Sequence[tuple[str, str]] | None = None,
     response: str | None = None,
     holes: bool = False,
 ) -> Columns:
     """The columns named in `wanted`, between commas, a name with a comma in double quotes.
 
-    None is every column that has a name, is not constant, and can be of its kind: that of `own`, or
-    `family`, or with "auto" the one that its type tells. With a response the others are numbers.
+    None is every column that has a name, is not constant, and can be of its kind: the family that
+    is `assigned` to it by name, or `family`, or with "auto" the one that its type tells. With a
+    response the others are numbers.
     holes: whether missing cells are legal; else a constant column with holes is not left out.
     """
-    own = dict(own or {})
+    own = dict(assigned or ())
     check_names(table, [*own, *([response] if response else [])])
     if response is not None:
         return _regression(table, wanted, own.pop(response, family), response, own, holes)

@@ -92,8 +92,7 @@ def impute(
             if saved:
                 task = of_model(saved, table.columns, unseen)
             else:
-                own = {one.column: one.family for one in column_family or ()}
-                chosen = choose(table.columns, columns, family, own, holes=True)
+                chosen = choose(table.columns, columns, family, column_family, holes=True)
                 task = of_table(table.columns, chosen, covariance)
                 if task.missing.any():
                     jobs = search.planned(

@@ -59,9 +59,8 @@ def fit_hmm(
         with told(file):
             table = tables.read(file, separator, header)
             steps = series.arrange(table.columns, group_by, order_by)
-            own = {one.column: one.family for one in column_family or ()}
             rest = _without(table.columns, (group_by, order_by), columns)
-            chosen = choose(rest, columns, family, own)
+            chosen = choose(rest, columns, family, column_family)
             kinds = families_of(chosen, covariance)
             x = steps.split(values(rest, chosen, kinds[0], gaps=True))
             models = [

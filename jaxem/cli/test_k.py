@@ -59,10 +59,11 @@ def test_k(
     with precision(dtype):
         with told(file):
             table = tables.read(file, separator, header)
-            own = {one.column: one.family for one in column_family or ()}
             if len(covariance) > 1:
                 raise BadInput("--covariance names several; give one")
-            choosing = partial(choose, wanted=columns, family=family, own=own, response=response)
+            choosing = partial(
+                choose, wanted=columns, family=family, assigned=column_family, response=response
+            )
             settled = missing.settle(table.columns, choosing, holes, covariance)
             chosen = settled.columns
             kind = family_of(chosen, covariance[0], settled.holed)
