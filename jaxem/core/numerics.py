@@ -1,4 +1,4 @@
-"""Guarded numerics: products that state their precision, logs and factors that fail as NaN."""
+"""Guarded numerics: products that state their precision, logs and ratios that fail as NaN."""
 
 from functools import partial
 from typing import NamedTuple
@@ -6,7 +6,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 # The default product on recent GPUs is TF32, with three digits: wrong for EM.
@@ -143,35 +142,11 @@ def transpose(a: Float[Array, "*batch d e"]) -> Float[Array, "*batch e d"]:
     return jnp.swapaxes(a, -1, -2)
 
 
-def inverse_cholesky(
-    covariance: Float[Array, "*batch d d"],
-) -> tuple[Float[Array, "*batch d d"], Float[Array, "*batch"]]:
-    """-> (inv(L), log det(C)) with C = L L'; NaN where C is not positive definite."""
-    d = covariance.shape[-1]
-    if d == 1:  # a custom call for one square root costs more than the whole E-step of a small fit
-        variance = covariance[..., 0, 0]
-        variance = jnp.where(variance > 0, variance, jnp.nan)
-        return (1 / jnp.sqrt(variance))[..., None, None], jnp.log(variance)
-    factor = jnp.linalg.cholesky(covariance)
-    identity = jnp.broadcast_to(jnp.eye(d, dtype=covariance.dtype), covariance.shape)
-    diagonal = jnp.diagonal(factor, axis1=-2, axis2=-1)
-    return solve_triangular(factor, identity, lower=True), 2 * jnp.sum(jnp.log(diagonal), -1)
-
-
 def correlation(covariance: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
     """The covariance with its columns' scales taken out; columns without variance keep theirs."""
     variance = jnp.diagonal(covariance, axis1=-2, axis2=-1)
     scale = 1 / jnp.sqrt(jnp.where(variance > 0, variance, jnp.ones_like(variance)))
     return covariance * scale[..., :, None] * scale[..., None, :]
-
-
-def smallest_eigenvalue(symmetric: Float[Array, "*batch d d"]) -> Float[Array, "*batch"]:
-    """Two batches for LAPACK in one program can wait for each other's threads without end, where
-    there are two cores: stack what is independent, and ask once.
-    """
-    if symmetric.shape[-1] == 1:
-        return symmetric[..., 0, 0]
-    return jnp.linalg.eigvalsh(symmetric)[..., 0]
 
 
 def unless_singular(

@@ -18,6 +18,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core.contracts import Family
+from jaxem.core.factors import eigh
 from jaxem.core.numerics import einsum, root
 
 _N_POOLED = 25  # Newton steps of the fit of one component
@@ -147,7 +148,7 @@ class Density(Family):
 @jax.custom_jvp
 def uphill(hessian: Float[Array, "k p p"], gradient: Float[Array, "k p"]) -> Float[Array, "k p"]:
     """inv(|H|) g; directions of which nothing is known are left alone."""
-    values, vectors = jnp.linalg.eigh(hessian)
+    values, vectors = eigh(hessian)
     size = jnp.abs(values)
     known = size > 8 * size.shape[1] * jnp.finfo(size.dtype).eps * jnp.max(size, 1)[:, None]
     slope = einsum("kji,kj->ki", vectors, gradient)

@@ -18,7 +18,6 @@ from jaxem.core.status import Status
 from jaxem.fitting.em import State
 
 _SMALL = 1 << 20  # numbers an E-step makes
-_FACTORS = 100_000  # k d^3: LAPACK factors larger batches in threads, and two wait for each other
 _ROUNDS = 2  # groups for each thread: the starts differ in how long they take
 
 
@@ -30,8 +29,7 @@ def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
     if jax.default_backend() != "cpu":
         return 1
     numbers = rows.weight.shape[0] * model.numbers_per_row(rows)
-    large = numbers > _SMALL and model.divides
-    if large or model.n_parts * model.n_columns(rows) ** 3 > _FACTORS:
+    if numbers > _SMALL and model.divides:
         return 1
     return min(_n_cores(), n_starts)
 

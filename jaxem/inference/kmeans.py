@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxem.core.factors import eigh
 from jaxem.core.numerics import einsum
 
 STANDARDISED, SPHERED, ROWS = 0, 1, 2  # the methods of a start, traced codes
@@ -43,7 +44,7 @@ def scaled(points: Float[Array, "n p"], weight: Float[Array, " n"]) -> Scaled:
     if points.shape[1] == 1:
         return Scaled(standard, standard)
     correlation = covariance * scale[:, None] * scale[None]
-    values, vectors = jnp.linalg.eigh(correlation)
+    values, vectors = eigh(correlation)
     kept = values > 8 * values.shape[0] * jnp.finfo(points.dtype).eps
     whiten = vectors * jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, values, 1.0)), 0.0)[None]
     return Scaled(standard, einsum("np,pq->nq", standard, whiten))

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxem.core.factors import eigh
 from jaxem.core.numerics import correlation, einsum
 
 
@@ -33,7 +34,7 @@ def solve(matrix: Float[Array, "k p p"], vector: Float[Array, "k p"]) -> Float[A
     """
     diagonal = jnp.diagonal(matrix, axis1=-2, axis2=-1)
     scale = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, jnp.ones_like(diagonal)))
-    values, vectors = jnp.linalg.eigh(correlation(matrix))
+    values, vectors = eigh(correlation(matrix))
     most = 8 * matrix.shape[-1] * jnp.finfo(matrix.dtype).eps
     known = values > most * jnp.maximum(values[..., -1:], 1)
     inverse = jnp.where(known, 1 / jnp.where(known, values, jnp.ones_like(values)), 0)

@@ -1,5 +1,8 @@
 """Starts spread over threads end as those of one loop do."""
 
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -66,8 +69,6 @@ def test_large_starts_and_traced_ones_stay_together(x):
     assert spread.n_threads(MODEL, rows, 1) == 1
     many = MODEL.with_parts(2000)
     assert spread.n_threads(many, rows, 9) == 1  # a start is enough for all cores
-    wide = MODEL.rows(np.zeros((300, 60)) + np.arange(60), None, None)
-    assert spread.n_threads(MODEL, wide, 9) == 1  # LAPACK has threads of its own
 
 
 def test_inside_jit_and_vmap_there_are_no_threads(x, monkeypatch):
@@ -85,3 +86,37 @@ def test_a_system_that_does_not_tell_affinities_has_threads_too(x, monkeypatch):
     monkeypatch.delattr(spread.os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(spread.os, "cpu_count", lambda: 3)
     assert spread.n_threads(MODEL, MODEL.rows(x, None, None), 9) == 3
+
+
+STARTS_AND_FITS_SIDE_BY_SIDE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import jax, numpy as np
+import jaxem
+from jaxem.fitting import spread
+
+n_threads, fits = map(int, sys.argv[1:])
+spread._n_cores = lambda: n_threads
+x = np.random.default_rng(0).normal(size=(120, 30)).astype(np.float32)
+model = jaxem.Mixture(jaxem.families.Gaussian("full"), 2)
+
+def fit(seed):
+    result = jaxem.fit(model, x, key=jax.random.key(seed), n_init=200, max_iter=3)
+    return float(result.log_likelihood)
+
+alone = fit(0)
+with ThreadPoolExecutor(3) as pool:
+    values = list(pool.map(fit, [0] * fits))
+assert values == [alone] * fits, values
+print("ended")
+"""
+
+
+@pytest.mark.parametrize(("n_threads", "fits"), [(1, 40), (2, 60), (5, 60)])
+def test_factors_of_starts_side_by_side_never_wait_for_each_other(n_threads, fits):
+    """Batches of LAPACK, as many as cores, did so without end."""
+    code, arguments = STARTS_AND_FITS_SIDE_BY_SIDE, [str(n_threads), str(fits)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=240
+    )
+    assert done.stdout.strip() == "ended", done.stderr[-2000:]

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxem.core.factors import cholesky
 from jaxem.core.numerics import clip_log, einsum
 
 
@@ -165,7 +166,7 @@ def log_cholesky(covariances: Float[Array, "*batch d d"]) -> Float[Array, "*batc
     d = covariances.shape[-1]
     if d == 1:
         return 0.5 * jnp.log(positive(covariances))
-    factor = jnp.linalg.cholesky(covariances)
+    factor = cholesky(covariances)
     scale = jnp.diagonal(factor, axis1=-2, axis2=-1)
     rows = factor / scale[..., :, None]
     return jnp.where(jnp.eye(d, dtype=bool), jnp.log(scale)[..., :, None], rows)

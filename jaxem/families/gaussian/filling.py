@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxem.core.numerics import einsum, inverse_cholesky
+from jaxem.core.factors import inverse_cholesky
+from jaxem.core.numerics import einsum
 from jaxem.families.gaussian import holes
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.holes import Dense, Holes

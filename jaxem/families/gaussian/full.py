@@ -12,11 +12,10 @@ from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float
 
+from jaxem.core.factors import cholesky, inverse_cholesky, smallest_eigenvalue
 from jaxem.core.numerics import (
     correlation,
     einsum,
-    inverse_cholesky,
-    smallest_eigenvalue,
     transpose,
     unless_singular,
 )
@@ -140,7 +139,7 @@ class Full(Covariance):
         return jnp.where(smallest > 0, jnp.nan_to_num(ratio, nan=0.0), smallest)
 
     def cholesky(self, covariances: Float[Array, "k d d"], k: int, d: int) -> Float[Array, "k d d"]:
-        return jnp.linalg.cholesky(covariances)
+        return cholesky(covariances)
 
     def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
         return jnp.diagonal(covariances, axis1=-2, axis2=-1)

@@ -10,11 +10,10 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxem.core.factors import cholesky, inverse_cholesky, smallest_eigenvalue
 from jaxem.core.numerics import (
     correlation,
     einsum,
-    inverse_cholesky,
-    smallest_eigenvalue,
     unless_singular,
 )
 from jaxem.families.gaussian.covariance import (
@@ -113,7 +112,7 @@ class Tied(Covariance):
         return jnp.broadcast_to(ratio, weights.shape).astype(weights.dtype)
 
     def cholesky(self, covariances: Float[Array, "d d"], k: int, d: int) -> Float[Array, "k d d"]:
-        return jnp.broadcast_to(jnp.linalg.cholesky(covariances), (k, d, d))
+        return jnp.broadcast_to(cholesky(covariances), (k, d, d))
 
     def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
         return jnp.broadcast_to(jnp.diagonal(covariances), (k, d))
