@@ -24,6 +24,7 @@ _SLACK = 64.0  # a fall by more than so many units is one
 _SLOW = 0.999  # the rate taken for gains that are not seen
 _LOOK = 3  # plain steps in a row before a start counts as converged
 _HALVINGS = 30  # of one step, where M-steps may be too long
+_NARROW = 0.1  # what 2 d rows leave of the smallest variance: (1 - 2^-1/2)^2 (Marchenko and Pastur)
 _PATIENCE = 32  # steps that together gain nothing that is seen: the dtype has no more to give
 
 
@@ -233,12 +234,13 @@ def conclude(model: Model, state: State, prior: Prior | None, thresholds: Thresh
 
 
 def has_collapsed(health: Health, thresholds: Thresholds) -> Bool[Array, " k"]:
-    """Which components have few rows, or few rows and little variance, or are singular."""
+    """Which components are narrow for their few rows, or singular.
+
+    A spike is narrow: a few rows far apart, such as outliers have, are no collapse.
+    """
     count, ratio = health
-    can_collapse = (ratio < jnp.inf) & (count > 0)
-    count = jnp.where(jnp.sum(count > 0) > 1, count, jnp.inf)  # one alone has no rows to leave
-    few = can_collapse & (count < thresholds.min_count)
-    thin = (
-        (count > 0) & (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)
-    )
+    live = count > 0
+    count = jnp.where(jnp.sum(live) > 1, count, jnp.inf)  # one alone has no rows to leave
+    few = live & (count < thresholds.min_count) & (ratio < _NARROW)
+    thin = live & (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)
     return few | thin | (ratio <= 0)

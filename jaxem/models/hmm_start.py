@@ -49,6 +49,7 @@ def start(
     labels = jnp.reshape(seeds.labels, rows.weight.shape)
     begins, moves = transitions.counts(labels, rows.weight, rows.x.first, possible)
     initial = jnp.where(seeds.found, begins + 1, jnp.zeros_like(begins))
+    moves = transitions.persistent_or_any(jax.random.fold_in(key, 4), moves, possible)
     transition = transitions.rows(moves, jnp.zeros_like(moves))
     return HMMParams(initial / jnp.sum(initial), transition, emissions)
 

@@ -87,17 +87,29 @@ def counts(
 ) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:
     """-> (how often labels begin a sequence, how often each follows each), weighted.
 
-    Each possible transition has one more, and staying as many as all of a row: a chain that is
-    near independent in the labels still starts as one that persists.
+    Each possible transition has one more.
     """
     states = jnp.arange(possible.shape[0], dtype=jnp.int32)[None, None]
     chosen = jnp.where(labels[..., None] == states, weight[..., None], 0.0)
     begins = jnp.sum(jnp.where(first[..., None], chosen, 0), axis=(0, 1))
     into = jnp.where(first[:, 1:, None], 0, chosen[:, 1:])
     moves = einsum("btk,btj->kj", (chosen[:, :-1] > 0).astype(weight.dtype), into)
-    moves = jnp.where(possible, moves + 1, jnp.zeros_like(moves))
+    return begins, jnp.where(possible, moves + 1, jnp.zeros_like(moves))
+
+
+def persistent_or_any(
+    key: Array, moves: Float[Array, "k k"], possible: Bool[Array, "k k"]
+) -> Float[Array, "k k"]:
+    """Counts to start from: of one start in three staying counts as often as all that leaves.
+
+    A chain that is near independent in its labels then starts as one that persists. The rows of
+    the others are uniform among all that are possible: states may alternate, or pass quickly.
+    """
+    key_which, key_rows = jax.random.split(key)
     stay = jnp.where(jnp.diagonal(possible), jnp.sum(moves, axis=1), 0)
-    return begins, moves + jnp.diag(stay)
+    drawn = jax.random.exponential(key_rows, moves.shape, moves.dtype)
+    persists = jax.random.bernoulli(key_which, 1 / 3)
+    return jnp.where(persists, moves + jnp.diag(stay), jnp.where(possible, drawn, 0))
 
 
 def rows(counts: Float[Array, "k k"], otherwise: Float[Array, "k k"]) -> Float[Array, "k k"]:

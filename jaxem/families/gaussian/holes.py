@@ -122,8 +122,12 @@ def coordinates(x: Holes) -> Float[Array, "n d"]:
 
 
 def moments(x: Holes, weight: Float[Array, " n"]) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
-    """Mean and variances of what was observed, with the correlations of the table filled by means:
-    positive definite where those are. A start, not an estimate."""
+    """Mean and variances of what was observed, with the correlations of the table filled by means.
+
+    A start, not an estimate: it is positive definite whatever the rows, so that holes have
+    conditional means. Correlations are shrunk by d rows without any, and a column of one value has
+    the mean variance of the others, or 1.
+    """
     seen = ~jnp.isnan(x.values)
     own = jnp.where(seen, weight[:, None], 0)
     origin = jnp.nanmean(x.values, axis=0)
@@ -135,7 +139,13 @@ def moments(x: Holes, weight: Float[Array, " n"]) -> tuple[Float[Array, " d"], F
     scatter = einsum("ni,nj->ij", own * residuals, residuals)
     # Fewer cells than rows: the diagonal is over its own cells, the rest over all.
     widen = jnp.sqrt(jnp.sum(weight) / total)
-    return origin + shift, scatter * widen[:, None] * widen[None] / jnp.sum(weight)
+    covariance = scatter * widen[:, None] * widen[None] / jnp.sum(weight)
+    variance, d = jnp.diagonal(covariance), covariance.shape[0]
+    mean = jnp.mean(variance)
+    n = jnp.sum(weight > 0, dtype=variance.dtype)
+    other = jnp.where(variance > 0, variance, jnp.where(mean > 0, mean, 1))
+    diagonal = jnp.eye(d, dtype=bool)
+    return origin + shift, jnp.where(diagonal, other, n / (n + d) * covariance)
 
 
 def prepare(
