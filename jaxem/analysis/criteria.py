@@ -19,10 +19,12 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
+from jaxem.core.inputs import waits
 from jaxem.fitting import em
 from jaxem.fitting.blocks import by_either, default_block_size, map_rows
 
 
+@waits
 def aic(
     model: Model,
     params: Params,
@@ -41,6 +43,7 @@ def aic(
     return _aic(model, params, rows, prior, block)
 
 
+@waits
 def bic(
     model: Model,
     params: Params,
@@ -57,6 +60,7 @@ def bic(
     return _bic(model, params, rows, prior, block)
 
 
+@waits
 def icl(
     model: Model,
     params: Params,

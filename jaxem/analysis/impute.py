@@ -12,12 +12,14 @@ from jaxem.analysis.decode import sample_paths
 from jaxem.analysis.predict import predict_proba
 from jaxem.core import checks
 from jaxem.core.contracts import Family, Model, Params, Rows
+from jaxem.core.inputs import waits
 from jaxem.core.numerics import safe_log
 from jaxem.fitting.blocks import map_rows
 
 _BLOCK = 4096  # rows filled at a time
 
 
+@waits
 def impute(
     model: Model,
     params: Params,

@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxem.analysis.predict import log_prob, n_free_parameters, predict_proba
 from jaxem.core.contracts import Model, Params
+from jaxem.core.inputs import waits
 from jaxem.families import Bernoulli, BernoulliParams, Categorical
 
 
@@ -62,6 +63,7 @@ class LatentClasses(NamedTuple):
         return str(self)
 
 
+@waits
 def latent_classes(
     model: Model,
     params: Params,
@@ -91,7 +93,7 @@ def latent_classes(
         warnings.warn(
             f"the model has {n_parameters} parameters, the table of response patterns {n_cells} "
             "cells: it is not identified; take fewer classes or more columns",
-            stacklevel=2,
+            stacklevel=3,
         )
     posterior = np.asarray(predict_proba(model, params, x), np.float64)
     k = posterior.shape[1]

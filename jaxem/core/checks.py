@@ -29,16 +29,23 @@ def is_concrete(*trees: Any) -> bool:
 
 
 def floating(array: Any) -> jax.Array:
-    """The array on the device, in its own float dtype, or float32 when x64 is off."""
-    return cast(array, jax.dtypes.canonicalize_dtype(array.dtype))
+    """The data on the device, in its own float dtype, or float32 when x64 is off.
+
+    On a CPU it stays where it lies, if it can: see `inputs`.
+    """
+    dtype = jax.dtypes.canonicalize_dtype(array.dtype)
+    if isinstance(array, jax.Array):
+        return cast(array, dtype)
+    return jax.device_put(np.asarray(array, dtype))
 
 
 def cast(value: Any, dtype: Any) -> jax.Array:
-    """The value on the device in that dtype; by NumPy where it is the host's: nothing compiles."""
+    """The value on the device in that dtype, a copy of what is the host's: by NumPy, so that
+    nothing compiles."""
     if isinstance(value, jax.Array):  # of a weak dtype it would be compiled for once more
         weak = value.aval.weak_type
         return lax.convert_element_type(value, dtype) if weak or value.dtype != dtype else value
-    return jax.device_put(np.asarray(value, dtype))
+    return jax.device_put(np.array(value, dtype))
 
 
 def blocks(x: Any) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Arranged, Model, Params, Prior, Rows
+from jaxem.core.inputs import waits
 from jaxem.core.status import Status
 from jaxem.fitting import implicit, padding, restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration, Plain
@@ -49,6 +50,7 @@ class Job(NamedTuple):
     about: About
 
 
+@waits
 def fit(
     model: Model,
     x: Any,
@@ -111,6 +113,7 @@ def fit(
     return _run(job, x, lengths)
 
 
+@waits
 def em(
     model: Model,
     params: Params,

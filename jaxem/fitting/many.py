@@ -7,12 +7,14 @@ import numpy as np
 
 from jaxem.core import checks
 from jaxem.core.contracts import Arranged, Model, Prior, Rows
+from jaxem.core.inputs import waits
 from jaxem.core.rows import replace_absent
 from jaxem.fitting import fit as fitting
 from jaxem.fitting import refits
 from jaxem.fitting.result import Result, gathered
 
 
+@waits
 def fit_many(
     model: Model,
     xs: Any,
