@@ -131,5 +131,6 @@ def _as_given(data: Any, whole: Any) -> Any:
     if isinstance(whole, dict):
         return {name: _as_given(data[name], part) for name, part in whole.items()}
     whole = whole[..., 0] if len(np.shape(data)) == 1 else whole
-    dtype = data.dtype if hasattr(data, "dtype") else np.float64
-    return whole.astype(dtype) if np.issubdtype(dtype, np.integer) else whole
+    plain = isinstance(data, np.ndarray | jax.Array) and not np.ma.is_masked(data)
+    whole_numbers = plain and np.issubdtype(data.dtype, np.integer)
+    return whole.astype(data.dtype) if whole_numbers else whole

@@ -24,8 +24,12 @@ _RESCALE = (
 
 def is_concrete(*trees: Any) -> bool:
     """Whether every array has values to look at, that is, whether none is traced."""
-    leaves = jax.tree.leaves(trees)
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves(trees))
+
+
+def leaves(tree: Any) -> list[Any]:
+    """Those of JAX, of which an iterator is one."""
+    return jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, Iterator))
 
 
 def floating(array: Any) -> jax.Array:
@@ -143,7 +147,7 @@ def weights(weight: Any, n: int) -> Any:
     """Frequencies (n,), finite, none negative, not all zero; None stays None."""
     if weight is None:
         return None
-    weight = tables.array(weight, "sample_weight")
+    weight = tables.array(weight, "sample_weight", masked=0.0)
     if weight.shape != (n,):
         raise ValueError(f"sample_weight has shape {weight.shape}, x has {n} rows: give ({n},)")
     if is_concrete(weight):
@@ -173,7 +177,7 @@ def labels(values: Any, n: int, k: int) -> Any:
     """Known components (n,) in -1..k-1 as int32; None stays None."""
     if values is None:
         return None
-    values = values if isinstance(values, jax.Array) else np.asarray(values)
+    values = tables.codes(values, "labels")
     if values.shape != (n,):
         raise ValueError(f"labels has shape {values.shape}, x has {n} rows: give ({n},)")
     if np.dtype(values.dtype).kind not in "iu":
@@ -265,6 +269,8 @@ def numbers(value: Any, name: str) -> None:
     """ValueError where a value is not made of real numbers; None is nothing to look at."""
     if value is None or not is_concrete(value):
         return
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} is masked in places; give numbers for all")
     try:
         kind = np.asarray(value).dtype.kind
     except ValueError:

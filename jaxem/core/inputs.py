@@ -26,7 +26,7 @@ def waits(verb: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(verb)
     def waiting(*args: P.args, **kwargs: P.kwargs) -> R:
         given = args, kwargs
-        if not any(map(_may_change, jax.tree.leaves(given))):
+        if not any(map(_may_change, checks.leaves(given))):
             return verb(*args, **kwargs)
         if checks.is_concrete(given):
             return jax.block_until_ready(verb(*args, **kwargs))

@@ -54,7 +54,7 @@ class Poisson(ExponentialFamily):
         if exposure is not None:
             checks.cells(
                 exposure[:, None], weight, ("exposure",), lambda e: ~((e > 0) & (e < np.inf)),
-                "exposures that are not above 0", "drop those rows",
+                "exposures that are missing or not above 0", "drop those rows",
             )  # fmt: skip
 
     def wrong(self, x: np.ndarray) -> np.ndarray:
