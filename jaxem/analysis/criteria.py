@@ -1,6 +1,7 @@
 """Information criteria: what a fit costs in parameters, for comparing models. Lower is better.
 
-With N = sum_n weight[n], p free parameters and l the log-likelihood of the parameters given:
+With N = sum_n weight[n] of the rows that tell anything (those of nothing but NaN do not), p free
+parameters and l the log-likelihood of the parameters given:
 
     AIC = -2 l + 2 p                                     (Akaike 1974)
     BIC = -2 l + p log N                                 (Schwarz 1978)

@@ -57,6 +57,9 @@ class Poisson(ExponentialFamily):
                 "exposures that are missing or not above 0", "drop those rows",
             )  # fmt: skip
 
+    def informative(self, x: Any) -> Any:
+        return super().informative(_parts(x)[0])
+
     def wrong(self, x: np.ndarray) -> np.ndarray:
         return ~(np.isnan(x) | ((x >= 0) & (x == np.floor(x)) & (x < np.inf)))
 

@@ -46,7 +46,7 @@ def read(
         index = where.sources
         x = jax.tree.map(lambda leaf: leaf[index], x)
     step_weight, first = _chain(where, np.ones(b) if weight is None else weight)
-    observed = _observed(x)
+    observed = family.informative(x)
     if checks.is_concrete(observed) and not np.asarray(observed).any():
         raise ValueError("x has no step that was observed: every number is NaN")
     numpy: Any = np if checks.is_concrete(step_weight, observed) else jnp
@@ -82,14 +82,6 @@ def _chain(where: Layout, weight: Any) -> tuple[Any, np.ndarray]:
     own = numpy.asarray(weight)[np.maximum(owner, 0)]
     own = numpy.where(owner >= 0, own, 0.0)
     return own, first.reshape(where.shape)
-
-
-def _observed(x: Any) -> Any:
-    """Rows of which at least one number is there."""
-    leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)]
-    leaves = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    numpy: Any = np if all(isinstance(leaf, np.ndarray) for leaf in leaves) else jnp
-    return ~numpy.all(numpy.concatenate([numpy.isnan(leaf) for leaf in leaves], axis=1), axis=1)
 
 
 def _labels(labels: Any, where: Layout, k: int, possible: np.ndarray) -> Array:
