@@ -7,13 +7,13 @@ over the cells c of the table of all response patterns, O observed and E expecte
 """
 
 import math
-import warnings
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxem.analysis.predict import log_prob, n_free_parameters, predict_proba
+from jaxem.core import remarks
 from jaxem.core.contracts import Model, Params
 from jaxem.core.inputs import waits
 from jaxem.families import Bernoulli, BernoulliParams, Categorical
@@ -91,10 +91,9 @@ def latent_classes(
     n_cells = math.prod(table.shape[1] for table in items)
     n_parameters = int(n_free_parameters(model, params, held))
     if n_parameters > n_cells - 1:
-        warnings.warn(
+        remarks.warn(
             f"the model has {n_parameters} parameters, the table of response patterns {n_cells} "
-            "cells: it is not identified; take fewer classes or more columns",
-            stacklevel=3,
+            "cells: it is not identified; take fewer classes or more columns"
         )
     posterior = np.asarray(predict_proba(model, params, x), np.float64)
     k = posterior.shape[1]

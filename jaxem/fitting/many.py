@@ -11,7 +11,7 @@ from jaxem.core.contracts import Arranged, Model, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.rows import replace_absent
 from jaxem.fitting import fit as fitting
-from jaxem.fitting import refits
+from jaxem.fitting import frequencies, refits
 from jaxem.fitting.result import Result, gathered
 
 
@@ -131,6 +131,9 @@ def _rows(model: Model, xs: Any, sample_weight: Any, labels: Any) -> Rows:
     if model.layout(flat_x, None) is not None:
         raise ValueError(f"{model!r} is of sequences: use jax.vmap over jaxem.fit")
     rows = model.rows(flat_x, weight, known)
+    if weight is not None:
+        lightest = np.argmin(np.sum(np.reshape(weight, (b, n)), axis=1))
+        frequencies.check(model, jax.tree.map(lambda leaf: leaf[lightest * n :][:n], rows))
     rows = jax.tree.map(lambda leaf: leaf.reshape(b, n, *leaf.shape[1:]), rows)
     if weight is None:
         return rows

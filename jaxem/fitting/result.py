@@ -12,6 +12,7 @@ from jaxem.core import checks
 from jaxem.core.contracts import Model
 from jaxem.core.names import name
 from jaxem.core.status import CONVERGED, FitError, Status, tally
+from jaxem.fitting import frequencies
 from jaxem.fitting.em import Outcome
 from jaxem.fitting.restarts import Restarts
 
@@ -149,7 +150,7 @@ class Result:
                 )
             else:
                 parts.append(f"component {i} has {rows} and variance ratio {ratio[i]:.2g}")
-        return parts
+        return parts + frequencies.told(weight, self.about.n_rows, len(count))
 
     def __str__(self) -> str:
         if not checks.is_concrete(self):
