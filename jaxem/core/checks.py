@@ -309,6 +309,28 @@ def symmetric(value: Any, name: str) -> None:
             raise ValueError(f"{name} is not symmetric")
 
 
+def positive_definite(value: Any, name: str) -> None:
+    """ValueError unless concrete matrices (..., d, d) have a Cholesky factor in their own dtype."""
+    if not is_concrete(value):
+        return
+    host = np.asarray(value)
+    for at in np.ndindex(host.shape[:-2]):
+        try:
+            np.linalg.cholesky(host[at])
+        except np.linalg.LinAlgError:
+            least = np.linalg.eigvalsh(host[at])[0]
+            whose = f", of component {at[0]}," if at else ""
+            raise ValueError(
+                f"{name}{_place(at)}{whose} is not positive definite, its smallest eigenvalue is "
+                f"{least:.3g}; give positive variances with correlations inside -1 to 1"
+            ) from None
+
+
+def _place(at: Any) -> str:
+    """An index as it is written behind a name; none of a number."""
+    return f"[{', '.join(map(str, at))}]" if len(at) else ""
+
+
 def fields(value: Any, kind: type, what: str) -> None:
     """ValueError when a value is not the NamedTuple that is asked for."""
     if not isinstance(value, kind):
@@ -332,12 +354,13 @@ def broadcast(value: Any, shape: tuple[int, ...], dtype: Any, name: str) -> jax.
 
 
 def positive_array(value: Any, name: str, zero_allowed: bool = False) -> None:
-    """ValueError when a concrete array is not positive throughout."""
+    """ValueError that names the first number of a concrete array that is not positive."""
     if is_concrete(value):
         array = np.asarray(value)
-        if not (array >= 0 if zero_allowed else array > 0).all():
+        for at in np.argwhere(~(array >= 0 if zero_allowed else array > 0))[:1]:
             raise ValueError(
-                f"{name} is {value}; it must be {'at least' if zero_allowed else 'above'} 0"
+                f"{name}{_place(at)} is {array[tuple(at)]:g}; it must be "
+                f"{'at least' if zero_allowed else 'above'} 0"
             )
 
 
