@@ -19,6 +19,7 @@ from jaxem.analysis import alignment, resampling
 from jaxem.analysis.intervals import ConfidenceIntervals
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.core.status import CONVERGED, tally
 from jaxem.fitting import fit as fitting
@@ -115,6 +116,7 @@ class _Refits(NamedTuple):
     agreement: Float[Array, "b k k"]
 
 
+@waits
 def bootstrap(
     model: Model,
     params: Params,

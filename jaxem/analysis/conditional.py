@@ -9,11 +9,13 @@ from jaxtyping import Array, Float
 
 from jaxem.core import checks
 from jaxem.core.contracts import Family, Model, Params
+from jaxem.core.inputs import waits
 from jaxem.core.numerics import einsum, safe_log
 from jaxem.families.product import Product
 from jaxem.models.mixture import Mixture, MixtureParams
 
 
+@waits
 def conditional(
     model: Model, params: Params, given: Mapping, columns: Any = None
 ) -> tuple[Mixture, MixtureParams]:
@@ -55,6 +57,7 @@ class Moments(NamedTuple):
     covariance: Float[Array, "d d"]
 
 
+@waits
 def moments(model: Model, params: Params) -> Moments:
     """Mean and covariance of a row.
 

@@ -1,6 +1,7 @@
 """Information criteria: what a fit costs in parameters, for comparing models. Lower is better.
 
-With N = sum_n weight[n], p free parameters and l the log-likelihood of the parameters given:
+With N = sum_n weight[n] of the rows that tell anything (those of nothing but NaN do not), p free
+parameters and l the log-likelihood of the parameters given:
 
     AIC = -2 l + 2 p                                     (Akaike 1974)
     BIC = -2 l + p log N                                 (Schwarz 1978)
@@ -19,10 +20,12 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
+from jaxem.core.inputs import waits
 from jaxem.fitting import em
 from jaxem.fitting.blocks import by_either, default_block_size, map_rows
 
 
+@waits
 def aic(
     model: Model,
     params: Params,
@@ -41,6 +44,7 @@ def aic(
     return _aic(model, params, rows, prior, block)
 
 
+@waits
 def bic(
     model: Model,
     params: Params,
@@ -57,6 +61,7 @@ def bic(
     return _bic(model, params, rows, prior, block)
 
 
+@waits
 def icl(
     model: Model,
     params: Params,

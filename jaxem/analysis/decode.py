@@ -16,6 +16,7 @@ from jaxtyping import Array
 from jaxem.analysis.predict import smooth
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prepared, Rows
+from jaxem.core.inputs import waits
 from jaxem.core.numerics import einsum
 from jaxem.fitting.blocks import by_either, default_block_size, map_rows
 from jaxem.inference import forward_backward
@@ -33,6 +34,7 @@ class Read(NamedTuple):
     block_size: int
 
 
+@waits
 def viterbi(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[Any, Array]:
     """argmax_z p(z, x) and its logarithm, of each sequence (Viterbi 1967).
 
@@ -47,6 +49,7 @@ def viterbi(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[
     return read.where.arrange(path.T), read.where.sums(terms)
 
 
+@waits
 def filter_states(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
     """P(z[t] | x[..t]), the state of each step given it and those before: (t, k), arranged as x is.
 
@@ -56,6 +59,7 @@ def filter_states(model: Model, params: Params, x: Any, lengths: Any = None) -> 
     return read.where.arrange(jnp.exp(alphas))
 
 
+@waits
 def forecast(model: Model, params: Params, x: Any, n_steps: int = 1, lengths: Any = None) -> Array:
     """P(z[t + h] | x[..t]) for the steps h = 1, 2, ... after the last of each sequence.
 
@@ -74,6 +78,7 @@ def forecast(model: Model, params: Params, x: Any, n_steps: int = 1, lengths: An
     return ahead[0] if where.form == "one" else ahead
 
 
+@waits
 def sample_paths(
     model: Model, params: Params, x: Any, *, key: Array, n: int = 1, lengths: Any = None
 ) -> Any:
@@ -110,6 +115,7 @@ class Occupancy(NamedTuple):
         return "\n".join(lines)
 
 
+@waits
 def occupancy(model: Model, params: Params, x: Any, lengths: Any = None) -> Occupancy:
     """How much of the time is spent in each state, in these sequences and in the long run, and how
     long a stay lasts: geometric, with 1 / (1 - A[k, k]) expected steps.

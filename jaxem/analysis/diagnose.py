@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.fitting import fixed_point
 from jaxem.fitting.blocks import default_block_size
@@ -116,6 +117,7 @@ class Diagnosis(NamedTuple):
         return ", ".join(_named(self.direction)[:3])
 
 
+@waits
 def diagnose(
     model: Model,
     params: Params,

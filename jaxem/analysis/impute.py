@@ -12,12 +12,14 @@ from jaxem.analysis.decode import sample_paths
 from jaxem.analysis.predict import predict_proba
 from jaxem.core import checks
 from jaxem.core.contracts import Family, Model, Params, Rows
+from jaxem.core.inputs import waits
 from jaxem.core.numerics import safe_log
 from jaxem.fitting.blocks import map_rows
 
 _BLOCK = 4096  # rows filled at a time
 
 
+@waits
 def impute(
     model: Model,
     params: Params,
@@ -129,5 +131,6 @@ def _as_given(data: Any, whole: Any) -> Any:
     if isinstance(whole, dict):
         return {name: _as_given(data[name], part) for name, part in whole.items()}
     whole = whole[..., 0] if len(np.shape(data)) == 1 else whole
-    dtype = data.dtype if hasattr(data, "dtype") else np.float64
-    return whole.astype(dtype) if np.issubdtype(dtype, np.integer) else whole
+    plain = isinstance(data, np.ndarray | jax.Array) and not np.ma.is_masked(data)
+    whole_numbers = plain and np.issubdtype(data.dtype, np.integer)
+    return whole.astype(data.dtype) if whole_numbers else whole

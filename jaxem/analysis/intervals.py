@@ -24,6 +24,7 @@ from jaxem.analysis.coordinates import params_dtype
 from jaxem.analysis.maximum import Fitted, fitted
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prior
+from jaxem.core.inputs import waits
 
 METHODS = ("wald", "profile")
 _STAGES = (1, 4, 16)  # in how many parts the way to an end is cut, one after the other
@@ -37,6 +38,7 @@ class ConfidenceIntervals(NamedTuple):
     upper: Params
 
 
+@waits
 def confidence_intervals(
     model: Model,
     params: Params,

@@ -7,14 +7,15 @@ over the cells c of the table of all response patterns, O observed and E expecte
 """
 
 import math
-import warnings
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxem.analysis.predict import log_prob, n_free_parameters, predict_proba
+from jaxem.core import remarks
 from jaxem.core.contracts import Model, Params
+from jaxem.core.inputs import waits
 from jaxem.families import Bernoulli, BernoulliParams, Categorical
 
 
@@ -62,6 +63,7 @@ class LatentClasses(NamedTuple):
         return str(self)
 
 
+@waits
 def latent_classes(
     model: Model,
     params: Params,
@@ -83,15 +85,15 @@ def latent_classes(
         raise ValueError(f"model is {model!r}; give a mixture of Categorical or Bernoulli columns")
     rows = model.rows(x, sample_weight, None)
     params = model.as_params(params, rows)
-    data, weight = np.asarray(rows.x, np.float64), np.asarray(rows.weight, np.float64)
+    data = np.asarray(rows.x, np.float64)
+    weight = np.where(family.informative(data), np.asarray(rows.weight, np.float64), 0)
     items = _items(params.components)
     n_cells = math.prod(table.shape[1] for table in items)
     n_parameters = int(n_free_parameters(model, params, held))
     if n_parameters > n_cells - 1:
-        warnings.warn(
+        remarks.warn(
             f"the model has {n_parameters} parameters, the table of response patterns {n_cells} "
-            "cells: it is not identified; take fewer classes or more columns",
-            stacklevel=2,
+            "cells: it is not identified; take fewer classes or more columns"
         )
     posterior = np.asarray(predict_proba(model, params, x), np.float64)
     k = posterior.shape[1]

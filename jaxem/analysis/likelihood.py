@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.inputs import waits
 from jaxem.core.names import name
 from jaxem.fitting import em
 from jaxem.fitting.blocks import accumulate, default_block_size
@@ -36,6 +37,7 @@ class Trace(NamedTuple):
     log_posterior: Float[Array, " t"]
 
 
+@waits
 def log_likelihood(
     model: Model, params: Params, x: Any, sample_weight: Any = None, lengths: Any = None
 ) -> Array:
@@ -50,6 +52,7 @@ def log_likelihood(
     )
 
 
+@waits
 def complete_log_likelihood(
     model: Model,
     params: Params,
@@ -74,6 +77,7 @@ def complete_log_likelihood(
     )
 
 
+@waits
 def likelihood_slice(
     model: Model,
     params: Params,
@@ -101,6 +105,7 @@ def likelihood_slice(
     return _slice(model, params, rows, grid, place, default_block_size(model, rows))
 
 
+@waits
 def em_trace(
     model: Model,
     params: Params,

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from jaxem.analysis import resampling
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Rows
+from jaxem.core.inputs import owned, waits
 from jaxem.core.status import Status
 from jaxem.fitting import fit as fitting
 from jaxem.fitting import refits
@@ -79,6 +80,7 @@ class LRTest(NamedTuple):
         return str(self)
 
 
+@waits
 def lr_test(
     model: Model,
     x: Any,
@@ -137,7 +139,7 @@ def lr_tests(
     for model, other in itertools.pairwise(models):
         if not isinstance(other, Model) or other.n_parts <= model.n_parts:
             raise ValueError(f"{other!r} is no alternative to {model!r}: give one with more parts")
-    data = resampling.individuals(models[0], x, sample_weight, lengths)
+    data = resampling.individuals(models[0], owned(x), sample_weight, lengths)
     alike = all(model.grows and model.with_parts(1) == models[0].with_parts(1) for model in models)
     keys = jax.random.split(key, (len(models), 2))
     jobs = [

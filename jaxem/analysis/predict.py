@@ -10,9 +10,11 @@ from jaxtyping import Array
 
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prepared, Rows
+from jaxem.core.inputs import waits
 from jaxem.fitting.blocks import by_either, default_block_size, map_rows
 
 
+@waits
 def log_prob(model: Model, params: Params, x: Any, lengths: Any = None) -> Array:
     """log p(x[n]) of each row, (n,): natural log with every constant.
 
@@ -24,6 +26,7 @@ def log_prob(model: Model, params: Params, x: Any, lengths: Any = None) -> Array
     return values if where is None else where.sums(values)
 
 
+@waits
 def predict_proba(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
     """P(component | x[n]), (n, k): w[k] p_k(x[n]) / sum_j w[j] p_j(x[n]); rows sum to 1.
 
@@ -44,6 +47,7 @@ def predict_proba(model: Model, params: Params, x: Any, lengths: Any = None) -> 
 smooth = predict_proba
 
 
+@waits
 def predict(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
     """The most probable component of each row, (n,) int32; for an HMM the state of each step.
 
@@ -66,6 +70,7 @@ def likeliest(model: Model, params: Params, rows: Rows, block_size: int) -> Arra
     return _posterior(model, params, rows, block_size, "component")
 
 
+@waits
 def sample(model: Model, params: Params, key: Array, n: int) -> tuple[Any, Array]:
     """n rows drawn from the model, and the component each came from: (x (n, d), labels (n,))."""
     n = checks.whole(n, "n", least=1)
@@ -73,6 +78,7 @@ def sample(model: Model, params: Params, key: Array, n: int) -> tuple[Any, Array
     return _sample(model, model.as_params(params, None), key, n)
 
 
+@waits
 def n_free_parameters(model: Model, params: Params, held: Any = None) -> Array:
     """Free parameters, as AIC and BIC count them; components of zero weight have none.
 

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from jaxem.core import checks
 from jaxem.core.contracts import Arranged, Model, Params, Rows
 from jaxem.core.numerics import draw
+from jaxem.fitting import frequencies
 
 
 class Units(NamedTuple):
@@ -40,10 +41,15 @@ def units(model: Model, x: Any, sample_weight: Any, lengths: Any, rows: Rows) ->
             "x is one sequence, whose steps depend on each other: there is nothing to draw "
             "again; use parametric=True, or give independent sequences"
         )
-    odds = np.ones(b) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    odds = _odds(sample_weight, b)
     owner = where.owner.astype(np.int32)
     dtype = rows.weight.dtype
     return Units(checks.cast(odds, dtype), max(1, round(float(odds.sum()))), jax.device_put(owner))
+
+
+def _odds(sample_weight: Any, b: int) -> np.ndarray:
+    weight = checks.weights(sample_weight, b)
+    return np.ones(b) if weight is None else np.asarray(weight, np.float64)
 
 
 @partial(jax.jit, static_argnames="n")
@@ -66,6 +72,8 @@ def individuals(model: Model, x: Any, sample_weight: Any, lengths: Any) -> Arran
     Weights that are no whole numbers are rounded so that their sum is kept to 1/2.
     """
     rows = model.rows(x, sample_weight, None, lengths)
+    if sample_weight is not None:
+        frequencies.check(model, rows)
     weight = np.asarray(rows.weight, np.float64)
     if np.isin(weight, (0, 1)).all():
         return model.arranged(rows)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxem.analysis import criteria
 from jaxem.analysis.predict import likeliest
 from jaxem.core.contracts import Model
+from jaxem.core.inputs import waits
 from jaxem.core.status import Status
 from jaxem.fitting import fit as fitting
 from jaxem.fitting.fit import Job
@@ -75,6 +76,7 @@ def _cells(candidate: Candidate, best: bool) -> tuple[str, ...]:
     return (mark, repr(model), figures[0], free, *figures[1:], status)
 
 
+@waits
 def select(
     models: Any,
     x: Any,

@@ -6,7 +6,6 @@ with inv(I) of `maximum`. Weights add up to 1 and matrices are symmetric in thet
 covariances are singular as they must be.
 """
 
-import warnings
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,7 +19,9 @@ from jaxem.analysis.coordinates import Coordinates
 from jaxem.analysis.information import Inverse
 from jaxem.analysis.maximum import FAR, Fitted, eps, fitted, identical
 from jaxem.core import checks
+from jaxem.core import remarks as told
 from jaxem.core.contracts import Model, Params, Prior
+from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.core.numerics import einsum
 
@@ -36,6 +37,7 @@ class ParameterCovariance(NamedTuple):
     remarks: tuple[str, ...]
 
 
+@waits
 def standard_errors(
     model: Model,
     params: Params,
@@ -71,6 +73,7 @@ def standard_errors(
     return errors(found)
 
 
+@waits
 def parameter_covariance(
     model: Model,
     params: Params,
@@ -142,7 +145,7 @@ def warn(found: Fitted) -> None:
     """A UserWarning that names what the rows tell nothing of."""
     if checks.is_concrete(found.inverse, found.local):
         for remark in _singular(found):
-            warnings.warn(remark, stacklevel=3)
+            told.warn(remark)
 
 
 def remarks(found: Fitted) -> tuple[str, ...]:

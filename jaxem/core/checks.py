@@ -24,21 +24,32 @@ _RESCALE = (
 
 def is_concrete(*trees: Any) -> bool:
     """Whether every array has values to look at, that is, whether none is traced."""
-    leaves = jax.tree.leaves(trees)
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves(trees))
+
+
+def leaves(tree: Any) -> list[Any]:
+    """Those of JAX, of which an iterator is one."""
+    return jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, Iterator))
 
 
 def floating(array: Any) -> jax.Array:
-    """The array on the device, in its own float dtype, or float32 when x64 is off."""
-    return cast(array, jax.dtypes.canonicalize_dtype(array.dtype))
+    """The data on the device, in its own float dtype, or float32 when x64 is off.
+
+    On a CPU it stays where it lies, if it can: see `inputs`.
+    """
+    dtype = jax.dtypes.canonicalize_dtype(array.dtype)
+    if isinstance(array, jax.Array):
+        return cast(array, dtype)
+    return jax.device_put(np.asarray(array, dtype))
 
 
 def cast(value: Any, dtype: Any) -> jax.Array:
-    """The value on the device in that dtype; by NumPy where it is the host's: nothing compiles."""
+    """The value on the device in that dtype, a copy of what is the host's: by NumPy, so that
+    nothing compiles."""
     if isinstance(value, jax.Array):  # of a weak dtype it would be compiled for once more
         weak = value.aval.weak_type
         return lax.convert_element_type(value, dtype) if weak or value.dtype != dtype else value
-    return jax.device_put(np.asarray(value, dtype))
+    return jax.device_put(np.array(value, dtype))
 
 
 def blocks(x: Any) -> Iterator[Any]:
@@ -136,7 +147,7 @@ def weights(weight: Any, n: int) -> Any:
     """Frequencies (n,), finite, none negative, not all zero; None stays None."""
     if weight is None:
         return None
-    weight = tables.array(weight, "sample_weight")
+    weight = tables.array(weight, "sample_weight", masked=0.0)
     if weight.shape != (n,):
         raise ValueError(f"sample_weight has shape {weight.shape}, x has {n} rows: give ({n},)")
     if is_concrete(weight):
@@ -166,7 +177,7 @@ def labels(values: Any, n: int, k: int) -> Any:
     """Known components (n,) in -1..k-1 as int32; None stays None."""
     if values is None:
         return None
-    values = values if isinstance(values, jax.Array) else np.asarray(values)
+    values = tables.codes(values, "labels")
     if values.shape != (n,):
         raise ValueError(f"labels has shape {values.shape}, x has {n} rows: give ({n},)")
     if np.dtype(values.dtype).kind not in "iu":
@@ -258,6 +269,8 @@ def numbers(value: Any, name: str) -> None:
     """ValueError where a value is not made of real numbers; None is nothing to look at."""
     if value is None or not is_concrete(value):
         return
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} is masked in places; give numbers for all")
     try:
         kind = np.asarray(value).dtype.kind
     except ValueError:
@@ -296,6 +309,28 @@ def symmetric(value: Any, name: str) -> None:
             raise ValueError(f"{name} is not symmetric")
 
 
+def positive_definite(value: Any, name: str) -> None:
+    """ValueError unless concrete matrices (..., d, d) have a Cholesky factor in their own dtype."""
+    if not is_concrete(value):
+        return
+    host = np.asarray(value)
+    for at in np.ndindex(host.shape[:-2]):
+        try:
+            np.linalg.cholesky(host[at])
+        except np.linalg.LinAlgError:
+            least = np.linalg.eigvalsh(host[at])[0]
+            whose = f", of component {at[0]}," if at else ""
+            raise ValueError(
+                f"{name}{_place(at)}{whose} is not positive definite, its smallest eigenvalue is "
+                f"{least:.3g}; give positive variances with correlations inside -1 to 1"
+            ) from None
+
+
+def _place(at: Any) -> str:
+    """An index as it is written behind a name; none of a number."""
+    return f"[{', '.join(map(str, at))}]" if len(at) else ""
+
+
 def fields(value: Any, kind: type, what: str) -> None:
     """ValueError when a value is not the NamedTuple that is asked for."""
     if not isinstance(value, kind):
@@ -319,12 +354,13 @@ def broadcast(value: Any, shape: tuple[int, ...], dtype: Any, name: str) -> jax.
 
 
 def positive_array(value: Any, name: str, zero_allowed: bool = False) -> None:
-    """ValueError when a concrete array is not positive throughout."""
+    """ValueError that names the first number of a concrete array that is not positive."""
     if is_concrete(value):
         array = np.asarray(value)
-        if not (array >= 0 if zero_allowed else array > 0).all():
+        for at in np.argwhere(~(array >= 0 if zero_allowed else array > 0))[:1]:
             raise ValueError(
-                f"{name} is {value}; it must be {'at least' if zero_allowed else 'above'} 0"
+                f"{name}{_place(at)} is {array[tuple(at)]:g}; it must be "
+                f"{'at least' if zero_allowed else 'above'} 0"
             )
 
 

@@ -1,6 +1,8 @@
 """The contract of a family: one component distribution, k copies of it."""
 
 import abc
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import jax
@@ -83,6 +85,20 @@ class Family(abc.ABC):
     ) -> tuple[str, ...]:
         """Host side: what rows to be fitted leave open; ValueError where that is a whole column."""
         return ()
+
+    def informative(self, x: PyTree) -> Any:
+        """Which rows of x, as it was read, tell anything, (n,): those with a number in them.
+
+        On the host for NumPy arrays. The others have a density of 1, and are none of the N of BIC.
+        """
+
+        def seen(leaf: Any) -> Any:
+            numpy: Any = np if isinstance(leaf, np.ndarray) else jnp
+            return ~numpy.all(numpy.isnan(leaf.reshape(leaf.shape[0], -1)), axis=1)
+
+        leaves = jax.tree.leaves(x)
+        numbers = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
+        return reduce(or_, map(seen, numbers))
 
     def gone(self, x: PyTree) -> Any:
         """Host side: (n, c) bool, the holes that rows alike in which share work on; None: no such

@@ -91,7 +91,7 @@ class Model(abc.ABC):
         return ()
 
     def total_weight(self, rows: Rows) -> Float[Array, ""]:
-        """Of what was observed: N of BIC."""
+        """Of the rows that tell anything: N of BIC, and what the objective is a mean over."""
         return jnp.sum(rows.weight)
 
     def check_possible(self, params: Params, rows: Rows, where: Any) -> None:

@@ -30,7 +30,7 @@ def as_rows(x: Any, weight: Any, labels: Any) -> Rows:
     x = jax.tree.map(checks.floating, x)
     leaf = jax.tree.leaves(x)[0]
     if weight is None:
-        return Rows(x, checks.cast(np.ones(leaf.shape[0], leaf.dtype), leaf.dtype), labels)
+        return Rows(x, jax.device_put(np.ones(leaf.shape[0], leaf.dtype)), labels)
     weight = checks.cast(weight, leaf.dtype)
     if not checks.is_concrete(weight):  # no error can be raised: the fit becomes NONFINITE
         weight = jnp.where(weight < 0, jnp.nan, weight)

@@ -1,37 +1,28 @@
 """Data as a person has it -> arrays of numbers. Host side only.
 
-Arrays, lists and pandas, polars or arrow frames are read; what cannot be says what to do.
+Arrays, lists and frames are read; what cannot be says what to do. What a mask or a frame marks as
+missing becomes NaN.
 """
 
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core import frames
+
 
 def column_names(data: Any) -> tuple[str, ...] | None:
-    """The column names of a pandas, polars or arrow frame, else None."""
-    names = getattr(data, "column_names", None)
-    if names is None:
-        names = getattr(data, "columns", None)
-    if names is None or callable(names):
-        return None
-    names = tuple(str(name) for name in names)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"column names appear twice: {', '.join(twice)}; rename them")
-    return names
+    """What the columns of a frame are called, else None."""
+    frame = frames.opened(data)
+    return None if frame is None else frames.names(frame)
 
 
 def table(data: Any, what: str = "x") -> Any:
     """Numbers as a person has them -> a float array (n, d); (n,) is one feature."""
-    for method, remedy in (("collect", ".collect()"), ("toarray", ".toarray()")):
-        if hasattr(data, method):
-            raise ValueError(f"{what} is a {type(data).__name__}; give {what}{remedy}")
-    if isinstance(data, np.ma.MaskedArray):
-        data = np.ma.filled(data.astype(np.float64), np.nan)
-    values = array(_frame(data) if column_names(data) is not None else data, what)
+    values = array(data, what)
     if values.ndim == 1:
         values = values[:, None]
     if values.ndim != 2:
@@ -79,67 +70,115 @@ def float_dtype(value: Any) -> Any:
     return dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
 
 
-def _frame(data: Any) -> np.ndarray:
-    names = list(
-        data.columns
-        if hasattr(data, "columns") and not hasattr(data, "column_names")
-        else data.column_names
-    )
-    if not names:
-        raise ValueError("the frame has no columns; give at least one numeric column")
-    columns = {name: _column(data[name]) for name in names}
-    text = [str(name) for name, column in columns.items() if column is None]
-    if text:
-        raise ValueError(
-            f"columns that are not numeric: {', '.join(text)}; drop them or encode them as numbers"
-        )
-    return np.stack([column for column in columns.values() if column is not None], axis=1)
+def array(data: Any, what: str, masked: float = np.nan) -> Any:
+    """Anything that NumPy reads, a frame or a JAX array, as floats; ValueError for what is none.
 
-
-def _column(values: Any) -> np.ndarray | None:
-    """One column as floats, its missing cells as NaN; None where it holds anything else."""
-    column = np.asarray(values)
-    if column.dtype.kind == "f":
-        return column
-    if column.dtype.kind in "biu":
-        return column.astype(np.float64)
-    if column.dtype.kind != "O":
-        return None
-    holes = np.array([v is None or type(v).__name__ == "NAType" for v in column], bool)
-    if not all(isinstance(v, (int, float, np.number)) for v in column[~holes]):
-        return None
-    return np.where(holes, np.nan, column).astype(np.float64)
-
-
-def array(data: Any, what: str) -> Any:
-    """Anything that NumPy reads, or a JAX array, as floats; ValueError for what is no number."""
+    masked: what stands in the places of a mask.
+    """
     if isinstance(data, jax.Array):
-        values = data
+        values: Any = data
     else:
-        try:
-            values = np.asarray(data)
-        except ValueError as error:
-            raise ValueError(
-                f"{what} is not a table: its rows have different lengths ({error})"
-            ) from None
+        frame = frames.opened(data, what)
+        values = plain(data, what) if frame is None else frames.values(frame, what)
+    if isinstance(values, np.ma.MaskedArray):
+        values = _unmasked(values, masked)
     kind = np.dtype(values.dtype).kind if values.dtype != jnp.bfloat16 else "V"
-    if kind == "c":
-        raise ValueError(
-            f"{what} is complex ({values.dtype}); give the real and imaginary parts as two columns"
-        )
     if kind in "biu":
         return values.astype(np.float64) if isinstance(values, np.ndarray) else values.astype(float)
     if kind == "f" and values.dtype.itemsize in (4, 8):
         return values
-    if kind == "O":
-        column = _column(np.ravel(values))
-        if column is not None:
-            return column.reshape(values.shape)
-    if kind in "OUS":
-        raise ValueError(f"{what} holds text; drop those columns or encode them as numbers")
-    raise ValueError(
-        f"{what} has dtype {values.dtype}; give float32 or float64 (x.astype('float32'))"
+    floats = frames.as_floats(values) if kind == "O" else None
+    if floats is None:
+        raise ValueError(_not_numbers(values, what))
+    return floats
+
+
+def codes(data: Any, what: str) -> Any:
+    """Whole numbers as they are, -1 where a mask or a frame has none."""
+    if isinstance(data, jax.Array):
+        return data
+    frame = frames.opened(data, what)
+    if frame is not None and frames.names(frame) is None:
+        return frames.codes(frame)
+    values = plain(data, what)
+    if isinstance(values, np.ma.MaskedArray):
+        return values.filled(-1) if values.dtype.kind in "iu" else np.asarray(values)
+    return values
+
+
+def plain(data: Any, what: str) -> np.ndarray:
+    """As NumPy reads it, masks and all; ValueError for what is no array of anything."""
+    if data is None:
+        raise ValueError(f"{what} is None; give an array (n, d)")
+    if isinstance(data, Mapping):
+        raise ValueError(
+            f"{what} is a {type(data).__name__}; give an array (n, d), such as "
+            f"np.column_stack(list({what}.values())), or a frame"
+        )
+    if isinstance(data, Iterable) and not isinstance(data, Sized) and not _is_array(data):
+        raise ValueError(f"{what} is a {type(data).__name__}; give list({what})")
+    if hasattr(type(data), "toarray"):
+        raise ValueError(f"{what} is a {type(data).__name__}; give {what}.toarray()")
+    masked = isinstance(data, list | tuple) and any(
+        isinstance(part, np.ma.MaskedArray) for part in data
     )
+    try:
+        if masked or isinstance(data, np.ma.MaskedArray):
+            return np.ma.asarray(data)
+        if hasattr(type(data), "__dlpack__") and not _is_array(data):
+            capsule: Any = data
+            return np.from_dlpack(capsule)
+        return np.asarray(data)
+    except (ValueError, TypeError, RuntimeError, BufferError) as error:
+        raise ValueError(_unreadable(data, what, error)) from None
+
+
+def _is_array(data: Any) -> bool:
+    return any(hasattr(data, of) for of in ("__array__", "__array_interface__", "__buffer__"))
+
+
+def _unreadable(data: Any, what: str, error: Exception) -> str:
+    if isinstance(data, list | tuple):
+        lengths = sorted({len(row) if isinstance(row, Sized) else 1 for row in data})
+        such = f": {lengths[0]} to {lengths[-1]} numbers" if len(lengths) > 1 else ""
+        return f"{what} is not a table: its rows have different lengths{such}; fill them up"
+    return f"{what} is a {type(data).__name__} that NumPy does not read ({error}); give an array"
+
+
+def _unmasked(values: np.ma.MaskedArray, masked: float) -> np.ndarray:
+    """The data, with `masked` where it is masked."""
+    if not np.ma.is_masked(values) or values.dtype.kind not in "biufO":
+        return np.asarray(values)
+    numbers: Any = values if values.dtype.kind in "fO" else values.astype(np.float64)
+    return numbers.filled(masked)
+
+
+def _not_numbers(values: Any, what: str) -> str:
+    """What an array holds in place of numbers, and what to do."""
+    dtype = values.dtype
+    kind = np.dtype(dtype).kind
+    if kind == "c":
+        return f"{what} is complex ({dtype}); give the real and imaginary parts as two columns"
+    if kind in "US" or (kind == "O" and any(isinstance(v, str | bytes) for v in values.flat)):
+        return f"{what} holds text; drop those columns or encode them as numbers"
+    if kind == "O":
+        odd = next(v for v in values.flat if not (frames.is_hole(v) or frames.is_number(v)))
+        if not values.ndim:
+            return f"{what} is of type {type(odd).__name__}; give an array (n, d)"
+        return f"{what} holds {odd!r}, of type {type(odd).__name__}; give numbers"
+    if kind == "M":
+        days = f"({what} - {what}.min()) / np.timedelta64(1, 'D')"
+        return f"{what} holds dates ({dtype}); give days: {days}"
+    if kind == "m":
+        return (
+            f"{what} holds spans of time ({dtype}); give seconds: {what} / np.timedelta64(1, 's')"
+        )
+    if getattr(dtype, "names", None):
+        return (
+            f"{what} is a structured array ({', '.join(dtype.names)}); give "
+            f"np.stack([{what}[name] for name in {what}.dtype.names], axis=1)"
+        )
+    return f"{what} has dtype {dtype}; give float32 or float64 ({what}.astype('float32'))"
 
 
 def given_dtype(data: Any, dtype: Any) -> str:
@@ -149,12 +188,17 @@ def given_dtype(data: Any, dtype: Any) -> str:
     if np.isscalar(data):
         return "float64" if isinstance(data, float) else str(np.dtype(dtype))
     first: Any = data[0] if isinstance(data, list) and data else None
-    sequences = hasattr(first, "shape") or isinstance(first, dict | tuple)
+    sequences = isinstance(first, dict | tuple) or (first is not None and not _is_plain(first))
     if sequences or isinstance(data, dict | tuple):
         parts = data.values() if isinstance(data, dict) else data
         return max((given_dtype(part, dtype) for part in parts), default=str(np.dtype(dtype)))
-    names = column_names(data)
-    frame: Any = data
-    columns = [frame] if names is None else [frame[name] for name in names]
-    doubles = any(np.asarray(column[:1]).dtype == np.float64 for column in columns)
+    frame = frames.opened(data)
+    if frame is not None:
+        doubles = frames.has_doubles(frame)
+    else:
+        doubles = np.asarray(data[:1] if isinstance(data, list) else data).dtype == np.float64
     return "float64" if doubles else str(np.dtype(dtype))
+
+
+def _is_plain(value: Any) -> bool:
+    return np.isscalar(value) or isinstance(value, list)

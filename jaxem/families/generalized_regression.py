@@ -87,6 +87,9 @@ class GeneralizedRegression(Family):
     def _shape(self, x: Any, k: int) -> tuple[int, int]:
         return k, x[0].shape[1] + self.intercept
 
+    def informative(self, x: Any) -> Any:
+        return super().informative(x[1])
+
     def as_params(self, params: Params, x: Any, k: int) -> Any:
         checks.fields(params, self.params_type, "components")
         made_for = f"{k} components, {x[0].shape[1]} columns and {self!r}"

@@ -76,6 +76,9 @@ class LinearRegression(Family):
     def check(self, x: Any, weight: Any, names: Any) -> None:
         checks.regression(x, weight)
 
+    def informative(self, x: Any) -> Any:
+        return super().informative(x[1])
+
     def as_params(self, params: Params, x: Any, k: int) -> LinearRegressionParams:
         checks.fields(params, LinearRegressionParams, "components")
         p, dtype = x[0].shape[1] + self.intercept, x[0].dtype

@@ -54,8 +54,11 @@ class Poisson(ExponentialFamily):
         if exposure is not None:
             checks.cells(
                 exposure[:, None], weight, ("exposure",), lambda e: ~((e > 0) & (e < np.inf)),
-                "exposures that are not above 0", "drop those rows",
+                "exposures that are missing or not above 0", "drop those rows",
             )  # fmt: skip
+
+    def informative(self, x: Any) -> Any:
+        return super().informative(_parts(x)[0])
 
     def wrong(self, x: np.ndarray) -> np.ndarray:
         return ~(np.isnan(x) | ((x >= 0) & (x == np.floor(x)) & (x < np.inf)))

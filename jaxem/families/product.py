@@ -6,6 +6,7 @@ log p(x; theta) = sum_b log p_b(x[b]; theta[b])
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from operator import or_
 from typing import Any
 
 import jax
@@ -91,6 +92,9 @@ class Product(Family):
                 of.check(x[name], weight, None)
             except ValueError as error:
                 raise ValueError(f"block {name!r}: {error}") from None
+
+    def informative(self, x: Any) -> Any:
+        return reduce(or_, self._each(lambda of, part: of.informative(part), x).values())
 
     def gone(self, x: Any) -> np.ndarray | None:
         found = self._each(lambda of, part: of.gone(part), x).values()

@@ -1,6 +1,5 @@
 """The public verbs that fit: plain doors over module-level jitted functions."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -8,10 +7,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, remarks, tables
 from jaxem.core.contracts import Arranged, Model, Params, Prior, Rows
+from jaxem.core.inputs import waits
 from jaxem.core.status import Status
-from jaxem.fitting import implicit, padding, restarts, spread, starts
+from jaxem.fitting import frequencies, implicit, padding, restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration, Plain
 from jaxem.fitting.blocks import default_block_size
 from jaxem.fitting.em import State, Thresholds
@@ -49,6 +49,7 @@ class Job(NamedTuple):
     about: About
 
 
+@waits
 def fit(
     model: Model,
     x: Any,
@@ -111,6 +112,7 @@ def fit(
     return _run(job, x, lengths)
 
 
+@waits
 def em(
     model: Model,
     params: Params,
@@ -213,9 +215,9 @@ def prepare(
         arranged = read(model, x, sample_weight, labels, lengths)
     rows, n_rows, together = arranged
     names = tables.column_names(x)
-    remarks = model.check_identified(rows, names)
-    for remark in remarks:
-        warnings.warn(remark, stacklevel=4)
+    found = model.check_identified(rows, names)
+    for remark in found:
+        remarks.warn(remark)
     min_count = model.default_min_count(rows) if min_count is None else min_count
     checks.nonnegative(min_count, "min_count")
     checks.nonnegative(min_variance_ratio, "min_variance_ratio")
@@ -269,14 +271,17 @@ def prepare(
             padded.n_columns(rows),
             names,
             tables.given_dtype(x, dtype),
-            (*model.remarks, *remarks),
+            (*model.remarks, *found),
         ),
     )
 
 
 def read(model: Model, x: Any, sample_weight: Any, labels: Any, lengths: Any) -> Arranged:
     """The rows of x, checked, in the order in which they are fitted."""
-    return model.arranged(model.rows(x, sample_weight, labels, lengths))
+    rows = model.rows(x, sample_weight, labels, lengths)
+    if sample_weight is not None:
+        frequencies.check(model, rows)
+    return model.arranged(rows)
 
 
 def _acceleration(given: Any) -> Acceleration:

@@ -1,18 +1,21 @@
 """Many data sets, each fitted by itself, in one launch."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxem.core import checks
+from jaxem.core import checks, tables
 from jaxem.core.contracts import Arranged, Model, Prior, Rows
+from jaxem.core.inputs import waits
 from jaxem.core.rows import replace_absent
 from jaxem.fitting import fit as fitting
-from jaxem.fitting import refits
+from jaxem.fitting import frequencies, refits
 from jaxem.fitting.result import Result, gathered
 
 
+@waits
 def fit_many(
     model: Model,
     xs: Any,
@@ -76,7 +79,7 @@ def _filled_up(xs: Any, sample_weight: Any, labels: Any) -> tuple[Any, Any, Any]
         return xs, sample_weight, labels
     if not xs:
         raise ValueError("xs is an empty list; give at least one data set")
-    sets = [jax.tree.map(np.asarray, x) for x in xs]
+    sets = [jax.tree.map(partial(tables.array, what="xs"), x) for x in xs]
     n = [len(jax.tree.leaves(x)[0]) for x in sets]
     most = max(n)
 
@@ -90,15 +93,19 @@ def _filled_up(xs: Any, sample_weight: Any, labels: Any) -> tuple[Any, Any, Any]
         if given is not None and [len(of) for of in given] != n:
             raise ValueError(f"{name} has other lengths than the data sets of xs")
     x = jax.tree.map(lambda *leaves: np.stack([filled(leaf, 0) for leaf in leaves]), *sets)
-    weight = np.stack([filled(np.asarray(of), 0) for of in sample_weight])
+    weight = np.stack([filled(_weight(of), 0) for of in sample_weight])
     if labels is not None:
-        labels = np.stack([filled(np.asarray(of), -1) for of in labels])
+        labels = np.stack([filled(tables.codes(of, "labels"), -1) for of in labels])
     return x, weight, labels
+
+
+def _weight(given: Any) -> np.ndarray:
+    return np.asarray(tables.array(given, "sample_weight", masked=0.0))
 
 
 def _rows(model: Model, xs: Any, sample_weight: Any, labels: Any) -> Rows:
     """The rows of all sets, checked in one go: leaves (b, n, ...)."""
-    leaves = [leaf if hasattr(leaf, "shape") else np.asarray(leaf) for leaf in jax.tree.leaves(xs)]
+    leaves = [tables.array(leaf, "xs") for leaf in jax.tree.leaves(xs)]
     if not checks.is_concrete(leaves, sample_weight, labels):
         raise ValueError("xs is traced; inside jit use jax.vmap over jaxem.fit")
     shapes = [leaf.shape for leaf in leaves]
@@ -107,8 +114,9 @@ def _rows(model: Model, xs: Any, sample_weight: Any, labels: Any) -> Rows:
             f"xs has shape {', '.join(map(str, shapes))}; give (b, n, d): data sets, rows, columns"
         )
     b, n = shapes[0][:2]
-    if sample_weight is not None:
-        weight = np.asarray(sample_weight)
+    weight = None if sample_weight is None else _weight(sample_weight)
+    known = None if labels is None else tables.codes(labels, "labels")
+    if weight is not None:
         if weight.shape != (b, n):
             raise ValueError(f"sample_weight has shape {weight.shape}; give {(b, n)}")
         empty = np.flatnonzero(~(weight > 0).any(axis=1))
@@ -119,10 +127,13 @@ def _rows(model: Model, xs: Any, sample_weight: Any, labels: Any) -> Rows:
         return leaf.reshape(b * n, *leaf.shape[2:])
 
     flat_x = jax.tree.unflatten(jax.tree.structure(xs), [flat(leaf) for leaf in leaves])
-    weight, known = (None if of is None else flat(np.asarray(of)) for of in (sample_weight, labels))
+    weight, known = (None if of is None else flat(of) for of in (weight, known))
     if model.layout(flat_x, None) is not None:
         raise ValueError(f"{model!r} is of sequences: use jax.vmap over jaxem.fit")
     rows = model.rows(flat_x, weight, known)
+    if weight is not None:
+        lightest = np.argmin(np.sum(np.reshape(weight, (b, n)), axis=1))
+        frequencies.check(model, jax.tree.map(lambda leaf: leaf[lightest * n :][:n], rows))
     rows = jax.tree.map(lambda leaf: leaf.reshape(b, n, *leaf.shape[1:]), rows)
     if weight is None:
         return rows

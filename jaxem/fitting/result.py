@@ -12,6 +12,7 @@ from jaxem.core import checks
 from jaxem.core.contracts import Model
 from jaxem.core.names import name
 from jaxem.core.status import CONVERGED, FitError, Status, tally
+from jaxem.fitting import frequencies
 from jaxem.fitting.em import Outcome
 from jaxem.fitting.restarts import Restarts
 
@@ -43,6 +44,7 @@ class Result:
     log_posterior: the objective climbed: log-likelihood plus log prior (up to its normalising
         constant) and the reg_covar term; equal to log_likelihood without a prior.
     status: a `jaxem.Status` as int32; n_iter: M-steps, one that was refused included.
+    total_weight: of the rows that tell anything, N of BIC; those of nothing but NaN do not.
     health, collapsed: count and variance ratio of each component, and which of them are why the
         status is DEGENERATE; after a step that was refused, those that it led to.
     """
@@ -148,7 +150,7 @@ class Result:
                 )
             else:
                 parts.append(f"component {i} has {rows} and variance ratio {ratio[i]:.2g}")
-        return parts
+        return parts + frequencies.told(weight, self.about.n_rows, len(count))
 
     def __str__(self) -> str:
         if not checks.is_concrete(self):

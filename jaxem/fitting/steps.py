@@ -7,9 +7,11 @@ import jax
 from jaxtyping import Array
 
 from jaxem.core.contracts import Model, Params, Prior, Rows, Statistics
+from jaxem.core.inputs import waits
 from jaxem.fitting.blocks import accumulate, default_block_size
 
 
+@waits
 def e_step(
     model: Model,
     params: Params,
@@ -33,6 +35,7 @@ def e_step(
     return _e_step(model, params, rows, prior, block)
 
 
+@waits
 def m_step(
     model: Model, params: Params, statistics: Statistics, prior: Prior | None = None
 ) -> Params:

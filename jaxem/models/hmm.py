@@ -165,8 +165,13 @@ class HMM(Model):
         return checks.n_numbers(rows.x.x, rows.weight.size)
 
     def total_weight(self, rows: Rows) -> Float[Array, ""]:
-        """Of the steps that were observed."""
-        return jnp.sum(jnp.where(rows.x.observed, rows.weight, 0))
+        return jnp.sum(jnp.where(self._told(rows), rows.weight, 0))
+
+    def _told(self, rows: Rows) -> Bool[Array, "b t"]:
+        """Which steps tell anything: those observed, or of a state that is known."""
+        if rows.labels is None:
+            return rows.x.observed
+        return rows.x.observed | (rows.labels >= 0)
 
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         if not checks.is_concrete(rows):
@@ -270,7 +275,9 @@ class HMM(Model):
 
     def _block(self, prepared: HMMPrepared, rows: Rows) -> Block:
         x, logs, cache = self.log_likelihoods(prepared, rows)
-        return Block(logs, rows.x.first.T, rows.weight.T, (x, rows.x.observed.T, cache))
+        return Block(
+            logs, rows.x.first.T, rows.weight.T, (x, rows.x.observed.T, self._told(rows).T, cache)
+        )
 
     def _smoothed(self, prepared: HMMPrepared, block: Block) -> Posterior:
         return self.way.smooth(prepared.chain, block.log_likelihoods, block.first, block.weight)
@@ -278,13 +285,13 @@ class HMM(Model):
     def _sums(
         self, prepared: HMMPrepared, block: Block, found: Posterior
     ) -> tuple[HMMStatistics, Float[Array, ""]]:
-        x, observed, cache = block.source
+        x, observed, told, cache = block.source
         weight = block.weight
         own = jnp.where(weight[:, None] > 0, found.states * weight[:, None], 0)
         seen = jnp.where(observed[:, None], own, 0)
         responsibilities = jnp.reshape(jnp.moveaxis(seen, 1, 0), (self.n_states, -1))
         statistics = HMMStatistics(
-            total_weight=jnp.sum(jnp.where(observed, weight, 0)),
+            total_weight=jnp.sum(jnp.where(told, weight, 0)),
             counts=jnp.sum(own, axis=(0, 2)),
             initial=jnp.sum(jnp.where(block.first[:, None], own, 0), axis=(0, 2)),
             transitions=found.pairs,

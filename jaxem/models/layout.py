@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from jaxem.core import checks
+from jaxem.core import checks, tables
 from jaxem.core.contracts import Rows
 
 MOST = 1.5  # steps computed for each real one
@@ -162,7 +162,8 @@ def layout(data: Any, lengths: Any) -> Layout:
 def _lengths(lengths: Any, b: int, t: int) -> np.ndarray:
     if not checks.is_concrete(lengths):
         raise ValueError("lengths are traced; give them as plain numbers")
-    each = np.asarray(lengths)
+    checks.numbers(lengths, "lengths")
+    each = np.asarray(tables.codes(lengths, "lengths"))
     if each.shape != (b,) or each.dtype.kind not in "iu":
         raise ValueError(f"lengths is {lengths!r}; give {b} whole numbers, one for each sequence")
     wrong = np.flatnonzero((each < 1) | (each > t))
@@ -207,7 +208,7 @@ def _leaves(data: Any) -> list[Any]:
         return [leaf for part in data.values() for leaf in _leaves(part)]
     if isinstance(data, tuple):
         return [leaf for part in data for leaf in _leaves(part)]
-    return [data if hasattr(data, "shape") else np.asarray(data)]
+    return [data if hasattr(data, "shape") else tables.plain(data, "x")]
 
 
 def _n_steps(data: Any) -> int:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy.special import entr, logsumexp, xlogy
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, tables, tiles
 from jaxem.core import held as known
@@ -130,11 +130,28 @@ class Mixture(Model):
         rows = reordered(rows._replace(x=self.family.tiled(rows.x, together)), index)
         return Arranged(rows._replace(weight=jnp.where(real, rows.weight, 0)), n, together)
 
+    def _told(self, rows: Rows) -> Bool[Array, " n"]:
+        """Which rows tell anything: with a number, or of a component that is known."""
+        if self.family != self.family.with_holes():  # every row is whole
+            return jnp.ones(rows.weight.shape, bool)
+        told = self.family.informative(rows.x)
+        return told if rows.labels is None else told | (rows.labels >= 0)
+
+    def _any_told(self, x: Any, weight: Any) -> bool:
+        """Host side: whether any row of positive weight tells anything."""
+        pairs = zip(checks.blocks(x), checks.blocks(weight), strict=True)
+        return any(self.family.informative(block)[own > 0].any() for block, own in pairs)
+
+    def total_weight(self, rows: Rows) -> Float[Array, ""]:
+        return jnp.sum(jnp.where(self._told(rows), rows.weight, 0))
+
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         weight = rows.weight
         if rows.order is not None and checks.is_concrete(weight):
             weight = np.zeros(jax.tree.leaves(rows.x)[0].shape[0], rows.weight.dtype)
             weight[np.asarray(rows.order)[np.asarray(rows.weight) > 0]] = 1  # all that is asked
+        if checks.is_concrete(rows.x, weight) and not self._any_told(rows.x, weight):
+            raise ValueError("x has no row that tells anything: what is to be fitted is all NaN")
         return self.family.check_identified(rows.x, weight, names)
 
     def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
@@ -301,7 +318,8 @@ class Mixture(Model):
         return jnp.sum(shares * jnp.where(shares > 0, log_joint, 0))
 
     def entropy(self, prepared: MixturePrepared, rows: Rows) -> Float[Array, " n"]:
-        return jnp.sum(entr(self.posterior(prepared, rows)[1]), axis=0)
+        own = jnp.sum(entr(self.posterior(prepared, rows)[1]), axis=0)
+        return jnp.where(self._told(rows), own, 0)
 
     def m_step(
         self, params: MixtureParams, statistics: MixtureStatistics, prior: MixturePrior | None

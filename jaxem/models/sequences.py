@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxem.core import checks
+from jaxem.core import checks, tables
 from jaxem.core.contracts import Family, Rows
 from jaxem.core.rows import replace_absent
 from jaxem.models.layout import Layout, layout
@@ -46,7 +46,7 @@ def read(
         index = where.sources
         x = jax.tree.map(lambda leaf: leaf[index], x)
     step_weight, first = _chain(where, np.ones(b) if weight is None else weight)
-    observed = _observed(x)
+    observed = family.informative(x)
     if checks.is_concrete(observed) and not np.asarray(observed).any():
         raise ValueError("x has no step that was observed: every number is NaN")
     numpy: Any = np if checks.is_concrete(step_weight, observed) else jnp
@@ -84,14 +84,6 @@ def _chain(where: Layout, weight: Any) -> tuple[Any, np.ndarray]:
     return own, first.reshape(where.shape)
 
 
-def _observed(x: Any) -> Any:
-    """Rows of which at least one number is there."""
-    leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)]
-    leaves = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    numpy: Any = np if all(isinstance(leaf, np.ndarray) for leaf in leaves) else jnp
-    return ~numpy.all(numpy.concatenate([numpy.isnan(leaf) for leaf in leaves], axis=1), axis=1)
-
-
 def _labels(labels: Any, where: Layout, k: int, possible: np.ndarray) -> Array:
     """Known states, (lanes, t), -1 where unknown; ValueError where they cannot follow each other.
 
@@ -101,12 +93,12 @@ def _labels(labels: Any, where: Layout, k: int, possible: np.ndarray) -> Array:
         raise ValueError("labels are traced; give the known states of an HMM as plain numbers")
     parts = labels if where.form == "list" else [labels] if where.form == "one" else None
     if parts is None:  # a batch
-        given = np.asarray(labels)
+        given = tables.codes(labels, "labels")
         if given.shape != (len(where.lengths), where.steps):
             shape = len(where.lengths), where.steps
             raise ValueError(f"labels has shape {given.shape}; give one for each step, {shape}")
         parts = [own[:n] for own, n in zip(given, where.lengths, strict=True)]
-    parts = [np.asarray(own) for own in parts]
+    parts = [np.asarray(tables.codes(own, "labels")) for own in parts]
     if [own.shape for own in parts] != [(n,) for n in where.lengths]:
         raise ValueError(
             f"labels has the shapes {[own.shape for own in parts][:4]}, the sequences "
@@ -135,7 +127,7 @@ def _flat(data: Any, form: str) -> Any:
         return {name: _flat(part, form) for name, part in data.items()}
     if isinstance(data, tuple):
         return tuple(_flat(part, form) for part in data)
-    array = data if hasattr(data, "reshape") else np.asarray(data)
+    array = data if hasattr(data, "reshape") else tables.plain(data, "x")
     if array.ndim < 2:
         raise ValueError(f"a part of the batch has shape {array.shape}; give (b, t), or (b, t, d)")
     return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])

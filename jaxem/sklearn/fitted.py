@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state, validation
 
 from jaxem.analysis import predict
-from jaxem.core import checks
+from jaxem.core import checks, tables
 from jaxem.models.mixture import Mixture, MixtureParams
 from jaxem.sklearn.conversion import as_jaxem
 
@@ -91,6 +91,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
 def as_rows(estimator: Any, X: Any, **options: Any) -> np.ndarray:
     """X as floats, its columns counted and named on the estimator, or held against those."""
     options["dtype"] = [np.float64, np.float32]
+    if isinstance(X, np.ma.MaskedArray):  # scikit-learn looks past the mask
+        X = tables.table(X, "X")
     if hasattr(validation, "validate_data"):
         return validation.validate_data(estimator, X, **options)  # type: ignore[return-value]  # X alone
     return estimator._validate_data(X, **options)  # scikit-learn 1.5

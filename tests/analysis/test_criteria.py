@@ -4,6 +4,7 @@ import pytest
 from sklearn.mixture import GaussianMixture
 
 import jaxem
+from jaxem import families
 from jaxem.datasets import load_iris
 from jaxem.families import Gaussian, GaussianParams
 
@@ -49,3 +50,89 @@ def test_a_fit_says_the_same_of_itself():
     result = jaxem.fit(model, x, key=jax.random.key(0), n_init=2)
     np.testing.assert_allclose(jaxem.aic(model, result.params, x), result.aic, rtol=1e-12)
     np.testing.assert_allclose(jaxem.bic(model, result.params, x), result.bic, rtol=1e-12)
+
+
+# ---- N is of the rows that tell anything
+
+RNG = np.random.default_rng(0)
+N, EMPTY = 60, 25
+CODES, COUNTS = RNG.integers(0, 3, (N, 2)) * 1.0, RNG.poisson(3, (N, 2)) * 1.0
+NORMAL, POSITIVE = RNG.normal(size=(N, 2)), RNG.gamma(2, 1, (N, 2)) + 0.1
+
+
+def and_empty(x, fill=np.nan):
+    return np.concatenate([x, np.full((EMPTY, *x.shape[1:]), fill)])
+
+
+def responses(y):
+    """Regressors are there in the rows whose response is not."""
+    return (NORMAL, y), (and_empty(NORMAL, 0.3), and_empty(y))
+
+
+def cells(x):
+    return x, and_empty(x)
+
+
+FAMILIES = {
+    "gaussian": (Gaussian("full", missing=True), *cells(NORMAL)),
+    "diagonal": (Gaussian("diag", missing=True), *cells(NORMAL)),
+    "categorical": (families.Categorical(3), CODES, and_empty(CODES, -1)),
+    "bernoulli": (families.Bernoulli(), *cells((CODES > 0) * 1.0)),
+    "poisson": (families.Poisson(), *cells(COUNTS)),
+    "exposure": (
+        families.Poisson(exposure=True),
+        (COUNTS, POSITIVE[:, 0]), (and_empty(COUNTS), and_empty(POSITIVE[:, 0], 2.0)),
+    ),
+    "gamma": (families.Gamma(), *cells(POSITIVE)),
+    "exponential": (families.Exponential(), *cells(POSITIVE)),
+    "angles": (families.VonMises(), *cells(NORMAL)),
+    "linear": (families.LinearRegression(), *responses(NORMAL.sum(1))),
+    "logistic": (families.LogisticRegression(), *responses((NORMAL[:, 0] > 0.2) * 1.0)),
+    "counts on regressors": (families.PoissonRegression(), *responses(COUNTS[:, 0])),
+    "product": (
+        families.Product({"a": families.Categorical(3), "b": Gaussian("full", missing=True)}),
+        {"a": CODES, "b": NORMAL}, {"a": and_empty(CODES, -1), "b": and_empty(NORMAL)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_rows_of_nothing_but_holes_are_none_of_n(name):
+    family, rows, more = FAMILIES[name]
+    model = jaxem.Mixture(family, 2)
+    result = jaxem.fit(model, rows, key=jax.random.key(0), n_init=1, max_iter=2)
+    assert float(result.total_weight) == N
+    for criterion in (jaxem.bic, jaxem.icl, jaxem.aic):
+        expected = criterion(model, result.params, rows)
+        np.testing.assert_allclose(criterion(model, result.params, more), expected, rtol=1e-12)
+    np.testing.assert_allclose(jaxem.bic(model, result.params, rows), result.bic, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "exposure", "logistic", "product"])
+@pytest.mark.parametrize("kind", [jaxem.Mixture, jaxem.HMM])
+def test_nor_are_they_in_a_fit(kind, name):
+    family, rows, more = FAMILIES[name]
+    model, options = kind(family, 1), dict(key=jax.random.key(0), n_init=1, tol=1e-10)
+    expected = jaxem.fit(model, rows, **options)
+    result = jaxem.fit(model, more, **options, block_size=16 if kind is jaxem.Mixture else None)
+    assert float(result.total_weight) == N
+    np.testing.assert_allclose(result.bic, expected.bic, rtol=1e-8)
+    np.testing.assert_allclose(jaxem.bic(model, result.params, more), result.bic, rtol=1e-12)
+
+
+def test_a_row_of_a_known_component_tells_of_the_weights():
+    x, labels = and_empty(NORMAL), np.full(N + EMPTY, -1)
+    labels[-5:] = 0
+    for kind in (jaxem.Mixture, jaxem.HMM):
+        model = kind(Gaussian("full", missing=True), 2)
+        options = dict(key=jax.random.key(0), n_init=1, max_iter=1)
+        assert float(jaxem.fit(model, x, labels=labels, **options).total_weight) == N + 5
+
+
+def test_nothing_at_all_is_an_error():
+    model, key = jaxem.Mixture(families.Poisson(), 2), jax.random.key(0)
+    with pytest.raises(ValueError, match="no row that tells anything"):
+        jaxem.fit(model, np.full((9, 2), np.nan), key=key)
+    some = np.where(np.arange(9)[:, None] < 4, COUNTS[:9], np.nan)
+    with pytest.raises(ValueError, match="no row that tells anything"):
+        jaxem.fit(model, some, key=key, sample_weight=(np.arange(9) > 5) * 1.0)

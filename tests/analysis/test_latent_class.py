@@ -80,6 +80,17 @@ def test_holes_leave_no_table_to_compare_with(lsat):
     assert "G^2" not in str(report)
 
 
+def test_rows_of_nothing_but_holes_change_nothing(lsat):
+    model, result, x = lsat
+    expected = jaxem.latent_classes(model, result.params, x)
+    more = np.concatenate([x, np.full((40, x.shape[1]), np.nan)])
+    report = jaxem.latent_classes(model, result.params, more)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12),
+        report._replace(columns=None), expected._replace(columns=None),
+    )  # fmt: skip
+
+
 def test_other_families_have_no_classes():
     model = jaxem.Mixture(families.Poisson(), 1)
     with pytest.raises(ValueError, match="Categorical or Bernoulli"):

@@ -104,6 +104,16 @@ def test_weights_are_frequencies():
     np.testing.assert_allclose(weighted.lower_bound_, repeated.lower_bound_, rtol=1e-12)
 
 
+def test_masks_are_seen():
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    hidden = np.arange(50) < 5
+    with pytest.raises(ValueError, match="NaN"):
+        GaussianMixture(1).fit(np.ma.array(x, mask=np.stack([hidden, hidden], axis=1)))
+    weight = np.ma.array(np.full(50, 7.0), mask=hidden)
+    means = GaussianMixture(1).fit(x, sample_weight=weight).means_
+    np.testing.assert_allclose(means[0], x[5:].mean(0), rtol=1e-12)
+
+
 def test_a_collapsed_start_does_not_win():
     x = np.random.default_rng(0).normal(size=(60, 2))
     x[1] = x[0] + 1e-3  # two rows on which the likelihood of a component has no bound
