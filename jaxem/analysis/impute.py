@@ -50,17 +50,14 @@ def impute(
         checks.whole(n_draws, "n_draws", least=1)
     model = model.with_holes()
     where = model.layout(x, lengths)
-    if where is not None and where.form == "list":
-        keys = [None] * len(x) if key is None else jax.random.split(key, len(x))
-        pairs = zip(x, keys, strict=True)
-        return [impute(model, params, own, key=k, n_draws=n_draws) for own, k in pairs]
-    batch = where is not None and where.form == "batch"
-    flat = jax.tree.map(_end_to_end, x) if batch else x
+    form = "rows" if where is None else where.form
+    parts = list(x) if form == "list" else [jax.tree.map(_flat, x) if form == "batch" else x]
     family, _ = model.of_rows(params)
-    cells = family.cells(flat)
-    shares = predict_proba(model, params, x, lengths)
+    cells = [family.cells(own) for own in parts]
+    shares = _together(predict_proba(model, params, x, lengths), form, axis=0)
     shares = jnp.reshape(shares, (-1, model.n_parts)).T
-    read = jax.tree.map(checks.floating, family.read(flat))
+    read = family.joined([family.read(own) for own in parts])
+    read = jax.tree.map(checks.floating, read)
     components = model.of_rows(model.as_params(params, None))[1]
     if key is None or n_draws is None:
         filled = _filled(family, components, read, shares)
@@ -69,13 +66,21 @@ def impute(
         if where is None:
             labels = _labels(key_labels, shares, n_draws)
         else:
-            labels = sample_paths(model, params, x, key=key_labels, n=n_draws, lengths=lengths)
-            labels = jnp.reshape(labels, (n_draws, -1))
+            paths = sample_paths(model, params, x, key=key_labels, n=n_draws, lengths=lengths)
+            labels = jnp.reshape(_together(paths, form, axis=1), (n_draws, -1))
         filled = _drawn(family, components, read, labels, jax.random.split(key_cells, n_draws))
     absent = ~(jnp.sum(shares, axis=0) > 0)  # steps beyond the lengths
-    whole = jax.tree.map(partial(_merged, absent=absent), cells, filled)
-    whole = _as_given(flat, whole)
-    if not batch:
+    found, first = [], 0
+    for own, there in zip(parts, cells, strict=True):
+        last = first + len(jax.tree.leaves(there)[0])
+        of_part = jax.tree.map(lambda leaf: leaf[..., first:last, :], filled)  # noqa: B023
+        whole = jax.tree.map(partial(_merged, absent=absent[first:last]), there, of_part)
+        found.append(_as_given(own, whole))
+        first = last
+    if form == "list":
+        return found
+    (whole,) = found
+    if form != "batch":
         return whole
     b, t = jax.tree.leaves(x)[0].shape[:2]
     axis = 0 if key is None else 1
@@ -112,7 +117,12 @@ def _labels(key: Array, shares: Float[Array, "k n"], n_draws: int) -> Int[Array,
     return drawn.astype(jnp.int32)
 
 
-def _end_to_end(leaf: Any) -> Any:
+def _together(values: Any, form: str, axis: int) -> Any:
+    """What a list of sequences has, end to end along their steps."""
+    return np.concatenate(values, axis=axis) if form == "list" else values
+
+
+def _flat(leaf: Any) -> Any:
     return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
 
 

@@ -1,6 +1,7 @@
 """The contract of a family: one component distribution, k copies of it."""
 
 import abc
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -40,6 +41,10 @@ class Family(abc.ABC):
     def read(self, data: Any) -> PyTree:
         """Host side: data as a person has it -> arrays of floats; ValueError if that cannot be."""
         return tables.table(data)
+
+    def joined(self, parts: Sequence[PyTree]) -> PyTree:
+        """Host side: what was read in parts, as the rows of one table."""
+        return jax.tree.map(checks.end_to_end, *parts)
 
     def like_params(self, x: PyTree, k: int) -> PyTree:
         """Shapes and dtypes of the parameters of k components for rows like x."""

@@ -3,7 +3,7 @@
 log p(x; theta) = sum_b log p_b(x[b]; theta[b])
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -84,6 +84,9 @@ class Product(Family):
         wide = any(leaf.dtype == np.float64 for leaf in jax.tree.leaves(x))
         dtype = jax.dtypes.canonicalize_dtype(jnp.float64 if wide else jnp.float32)
         return jax.tree.map(lambda leaf: leaf.astype(dtype), x)
+
+    def joined(self, parts: Sequence[Any]) -> dict[str, Any]:
+        return {name: of.joined([part[name] for part in parts]) for name, of in self.blocks}
 
     def check(self, x: Any, weight: Any, names: Any) -> None:
         for name, of in self.blocks:

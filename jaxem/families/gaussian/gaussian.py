@@ -11,6 +11,7 @@ point and offsets of the data cost no digits:
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -93,11 +94,18 @@ class Gaussian(Family):
         table = tables.table(data)
         return holes.read(table) if self.missing else table
 
+    def joined(self, parts: Sequence[Any]) -> Any:
+        each = [part.values if self.missing else part for part in parts]
+        return self.read(checks.end_to_end(*each))
+
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         if self.missing:
             holes.check(x, weight, names)
         else:
-            remedy = "take Gaussian(..., missing=True), for which NaN is a hole, or drop those rows"
+            remedy = (
+                "take Gaussian(..., missing=True), for which NaN is a hole, or drop those rows (of "
+                "a sequence make all cells of the step NaN: dropping it would close the gap)"
+            )
             checks.finite(x, weight, names, remedy=remedy)
 
     def gone(self, x: Any) -> np.ndarray | None:
