@@ -96,8 +96,8 @@ def impute(
                 task = of_table(table.columns, chosen, covariance)
                 if task.missing.any():
                     jobs = search.planned(
-                        task.kinds, components or options.FEW, task.some, seed, n_init=starts,
-                        tol=tol, max_iter=max_iter, reg_covar=reg_covar,
+                        search.mixtures(task.kinds, components or options.FEW), task.some, seed,
+                        n_init=starts, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
                     )  # fmt: skip
         out = report.output() if output else report.errors()
         _tell(out, file, table, task)

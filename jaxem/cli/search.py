@@ -19,7 +19,7 @@ from jaxem.cli.intervals import Errors
 from jaxem.cli.kinds import Levels
 from jaxem.cli.options import Counts
 from jaxem.cli.progress import Run
-from jaxem.core.contracts import Family
+from jaxem.core.contracts import Family, Model
 from jaxem.fitting.fit import Job
 from jaxem.fitting.result import Result
 from jaxem.models import HMM, Mixture
@@ -84,12 +84,14 @@ def search(
     return status
 
 
-def planned(
-    kinds: Sequence[Family], components: Counts, x: Any, seed: int, **options: Any
-) -> list[Job]:
-    """A fit for each kind of mixture and each number of components."""
+def mixtures(kinds: Sequence[Family], components: Counts) -> list[Mixture]:
+    """One of each kind and each number of components."""
     counts = range(components.first, components.last + 1)
-    models = [Mixture(kind, k) for kind in kinds for k in counts]
+    return [Mixture(kind, k) for kind in kinds for k in counts]
+
+
+def planned(models: Sequence[Model], x: Any, seed: int, **options: Any) -> list[Job]:
+    """A fit of each model."""
     options["max_iter"] = min(options["max_iter"], LARGEST_INT32)
     with warnings.catch_warnings():  # what holes leave open is said by the names of columns
         warnings.simplefilter("ignore")
