@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxem.core.contracts import Family, Params, Prior
+from jaxem.core.contracts import Family, Params, Place, Prior
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,6 +94,15 @@ class Product(Family):
                 of.check(x[name], weight, None)
             except ValueError as error:
                 raise ValueError(f"block {name!r}: {error}") from None
+
+    def left_open(
+        self, counts: np.ndarray, both: Any, prior: Any, held: Any
+    ) -> dict[Place, tuple[int, ...]]:
+        found, own, known = {}, self._priors(prior), self._priors(held)
+        for name, of in self.blocks:
+            part = of.left_open(counts, both[name], own[name], known[name])
+            found |= {((name, *path), at): parts for (path, at), parts in part.items()}
+        return found
 
     def gone(self, x: Any) -> np.ndarray | None:
         found = self._each(lambda of, part: of.gone(part), x).values()

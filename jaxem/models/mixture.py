@@ -23,6 +23,7 @@ from jaxem.core.contracts import (
     Health,
     Model,
     Params,
+    Place,
     Prepared,
     Prior,
     Rows,
@@ -136,6 +137,13 @@ class Mixture(Model):
             weight = np.zeros(jax.tree.leaves(rows.x)[0].shape[0], rows.weight.dtype)
             weight[np.asarray(rows.order)[np.asarray(rows.weight) > 0]] = 1  # all that is asked
         return self.family.check_identified(rows.x, weight, names)
+
+    def left_open(
+        self, counts: np.ndarray, both: Any, prior: MixturePrior | None
+    ) -> dict[Place, tuple[int, ...]]:
+        held = None if prior is None or prior.held is None else prior.held.components
+        own = None if prior is None else prior.components
+        return self.family.left_open(counts, both, own, held)
 
     def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
         checks.fields(params, MixtureParams, "params")

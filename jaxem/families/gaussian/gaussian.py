@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, tables
 from jaxem.core import held as known
-from jaxem.core.contracts import Family, Params, Prior
+from jaxem.core.contracts import Family, Params, Place, Prior
 from jaxem.core.numerics import einsum, safe_divide
 from jaxem.families.gaussian import filling, holes, product_form, residual_form
 from jaxem.families.gaussian import held as held_parameters
@@ -120,6 +120,12 @@ class Gaussian(Family):
         self, x: Any, weight: Any, names: tuple[str, ...] | None
     ) -> tuple[str, ...]:
         return holes.check_identified(self.covariance, x, weight, names) if self.missing else ()
+
+    def left_open(
+        self, counts: np.ndarray, both: Any, prior: Any, held: Any
+    ) -> dict[Place, tuple[int, ...]]:
+        seen = both.values if self.missing else both
+        return holes.left_open(self.covariance, counts, seen, prior, held)
 
     def as_params(self, params: Params, x: Any, k: int) -> GaussianParams:
         d, structure = x.shape[1], self.covariance
