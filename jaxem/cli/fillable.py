@@ -10,12 +10,15 @@ import pyarrow as pa
 
 from jaxem import families, io
 from jaxem.analysis.patterns import Patterns, patterns_of
-from jaxem.cli import missing, report
-from jaxem.cli.columns import Columns, families_of, matching, matching_names, values
+from jaxem.cli import cells, missing, report
+from jaxem.cli import kinds as kinds_of
+from jaxem.cli.columns import Columns, families_of, listed, matching, matching_names, values
 from jaxem.cli.errors import BadInput, told
 from jaxem.cli.frame import read_model
-from jaxem.cli.kinds import Levels
+from jaxem.cli.kinds import GAUSSIAN, Levels
+from jaxem.cli.text import is_numeric
 from jaxem.core.contracts import Family
+from jaxem.families.gaussian.gaussian import STRUCTURES
 from jaxem.families.generalized_regression import GeneralizedRegression
 from jaxem.models import HMM
 
@@ -26,16 +29,19 @@ class Task(NamedTuple):
     """What is to be filled.
 
     names, levels: the columns of the model, and x their values, as it takes them. missing: which of
-    them are not there, (n, d). kinds: the families to fit, none where a model is given. remarks:
-    what is to be said of them.
+    them are not there, (n, d). whole: which are filled by whole numbers, whatever their family.
+    kinds: the families to fit, none where a model is given. remarks: what is to be said of them;
+    weakened: of columns that components alone connect.
     """
 
     names: Sequence[str]
     levels: Levels
     x: Any
     missing: np.ndarray
+    whole: Sequence[bool]
     kinds: Sequence[Family] = ()
     remarks: Sequence[str] = ()
+    weakened: Sequence[str] = ()
 
     @property
     def patterns(self) -> Patterns:
@@ -75,11 +81,15 @@ def of_model(saved: io.Saved, table: pa.Table, unseen: str) -> Task:
     like, family = model.like_x(saved.params), model.family.with_holes()
     names = matching_names(table, like, saved.columns)
     x = matching(table, family, like, names, saved.levels, unseen)
-    return Task(names, saved.levels, x, missing.marks(table, names))
+    whole = cells.whole(family, x)
+    return Task(names, saved.levels, x, missing.marks(table, names), whole)
 
 
-def of_table(table: pa.Table, chosen: Columns, covariances: Sequence[str]) -> Task:
-    """Columns of a table that are to be fitted; each must have a value somewhere."""
+def of_table(table: pa.Table, chosen: Columns, covariances: Sequence[str], by_kind: bool) -> Task:
+    """Columns of a table that are to be fitted; each must have a value somewhere.
+
+    by_kind: whether columns of whole numbers are filled by such.
+    """
     gone = missing.marks(table, chosen.names)
     patterns = patterns_of(gone, chosen.names)
     missing.check_observed(patterns)
@@ -90,4 +100,30 @@ def of_table(table: pa.Table, chosen: Columns, covariances: Sequence[str]) -> Ta
     remarks = [f"columns left out, {why}" for why in chosen.left_out]
     remarks += [] if isinstance(kinds[0], families.Gaussian) else [report.families(chosen)]
     remarks += missing.apart(patterns, chosen, covariances)
-    return Task(chosen.names, chosen.levels, x, gone, kinds, remarks)
+    whole = cells.whole(kinds[0], x)
+    if by_kind:
+        pairs = zip(whole, chosen.names, strict=True)
+        whole = [own or _is_whole(table[name]) for own, name in pairs]
+    return Task(chosen.names, chosen.levels, x, gone, whole, kinds, remarks,
+                _weakened(chosen, covariances))  # fmt: skip
+
+
+def _is_whole(column: pa.ChunkedArray) -> bool:
+    return is_numeric(column.type) and kinds_of.is_whole(column)
+
+
+def _weakened(chosen: Columns, covariances: Sequence[str]) -> list[str]:
+    """What is to be said of columns that know of each other by their component alone."""
+    names, normal = chosen.names, chosen.by_kind.get(GAUSSIAN, ())
+    together = len(normal) > 1 and all(STRUCTURES[name].matrices for name in covariances)
+    alone = [name for name in names if not (together and name in normal)]
+    if len(names) < 2 or not alone:
+        return []
+    rest = f", and of {', '.join(normal)} together" if together else ""
+    others = any(name not in chosen.levels for name in alone) and len(chosen.by_kind) > 1
+    one = ", and --family gaussian takes all numbers together" if others else ""
+    return [
+        f"columns are independent of each other: {listed(alone)}{rest}; what is between them is "
+        "told by the components alone, and weakened in what is filled where these are few: "
+        f"--components 20 tells more of it{one}"
+    ]

@@ -165,6 +165,15 @@ FamilyName = Annotated[
         "bernoulli.",
     ),
 ]
+FamilyToFill = Annotated[
+    str,
+    typer.Option(
+        parser=_family,
+        metavar="NAME",
+        help=f"What the columns are: {', '.join(KINDS)}; or auto, categories and numbers by their "
+        "type, whole numbers filled whole.",
+    ),
+]
 ColumnFamilies = Annotated[
     list[Assignment] | None,
     typer.Option(

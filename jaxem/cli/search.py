@@ -20,7 +20,8 @@ from jaxem.cli.kinds import Levels
 from jaxem.cli.options import Counts
 from jaxem.cli.progress import Run
 from jaxem.core.contracts import Family, Model
-from jaxem.fitting.fit import Job
+from jaxem.families import Product
+from jaxem.fitting.fit import Job, noted
 from jaxem.fitting.result import Result
 from jaxem.models import HMM, Mixture
 
@@ -76,6 +77,7 @@ def search(
         report.complain(f"{data.about}: no fit has a likelihood, so nothing is written")
     print_comparison(out, found, data.about, data.names)
     _print_fit(out, best, data, seed)
+    tell_open(found, data.about, data.names)
     if errors is not None:
         _print_errors(best.result, data, errors)
     status = complain(found, data.about)
@@ -207,6 +209,27 @@ def _print_errors(result: Result, data: Data, errors: Errors) -> None:
 
 def _notes(run: Run, data: Data, seed: int) -> dict[str, Any]:
     return facts.of(run, data.about, seed) | dict(data.notes)
+
+
+def tell_open(found: Found, about: str, names: Sequence[str]) -> None:
+    """Say what the rows leave open in the best fit, by the names of its columns."""
+    result = found.best.result
+    if not np.isfinite(result.log_likelihood):
+        return
+    for remark in noted(found.jobs[found.index], result, _in_blocks(result, names))[1]:
+        report.complain(f"{about}: {remark}")
+
+
+def _in_blocks(result: Result, names: Sequence[str]) -> Any:
+    """The names of the columns, of a product those of each block."""
+    family, own = result.about.model.of_rows(result.params)
+    if not isinstance(family, Product):
+        return names
+    found, first = {}, 0
+    for name, of in family.blocks:
+        last = first + of.like_x(own[name]).shape[1]
+        found[name], first = names[first:last], last
+    return found
 
 
 def complain(found: Found, about: str) -> int:

@@ -159,13 +159,18 @@ def _run(job: Job, x: Any, lengths: Any) -> Result:
     return result
 
 
-def noted(job: Job, result: Result) -> tuple[Result, tuple[str, ...]]:
-    """-> (the result with what its rows leave open among its remarks, those alone)."""
+def noted(
+    job: Job, result: Result, names: identified.Names = None
+) -> tuple[Result, tuple[str, ...]]:
+    """-> (the result with what its rows leave open among its remarks, those alone).
+
+    names: of the columns, where the job does not have them.
+    """
     if not checks.is_concrete(result, job.rows, job.prior) or np.ndim(result.status):
         return result, ()
     params = result.params if job.model == result.about.model else padding.padded(job.model, result)
     opened = identified.left_open(job.model, params, job.rows, job.prior, job.block_size)
-    found = identified.remarks(job.model, opened, job.rows, job.about.columns)
+    found = identified.remarks(job.model, opened, job.rows, names or job.about.columns)
     about = replace(result.about, remarks=(*result.about.remarks, *found))
     return result._replace(about=about), found
 

@@ -7,7 +7,7 @@ where N[k, i, j] is, not on how i and j go together there: EM leaves such number
 them. Which part a row is of is known at the end alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,6 +22,9 @@ from jaxem.core.numerics import einsum
 from jaxem.fitting.blocks import by_either, sum_blocks
 
 _SHOWN = 6  # columns, or pairs of them
+
+
+Names = Sequence[str] | Mapping[str, Sequence[str]] | None
 
 
 class Open(NamedTuple):
@@ -41,8 +44,8 @@ def left_open(
     return Open(counts, model.left_open(counts, both, prior))
 
 
-def remarks(model: Model, found: Open, rows: Rows, names: Sequence[str] | None) -> tuple[str, ...]:
-    """What is to be said of it; names: of the columns."""
+def remarks(model: Model, found: Open, rows: Rows, names: Names) -> tuple[str, ...]:
+    """What is to be said of it; names: of the columns, or of those of each block."""
     part = "component" if model.begins(rows) is None else "state"
     by_parts: dict[tuple[int, ...], list[str]] = {}
     for place, parts in found.places.items():
@@ -50,11 +53,16 @@ def remarks(model: Model, found: Open, rows: Rows, names: Sequence[str] | None) 
     return tuple(_said(part, parts, whats) for parts, whats in by_parts.items())
 
 
-def _called(place: Place, names: Sequence[str] | None) -> str:
+def _called(place: Place, names: Names) -> str:
     path, at = place
     of = "".join(f" of block {name!r}" for name in reversed(path))
-    own = [f"column {j if names is None or path or j >= len(names) else names[j]}" for j in at]
-    return f"{'both ' if len(at) > 1 else ''}{' and '.join(own)}{of}"
+    own: Sequence[str] | None = None
+    if isinstance(names, Mapping):
+        own, of = names[path[0]], ""
+    elif names is not None and not path:
+        own = names
+    called = " and ".join(f"column {own[j] if own and j < len(own) else j}" for j in at)
+    return f"{'both ' if len(at) > 1 else ''}{called}{of}"
 
 
 def _said(part: str, parts: Sequence[int], whats: Sequence[str]) -> str:
