@@ -198,7 +198,7 @@ def _print_fit(out: Console, run: Run, data: Data, seed: int) -> None:
 def _print_errors(result: Result, data: Data, errors: Errors) -> None:
     """The table of intervals, or why there is none."""
     try:
-        table, remarks = intervals.of(result, data.x, errors)
+        table, remarks = intervals.of(result, data.x, errors, data.names, data.levels)
     except ValueError as error:
         report.complain(f"{data.about}: no standard errors: {in_options(str(error))}")
         return
