@@ -13,14 +13,14 @@ from jaxem.analysis.patterns import Patterns, patterns_of
 from jaxem.cli import cells, missing, report
 from jaxem.cli import kinds as kinds_of
 from jaxem.cli.columns import Columns, families_of, listed, matching, matching_names, values
-from jaxem.cli.errors import BadInput, told
+from jaxem.cli.errors import told
 from jaxem.cli.frame import read_model
 from jaxem.cli.kinds import GAUSSIAN, Levels
+from jaxem.cli.series import Series
 from jaxem.cli.text import is_numeric
 from jaxem.core.contracts import Family
 from jaxem.families.gaussian.gaussian import STRUCTURES
 from jaxem.families.generalized_regression import GeneralizedRegression
-from jaxem.models import HMM
 
 _WHOLE_ROWS = (families.Multinomial, families.LinearRegression, GeneralizedRegression)
 
@@ -31,7 +31,8 @@ class Task(NamedTuple):
     names, levels: the columns of the model, and x their values, as it takes them. missing: which of
     them are not there, (n, d). whole: which are filled by whole numbers, whatever their family.
     kinds: the families to fit, none where a model is given. remarks: what is to be said of them;
-    weakened: of columns that components alone connect.
+    weakened: of columns that components alone connect. steps: where the rows are those of
+    sequences.
     """
 
     names: Sequence[str]
@@ -42,6 +43,7 @@ class Task(NamedTuple):
     kinds: Sequence[Family] = ()
     remarks: Sequence[str] = ()
     weakened: Sequence[str] = ()
+    steps: Series | None = None
 
     @property
     def patterns(self) -> Patterns:
@@ -55,14 +57,9 @@ class Task(NamedTuple):
 
 
 def filling_model(path: Path) -> io.Saved:
-    """A mixture that says of each of its columns what may stand in it; BadInput for others."""
+    """A model that says of each of its columns what may stand in it; BadInput for others."""
     saved = read_model(path)
     model: Any = saved.model
-    if isinstance(model, HMM):
-        raise BadInput(
-            f"{path}: is a hidden Markov model; jaxem impute fills rows that have no order, by a "
-            "mixture of jaxem fit"
-        )
     with told(path):
         _check_fills(model.family)
     return saved
@@ -75,14 +72,17 @@ def _check_fills(family: Family) -> None:
             raise ValueError(f"{of!r} takes whole rows alone: jaxem impute cannot fill by it")
 
 
-def of_model(saved: io.Saved, table: pa.Table, unseen: str) -> Task:
+def of_model(saved: io.Saved, table: pa.Table, unseen: str, steps: Series | None) -> Task:
     """The columns of a model, wherever they are in a table."""
     model: Any = saved.model
     like, family = model.like_x(saved.params), model.family.with_holes()
     names = matching_names(table, like, saved.columns)
     x = matching(table, family, like, names, saved.levels, unseen)
     whole = cells.whole(family, x)
-    return Task(names, saved.levels, x, missing.marks(table, names), whole)
+    remarks = () if steps is None else steps.remarks
+    return Task(
+        names, saved.levels, x, missing.marks(table, names), whole, remarks=remarks, steps=steps
+    )
 
 
 def of_table(table: pa.Table, chosen: Columns, covariances: Sequence[str], by_kind: bool) -> Task:

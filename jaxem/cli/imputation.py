@@ -14,14 +14,16 @@ from rich.console import Console
 
 import jaxem
 from jaxem import io
-from jaxem.cli import filled, kinds, missing, options, outputs, report, search, tables
+from jaxem.cli import filled, kinds, missing, options, outputs, report, search, series, tables
 from jaxem.cli.cells import Column, completed, with_holes
 from jaxem.cli.columns import choose, listed
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, told
 from jaxem.cli.fillable import Task, filling_model, of_model, of_table
 from jaxem.cli.frame import command, precision
 from jaxem.cli.options import Counts
+from jaxem.cli.series import Series
 from jaxem.fitting.fit import Job
+from jaxem.models import HMM
 
 _DRAWS = 1  # draws take this stream of the seed; fits take the seed itself, as jaxem fit does
 
@@ -39,7 +41,9 @@ def impute(
     file: options.Table,
     model: Annotated[
         Path | None,
-        typer.Option(help="Fill by this model, of jaxem fit -o, instead of fitting one."),
+        typer.Option(
+            help="Fill by this model, of jaxem fit -o or fit-hmm -o, instead of fitting one."
+        ),
     ] = None,
     components: options.FewComponents = None,
     family: options.FamilyToFill = "auto",
@@ -57,6 +61,9 @@ def impute(
         typer.Option(help="Write a picture of what is missing to this file, .png or .pdf."),
     ] = None,
     unseen: options.Unseen = "error",
+    group_by: options.GroupBy = None,
+    order_by: options.OrderBy = None,
+    step: options.StepAsFitted = None,
     dtype: options.Precision = None,
     seed: options.Seed = 0,
     tol: options.Tolerance = 1e-6,
@@ -77,6 +84,9 @@ def impute(
     With --draws it is drawn instead. The completed tables then come one under another, a first
     column, draw, counts them from 1, and they differ as much as the model leaves open.
 
+    By a model of jaxem fit-hmm the rows are steps of sequences, told apart and ordered as in jaxem
+    decode, and a hole is filled by what its neighbours tell too.
+
     All else stays as it is: rows, columns and their order, columns that are not in the model, and
     the cells that are there, letter by letter from text to text.
     """
@@ -87,12 +97,20 @@ def impute(
     if model and (components or columns or column_family):
         raise BadInput("--model is fitted; leave out --components, --columns, --column-family")
     saved = filling_model(model) if model else None
+    chain = saved is not None and isinstance(saved.model, HMM)
+    if not chain and not (group_by is None and order_by is None and step is None):
+        raise BadInput(
+            "--group-by, --order-by and --step are of sequences: give --model a hidden Markov "
+            "model of jaxem fit-hmm, or leave them out"
+        )
     with precision(saved.dtype if saved else dtype):
         with told(file):
             table, written = tables.read_with_cells(file, separator, header)
             jobs = []
             if saved:
-                task = of_model(saved, table.columns, unseen)
+                by = table.columns, saved.notes, group_by, order_by, step
+                steps = series.as_fitted(*by) if chain else None
+                task = of_model(saved, table.columns, unseen, steps)
             else:
                 chosen = choose(table.columns, columns, family, column_family, holes=True,
                                 guess=kinds.guess_to_fill)  # fmt: skip
@@ -135,7 +153,7 @@ def _tell(out: Console, file: Path, table: tables.Table, task: Task) -> None:
         where = listed([f"{name} ({n})" for name, n in left.items() if n])
         more = "; see --columns, and --family for columns of text" if task.kinds else ""
         said.append(f"cells stay missing in columns that are not in the model: {where}{more}")
-    if patterns.n_empty:
+    if patterns.n_empty and task.steps is None:
         said.append(f"has {missing.wholly(patterns)}: there is nothing in them to go by")
     for remark in said:
         report.complain(f"{file}: {remark}")
@@ -193,12 +211,25 @@ def _fill(
     key = None if draws is None else jax.random.fold_in(jax.random.key(seed), _DRAWS)
     with warnings.catch_warnings():  # what is not filled is counted by `_left`
         warnings.simplefilter("ignore")
-        found = jaxem.impute(filler.model, filler.params, task.x, key=key, n_draws=draws)
+        x = task.x if task.steps is None else task.steps.split(task.x)
+        found = jaxem.impute(filler.model, filler.params, x, key=key, n_draws=draws)
+    if task.steps is not None:
+        found = _joined(task.steps, found, 0 if draws is None else 1)
     dtype = jax.tree.leaves(filler.params)[0].dtype  # no digits beyond those that there are
     found = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), found)
     if draws is None:
         found = jax.tree.map(lambda leaf: leaf[None], found)
     return with_holes(table, task.names, task.levels, task.whole, found)
+
+
+def _joined(steps: Series, found: Any, axis: int) -> Any:
+    """What the steps of sequences were filled by, in the order of the table."""
+    each = found if steps.grouped else [found]
+
+    def rows(*leaves: Any) -> np.ndarray:
+        return steps.joined(list(leaves) if steps.grouped else leaves[0], axis)
+
+    return jax.tree.map(rows, *each)
 
 
 def _left(filler: Filler, task: Task, columns: Sequence[Column]) -> str:

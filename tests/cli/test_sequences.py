@@ -306,6 +306,34 @@ def test_steps_are_counted_within_each_sequence():
     )
 
 
+@pytest.mark.parametrize("draws", [[], ["--draws", "2"]])
+def test_holes_of_sequences_are_filled_by_their_neighbours(draws, tmp_path, capsys):
+    """As the library fills the list of them, with the steps between that have no row."""
+    x, kept = recording()
+    x[3, 0], x[7] = np.nan, np.nan
+    kept[[3, 7]], group = True, np.where(np.arange(60) < 35, "a", "b")
+    emissions = jaxem.families.GaussianParams(np.array([[0.0, 0], [4, 4]]), np.ones((2, 2)))
+    half = np.array([[0.9, 0.1], [0.1, 0.9]])
+    params = jaxem.HMMParams(np.array([0.5, 0.5]), half, emissions)
+    hmm = jaxem.HMM(jaxem.families.Gaussian("diag", missing=True), 2)
+    model, out = tmp_path / "m.safetensors", tmp_path / "out.csv"
+    notes = {"group_by": "g", "order_by": "t", "step": "1"}
+    jaxem.save(model, hmm, params, columns=("u", "v"), notes=notes)
+    table = pa.table({"g": group, "t": np.arange(60), "u": numbers(x[:, 0]), "v": numbers(x[:, 1])})
+    order = np.r_[0, np.random.default_rng(0).permutation(np.flatnonzero(kept)[1:])]  # a is first
+    pyarrow.csv.write_csv(table.take(pa.array(order)), tmp_path / "t.csv")
+    arguments = ["impute", str(tmp_path / "t.csv"), "--model", str(model), "-o", str(out), *draws]
+    assert main(arguments) == 0
+    assert "3 cells filled in 2 rows, by 2 states" in capsys.readouterr().out
+    found = pyarrow.csv.read_csv(out)
+    x[~kept] = np.nan
+    key = {"key": jax.random.fold_in(jax.random.key(0), 1), "n_draws": 2} if draws else {}
+    filled = jaxem.impute(hmm, params, [x[:35], x[35:]], **key)
+    right = np.concatenate(filled, axis=1 if draws else 0)[..., order, :].reshape(-1, 2)
+    got = np.stack([found["u"].to_numpy(), found["v"].to_numpy()], axis=1)
+    np.testing.assert_allclose(got, right, atol=1e-12)
+
+
 def test_equal_steps_and_months_are_no_gaps():
     months = pa.array(
         np.arange("2020-01", "2023-01", dtype="datetime64[M]").astype("datetime64[D]")
