@@ -10,13 +10,16 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.analysis.decode import sample_paths
 from jaxem.analysis.predict import predict_proba
-from jaxem.core import checks
-from jaxem.core.contracts import Family, Model, Params, Rows
+from jaxem.core import checks, tables
+from jaxem.core.contracts import Family, Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.numerics import safe_log
-from jaxem.fitting.blocks import map_rows
+from jaxem.fitting import identified
+from jaxem.fitting.blocks import default_block_size, map_rows
 
 _BLOCK = 4096  # rows filled at a time
+_MANY = 5  # rows of a component of which none has a column: that is no accident
+_UNSURE = 1e-3  # probability from which on a row is one of such a component
 
 
 @waits
@@ -28,6 +31,7 @@ def impute(
     key: Any = None,
     n_draws: int | None = None,
     lengths: Any = None,
+    prior: Prior | None = None,
 ) -> Any:
     """x with its holes (NaN) filled by what is expected given the rest of the row.
 
@@ -41,7 +45,11 @@ def impute(
         takes. They leave out that the parameters are estimates: draw those too (`bootstrap`) where
         that counts.
     x: as the model takes it; a model that was fitted to whole rows fills holes too.
+    prior: that of the fit, where it had one.
 
+    A hole stays NaN, with a UserWarning, where no row of its component, of several rows that there
+    are, has that column: what a fit to these rows says of it there is what its start made of it.
+    Only a prior, or rows that have it, tell what to expect.
     Errors: ValueError where the family's rows are whole by nature (regressions, multinomials).
     Source: Little and Rubin (2002), Statistical Analysis with Missing Data, section 11.2.
     """
@@ -52,17 +60,14 @@ def impute(
         checks.whole(n_draws, "n_draws", least=1)
     model = model.with_holes()
     where = model.layout(x, lengths)
-    if where is not None and where.form == "list":
-        keys = [None] * len(x) if key is None else jax.random.split(key, len(x))
-        pairs = zip(x, keys, strict=True)
-        return [impute(model, params, own, key=k, n_draws=n_draws) for own, k in pairs]
-    batch = where is not None and where.form == "batch"
-    flat = jax.tree.map(_end_to_end, x) if batch else x
+    form = "rows" if where is None else where.form
+    parts = list(x) if form == "list" else [jax.tree.map(_flat, x) if form == "batch" else x]
     family, _ = model.of_rows(params)
-    cells = family.cells(flat)
-    shares = predict_proba(model, params, x, lengths)
+    cells = [family.cells(own) for own in parts]
+    shares = _together(predict_proba(model, params, x, lengths), form, axis=0)
     shares = jnp.reshape(shares, (-1, model.n_parts)).T
-    read = jax.tree.map(checks.floating, family.read(flat))
+    read = family.joined([family.read(own) for own in parts])
+    read = jax.tree.map(checks.floating, read)
     components = model.of_rows(model.as_params(params, None))[1]
     if key is None or n_draws is None:
         filled = _filled(family, components, read, shares)
@@ -71,13 +76,22 @@ def impute(
         if where is None:
             labels = _labels(key_labels, shares, n_draws)
         else:
-            labels = sample_paths(model, params, x, key=key_labels, n=n_draws, lengths=lengths)
-            labels = jnp.reshape(labels, (n_draws, -1))
+            paths = sample_paths(model, params, x, key=key_labels, n=n_draws, lengths=lengths)
+            labels = jnp.reshape(_together(paths, form, axis=1), (n_draws, -1))
         filled = _drawn(family, components, read, labels, jax.random.split(key_cells, n_draws))
+    filled = _without_open(model, params, x, lengths, prior, shares, filled)
     absent = ~(jnp.sum(shares, axis=0) > 0)  # steps beyond the lengths
-    whole = jax.tree.map(partial(_merged, absent=absent), cells, filled)
-    whole = _as_given(flat, whole)
-    if not batch:
+    found, first = [], 0
+    for own, there in zip(parts, cells, strict=True):
+        last = first + len(jax.tree.leaves(there)[0])
+        of_part = jax.tree.map(lambda leaf: leaf[..., first:last, :], filled)  # noqa: B023
+        whole = jax.tree.map(partial(_merged, absent=absent[first:last]), there, of_part)
+        found.append(_as_given(own, whole))
+        first = last
+    if form == "list":
+        return found
+    (whole,) = found
+    if form != "batch":
         return whole
     b, t = jax.tree.leaves(x)[0].shape[:2]
     axis = 0 if key is None else 1
@@ -114,7 +128,52 @@ def _labels(key: Array, shares: Float[Array, "k n"], n_draws: int) -> Int[Array,
     return drawn.astype(jnp.int32)
 
 
-def _end_to_end(leaf: Any) -> Any:
+def _without_open(
+    model: Model,
+    params: Params,
+    x: Any,
+    lengths: Any,
+    prior: Prior | None,
+    shares: Any,
+    filled: Any,
+) -> Any:
+    """Of what was filled, NaN where nothing is known; a warning where that is anything."""
+    if not checks.is_concrete(x, params, shares, filled):
+        return filled
+    rows = model.rows(x, None, None, lengths)
+    prior = model.as_prior(prior, None, rows.x)
+    params = model.as_params(params, rows)
+    found = identified.left_open(model, params, rows, prior, default_block_size(model, rows))
+    many = found.counts >= max(_MANY, model.default_min_count(rows))
+    several = np.sum(found.counts >= 1)
+    # What no part has, these rows were not fitted by: a model of others fills it.
+    places = {
+        place: tuple(i for i in parts if many[i])
+        for place, parts in found.places.items()
+        if len(place[1]) == 1 and len(parts) < several
+    }
+    found = found._replace(places={place: parts for place, parts in places.items() if parts})
+    for remark in identified.remarks(model, found, rows, tables.column_names(x)):
+        remarks.warn(f"{remark}; its holes stay NaN")
+    for ((path), (j,)), parts in found.places.items():
+        lost = jnp.sum(shares[np.array(parts)], axis=0) > _UNSURE
+        filled = _blanked(filled, path, j, lost)
+    return filled
+
+
+def _blanked(filled: Any, path: tuple[str, ...], j: int, lost: Array) -> Any:
+    """NaN in a column of the rows that are lost; path: of the block that it is in."""
+    if path:
+        return {**filled, path[0]: _blanked(filled[path[0]], path[1:], j, lost)}
+    return filled.at[..., j].set(jnp.where(lost, jnp.nan, filled[..., j]))
+
+
+def _together(values: Any, form: str, axis: int) -> Any:
+    """What a list of sequences has, end to end along their steps."""
+    return np.concatenate(values, axis=axis) if form == "list" else values
+
+
+def _flat(leaf: Any) -> Any:
     return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
 
 
@@ -133,4 +192,7 @@ def _as_given(data: Any, whole: Any) -> Any:
     whole = whole[..., 0] if len(np.shape(data)) == 1 else whole
     plain = isinstance(data, np.ndarray | jax.Array) and not np.ma.is_masked(data)
     whole_numbers = plain and np.issubdtype(data.dtype, np.integer)
-    return whole.astype(data.dtype) if whole_numbers else whole
+    if not whole_numbers:
+        return whole
+    numpy: Any = np if checks.is_concrete(whole) else jnp
+    return numpy.where(numpy.isnan(whole), -1, whole).astype(data.dtype)  # -1: a missing category

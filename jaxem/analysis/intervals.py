@@ -22,11 +22,16 @@ from jax.flatten_util import ravel_pytree
 from jaxem.analysis import information, standard_errors
 from jaxem.analysis.coordinates import params_dtype
 from jaxem.analysis.maximum import Fitted, fitted
-from jaxem.core import checks
+from jaxem.core import checks, remarks
 from jaxem.core.contracts import Model, Params, Prior
 from jaxem.core.inputs import waits
+from jaxem.core.names import name
 
 METHODS = ("wald", "profile")
+WITHIN = 'take method="profile", whose ends lie within'
+_SHARES = ("weights", "initial", "transition", "probabilities")  # from 0 to 1
+_POSITIVE = ("rates", "shapes", "scales", "concentrations")
+_SHOWN = 6  # numbers
 _STAGES = (1, 4, 16)  # in how many parts the way to an end is cut, one after the other
 _STEPS = 20  # of Newton's method, for each part
 
@@ -56,7 +61,8 @@ def confidence_intervals(
 ) -> ConfidenceIntervals:
     """Intervals that hold each true parameter with probability `level`, one by one, in many rows.
 
-    method: "wald", theta +- z se, symmetric, and blind to where a parameter's range ends;
+    method: "wald", theta +- z se, symmetric, and blind to where a parameter's range ends: a
+        UserWarning names what leaves it;
         "profile", all values v for which 2 (l_max - max { l : theta_j = v }) is at most z^2:
         within the range, and the same in every parametrisation. NaN for an end that is not found,
         as where the likelihood does not fall so far before the range ends.
@@ -80,13 +86,37 @@ def confidence_intervals(
     dtype = params_dtype(own)
     z = jax.scipy.special.ndtri((1 + checks.cast(level, dtype)) / 2)
     if method == "wald":
-        return ConfidenceIntervals(
+        ends = ConfidenceIntervals(
             jax.tree.map(lambda p, e: p - z * e, own, se),
             jax.tree.map(lambda p, e: p + z * e, own, se),
         )
+        if checks.is_concrete(ends):
+            _warn_outside(ends)
+        return ends
     if not checks.is_concrete(found.local, found.inverse, z):
         raise ValueError('a profile is not for traced values; take method="wald" under jit')
     return _profiles(found, ravel_pytree(se)[0], float(z))
+
+
+def _warn_outside(ends: ConfidenceIntervals) -> None:
+    """A UserWarning that names the numbers whose intervals leave their range."""
+    outside = []
+    pairs = zip(jax.tree.leaves_with_path(ends.lower), jax.tree.leaves(ends.upper), strict=True)
+    for (path, lower), upper in pairs:
+        field = [key.name for key in path if isinstance(key, jax.tree_util.GetAttrKey)][-1]
+        low, high = np.asarray(lower), np.asarray(upper)
+        wrong = (field in _POSITIVE) & (low < 0)
+        if field in _SHARES:
+            wrong = (low < 0) | (high > 1)
+        elif field == "covariances":  # the variances in them
+            matrix = low.ndim > 1 and np.array_equal(low, np.swapaxes(low, -1, -2), equal_nan=True)
+            wrong = (low < 0) & (np.eye(low.shape[-1], dtype=bool) if matrix else True)
+        outside += [name(path, at) for at in np.argwhere(wrong)]
+    if outside:
+        more = f" and {len(outside) - _SHOWN} more" if len(outside) > _SHOWN else ""
+        remarks.warn(
+            f"Wald intervals leave the range of {', '.join(outside[:_SHOWN])}{more}; {WITHIN}"
+        )
 
 
 def _profiles(found: Fitted, se: Any, z: float) -> ConfidenceIntervals:

@@ -107,7 +107,13 @@ def select(
     for i in sorted(range(len(jobs)), key=lambda i: jobs[i].about.model.n_parts):
         job = divided(jobs[i], list(results.values()))
         results[i] = fitting.uncut(job)
-    return compare(jobs, [results[i] for i in range(len(jobs))], criterion)
+    chosen = compare(jobs, [results[i] for i in range(len(jobs))], criterion)
+    best, found = fitting.noted(jobs[chosen.index], chosen.best)
+    for remark in found:
+        remarks.warn(remark)
+    candidates = list(chosen.candidates)
+    candidates[chosen.index] = candidates[chosen.index]._replace(result=best)
+    return chosen._replace(candidates=tuple(candidates))
 
 
 def check_criterion(criterion: str) -> None:

@@ -19,7 +19,7 @@ from jaxem.cli.errors import DONE, BadInput, told
 from jaxem.cli.frame import command, names_of, precision, read_model
 from jaxem.cli.frame import run as run
 from jaxem.cli.intervals import Errors
-from jaxem.cli.search import Data, Outputs, planned, search
+from jaxem.cli.search import Data, Outputs, mixtures, planned, search
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
 from jaxem.models import HMM
@@ -74,7 +74,7 @@ def fit(
             kinds = families_of(chosen, covariance, settled.holed)
             outputs.check_drawable(pictures, kinds[0])
             x = values(settled.table, chosen, kinds[0])
-            jobs = planned(kinds, components, x, seed, n_init=starts, tol=tol,
+            jobs = planned(mixtures(kinds, components), x, seed, n_init=starts, tol=tol,
                            max_iter=max_iter, reg_covar=reg_covar)  # fmt: skip
         for remark in missing.remarks(table, settled):
             report.complain(f"{file}: {remark}")

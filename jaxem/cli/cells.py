@@ -19,7 +19,7 @@ _WHOLE = (families.Bernoulli, families.Categorical, families.Poisson)
 class Column(NamedTuple):
     """A column with holes and what goes into them.
 
-    typed: as it was read; missing: which cells are, (n,). levels: of categories, else ().
+    typed: as it was read; missing: which cells are filled, (n,). levels: of categories, else ().
     whole: whether its cells are whole numbers. fills: for each completed table, (m, holes).
     """
 
@@ -47,7 +47,7 @@ def with_holes(
 ) -> list[Column]:
     """The columns of a model that have holes, and the fills out of the completed data (m, n, d).
 
-    ValueError for a fill that is not finite. Fills of counts are rounded, and those of categories.
+    Holes without a number stay. Fills of counts are rounded, and those of categories.
     """
     each = np.concatenate([np.asarray(leaf) for leaf in jax.tree.leaves(completed)], axis=2)
     columns = []
@@ -57,16 +57,17 @@ def with_holes(
         if not missing.any():
             continue
         fills = each[:, missing, j]
-        if not np.isfinite(fills).all():
-            raise ValueError(
-                f"has holes in the column {name} for which the model has no number; "
-                "fit fewer components, or give --reg-covar"
-            )
+        known = np.isfinite(fills).all(axis=0)
+        if not known.any():
+            continue
+        missing[missing], fills = known, fills[:, known]
         yes_or_no = pa.types.is_boolean(typed.type)
         own = levels.get(name, kinds.levels(typed) if yes_or_no else ())
         if own:
             fills = np.clip(np.rint(fills), 0, len(own) - 1)
-        fills = np.rint(fills) if whole[j] else fills
+        if whole[j] and not own:
+            fills = np.rint(fills)
+            fills = np.maximum(fills, 0) if kinds.least(typed) >= 0 else fills
         columns.append(Column(name, typed, missing, own, whole[j], fills))
     return columns
 

@@ -2,7 +2,7 @@
 
 import csv
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -47,6 +47,7 @@ def choose(
     assigned: Sequence[tuple[str, str]] | None = None,
     response: str | None = None,
     holes: bool = False,
+    guess: Callable[[pa.ChunkedArray], str] = kinds.guess,
 ) -> Columns:
     """The columns named in `wanted`, between commas, a name with a comma in double quotes.
 
@@ -54,6 +55,7 @@ def choose(
     is `assigned` to it by name, or `family`, or with "auto" the one that its type tells. With a
     response the others are numbers.
     holes: whether missing cells are legal; else a constant column with holes is not left out.
+    guess: the kind of a column where the family is "auto".
     """
     own = dict(assigned or ())
     check_names(table, [*own, *([response] if response else [])])
@@ -61,7 +63,7 @@ def choose(
         return _regression(table, wanted, own.pop(response, family), response, own, holes)
 
     def kind(name: str) -> str:
-        return own.get(name) or (kinds.guess(table[name]) if family == AUTO else family)
+        return own.get(name) or (guess(table[name]) if family == AUTO else family)
 
     names = _named(table) if wanted is None else _wanted(table, wanted)
     kind_of = {name: kind(name) for name in names}

@@ -25,6 +25,7 @@ _WORDS = {
     "n_sequences": ("sequences", "{n_sequences}"),
     "group_by": ("told apart by", "{group_by}"),
     "order_by": ("in the order of", "{order_by}"),
+    "step": ("in steps of", "{step}"),
 }
 _WITHIN = ("n_starts",)  # shown within the words of another
 

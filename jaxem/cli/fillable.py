@@ -10,14 +10,17 @@ import pyarrow as pa
 
 from jaxem import families, io
 from jaxem.analysis.patterns import Patterns, patterns_of
-from jaxem.cli import missing, report
-from jaxem.cli.columns import Columns, families_of, matching, matching_names, values
-from jaxem.cli.errors import BadInput, told
+from jaxem.cli import cells, missing, report
+from jaxem.cli import kinds as kinds_of
+from jaxem.cli.columns import Columns, families_of, listed, matching, matching_names, values
+from jaxem.cli.errors import told
 from jaxem.cli.frame import read_model
-from jaxem.cli.kinds import Levels
+from jaxem.cli.kinds import GAUSSIAN, Levels
+from jaxem.cli.series import Series
+from jaxem.cli.text import is_numeric
 from jaxem.core.contracts import Family
+from jaxem.families.gaussian.gaussian import STRUCTURES
 from jaxem.families.generalized_regression import GeneralizedRegression
-from jaxem.models import HMM
 
 _WHOLE_ROWS = (families.Multinomial, families.LinearRegression, GeneralizedRegression)
 
@@ -26,16 +29,21 @@ class Task(NamedTuple):
     """What is to be filled.
 
     names, levels: the columns of the model, and x their values, as it takes them. missing: which of
-    them are not there, (n, d). kinds: the families to fit, none where a model is given. remarks:
-    what is to be said of them.
+    them are not there, (n, d). whole: which are filled by whole numbers, whatever their family.
+    kinds: the families to fit, none where a model is given. remarks: what is to be said of them;
+    weakened: of columns that components alone connect. steps: where the rows are those of
+    sequences.
     """
 
     names: Sequence[str]
     levels: Levels
     x: Any
     missing: np.ndarray
+    whole: Sequence[bool]
     kinds: Sequence[Family] = ()
     remarks: Sequence[str] = ()
+    weakened: Sequence[str] = ()
+    steps: Series | None = None
 
     @property
     def patterns(self) -> Patterns:
@@ -49,14 +57,9 @@ class Task(NamedTuple):
 
 
 def filling_model(path: Path) -> io.Saved:
-    """A mixture that says of each of its columns what may stand in it; BadInput for others."""
+    """A model that says of each of its columns what may stand in it; BadInput for others."""
     saved = read_model(path)
     model: Any = saved.model
-    if isinstance(model, HMM):
-        raise BadInput(
-            f"{path}: is a hidden Markov model; jaxem impute fills rows that have no order, by a "
-            "mixture of jaxem fit"
-        )
     with told(path):
         _check_fills(model.family)
     return saved
@@ -69,17 +72,24 @@ def _check_fills(family: Family) -> None:
             raise ValueError(f"{of!r} takes whole rows alone: jaxem impute cannot fill by it")
 
 
-def of_model(saved: io.Saved, table: pa.Table, unseen: str) -> Task:
+def of_model(saved: io.Saved, table: pa.Table, unseen: str, steps: Series | None) -> Task:
     """The columns of a model, wherever they are in a table."""
     model: Any = saved.model
     like, family = model.like_x(saved.params), model.family.with_holes()
     names = matching_names(table, like, saved.columns)
     x = matching(table, family, like, names, saved.levels, unseen)
-    return Task(names, saved.levels, x, missing.marks(table, names))
+    whole = cells.whole(family, x)
+    remarks = () if steps is None else steps.remarks
+    return Task(
+        names, saved.levels, x, missing.marks(table, names), whole, remarks=remarks, steps=steps
+    )
 
 
-def of_table(table: pa.Table, chosen: Columns, covariances: Sequence[str]) -> Task:
-    """Columns of a table that are to be fitted; each must have a value somewhere."""
+def of_table(table: pa.Table, chosen: Columns, covariances: Sequence[str], by_kind: bool) -> Task:
+    """Columns of a table that are to be fitted; each must have a value somewhere.
+
+    by_kind: whether columns of whole numbers are filled by such.
+    """
     gone = missing.marks(table, chosen.names)
     patterns = patterns_of(gone, chosen.names)
     missing.check_observed(patterns)
@@ -90,4 +100,30 @@ def of_table(table: pa.Table, chosen: Columns, covariances: Sequence[str]) -> Ta
     remarks = [f"columns left out, {why}" for why in chosen.left_out]
     remarks += [] if isinstance(kinds[0], families.Gaussian) else [report.families(chosen)]
     remarks += missing.apart(patterns, chosen, covariances)
-    return Task(chosen.names, chosen.levels, x, gone, kinds, remarks)
+    whole = cells.whole(kinds[0], x)
+    if by_kind:
+        pairs = zip(whole, chosen.names, strict=True)
+        whole = [own or _is_whole(table[name]) for own, name in pairs]
+    return Task(chosen.names, chosen.levels, x, gone, whole, kinds, remarks,
+                _weakened(chosen, covariances))  # fmt: skip
+
+
+def _is_whole(column: pa.ChunkedArray) -> bool:
+    return is_numeric(column.type) and kinds_of.is_whole(column)
+
+
+def _weakened(chosen: Columns, covariances: Sequence[str]) -> list[str]:
+    """What is to be said of columns that know of each other by their component alone."""
+    names, normal = chosen.names, chosen.by_kind.get(GAUSSIAN, ())
+    together = len(normal) > 1 and all(STRUCTURES[name].matrices for name in covariances)
+    alone = [name for name in names if not (together and name in normal)]
+    if len(names) < 2 or not alone:
+        return []
+    rest = f", and of {', '.join(normal)} together" if together else ""
+    others = any(name not in chosen.levels for name in alone) and len(chosen.by_kind) > 1
+    one = ", and --family gaussian takes all numbers together" if others else ""
+    return [
+        f"columns are independent of each other: {listed(alone)}{rest}; what is between them is "
+        "told by the components alone, and weakened in what is filled where these are few: "
+        f"--components 20 tells more of it{one}"
+    ]

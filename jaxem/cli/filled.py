@@ -9,6 +9,7 @@ from rich.console import Console
 
 from jaxem.cli import kinds, report
 from jaxem.cli.cells import Column
+from jaxem.cli.columns import listed
 
 
 def show(
@@ -35,6 +36,25 @@ def show(
     )
 
 
+def impossible(columns: Sequence[Column]) -> list[str]:
+    """What is to be said of fills that no cell of their column is like."""
+    numbers = [column for column in columns if not column.levels]
+    whole = [column for column in numbers if kinds.is_whole(column.typed)]
+    positive = [column for column in numbers if kinds.least(column.typed) >= 0]
+    broken = {column.name: int(np.sum(column.fills != np.rint(column.fills))) for column in whole}
+    below = {column.name: int(np.sum(column.fills < 0)) for column in positive}
+    said = []
+    for what, counts, remedy in (
+        ("fractions in columns of whole numbers", broken,
+         "--family auto, which is the default, fills whole numbers"),
+        ("numbers below 0 in columns that have none", below,
+         "--column-family COLUMN=gamma, or poisson for counts, fills none"),
+    ):  # fmt: skip
+        where = [f"{name} ({n})" for name, n in counts.items() if n]
+        said += [f"fills {what}: {listed(where)}; {remedy}"] if where else []
+    return said
+
+
 def _columns(out: Console, columns: Sequence[Column], draws: int | None) -> None:
     spread = ["sd between\nthe draws"] if draws and draws > 1 else []
     table = report.table(
@@ -46,8 +66,8 @@ def _columns(out: Console, columns: Sequence[Column], draws: int | None) -> None
             codes = kinds.codes(column.typed, column.levels, column.name, "missing")
             cells += [_commonest(part, column.levels) for part in (codes, column.fills)]
         else:
-            seen = kinds.numbers(column.typed)[~column.missing]
-            cells += [_moments(part) for part in (seen, column.fills)]
+            seen = kinds.numbers(column.typed)
+            cells += [_moments(part) for part in (seen[~np.isnan(seen)], column.fills)]
         between = (
             ""
             if column.levels or not spread

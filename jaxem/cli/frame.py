@@ -1,6 +1,7 @@
 """What all commands share: how they are run, what ends them, and the files they begin with."""
 
 import os
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
@@ -13,7 +14,7 @@ import typer
 import jaxem
 from jaxem import io
 from jaxem.cli import interrupts, options, report
-from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, needs, told
+from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, in_options, needs, told
 from jaxem.cli.work import leave
 from jaxem.models import HMM
 
@@ -46,6 +47,11 @@ def _gone(error: OSError) -> int:
     return BAD_INPUT
 
 
+def _told(message: Warning | str, *_: object) -> None:
+    """What the library warns of, as one line."""
+    report.complain(in_options(str(message)))
+
+
 def command(example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Make a function a command; `example` ends its help."""
 
@@ -53,7 +59,8 @@ def command(example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
         @wraps(function)
         def guarded(*args, **kwargs) -> int:
             try:
-                with interrupts.heeded():
+                with interrupts.heeded(), warnings.catch_warnings():
+                    warnings.showwarning = _told
                     return function(*args, **kwargs)
             except KeyboardInterrupt:
                 report.complain("interrupted: nothing more is written")

@@ -1,5 +1,6 @@
 """The command that fills the holes of a table."""
 
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,13 +14,16 @@ from rich.console import Console
 
 import jaxem
 from jaxem import io
-from jaxem.cli import filled, kinds, missing, options, outputs, report, search, tables
-from jaxem.cli.cells import Column, completed, whole, with_holes
+from jaxem.cli import filled, kinds, missing, options, outputs, report, search, series, tables
+from jaxem.cli.cells import Column, completed, with_holes
 from jaxem.cli.columns import choose, listed
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, told
 from jaxem.cli.fillable import Task, filling_model, of_model, of_table
 from jaxem.cli.frame import command, precision
+from jaxem.cli.options import Counts
+from jaxem.cli.series import Series
 from jaxem.fitting.fit import Job
+from jaxem.models import HMM
 
 _DRAWS = 1  # draws take this stream of the seed; fits take the seed itself, as jaxem fit does
 
@@ -37,10 +41,12 @@ def impute(
     file: options.Table,
     model: Annotated[
         Path | None,
-        typer.Option(help="Fill by this model, of jaxem fit -o, instead of fitting one."),
+        typer.Option(
+            help="Fill by this model, of jaxem fit -o or fit-hmm -o, instead of fitting one."
+        ),
     ] = None,
     components: options.FewComponents = None,
-    family: options.FamilyName = "gaussian",
+    family: options.FamilyToFill = "auto",
     column_family: options.ColumnFamilies = None,
     covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
     draws: Annotated[
@@ -55,6 +61,9 @@ def impute(
         typer.Option(help="Write a picture of what is missing to this file, .png or .pdf."),
     ] = None,
     unseen: options.Unseen = "error",
+    group_by: options.GroupBy = None,
+    order_by: options.OrderBy = None,
+    step: options.StepAsFitted = None,
     dtype: options.Precision = None,
     seed: options.Seed = 0,
     tol: options.Tolerance = 1e-6,
@@ -69,14 +78,17 @@ def impute(
     missing together, and how often. Then mixtures are fitted, as jaxem fit does, and that of the
     lowest BIC fills the holes; or the model of --model does, without a fit.
 
-    A hole gets its mean, given the cells of its row that are there: a whole number among counts,
-    among categories the most probable. With --draws it is drawn instead. The completed tables then
-    come one under another, a first column, draw, counts them from 1, and they differ as much as
-    the model leaves open.
+    Without --family, columns of text, of yes and no, and of two whole numbers are categories, and
+    all other numbers one Gaussian. A hole gets its mean, given the cells of its row that are there:
+    a whole number among whole ones, from 0 where none is below; among categories the most probable.
+    With --draws it is drawn instead. The completed tables then come one under another, a first
+    column, draw, counts them from 1, and they differ as much as the model leaves open.
+
+    By a model of jaxem fit-hmm the rows are steps of sequences, told apart and ordered as in jaxem
+    decode, and a hole is filled by what its neighbours tell too.
 
     All else stays as it is: rows, columns and their order, columns that are not in the model, and
-    the cells that are there, letter by letter from text to text. A column of whole numbers that
-    are no counts gets fractions in its holes.
+    the cells that are there, letter by letter from text to text.
     """
     outputs.check_table(output)
     outputs.check_report(plot)
@@ -85,19 +97,28 @@ def impute(
     if model and (components or columns or column_family):
         raise BadInput("--model is fitted; leave out --components, --columns, --column-family")
     saved = filling_model(model) if model else None
+    chain = saved is not None and isinstance(saved.model, HMM)
+    if not chain and not (group_by is None and order_by is None and step is None):
+        raise BadInput(
+            "--group-by, --order-by and --step are of sequences: give --model a hidden Markov "
+            "model of jaxem fit-hmm, or leave them out"
+        )
     with precision(saved.dtype if saved else dtype):
         with told(file):
             table, written = tables.read_with_cells(file, separator, header)
             jobs = []
             if saved:
-                task = of_model(saved, table.columns, unseen)
+                by = table.columns, saved.notes, group_by, order_by, step
+                steps = series.as_fitted(*by) if chain else None
+                task = of_model(saved, table.columns, unseen, steps)
             else:
-                chosen = choose(table.columns, columns, family, column_family, holes=True)
-                task = of_table(table.columns, chosen, covariance)
+                chosen = choose(table.columns, columns, family, column_family, holes=True,
+                                guess=kinds.guess_to_fill)  # fmt: skip
+                task = of_table(table.columns, chosen, covariance, by_kind=family == kinds.AUTO)
                 if task.missing.any():
                     jobs = search.planned(
-                        task.kinds, components or options.FEW, task.some, seed, n_init=starts,
-                        tol=tol, max_iter=max_iter, reg_covar=reg_covar,
+                        search.mixtures(task.kinds, components or _few(task)), task.some, seed,
+                        n_init=starts, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
                     )  # fmt: skip
         out = report.output() if output else report.errors()
         _tell(out, file, table, task)
@@ -108,10 +129,16 @@ def impute(
             return filler.status
         with told(file):
             columns_ = _fill(filler, task, table.columns, seed, draws)
+            left = _left(filler, task, columns_)
             cells = _cells(output, table, written)
             each = [completed(cells, columns_, i, draws is not None) for i in range(draws or 1)]
     together = pa.concat_tables(each).unify_dictionaries()
+    for remark in (*([left] if left else []), *filled.impossible(columns_)):
+        report.complain(f"{file}: {remark}")
     outputs.write_cells(output, cells._replace(table=together))
+    if columns_ and output:
+        for remark in task.weakened:
+            report.say(out, f"Within a component, {remark}.\n")
     filled.show(out, file, output, columns_, filler.model, draws)
     return filler.status
 
@@ -119,18 +146,26 @@ def impute(
 def _tell(out: Console, file: Path, table: tables.Table, task: Task) -> None:
     """What is missing, and what is not looked at."""
     patterns, said = task.patterns, [*table.remarks, *task.remarks]
+    said += [f"within a component, {remark}" for remark in task.weakened]
     others = [name for name in table.columns.column_names if name and name not in task.names]
     left = {name: kinds.missing(table.columns[name]).sum() for name in others}
     if any(left.values()):
         where = listed([f"{name} ({n})" for name, n in left.items() if n])
         more = "; see --columns, and --family for columns of text" if task.kinds else ""
         said.append(f"cells stay missing in columns that are not in the model: {where}{more}")
-    if patterns.n_empty:
+    if patterns.n_empty and task.steps is None:
         said.append(f"has {missing.wholly(patterns)}: there is nothing in them to go by")
     for remark in said:
         report.complain(f"{file}: {remark}")
     with suppress(BrokenPipeError):  # whoever reads may be gone; the file is to be written
         missing.show(out, str(file), patterns)
+
+
+def _few(task: Task) -> Counts:
+    """The numbers of components that are tried, of no more than there are different rows."""
+    leaves = [leaf.reshape(len(leaf), -1) for leaf in jax.tree.leaves(task.some)]
+    different = len(np.unique(np.nan_to_num(np.concatenate(leaves, axis=1)), axis=0))
+    return options.FEW._replace(last=min(options.FEW.last, different))
 
 
 def _draw(path: Path, task: Task) -> None:
@@ -159,6 +194,7 @@ def _filler(
         return Filler(None, None, INTERRUPTED)
     with suppress(BrokenPipeError):
         search.print_comparison(out, found, str(file), task.names)
+        search.tell_open(found, str(file), task.names)
     status, result = search.complain(found, str(file)), found.best.result
     if not found.best.regular:
         report.complain(f"{file}: no fit is regular, so nothing is filled or written")
@@ -173,12 +209,43 @@ def _fill(
     if filler.params is None:
         return []
     key = None if draws is None else jax.random.fold_in(jax.random.key(seed), _DRAWS)
-    found = jaxem.impute(filler.model, filler.params, task.x, key=key, n_draws=draws)
+    with warnings.catch_warnings():  # what is not filled is counted by `_left`
+        warnings.simplefilter("ignore")
+        x = task.x if task.steps is None else task.steps.split(task.x)
+        found = jaxem.impute(filler.model, filler.params, x, key=key, n_draws=draws)
+    if task.steps is not None:
+        found = _joined(task.steps, found, 0 if draws is None else 1)
     dtype = jax.tree.leaves(filler.params)[0].dtype  # no digits beyond those that there are
     found = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), found)
     if draws is None:
         found = jax.tree.map(lambda leaf: leaf[None], found)
-    return with_holes(table, task.names, task.levels, whole(filler.model.family, task.x), found)
+    return with_holes(table, task.names, task.levels, task.whole, found)
+
+
+def _joined(steps: Series, found: Any, axis: int) -> Any:
+    """What the steps of sequences were filled by, in the order of the table."""
+    each = found if steps.grouped else [found]
+
+    def rows(*leaves: Any) -> np.ndarray:
+        return steps.joined(list(leaves) if steps.grouped else leaves[0], axis)
+
+    return jax.tree.map(rows, *each)
+
+
+def _left(filler: Filler, task: Task, columns: Sequence[Column]) -> str:
+    """What is to be said of holes that stay."""
+    if filler.params is None:
+        return ""
+    filled_in = {column.name: int(column.missing.sum()) for column in columns}
+    holes = zip(task.names, task.missing.sum(axis=0), strict=True)
+    left = [f"{name} ({n - filled_in.get(name, 0)})" for name, n in holes
+            if n > filled_in.get(name, 0)]  # fmt: skip
+    if not left:
+        return ""
+    return (
+        f"holes stay in the columns {listed(left)}: no row like theirs has these columns, so that "
+        "nothing tells what may stand there; fill them by a --model of other rows, or leave them"
+    )
 
 
 def _cells(output: Path | None, table: tables.Table, written: tables.Cells) -> tables.Cells:

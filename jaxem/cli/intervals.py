@@ -1,6 +1,7 @@
 """The table of how well the parameters of a fit are known."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -8,9 +9,11 @@ import numpy as np
 from rich.table import Table
 
 from jaxem.analysis.bootstrap import bootstrap
-from jaxem.analysis.intervals import confidence_intervals
+from jaxem.analysis.intervals import WITHIN, confidence_intervals
 from jaxem.cli import report
+from jaxem.cli.kinds import Levels
 from jaxem.core.names import names
+from jaxem.families import Bernoulli, Categorical, Product
 from jaxem.fitting.result import Result
 
 LEVEL = 0.95
@@ -25,20 +28,53 @@ class Errors(NamedTuple):
     seed: int
 
 
-def of(result: Result, x: Any, errors: Errors) -> tuple[Table, list[str]]:
-    """-> (each number with its interval, what is to be said of them); ValueError for none."""
+def of(
+    result: Result, x: Any, errors: Errors, columns: Sequence[str], levels: Levels
+) -> tuple[Table, list[str]]:
+    """-> (each number with its interval, what is to be said of them); ValueError for none.
+
+    columns, levels: of the table, by whose names probabilities are called.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trees, remarks = (_resampled if errors.method == "bootstrap" else _wald)(result, x, errors)
     table = report.table("parameter", "estimate", "std. error", f"{100 * LEVEL:g} % from", "to")
-    columns = [
+    figures = [
         np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
         for tree in (result.params, *trees)
     ]
-    for name, *values in zip(names(result.params), *columns, strict=True):
+    called = _called(result, columns, levels)
+    for name, *values in zip(names(result.params), *figures, strict=True):
         if not _twice(name):
-            table.add_row(_short(name), *map(_number, values))
-    return table, [*remarks, *(str(warning.message) for warning in caught)]
+            table.add_row(called.get(name, _short(name)), *map(_number, values))
+    said = (str(warning.message) for warning in caught)
+    within = "--standard-errors bootstrap stays within"
+    return table, [*remarks, *(text.replace(WITHIN, within) for text in said)]
+
+
+def _called(result: Result, columns: Sequence[str], levels: Levels) -> dict[str, str]:
+    """What probabilities of categories are called, by their names: P(colour = red)[2]."""
+    family, own = result.about.model.of_rows(result.params)
+    parts = [(f".{result.params._fields[-1]}", family, own)]
+    if isinstance(family, Product):
+        lead = parts[0][0]
+        parts = [(f"{lead}[{name!r}]", of, own[name]) for name, of in family.blocks]
+    called, first = {}, 0
+    for path, of, params in parts:
+        lead = f"{path.lstrip('.')}.probabilities"
+        d = sum(leaf.shape[-1] for leaf in jax.tree.leaves(of.like_x(params)))
+        for j, column in enumerate(columns[first : first + d]):
+            known = levels.get(column, ())
+            if isinstance(of, Categorical):
+                for k, c in np.ndindex(params.probabilities[j].shape):
+                    level = known[c] if known else c
+                    called[f"{lead}[{j}][{k}, {c}]"] = f"P({column} = {level})[{k}]"
+            elif isinstance(of, Bernoulli):
+                for k in range(len(params.probabilities)):
+                    level = known[-1] if known else 1
+                    called[f"{lead}[{k}, {j}]"] = f"P({column} = {level})[{k}]"
+        first += d
+    return called
 
 
 def _wald(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list[str]]:

@@ -14,6 +14,7 @@ from jaxem.core.contracts import Family
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
 GAUSSIAN, AUTO = "gaussian", "auto"
+_MANY_LEVELS = 10  # from which on text is taken for names or notes, where there are few rows
 Levels = Mapping[str, tuple[str, ...]]  # of columns of categories, in the order of their codes
 
 
@@ -35,15 +36,15 @@ def _not_numeric(column: pa.ChunkedArray) -> str:
 def _not_counts(column: pa.ChunkedArray) -> str:
     if not is_numeric(column.type):
         return "not numeric"
-    return "" if _is_whole(column) and _least(column) >= 0 else "not whole numbers from 0"
+    return "" if is_whole(column) and least(column) >= 0 else "not whole numbers from 0"
 
 
 def _not_above(column: pa.ChunkedArray) -> str:
-    return _not_numeric(column) or ("" if _least(column) > 0 else "not above 0")
+    return _not_numeric(column) or ("" if least(column) > 0 else "not above 0")
 
 
 def _negative(column: pa.ChunkedArray) -> str:
-    return _not_numeric(column) or ("" if _least(column) >= 0 else "below 0")
+    return _not_numeric(column) or ("" if least(column) >= 0 else "below 0")
 
 
 def _not_two(column: pa.ChunkedArray) -> str:
@@ -51,7 +52,7 @@ def _not_two(column: pa.ChunkedArray) -> str:
 
 
 def _not_categories(column: pa.ChunkedArray) -> str:
-    if is_numeric(column.type) and not _is_whole(column):
+    if is_numeric(column.type) and not is_whole(column):
         return "not whole numbers"
     n = len(column) - column.null_count
     return (
@@ -93,7 +94,20 @@ def guess(column: pa.ChunkedArray) -> str:
             return "bernoulli"
         if not is_numeric(column.type):
             return "categorical"
-    return "poisson" if whole and _least(column) >= 0 else GAUSSIAN
+    return "poisson" if whole and least(column) >= 0 else GAUSSIAN
+
+
+def guess_to_fill(column: pa.ChunkedArray) -> str:
+    """The same where holes are to be filled from the other columns: numbers stay together.
+
+    Columns of several families know nothing of each other within a component, so that whole numbers
+    are Gaussian here (and filled whole), and text of nearly as many values as rows is no category.
+    """
+    if is_numeric(column.type):
+        two = is_whole(column) and len(levels(column)) <= 2
+        return "bernoulli" if two or pa.types.is_boolean(column.type) else GAUSSIAN
+    many = len(levels(column)) > max(_MANY_LEVELS, len(column) // 20)
+    return GAUSSIAN if many else guess(column)
 
 
 # ---- cells
@@ -157,14 +171,16 @@ def _number(value: Any) -> str:
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
-def _is_whole(column: pa.ChunkedArray) -> bool:
+def is_whole(column: pa.ChunkedArray) -> bool:
+    """Whether every value of a column of numbers is a whole one."""
     if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
         return True
     values = numbers(column)
     values = values[~np.isnan(values)]
-    return bool(np.all(values == np.floor(values)))
+    return bool(np.all(np.isfinite(values) & (values == np.floor(values))))
 
 
-def _least(column: pa.ChunkedArray) -> float:
+def least(column: pa.ChunkedArray) -> float:
+    """Of a column of numbers, infinite where it has none."""
     values = numbers(column)
     return float(np.nanmin(values)) if not np.isnan(values).all() else np.inf

@@ -65,6 +65,24 @@ def settle(
     return Settled(table.filter(pa.array(some)), columns, holed, remarks, note)
 
 
+def of_steps(table: pa.Table, columns: Columns, covariances: Sequence[str]) -> Settled:
+    """Missing cells of sequences: no step is left out, since that would close the gap."""
+    missing = marks(table, columns.names)
+    if not missing.any():
+        return Settled(table, columns)
+    patterns, some = patterns_of(missing, columns.names), ~missing.all(axis=1)
+    check_observed(patterns)
+    remark = f"has {counted(patterns)}"
+    if patterns.n_incomplete > patterns.n_empty:
+        remark += ": each step is seen by what it has, as if chance had made the holes"
+    if patterns.n_empty:
+        remark += f"; {wholly(patterns)}: not observed"
+    holed = tuple(np.array(columns.names)[missing[some].any(axis=0)])
+    note = f"{missing.sum()}, in {report.several(patterns.n_incomplete, 'row')}"
+    remarks = remark, *apart(patterns, columns, covariances)
+    return Settled(table, columns, holed, remarks, note)
+
+
 def _dropped(table: pa.Table, choosing: Callable[..., Columns], missing: np.ndarray) -> Settled:
     holed = np.asarray(missing.any(axis=1))
     n, total = int(holed.sum()), report.several(len(holed), "row")

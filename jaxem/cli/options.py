@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from jaxem.cli import clock
+from jaxem.cli.clock import Step
 from jaxem.cli.columns import suggestion
 from jaxem.cli.kinds import AUTO, KINDS
 from jaxem.cli.text import delimiter
@@ -81,6 +83,13 @@ def _assignment(text: str) -> Assignment:
     return Assignment(name.strip(), kind)
 
 
+def _step(text: str) -> Step:
+    try:
+        return clock.read(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 def _one_character(separator: str | None) -> str | None:
     try:
         return None if separator is None else delimiter(separator)
@@ -120,6 +129,16 @@ OrderBy = Annotated[
         "it, the order of the file.",
     ),
 ]
+_STEP: dict[str, Any] = {
+    "metavar": "SIZE",
+    "help": "How far a step is by the column of --order-by: 1, or of dates and times 15min, 1h or "
+    "1D. Where rows are further apart, the steps between are not observed; without it, every row "
+    "is the step after the row before.",
+}
+StepSize = Annotated[Step | None, typer.Option(parser=_step, **_STEP)]
+StepAsFitted = Annotated[
+    Any, typer.Option(parser=lambda text: _step(text) if text.strip() else "", **_STEP)
+]
 Initial = Annotated[
     Literal["free", "stationary"],
     typer.Option(help="The law of the first state: free, or that which the chain stays in."),
@@ -144,6 +163,15 @@ FamilyName = Annotated[
         help=f"What the columns are: {', '.join(KINDS)}; or auto, a family for each column by its "
         "type, which is printed. With --response what the response is: gaussian, poisson, "
         "bernoulli.",
+    ),
+]
+FamilyToFill = Annotated[
+    str,
+    typer.Option(
+        parser=_family,
+        metavar="NAME",
+        help=f"What the columns are: {', '.join(KINDS)}; or auto, categories and numbers by their "
+        "type, whole numbers filled whole.",
     ),
 ]
 ColumnFamilies = Annotated[

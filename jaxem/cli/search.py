@@ -19,8 +19,9 @@ from jaxem.cli.intervals import Errors
 from jaxem.cli.kinds import Levels
 from jaxem.cli.options import Counts
 from jaxem.cli.progress import Run
-from jaxem.core.contracts import Family
-from jaxem.fitting.fit import Job
+from jaxem.core.contracts import Family, Model
+from jaxem.families import Product
+from jaxem.fitting.fit import Job, noted
 from jaxem.fitting.result import Result
 from jaxem.models import HMM, Mixture
 
@@ -76,6 +77,7 @@ def search(
         report.complain(f"{data.about}: no fit has a likelihood, so nothing is written")
     print_comparison(out, found, data.about, data.names)
     _print_fit(out, best, data, seed)
+    tell_open(found, data.about, data.names)
     if errors is not None:
         _print_errors(best.result, data, errors)
     status = complain(found, data.about)
@@ -84,12 +86,14 @@ def search(
     return status
 
 
-def planned(
-    kinds: Sequence[Family], components: Counts, x: Any, seed: int, **options: Any
-) -> list[Job]:
-    """A fit for each kind of mixture and each number of components."""
+def mixtures(kinds: Sequence[Family], components: Counts) -> list[Mixture]:
+    """One of each kind and each number of components."""
     counts = range(components.first, components.last + 1)
-    models = [Mixture(kind, k) for kind in kinds for k in counts]
+    return [Mixture(kind, k) for kind in kinds for k in counts]
+
+
+def planned(models: Sequence[Model], x: Any, seed: int, **options: Any) -> list[Job]:
+    """A fit of each model."""
     options["max_iter"] = min(options["max_iter"], LARGEST_INT32)
     with warnings.catch_warnings():  # what holes leave open is said by the names of columns
         warnings.simplefilter("ignore")
@@ -194,7 +198,7 @@ def _print_fit(out: Console, run: Run, data: Data, seed: int) -> None:
 def _print_errors(result: Result, data: Data, errors: Errors) -> None:
     """The table of intervals, or why there is none."""
     try:
-        table, remarks = intervals.of(result, data.x, errors)
+        table, remarks = intervals.of(result, data.x, errors, data.names, data.levels)
     except ValueError as error:
         report.complain(f"{data.about}: no standard errors: {in_options(str(error))}")
         return
@@ -205,6 +209,27 @@ def _print_errors(result: Result, data: Data, errors: Errors) -> None:
 
 def _notes(run: Run, data: Data, seed: int) -> dict[str, Any]:
     return facts.of(run, data.about, seed) | dict(data.notes)
+
+
+def tell_open(found: Found, about: str, names: Sequence[str]) -> None:
+    """Say what the rows leave open in the best fit, by the names of its columns."""
+    result = found.best.result
+    if not np.isfinite(result.log_likelihood):
+        return
+    for remark in noted(found.jobs[found.index], result, _in_blocks(result, names))[1]:
+        report.complain(f"{about}: {remark}")
+
+
+def _in_blocks(result: Result, names: Sequence[str]) -> Any:
+    """The names of the columns, of a product those of each block."""
+    family, own = result.about.model.of_rows(result.params)
+    if not isinstance(family, Product):
+        return names
+    found, first = {}, 0
+    for name, of in family.blocks:
+        last = first + of.like_x(own[name]).shape[1]
+        found[name], first = names[first:last], last
+    return found
 
 
 def complain(found: Found, about: str) -> int:

@@ -2,19 +2,17 @@
 
 from typing import Annotated, Any
 
-import jax
 import numpy as np
 import pyarrow as pa
 import typer
 
 import jaxem
-from jaxem.analysis.select import plan
-from jaxem.cli import options, outputs, report, series, tables
+from jaxem.cli import missing, options, outputs, report, series, tables
 from jaxem.cli.columns import choose, families_of, matching, split, values
 from jaxem.cli.errors import DONE, told
-from jaxem.cli.frame import LARGEST_INT32, command, precision, read_model
+from jaxem.cli.frame import command, precision, read_model
 from jaxem.cli.intervals import Errors
-from jaxem.cli.search import Data, Outputs, search
+from jaxem.cli.search import Data, Outputs, planned, search
 from jaxem.families import Gaussian
 
 
@@ -29,6 +27,7 @@ def fit_hmm(
     covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
     group_by: options.GroupBy = None,
     order_by: options.OrderBy = None,
+    step: options.StepSize = None,
     initial: options.Initial = "free",
     transitions: options.Transitions = "full",
     starts: options.Starts = 100,
@@ -47,10 +46,13 @@ def fit_hmm(
     """Fit a hidden Markov model to the columns of a table, whose rows are steps in time.
 
     The rows are one sequence, or with --group-by one for each value of a column; in the order of
-    the file, or with --order-by of another column. Neither column is fitted. A row without a number
-    was not observed. Of several numbers of states or covariances, all are fitted, and the lowest
-    BIC is the best. The states come in order of falling share, those of left-right and cyclic
-    chains in the order of the chain.
+    the file, or with --order-by of another column. Neither column is fitted. Of several numbers of
+    states or covariances, all are fitted, and the lowest BIC is the best. The states come in order
+    of falling share, those of left-right and cyclic chains in the order of the chain.
+
+    A row is a step, whatever time has passed since the row before; --step 1 or --step 1h leaves
+    the steps open that have no row. A row with missing cells is seen by what it has, one without
+    any is a step that was not observed: steps with holes are not to be taken out of the file.
     """
     outputs.check_report(pictures)
     outputs.check({"--output": output, "--report": pictures}, [file])
@@ -58,27 +60,27 @@ def fit_hmm(
     with precision(dtype):
         with told(file):
             table = tables.read(file, separator, header)
-            steps = series.arrange(table.columns, group_by, order_by)
+            steps = series.arrange(table.columns, group_by, order_by, step)
             rest = _without(table.columns, (group_by, order_by), columns)
-            chosen = choose(rest, columns, family, column_family)
-            kinds = families_of(chosen, covariance)
+            chosen = choose(rest, columns, family, column_family, holes=True)
+            settled = missing.of_steps(rest, chosen, covariance)
+            kinds = families_of(chosen, covariance, settled.holed)
             x = steps.split(values(rest, chosen, kinds[0], gaps=True))
             models = [
                 jaxem.HMM(kind, k, initial, transitions)
                 for kind in kinds
                 for k in range(states.first, states.last + 1)
             ]
-            jobs = plan(
-                models, x, n_init=starts, key=jax.random.key(seed), tol=tol,
-                max_iter=min(max_iter, LARGEST_INT32), reg_covar=reg_covar,
-            )  # fmt: skip
-        for remark in (*table.remarks, *(f"columns left out, {why}" for why in chosen.left_out)):
+            jobs = planned(models, x, seed, n_init=starts, tol=tol, max_iter=max_iter,
+                           reg_covar=reg_covar)  # fmt: skip
+        for remark in (*missing.remarks(table, settled), *steps.remarks):
             report.complain(f"{file}: {remark}")
         for remark in models[0].remarks if len(models) == 1 else ():
             report.complain(f"{file}: {remark}")
         if not isinstance(kinds[0], Gaussian):
             report.complain(f"{file}: {report.families(chosen)}")
-        by = {"group_by": group_by, "order_by": order_by}
+        by = {"group_by": group_by, "order_by": order_by, "step": step and str(step)}
+        by["missing"] = settled.note
         notes = {"n_sequences": len(steps.lengths), **{k: v for k, v in by.items() if v}}
         data = Data(str(file), chosen.names, x, chosen.levels, notes)
         errors = Errors(standard_errors, reg_covar, seed) if standard_errors else None
@@ -93,6 +95,7 @@ def decode(
     keep: Annotated[bool, typer.Option("--keep", help="Write the columns of FILE too.")] = False,
     group_by: options.GroupBy = None,
     order_by: options.OrderBy = None,
+    step: options.StepAsFitted = None,
     unseen: options.Unseen = "error",
     separator: options.Separator = None,
     header: options.Header = None,
@@ -101,9 +104,10 @@ def decode(
 
     Columns: state, of the most likely path through the whole sequence; probability_0,
     probability_1, ... of each state by itself, given the sequence; with --keep after those of FILE,
-    and with an underscore where a name is taken. The rows stay in their order. Sequences are told
-    apart and ordered as in jaxem fit-hmm, by the columns that the model was fitted with, unless
-    others are given, or "" for none.
+    and with an underscore where a name is taken. The rows are those of FILE, in their order; a
+    state is told of rows with missing cells too. Sequences are told apart and ordered as in jaxem
+    fit-hmm, by the columns and the step that the model was fitted with, unless others are given, or
+    "" for none.
     """
     outputs.check_table(output)
     outputs.check({"--output": output}, [model, file])
@@ -111,16 +115,16 @@ def decode(
     with precision(saved.dtype):
         with told(file):
             table = tables.read(file, separator, header)
-            steps = _as_fitted(table.columns, saved.notes, group_by, order_by)
-            of: Any = saved.model
+            steps = series.as_fitted(table.columns, saved.notes, group_by, order_by, step)
+            of: Any = saved.model.with_holes()
             like = of.like_x(saved.params)
             x = matching(
                 table.columns, of.family, like, saved.columns, saved.levels, unseen, gaps=True
             )
-            arguments = saved.model, saved.params, steps.split(x)
+            arguments = of, saved.params, steps.split(x)
             path = steps.joined(jaxem.viterbi(*arguments)[0])
             probabilities = steps.joined(jaxem.smooth(*arguments))
-        for remark in table.remarks:
+        for remark in (*table.remarks, *steps.remarks):
             report.complain(f"{file}: {remark}")
         found = outputs.table(
             {
@@ -130,22 +134,6 @@ def decode(
         )
     outputs.write_table(output, outputs.beside(table.carried, found) if keep else found)
     return DONE
-
-
-def _as_fitted(
-    table: pa.Table, notes: dict[str, Any], group_by: str | None, order_by: str | None
-) -> series.Series:
-    """The sequences, told apart and ordered as given, else as the model's file has it."""
-    given = {"group_by": group_by, "order_by": order_by}
-    used = {name: notes.get(name) if own is None else own for name, own in given.items()}
-    for name, column in used.items():
-        if given[name] is None and column is not None and column not in table.column_names:
-            option = f"--{name.replace('_', '-')}"
-            raise ValueError(
-                f"has no column {column!r}, by which the model was fitted ({option}); give another "
-                f'by {option}, or {option} "" where there is none'
-            )
-    return series.arrange(table, used["group_by"] or None, used["order_by"] or None)
 
 
 def _without(table: pa.Table, names: tuple[str | None, ...], wanted: str | None) -> pa.Table:

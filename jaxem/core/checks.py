@@ -63,6 +63,13 @@ def blocks(x: Any) -> Iterator[Any]:
         yield jax.tree.map(lambda leaf: np.asarray(leaf[start : start + _BLOCK]), x)  # noqa: B023
 
 
+def end_to_end(*parts: Any) -> Any:
+    """Arrays one after the other; on the host where there are numbers."""
+    if is_concrete(parts):
+        return np.concatenate([np.asarray(part) for part in parts])
+    return jnp.concatenate(parts)
+
+
 def finite(
     x: Any,
     weight: Any,

@@ -11,6 +11,7 @@ checked once. Values (rows, parameters, statistics) are NamedTuples of arrays an
 """
 
 from jaxem.core.family import Family as Family
+from jaxem.core.family import Place as Place
 from jaxem.core.model import Model as Model
 from jaxem.core.rows import Rows as Rows
 from jaxem.core.values import Arranged as Arranged

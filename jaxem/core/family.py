@@ -1,6 +1,7 @@
 """The contract of a family: one component distribution, k copies of it."""
 
 import abc
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -13,6 +14,36 @@ from jaxtyping import Array, Float, Int, PyTree
 from jaxem.core import checks, tables
 from jaxem.core import held as known
 from jaxem.core.values import Chart, Params, Prepared, Prior, Statistics
+
+SEEN = 0.5  # rows from which on something is taken to be known
+
+
+# Blocks within blocks, by name, and a column of the innermost, or two that go together.
+Place = tuple[tuple[str, ...], tuple[int, ...]]
+
+
+def rows_with(both: PyTree) -> np.ndarray:
+    """How many rows of each component have a column, (k, c); a response is the last column."""
+    return np.concatenate([np.einsum("kii->ki", leaf) for leaf in jax.tree.leaves(both)], axis=1)
+
+
+def some_of(marks: Mapping[Place, np.ndarray]) -> dict[Place, tuple[int, ...]]:
+    """Which components are marked, where some is."""
+    found = {place: tuple(map(int, np.flatnonzero(own))) for place, own in marks.items()}
+    return {place: parts for place, parts in found.items() if parts}
+
+
+def informed(prior: Prior | None, counts: np.ndarray) -> np.ndarray:
+    """Which components a prior tells something of, (k,)."""
+    leaves = [np.reshape(leaf, (len(counts), -1)) for leaf in jax.tree.leaves(prior)]
+    return np.any([np.any(leaf != 0, axis=1) for leaf in leaves], axis=0) & (counts >= 0)
+
+
+def held_column(held: Any, j: int, d: int) -> np.ndarray:
+    """In which components the numbers of a column are all known, (k,)."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(held)]
+    own = [~np.isnan(leaf[:, j]) for leaf in leaves if leaf.shape[1:] == (d,)]
+    return np.all(own, axis=0) if own else np.array(False)
 
 
 class Family(abc.ABC):
@@ -42,6 +73,10 @@ class Family(abc.ABC):
     def read(self, data: Any) -> PyTree:
         """Host side: data as a person has it -> arrays of floats; ValueError if that cannot be."""
         return tables.table(data)
+
+    def joined(self, parts: Sequence[PyTree]) -> PyTree:
+        """Host side: what was read in parts, as the rows of one table."""
+        return jax.tree.map(checks.end_to_end, *parts)
 
     def like_params(self, x: PyTree, k: int) -> PyTree:
         """Shapes and dtypes of the parameters of k components for rows like x."""
@@ -99,6 +134,21 @@ class Family(abc.ABC):
         leaves = jax.tree.leaves(x)
         numbers = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
         return reduce(or_, map(seen, numbers))
+
+    def left_open(
+        self, counts: np.ndarray, both: PyTree, prior: Prior | None, held: Any
+    ) -> dict[Place, tuple[int, ...]]:
+        """Host side: columns of which nothing is known, and in which components.
+
+        counts: rows of each component, (k,); both: how many of them have both columns, in the tree
+        of x, (k, c, c). prior, held: of the components, None where there are none.
+        """
+        there, alone = (counts >= SEEN) & ~informed(prior, counts), rows_with(both)
+        d = alone.shape[1]
+        marks = {
+            ((), (j,)): there & (alone[:, j] < SEEN) & ~held_column(held, j, d) for j in range(d)
+        }
+        return some_of(marks)
 
     def gone(self, x: PyTree) -> Any:
         """Host side: (n, c) bool, the holes that rows alike in which share work on; None: no such

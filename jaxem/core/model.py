@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxem.core import checks, tables
-from jaxem.core.family import Family
+from jaxem.core.family import Family, Place
 from jaxem.core.rows import Rows, as_rows
 from jaxem.core.values import Arranged, Chart, Health, Params, Prepared, Prior, Statistics
 
@@ -62,6 +63,16 @@ class Model(abc.ABC):
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         """Host side: as that of the family."""
         return ()
+
+    def observed(self, rows: Rows) -> tuple[PyTree, Array]:
+        """-> (x, weight), axes as those of `posterior`; weight 0 where nothing was observed."""
+        return rows.x, rows.weight
+
+    def left_open(
+        self, counts: np.ndarray, both: PyTree, prior: Prior | None
+    ) -> dict[Place, tuple[int, ...]]:
+        """Host side: as that of the family."""
+        return {}
 
     def layout(self, data: Any, lengths: Any) -> Any:
         """Host side: where the sequences of the data are; None for plain rows."""

@@ -48,6 +48,13 @@ class Poisson(ExponentialFamily):
         counts, exposure = tables.pair(data, "(counts, exposure)")
         return tables.table(counts, "counts"), tables.column(exposure, "exposure", len(counts))
 
+    def cells(self, data: Any) -> Any:
+        if self.exposure:
+            raise ValueError(
+                "holes of counts with an exposure are not filled; take Poisson() if all are 1"
+            )
+        return self.read(data)
+
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         counts, exposure = _parts(x)
         super().check(counts, weight, names)

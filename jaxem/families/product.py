@@ -3,7 +3,7 @@
 log p(x; theta) = sum_b log p_b(x[b]; theta[b])
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxem.core.contracts import Family, Params, Prior
+from jaxem.core.contracts import Family, Params, Place, Prior
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,6 +86,9 @@ class Product(Family):
         dtype = jax.dtypes.canonicalize_dtype(jnp.float64 if wide else jnp.float32)
         return jax.tree.map(lambda leaf: leaf.astype(dtype), x)
 
+    def joined(self, parts: Sequence[Any]) -> dict[str, Any]:
+        return {name: of.joined([part[name] for part in parts]) for name, of in self.blocks}
+
     def check(self, x: Any, weight: Any, names: Any) -> None:
         for name, of in self.blocks:
             try:
@@ -95,6 +98,15 @@ class Product(Family):
 
     def informative(self, x: Any) -> Any:
         return reduce(or_, self._each(lambda of, part: of.informative(part), x).values())
+
+    def left_open(
+        self, counts: np.ndarray, both: Any, prior: Any, held: Any
+    ) -> dict[Place, tuple[int, ...]]:
+        found, own, known = {}, self._priors(prior), self._priors(held)
+        for name, of in self.blocks:
+            part = of.left_open(counts, both[name], own[name], known[name])
+            found |= {((name, *path), at): parts for (path, at), parts in part.items()}
+        return found
 
     def gone(self, x: Any) -> np.ndarray | None:
         found = self._each(lambda of, part: of.gone(part), x).values()

@@ -47,6 +47,11 @@ class VonMises(ExponentialFamily):
     def wrong(self, x: np.ndarray) -> np.ndarray:
         return np.isinf(x)
 
+    def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
+        super().check(x, weight, names)
+        if checks.is_concrete(x, weight):
+            _warn_of_degrees(np.asarray(x), weight, names)
+
     def domain(self, params: Any) -> None:
         checks.positive_array(params.concentrations, "concentrations", zero_allowed=True)
 
@@ -160,6 +165,19 @@ class VonMises(ExponentialFamily):
         start = key, jnp.zeros_like(c), jnp.ones(c.shape, bool)
         angle = lax.while_loop(lambda state: jnp.any(state[2]), propose, start)[1]
         return jnp.mod(m + angle + math.pi, 2 * math.pi) - math.pi
+
+
+def _warn_of_degrees(x: np.ndarray, weight: Any, names: tuple[str, ...] | None) -> None:
+    """A UserWarning for columns within 360, many of whose angles are beyond two whole turns."""
+    there = slice(None) if weight is None else np.asarray(weight) > 0
+    size = np.abs(x[there])
+    like = (np.mean(size > 4 * math.pi, axis=0) > 0.1) & ~np.any(size > 360, axis=0)
+    if like.any():
+        which = ", ".join(str((names or range(x.shape[1]))[j]) for j in np.flatnonzero(like))
+        remarks.warn(
+            f"columns {which} have angles up to {np.nanmax(size[:, like]):g}, which are taken in "
+            "radians; if they are degrees, give np.deg2rad of them"
+        )
 
 
 def mean_length(c: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

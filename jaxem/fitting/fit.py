@@ -1,5 +1,6 @@
 """The public verbs that fit: plain doors over module-level jitted functions."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ from jaxem.core import checks, remarks, tables
 from jaxem.core.contracts import Arranged, Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.status import Status
-from jaxem.fitting import frequencies, implicit, padding, restarts, spread, starts
+from jaxem.fitting import frequencies, identified, implicit, padding, restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration, Plain
 from jaxem.fitting.blocks import default_block_size
 from jaxem.fitting.em import State, Thresholds
@@ -150,11 +151,30 @@ def _run(job: Job, x: Any, lengths: Any) -> Result:
     result = uncut(seen)
     if not checks.is_concrete(inputs):
         return implicit.differentiable(job.model, result, *inputs, job.block_size)
+    result, found = noted(job, result)
+    for remark in found:
+        remarks.warn(remark)
     given = job.params is not None and checks.is_concrete(result)
     if given and int(result.status) == Status.NONFINITE:
         params = jax.tree.map(lambda leaf: leaf[0], job.params)
         job.model.check_possible(params, job.rows, job.model.layout(x, lengths))
     return result
+
+
+def noted(
+    job: Job, result: Result, names: identified.Names = None
+) -> tuple[Result, tuple[str, ...]]:
+    """-> (the result with what its rows leave open among its remarks, those alone).
+
+    names: of the columns, where the job does not have them.
+    """
+    if not checks.is_concrete(result, job.rows, job.prior) or np.ndim(result.status):
+        return result, ()
+    params = result.params if job.model == result.about.model else padding.padded(job.model, result)
+    opened = identified.left_open(job.model, params, job.rows, job.prior, job.block_size)
+    found = identified.remarks(job.model, opened, job.rows, names or job.about.columns)
+    about = replace(result.about, remarks=(*result.about.remarks, *found))
+    return result._replace(about=about), found
 
 
 def uncut(job: Job) -> Result:

@@ -18,7 +18,17 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
 from jaxem.core import held as known
-from jaxem.core.contracts import Family, Health, Model, Params, Prepared, Prior, Rows, Statistics
+from jaxem.core.contracts import (
+    Family,
+    Health,
+    Model,
+    Params,
+    Place,
+    Prepared,
+    Prior,
+    Rows,
+    Statistics,
+)
 from jaxem.core.numerics import (
     from_log_odds,
     log_odds,
@@ -178,6 +188,17 @@ class HMM(Model):
             return ()
         seen = np.where(rows.x.observed, rows.weight, 0)
         return self.family.check_identified(flat(rows.x.x), flat(seen), names)
+
+    def observed(self, rows: Rows) -> tuple[Any, Array]:
+        x = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), rows.x.x)
+        return x, jnp.where(rows.x.observed, rows.weight, 0).T
+
+    def left_open(
+        self, counts: np.ndarray, both: Any, prior: HMMPrior | None
+    ) -> dict[Place, tuple[int, ...]]:
+        held = None if prior is None or prior.held is None else prior.held.emissions
+        own = None if prior is None else prior.emissions
+        return self.family.left_open(counts, both, own, held)
 
     def check_enough(self, rows: Rows) -> None:
         """States may differ in the chain alone, where their emissions cannot collapse."""

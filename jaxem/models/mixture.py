@@ -23,6 +23,7 @@ from jaxem.core.contracts import (
     Health,
     Model,
     Params,
+    Place,
     Prepared,
     Prior,
     Rows,
@@ -153,6 +154,13 @@ class Mixture(Model):
         if checks.is_concrete(rows.x, weight) and not self._any_told(rows.x, weight):
             raise ValueError("x has no row that tells anything: what is to be fitted is all NaN")
         return self.family.check_identified(rows.x, weight, names)
+
+    def left_open(
+        self, counts: np.ndarray, both: Any, prior: MixturePrior | None
+    ) -> dict[Place, tuple[int, ...]]:
+        held = None if prior is None or prior.held is None else prior.held.components
+        own = None if prior is None else prior.components
+        return self.family.left_open(counts, both, own, held)
 
     def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
         checks.fields(params, MixtureParams, "params")

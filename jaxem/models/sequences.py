@@ -37,11 +37,7 @@ def read(
     where = layout(data, lengths)
     b, shape = len(where.lengths), where.shape
     weight = checks.weights(sample_weight, b)
-    if where.form == "list":
-        each = [family.read(of) for of in data]
-        x = jax.tree.map(_end_to_end, *each)
-    else:
-        x = family.read(_flat(data, where.form))
+    x = _joined(family, data) if where.form == "list" else family.read(_flat(data, where.form))
     if shape != (b, where.steps):
         index = where.sources
         x = jax.tree.map(lambda leaf: leaf[index], x)
@@ -66,10 +62,26 @@ def read(
     )
 
 
-def _end_to_end(*leaves: Any) -> Any:
-    if checks.is_concrete(leaves):
-        return np.concatenate([np.asarray(leaf) for leaf in leaves])
-    return jnp.concatenate(leaves)
+def _joined(family: Family, data: list[Any]) -> Any:
+    """The steps of all sequences of a list; ValueError where they are not of the same columns."""
+    parts = []
+    for i, of in enumerate(data):
+        try:
+            parts.append(family.read(of))
+        except ValueError as error:
+            raise ValueError(f"sequence {i}: {error}") from None
+        first, own = (_columns(part) for part in (parts[0], parts[-1]))
+        if own != first:
+            raise ValueError(
+                f"sequence {i} has {own} columns, sequence 0 has {first}; give all the same ones"
+            )
+    return family.joined(parts)
+
+
+def _columns(x: Any) -> str:
+    """How many each part of a step has."""
+    leaves = (leaf for leaf in jax.tree.leaves(x) if leaf.ndim > 1)
+    return " and ".join(str(leaf.shape[1]) for leaf in leaves)
 
 
 def _chain(where: Layout, weight: Any) -> tuple[Any, np.ndarray]:

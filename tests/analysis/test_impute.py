@@ -189,6 +189,8 @@ def test_what_cannot_be_filled():
         jaxem.impute(regression, params, (x, x[:, 0]))
     with pytest.raises(ValueError, match="whole"):
         jaxem.impute(jaxem.Mixture(Multinomial(), 2), params, x)
+    with pytest.raises(ValueError, match="with an exposure are not filled"):
+        jaxem.impute(jaxem.Mixture(Poisson(exposure=True), 2), params, (x, x[:, 0]))
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)

@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 from scipy import optimize, stats
 
 import jaxem
-from jaxem import Mixture, MixtureParams
+from jaxem import Mixture, MixtureParams, families
 from jaxem.families import Gaussian, GaussianParams, Poisson, PoissonParams
 
 RNG = np.random.default_rng(0)
@@ -86,7 +86,8 @@ def test_a_range_that_ends_first_leaves_an_end_open():
                       float(found.upper.components.rates[0, 0])])  # fmt: skip
     falls = 2 * (-31 * (1 / 31 - rates) + np.log(1 / 31 / rates))
     np.testing.assert_allclose(falls, stats.chi2(1).ppf(0.9999), rtol=1e-6)
-    wald = jaxem.confidence_intervals(model, params, x)
+    with pytest.warns(UserWarning, match=r"leave the range of components.rates\[0, 0\]"):
+        wald = jaxem.confidence_intervals(model, params, x)
     assert float(wald.lower.components.rates[0, 0]) < 0  # blind to the end of the range
 
 
@@ -122,3 +123,28 @@ def test_traced_calls(best):
 def test_bad_input_is_said(best, options, message):
     with pytest.raises(ValueError, match=message):
         jaxem.confidence_intervals(POISSON, best.params, COUNTS, **options)
+
+
+def test_wald_intervals_that_leave_a_range_are_named():
+    """One success of twelve: 0.083 +- 1.96 sqrt(0.083 0.917 / 12), from -0.073."""
+    x = np.zeros((12, 2))
+    x[0], x[:5, 1] = 1, 1
+    model = Mixture(families.Bernoulli(), 1)
+    params = jaxem.em(model, jaxem.MixtureParams(np.ones(1), families.BernoulliParams(
+        np.array([[0.2, 0.5]]))), x).params  # fmt: skip
+    with pytest.warns(UserWarning, match=r"of components.probabilities\[0, 0\]; take method="):
+        found = jaxem.confidence_intervals(model, params, x)
+    np.testing.assert_allclose(found.lower.components.probabilities[0, 0], -0.07305, atol=1e-4)
+    profile = jaxem.confidence_intervals(model, params, x, method="profile")
+    assert profile.lower.components.probabilities[0, 0] > 0
+
+
+def test_a_variance_is_named_and_a_covariance_is_not():
+    x = np.array([[0.0, 0], [1, -1.5], [2, -1.6], [3, -3.5]])
+    model = Mixture(Gaussian("tied"), 1)
+    params = jaxem.fit(model, x, key=jax.random.key(0), n_init=1, min_count=0).params
+    with pytest.warns(UserWarning, match="leave the range") as told:
+        jaxem.confidence_intervals(model, params, x, 0.9999)
+    text = str(told[0].message)
+    assert "covariances[0, 0], " in text and "covariances[1, 1];" in text
+    assert "[0, 1]" not in text and "means" not in text

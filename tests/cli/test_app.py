@@ -394,3 +394,19 @@ def test_standard_errors_by_refits(faithful, capsys, monkeypatch):
     estimate, error, low, high = cells
     assert error == pytest.approx(0.0290891, rel=0.3)
     assert low < estimate - error < estimate + error < high
+
+
+def test_probabilities_have_intervals_by_the_names_of_their_levels(tmp_path, capsys):
+    """One of twelve is red: 1/12 -+ 1.96 sqrt(11 / 12^3) begins below 0, which is said."""
+    rows = [f"{'red' if i == 0 else 'green' if i < 6 else 'blue'},{'ny'[i % 2]}" for i in range(12)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["colour,paid", *rows]) + "\n")
+    arguments = ["fit", str(path), "--components", "1", "--starts", "1", "--family", "auto"]
+    assert main([*arguments, "--standard-errors", "observed"]) == 0
+    out, err = capsys.readouterr()
+    cells = re.search(r"P\(colour = red\)\[0\] +(\S+) +(\S+) +(\S+) +(\S+)", out).groups()
+    found = [float(cell) for cell in cells]
+    np.testing.assert_allclose(found[:3], [1 / 12, 0.079786, -0.073044], rtol=1e-3)
+    assert "P(paid = y)[0]" in out and "P(colour = blue)[0]" in out and "probabilities[" not in out
+    assert "Wald intervals leave the range of" in err
+    assert "--standard-errors bootstrap stays within" in err

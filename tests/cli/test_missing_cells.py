@@ -440,7 +440,7 @@ def test_airquality_is_filled_as_by_the_fit_of_r(tmp_path, capsys):
         ]
     )
     out = tmp_path / "filled.csv"
-    options = ["--components", "1", "--starts", "1", "--tol", "1e-12"]
+    options = ["--components", "1", "--starts", "1", "--tol", "1e-12", "--family", "gaussian"]
     assert main(["impute", str(AIR), *options, "-o", str(out)]) == 0
     text = capsys.readouterr().out
     for line in ("(none)", "Ozone", "Solar.R", "Ozone, Solar.R"):
@@ -492,14 +492,15 @@ BAD = {
     ("a,b,c\n1,,\n2,,3\n", "--model", "{model}"): None,  # a model needs no value of a column
     ("a,b\n1,\n2,\n3,\n",): "has not a single value in the columns b, .*give --columns a$",
     ("a,b\n?,NA\n,\n",): "has not a single value in the columns a, b",
-    ("what\nx\ny\n?\n",): "has no numeric columns",
+    ("what\nx\ny\n?\n", "--family", "gaussian"): "has no numeric columns",
     ("a,b\n1,2\n3,?\n4,5\n", "--components", "9"): "use at most 3 components",
     ("a,b\n1,2\n3,?\n", "--columns", "a,d"): "no column 'd'",
     ("a,b\n1,2\n3,?\n", "--model", "{model}"): "no column 'c'; .*fitted on a, b, c",
     ("a,b,c\n1,2,x\n3,?,y\n", "--model", "{model}"): "no numbers in the columns c",
     ("a,b\n1,2\n3,?\n", "--model", "{model}", "--components", "2"): "leave out --components",
     ("a,b\n1,2\n3,?\n", "--model", "{table}"): "is no model file",
-    ("a,b\n1,2\n3,?\n", "--model", "{chain}"): "is a hidden Markov model",
+    ("a,b\n1,2\n3,?\n", "--model", "{chain}"): "the model was fitted on 3, whose names",
+    ("a,b\n1,2\n3,?\n", "--order-by", "a"): "are of sequences: give --model a hidden Markov",
     ("a,b\n1,2\n3,?\n", "--model", "{lines}"): "takes whole rows alone",
     ("a,b\n1,2\n3,?\n", "--family", "multinomial"): "takes whole rows alone",
     ("a,b\n1,2\n3,?\n", "--draws", "0"): "--draws",
@@ -551,3 +552,103 @@ def test_help_says_what_a_hole_is(capsys):
     assert main(["impute", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "empty cells, NA, NaN, nan, null and ?" in text and "Example: jaxem impute" in text
+
+
+# ---- what nothing is known of, and what a column cannot hold
+
+
+def arms():
+    """Two groups far apart; the second never had the last column."""
+    rng = np.random.default_rng(9)
+    z = np.repeat([0, 1], 30)
+    x = np.round(rng.normal(size=(60, 3)) + 8.0 * z[:, None], 3)
+    x[z == 1, 2], x[5, 2] = np.nan, np.nan
+    return x
+
+
+@pytest.mark.parametrize("kinds", [[], ["--column-family", "lab=exponential"]])
+def test_what_a_component_never_has_is_told_and_its_holes_stay(kinds, tmp_path, capsys):
+    x = np.abs(arms())
+    path, out = write(tmp_path / "t.csv", x, ("a", "b", "lab")), tmp_path / "out.csv"
+    model = tmp_path / "m.safetensors"
+    arguments = [path, "--components", "2", "--starts", "3", *kinds]
+    assert main(["fit", *arguments, "-o", str(model)]) == 0
+    told = re.compile(r"no row of component [01] has column lab: .*not identified")
+    assert told.search(capsys.readouterr().err)
+    for own in ([*arguments], [path, "--model", str(model)]):
+        assert main(["impute", *own, "-o", str(out)]) == 0
+        printed, err = capsys.readouterr()
+        assert bool(told.search(err)) == ("--model" not in own)
+        assert "holes stay in the columns lab (30)" in err
+        assert "1 cell filled in 1 row" in printed and "nan" not in printed
+        cells = np.array([row[2] for row in rows_of(out)[1:]])
+        assert np.all(cells[30:] == "?") and np.isfinite(float(cells[5]))
+
+
+def children(n=120):
+    """Whole numbers from 0 that depend on another column, as pandas writes them with holes."""
+    rng = np.random.default_rng(1)
+    kids = rng.poisson(np.exp(rng.normal(0, 1, n))).astype(float)
+    size = np.round(kids + rng.normal(0, 0.5, n), 2)
+    smokes = np.where(rng.random(n) < 0.5, 1.0, 0.0)
+    kids[rng.random(n) < 0.3], smokes[rng.random(n) < 0.3] = np.nan, np.nan
+    return np.stack([kids, size, smokes], axis=1)
+
+
+@pytest.mark.parametrize("draws", [[], ["--draws", "3"]])
+def test_whole_numbers_are_filled_whole_and_from_0(draws, tmp_path, capsys):
+    x = children()
+    path, out = write(tmp_path / "t.csv", x, ("kids", "size", "smokes")), tmp_path / "out.csv"
+    arguments = ["impute", path, "--components", "2", "--starts", "2", *draws, "-o", str(out)]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert "gaussian: kids, size; bernoulli: smokes (2 levels)" in said.err
+    assert "columns are independent of each other: smokes, and of kids, size together" in said.err
+    assert "weakened in what is filled" in said.out and "weakened in what is filled" in said.err
+    head, *rows = rows_of(out)
+    found = np.array(
+        [[float(row[head.index(name)]) for name in ("kids", "smokes")] for row in rows]
+    )
+    gone = np.tile(np.isnan(x[:, [0, 2]]), (3 if draws else 1, 1))
+    assert np.all(found[gone] >= 0) and np.all(found[gone] == np.rint(found[gone]))
+    assert set(found[:, 1]) == {0.0, 1.0}
+    # What size tells of kids is not lost.
+    lost = gone[:, 0]
+    size = np.tile(x[:, 1], 3 if draws else 1)
+    assert np.corrcoef(found[lost, 0], size[lost])[0, 1] > 0.8
+
+    assert main([*arguments, "--family", "gaussian"]) == 0
+    err = capsys.readouterr().err
+    assert re.search(r"fills fractions in columns of whole numbers: kids \(\d+\), smokes", err)
+    assert "independent" not in err
+
+
+def test_numbers_below_0_are_told_where_none_is(tmp_path, capsys):
+    rng = np.random.default_rng(2)
+    other = rng.normal(size=80)
+    income = np.round(np.maximum(5 * other + rng.normal(size=80), 0.01), 3)
+    income[other < np.quantile(other, 0.2)] = np.nan
+    path = write(tmp_path / "t.csv", np.stack([income, other], axis=1), ("income", "other"))
+    arguments = [
+        "impute",
+        path,
+        "--components",
+        "1",
+        "--starts",
+        "1",
+        "-o",
+        str(tmp_path / "o.csv"),
+    ]
+    assert main(arguments) == 0
+    assert re.search(r"fills numbers below 0 in columns that have none: income \(\d+\)",
+                     capsys.readouterr().err)  # fmt: skip
+
+
+def test_names_are_no_categories_to_fill_by(tmp_path, capsys):
+    names = [f"name {i // 2}" for i in range(60)]
+    rows = [f"{n},{'xy'[i % 2]},{i % 7}.5" for i, n in enumerate(names)]
+    path, out = tmp_path / "t.csv", tmp_path / "o.csv"
+    path.write_text("\n".join(["who,arm,size", *rows, ",,1.5"]) + "\n")
+    assert main(["impute", str(path), "--components", "1", "--starts", "1", "-o", str(out)]) == 0
+    assert "columns left out, not numeric: who" in capsys.readouterr().err
+    assert rows_of(out)[-1][0] == "" and rows_of(out)[-1][1] in "xy"

@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -9,7 +10,7 @@ import pytest
 
 import jaxem
 from jaxem import io
-from jaxem.cli import main
+from jaxem.cli import clock, main
 from jaxem.cli.series import arrange
 from jaxem.datasets import load_faithful
 
@@ -163,3 +164,201 @@ def test_dates_tell_the_order():
     twice = pa.table({"day": pa.array([3, 1, 1], pa.date32()), "of": ["a", "b", "b"]})
     with pytest.raises(ValueError, match="two rows of of 'b' at day 1970-01-02"):
         arrange(twice, "of", "day")
+
+
+# ---- holes, and steps without a row
+
+
+def recording(n=60, seed=0):
+    """Two states of two columns; times 0, 1, ... and which of the rows are there."""
+    rng = np.random.default_rng(seed)
+    states = np.cumsum(rng.random(n) < 0.1) % 2
+    x = np.round(rng.normal(size=(n, 2)) + 4 * states[:, None], 3)
+    kept = rng.random(n) < 0.8
+    kept[[0, -1]] = True
+    kept[30:40] = False
+    return x, kept
+
+
+def write(path, **columns):
+    pyarrow.csv.write_csv(pa.table(columns), path)
+    return str(path)
+
+
+def numbers(values):
+    return pa.array(np.asarray(values, float), from_pandas=True)
+
+
+def facts(text):
+    return re.search(r"log-likelihood +(\S+)", text)[1]
+
+
+def test_steps_that_are_partly_missing_are_seen_by_what_they_have(tmp_path, capsys):
+    """As the library does a list of sequences; decode takes their columns from the model."""
+    x, _ = recording()
+    rng = np.random.default_rng(1)
+    x[rng.random(x.shape) < 0.2] = np.nan
+    group = np.where(np.arange(60) < 35, "a", "b")
+    time = np.tile(np.arange(60), 1)
+    path = write(tmp_path / "t.csv", g=group, t=time, u=numbers(x[:, 0]), v=numbers(x[:, 1]))
+    model, out = tmp_path / "m.safetensors", tmp_path / "out.csv"
+    by = "--group-by", "g", "--order-by", "t"
+    assert main(["fit-hmm", path, "--states", "2", "--starts", "3", *by, "-o", str(model)]) == 0
+    said = capsys.readouterr().err
+    assert f"has {np.isnan(x).sum()} missing cells in" in said and "by what it has" in said
+    saved = io.read(model)
+    assert saved.model == jaxem.HMM(jaxem.families.Gaussian("full", missing=True), 2)
+    parts = [x[:35], x[35:]]
+    best = jaxem.fit(saved.model, parts, key=jax.random.key(0), n_init=3)
+    np.testing.assert_allclose(saved.notes["log_likelihood"], float(best.log_likelihood), rtol=1e-9)
+    assert main(["decode", str(model), path, "-o", str(out)]) == 0
+    found = pyarrow.csv.read_csv(out)
+    paths, _ = jaxem.viterbi(saved.model, saved.params, parts)
+    np.testing.assert_array_equal(found["state"].to_numpy(), np.concatenate(paths))
+
+
+def test_a_model_of_whole_steps_decodes_steps_with_holes(tmp_path, capsys):
+    x, _ = recording()
+    whole = jaxem.HMM(jaxem.families.Gaussian("diag"), 2)
+    emissions = jaxem.families.GaussianParams(np.array([[0.0, 0], [4, 4]]), np.ones((2, 2)))
+    half = np.array([[0.9, 0.1], [0.1, 0.9]])
+    params = jaxem.HMMParams(np.array([0.5, 0.5]), half, emissions)
+    model = tmp_path / "m.safetensors"
+    jaxem.save(model, whole, params, columns=("u", "v"))
+    x[5, 0] = np.nan
+    path = write(tmp_path / "t.csv", u=numbers(x[:, 0]), v=numbers(x[:, 1]))
+    assert main(["decode", str(model), path]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    # By the forward-backward recursion with the density of what step 5 has alone.
+    logs = -0.5 * np.nansum((x[:, None] - emissions.means[None]) ** 2, axis=2)
+    forward, back = [np.array([0.5, 0.5]) * np.exp(logs[0])], [np.ones(2)]
+    for own in logs[1:]:
+        forward.append((forward[-1] @ half) * np.exp(own))
+    for own in logs[:0:-1]:
+        back.append(half @ (np.exp(own) * back[-1]))
+    smoothed = np.array(forward) * np.array(back[::-1])
+    smoothed /= smoothed.sum(axis=1, keepdims=True)
+    found = [float(row.split(",")[2]) for row in rows]
+    np.testing.assert_allclose(found, smoothed[:, 1], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["whole numbers", "days", "hours"])
+def test_gaps_are_told_and_opened(kind, tmp_path, capsys):
+    """As the file with empty rows has them; `decode` takes the step from the model."""
+    x, kept = recording()
+    t = np.arange(60)
+    origin = np.datetime64("2024-02-20T05:00", "s")
+    times, step = {
+        "whole numbers": (3 * t, "3"),
+        "days": ((origin + t * np.timedelta64(1, "D")).astype("datetime64[D]"), "1D"),
+        "hours": (origin + t * np.timedelta64(90, "m"), "90min"),
+    }[kind]
+    x[~kept] = np.nan
+    columns = {"t": times, "u": numbers(x[:, 0]), "v": numbers(x[:, 1])}
+    empty = write(tmp_path / "empty.csv", **columns)
+    table = pa.table(columns).filter(pa.array(kept)).take(
+        pa.array(np.random.default_rng(2).permutation(kept.sum()))
+    )  # fmt: skip
+    gaps = tmp_path / "gaps.csv"
+    pyarrow.csv.write_csv(table, gaps)
+    model, out = tmp_path / "m.safetensors", tmp_path / "out.csv"
+    arguments = ["--states", "2", "--starts", "2", "--order-by", "t"]
+    assert main(["fit-hmm", empty, *arguments, "-o", str(model)]) == 0
+    assert main(["decode", str(model), empty, "--keep", "-o", str(out)]) == 0
+    right = pyarrow.csv.read_csv(out).filter(pa.array(kept))
+    expected, said = capsys.readouterr()
+    assert "--step" not in said
+
+    assert main(["fit-hmm", str(gaps), *arguments]) == 0
+    taken, said = capsys.readouterr()
+    lost, n = int((~kept).sum()), int((np.diff(np.flatnonzero(kept)) > 1).sum())
+    assert f"t has {n} gaps, of {lost} steps of {step} without a row, the longest from " in said
+    assert f"give --step {step} to leave such steps open" in said
+    assert facts(taken) != facts(expected)
+
+    assert main(["fit-hmm", str(gaps), *arguments, "--step", step, "-o", str(model)]) == 0
+    opened, said = capsys.readouterr()
+    assert facts(opened) == facts(expected)
+    assert f"{lost} steps of {step} without a row, which were not observed" in said
+    assert main(["decode", str(model), str(gaps), "--keep", "-o", str(out)]) == 0
+    found = pyarrow.csv.read_csv(out)
+    assert found["t"].equals(pyarrow.csv.read_csv(gaps)["t"])  # the rows are those of the file
+    found = found.sort_by("t")
+    np.testing.assert_array_equal(found["state"].to_numpy(), right["state"].to_numpy())
+    np.testing.assert_allclose(
+        found["probability_1"].to_numpy(), right["probability_1"].to_numpy(), atol=1e-9
+    )
+
+
+def test_steps_are_counted_within_each_sequence():
+    table = pa.table({"g": ["a", "b", "a", "b", "a"], "t": [0.1, 7.0, 0.4, 7.1, 0.2]})
+    steps = arrange(table, "g", "t", clock.read("0.1"))
+    np.testing.assert_array_equal(steps.order, [0, 4, 2, 1, 3])
+    np.testing.assert_array_equal(steps.lengths, [4, 2])
+    a, b = steps.split(np.arange(5.0)[:, None])
+    np.testing.assert_array_equal(a[:, 0], [0, 4, np.nan, 2])
+    np.testing.assert_array_equal(b[:, 0], [1, 3])
+    np.testing.assert_array_equal(steps.joined([np.array([5, 6, 7, 8]), np.array([9, 10])]),
+                                  [5, 9, 8, 10, 6])  # fmt: skip
+    assert arrange(table, "g", "t").remarks == (
+        "t has 1 gap, of 1 step of 0.1 without a row, the longest from 0.2 to 0.4 of g 'a'; each "
+        "gap is taken as one step: give --step 0.1 to leave such steps open",
+    )
+
+
+@pytest.mark.parametrize("draws", [[], ["--draws", "2"]])
+def test_holes_of_sequences_are_filled_by_their_neighbours(draws, tmp_path, capsys):
+    """As the library fills the list of them, with the steps between that have no row."""
+    x, kept = recording()
+    x[3, 0], x[7] = np.nan, np.nan
+    kept[[3, 7]], group = True, np.where(np.arange(60) < 35, "a", "b")
+    emissions = jaxem.families.GaussianParams(np.array([[0.0, 0], [4, 4]]), np.ones((2, 2)))
+    half = np.array([[0.9, 0.1], [0.1, 0.9]])
+    params = jaxem.HMMParams(np.array([0.5, 0.5]), half, emissions)
+    hmm = jaxem.HMM(jaxem.families.Gaussian("diag", missing=True), 2)
+    model, out = tmp_path / "m.safetensors", tmp_path / "out.csv"
+    notes = {"group_by": "g", "order_by": "t", "step": "1"}
+    jaxem.save(model, hmm, params, columns=("u", "v"), notes=notes)
+    table = pa.table({"g": group, "t": np.arange(60), "u": numbers(x[:, 0]), "v": numbers(x[:, 1])})
+    order = np.r_[0, np.random.default_rng(0).permutation(np.flatnonzero(kept)[1:])]  # a is first
+    pyarrow.csv.write_csv(table.take(pa.array(order)), tmp_path / "t.csv")
+    arguments = ["impute", str(tmp_path / "t.csv"), "--model", str(model), "-o", str(out), *draws]
+    assert main(arguments) == 0
+    assert "3 cells filled in 2 rows, by 2 states" in capsys.readouterr().out
+    found = pyarrow.csv.read_csv(out)
+    x[~kept] = np.nan
+    key = {"key": jax.random.fold_in(jax.random.key(0), 1), "n_draws": 2} if draws else {}
+    filled = jaxem.impute(hmm, params, [x[:35], x[35:]], **key)
+    right = np.concatenate(filled, axis=1 if draws else 0)[..., order, :].reshape(-1, 2)
+    got = np.stack([found["u"].to_numpy(), found["v"].to_numpy()], axis=1)
+    np.testing.assert_allclose(got, right, atol=1e-12)
+
+
+def test_equal_steps_and_months_are_no_gaps():
+    months = pa.array(
+        np.arange("2020-01", "2023-01", dtype="datetime64[M]").astype("datetime64[D]")
+    )
+    for times in (months, [0.0, 0.5, 1.0], [7], [3, 5, 7, 9], [0.0, 0.33, 0.67, 1.0]):
+        assert arrange(pa.table({"t": times}), None, "t").remarks == ()
+    uneven = pa.table({"t": [0.0, 1.1, 2.0, 3.2, 9.9]})
+    assert "a chain has equal steps" in arrange(uneven, None, "t").remarks[0]
+
+
+@pytest.mark.parametrize("times, step, message", [
+    ([0, 2, 3, 4.5], "1", "no whole number of steps of 1 apart: t goes on from 3.0 to 4.5"),
+    ([0, 10], "3", "no whole number of steps of 3 apart"),
+    ([0, 1], "1h", "has numbers in the column t; give --step a number, as in 1$"),
+    (np.array(["2024-01-01", "2024-01-03"], "datetime64[D]"), "1", "give --step a unit, as in 1D"),
+    ([0, 1e9], "1", "too many to open"),
+])  # fmt: skip
+def test_steps_that_cannot_be(times, step, message):
+    with pytest.raises(ValueError, match=message):
+        arrange(pa.table({"t": times}), None, "t", clock.read(step))
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "h", "1m", "1 year", "nan"])
+def test_what_is_no_step(text, tracks, capsys):
+    assert fit(tracks / "tracks.csv", "--order-by", "time", "--step", text) == 2
+    assert "give a number above 0, or of time with a unit" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="give --order-by too"):
+        arrange(pa.table({"t": [1]}), None, None, clock.read("1"))

@@ -11,6 +11,7 @@ point and offsets of the data cost no digits:
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, tables
 from jaxem.core import held as known
-from jaxem.core.contracts import Family, Params, Prior
+from jaxem.core.contracts import Family, Params, Place, Prior
 from jaxem.core.numerics import einsum, safe_divide
 from jaxem.families.gaussian import filling, holes, product_form, residual_form
 from jaxem.families.gaussian import held as held_parameters
@@ -93,11 +94,18 @@ class Gaussian(Family):
         table = tables.table(data)
         return holes.read(table) if self.missing else table
 
+    def joined(self, parts: Sequence[Any]) -> Any:
+        each = [part.values if self.missing else part for part in parts]
+        return self.read(checks.end_to_end(*each))
+
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         if self.missing:
             holes.check(x, weight, names)
         else:
-            remedy = "take Gaussian(..., missing=True), for which NaN is a hole, or drop those rows"
+            remedy = (
+                "take Gaussian(..., missing=True), for which NaN is a hole, or drop those rows (of "
+                "a sequence make all cells of the step NaN: dropping it would close the gap)"
+            )
             checks.finite(x, weight, names, remedy=remedy)
 
     def gone(self, x: Any) -> np.ndarray | None:
@@ -112,6 +120,12 @@ class Gaussian(Family):
         self, x: Any, weight: Any, names: tuple[str, ...] | None
     ) -> tuple[str, ...]:
         return holes.check_identified(self.covariance, x, weight, names) if self.missing else ()
+
+    def left_open(
+        self, counts: np.ndarray, both: Any, prior: Any, held: Any
+    ) -> dict[Place, tuple[int, ...]]:
+        seen = both.values if self.missing else both
+        return holes.left_open(self.covariance, counts, seen, prior, held)
 
     def as_params(self, params: Params, x: Any, k: int) -> GaussianParams:
         d, structure = x.shape[1], self.covariance

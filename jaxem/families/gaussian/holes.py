@@ -17,10 +17,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
+from jaxem.core.family import SEEN, Place, rows_with, some_of
 from jaxem.core.numerics import einsum
 from jaxem.core.tiles import never_together, seen_together
 from jaxem.families.gaussian import product_form, tiles
 from jaxem.families.gaussian.covariance import Covariance, Factor
+from jaxem.families.gaussian.prior import exponent
 from jaxem.families.gaussian.residual_form import ResidualForm
 from jaxem.families.gaussian.tiles import Tile
 from jaxem.inference.conditional_gaussian import by_most, fill, places
@@ -114,6 +116,39 @@ def check_identified(
         "not identified, and stays what the start made of it"
         for i, j in never_together(both)
     )
+
+
+def left_open(
+    structure: Covariance,
+    counts: np.ndarray,
+    both: np.ndarray,
+    prior: Any,
+    held: Any,
+) -> dict[Place, tuple[int, ...]]:
+    """As that of the family; of covariances of their own also columns without a row that has both.
+
+    Pairs that no row at all has both of are told by `check_identified`.
+    """
+    k, d, _ = both.shape
+    alone = rows_with(both)
+    there, seen = (counts >= SEEN)[:, None], alone >= SEEN
+    told = False if prior is None else np.asarray(prior.mean_precision)[:, None] > 0
+    known = False if held is None else ~np.isnan(np.asarray(held.means))
+    gone = there & ~seen & ~np.broadcast_to(told | known, seen.shape)
+    found: dict[Place, np.ndarray] = {((), (j,)): gone[:, j] for j in range(d)}
+    if len(structure.shape(k, d)) < 3 or _spread_is_told(structure, prior, d):
+        return some_of(found)
+    apart = seen[:, :, None] & seen[:, None] & (both < SEEN) & (both.sum(axis=0) >= SEEN)
+    if held is not None:
+        apart &= np.isnan(np.asarray(held.covariances))
+    for i, j in zip(*np.triu_indices(d, 1), strict=True):
+        found[(), (int(i), int(j))] = apart[:, i, j]
+    return some_of(found)
+
+
+def _spread_is_told(structure: Covariance, prior: Any, d: int) -> bool:
+    """Whether a prior tells of covariances."""
+    return prior is not None and bool(np.any(np.asarray(exponent(prior, structure, d)) > 0))
 
 
 def coordinates(x: Holes) -> Float[Array, "n d"]:

@@ -1,0 +1,105 @@
+"""What the rows leave open in a fit: parts of a model, no row of which has some column.
+
+    N[k, i, j] = sum_n weight[n] P(k | row n) [columns i and j of row n were observed]
+
+Where N[k, j, j] is about 0 the likelihood does not depend on what column j is like in part k, and
+where N[k, i, j] is, not on how i and j go together there: EM leaves such numbers as the start made
+them. Which part a row is of is known at the end alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array
+
+from jaxem.core.contracts import Model, Params, Place, Prepared, Prior, Rows
+from jaxem.core.numerics import einsum
+from jaxem.fitting.blocks import by_either, sum_blocks
+
+_SHOWN = 6  # columns, or pairs of them
+
+
+Names = Sequence[str] | Mapping[str, Sequence[str]] | None
+
+
+class Open(NamedTuple):
+    """counts: rows of each part, (k,); places: what nothing is known of, and in which parts."""
+
+    counts: np.ndarray
+    places: dict[Place, tuple[int, ...]]
+
+
+def left_open(
+    model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int
+) -> Open:
+    """Of concrete values; nothing where the rows have no holes."""
+    if not any(bool(_holed(leaf)) for leaf in jax.tree.leaves(rows.x)):
+        return Open(np.zeros(model.n_parts), {})
+    counts, both = jax.device_get(_counts(model, params, rows, block_size))
+    return Open(counts, model.left_open(counts, both, prior))
+
+
+def remarks(model: Model, found: Open, rows: Rows, names: Names) -> tuple[str, ...]:
+    """What is to be said of it; names: of the columns, or of those of each block."""
+    part = "component" if model.begins(rows) is None else "state"
+    by_parts: dict[tuple[int, ...], list[str]] = {}
+    for place, parts in found.places.items():
+        by_parts.setdefault(parts, []).append(_called(place, names))
+    return tuple(_said(part, parts, whats) for parts, whats in by_parts.items())
+
+
+def _called(place: Place, names: Names) -> str:
+    path, at = place
+    of = "".join(f" of block {name!r}" for name in reversed(path))
+    own: Sequence[str] | None = None
+    if isinstance(names, Mapping):
+        own, of = names[path[0]], ""
+    elif names is not None and not path:
+        own = names
+    called = " and ".join(f"column {own[j] if own and j < len(own) else j}" for j in at)
+    return f"{'both ' if len(at) > 1 else ''}{called}{of}"
+
+
+def _said(part: str, parts: Sequence[int], whats: Sequence[str]) -> str:
+    more = f" and {len(whats) - _SHOWN} more" if len(whats) > _SHOWN else ""
+    where = f"{part}{'s' if len(parts) > 1 else ''} {', '.join(map(str, parts))}"
+    return (
+        f"no row of {where} has {', '.join(whats[:_SHOWN])}{more}: what it is like there is not "
+        "identified, and stays what the start made of it; give a prior, or leave it out"
+    )
+
+
+@jax.jit
+def _holed(leaf: Array) -> Array:
+    return (
+        jnp.any(jnp.isnan(leaf)) if jnp.issubdtype(leaf.dtype, jnp.floating) else jnp.array(False)
+    )
+
+
+@partial(jax.jit, static_argnames=("model", "block_size"))
+def _counts(model: Model, params: Params, rows: Rows, block_size: int) -> tuple[Array, Any]:
+    """-> (rows of each part, (k,); N in the tree of x, (k, c, c)), in rows of mean weight."""
+
+    def by(prepared: Prepared) -> Any:
+        def of_block(block: Rows) -> Any:
+            _, shares = model.posterior(prepared, block)
+            x, weight = model.observed(block)
+            own = jnp.where(weight[None] > 0, shares * weight[None], 0)
+            own = jnp.reshape(own, (own.shape[0], -1))
+
+            def both(leaf: Array) -> Array:
+                seen = jnp.reshape(~jnp.isnan(leaf), (own.shape[1], -1)).astype(own.dtype)
+                return lax.map(lambda r: einsum("ni,nj->ij", r[:, None] * seen, seen), own)
+
+            return jnp.sum(weight > 0, dtype=own.dtype), jnp.sum(own, axis=1), jax.tree.map(both, x)
+
+        return sum_blocks(of_block, rows, block_size)
+
+    n, counts, both = by_either(model, model.prepare(params, None), by)
+    unit = jnp.sum(counts) / n
+    return jax.tree.map(lambda leaf: leaf / unit, (counts, both))
