@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.analysis.decode import sample_paths
 from jaxem.analysis.predict import predict_proba
-from jaxem.core import checks, tables
+from jaxem.core import checks, remarks, tables
 from jaxem.core.contracts import Family, Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.numerics import safe_log

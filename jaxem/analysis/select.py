@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxem.analysis import criteria
 from jaxem.analysis.predict import likeliest
+from jaxem.core import remarks
 from jaxem.core.contracts import Model
 from jaxem.core.inputs import waits
 from jaxem.core.status import Status

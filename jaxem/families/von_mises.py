@@ -15,7 +15,7 @@ from jax import lax
 from jax.scipy.special import i0e, i1e
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, held
+from jaxem.core import checks, held, remarks
 from jaxem.core.numerics import einsum
 from jaxem.families.exponential_family import ExponentialFamily, cells, ratio, spread_ratio
 
