@@ -17,6 +17,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxem.core.numerics import any_lane, einsum
+from jaxem.core.special import log_excess
 from jaxem.families.exponential_family import ExponentialFamily, guarded_log, possible
 
 _MOST = 128.0  # nats in one term of a log density, about 11 standard deviations from the pivot
@@ -163,9 +164,11 @@ def relative(mean: Float[Array, "k d"], pivot: Float[Array, "#k d"]) -> Float[Ar
 
     log(mean / pivot),  -(mean - pivot)
     """
-    never = pivot == 0
-    logs = guarded_log(jnp.where(never, 1, mean / jnp.where(never, 1, pivot)))
-    return jnp.concatenate([logs, pivot - mean], axis=1)
+    never = (pivot == 0) | (mean == 0)
+    m, q = (jnp.where(never, 1, of) for of in (mean, pivot))
+    logs = log_excess(m, q) + (m - q) / q
+    impossible = jnp.where(pivot == 0, jnp.zeros_like(mean), guarded_log(mean))
+    return jnp.concatenate([jnp.where(never, impossible, logs), pivot - mean], axis=1)
 
 
 def largest(mean: Float[Array, "k d"], pivot: Float[Array, "1 d"]) -> Float[Array, "k d"]:
