@@ -176,6 +176,10 @@ class Family(abc.ABC):
     def pooled(self, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:
         """k copies of the one-component fit."""
 
+    def first(self, pooled: Params, x: PyTree, responsibilities: Float[Array, "k n"]) -> Params:
+        """Where the M-step of a start, from these shares of the rows, sets out."""
+        return pooled
+
     def starting_prior(self, pooled: Params, live: Array, prior: Prior | None) -> Prior:
         """A weak prior around the pooled fit, on top of the fit's own prior.
 
@@ -207,6 +211,13 @@ class Family(abc.ABC):
     def collect(self, prepared: Prepared, statistics: Statistics) -> Statistics:
         """The sums over all rows as `m_step` takes them: linear in them, and once an iteration."""
         return statistics
+
+    def rounding(self, statistics: Statistics) -> Float[Array, ""]:
+        """What the log densities that were summed may be off by, in all.
+
+        0 where none loses more digits than their sum does.
+        """
+        return jnp.zeros((), jax.tree.leaves(statistics)[0].dtype)
 
     @abc.abstractmethod
     def m_step(

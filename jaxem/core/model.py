@@ -206,6 +206,10 @@ class Model(abc.ABC):
         """The sums over all rows as `m_step` takes them."""
         return statistics
 
+    def rounding(self, statistics: Statistics) -> Float[Array, ""]:
+        """What the log-likelihood may be off by, beyond the rounding of its sum: the family's."""
+        return jnp.zeros((), jax.tree.leaves(statistics)[0].dtype)
+
     @abc.abstractmethod
     def m_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
         """The maximiser of the expected complete log-likelihood plus log prior."""

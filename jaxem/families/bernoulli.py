@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
 from jaxem.core.numerics import einsum, from_logit, logit
-from jaxem.families.exponential_family import ExponentialFamily, cells, guarded_log, ratio
+from jaxem.families.direct_form import DirectFamily
+from jaxem.families.exponential_family import cells, guarded_log, ratio
 
 
 class BernoulliParams(NamedTuple):
@@ -30,7 +31,7 @@ class BernoulliPrior(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Bernoulli(ExponentialFamily):
+class Bernoulli(DirectFamily):
     """Columns of 0 and 1."""
 
     params_type, prior_type = BernoulliParams, BernoulliPrior

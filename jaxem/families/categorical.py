@@ -17,7 +17,8 @@ from jaxem.core import checks, tables
 from jaxem.core import held as known
 from jaxem.core.contracts import Params
 from jaxem.core.numerics import einsum, from_log_odds, log_odds, replace_probability
-from jaxem.families.exponential_family import ExponentialFamily, guarded_log, ratio
+from jaxem.families.direct_form import DirectFamily
+from jaxem.families.exponential_family import guarded_log, ratio
 
 
 class CategoricalParams(NamedTuple):
@@ -33,7 +34,7 @@ class CategoricalPrior(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Categorical(ExponentialFamily):
+class Categorical(DirectFamily):
     """Columns of whole numbers from 0; -1 or NaN is a missing cell.
 
     n_categories: levels of each column, or one number for all columns.

@@ -6,6 +6,11 @@ automatic differentiation, |H| the matrix of H's eigenvalues without their signs
     t = t_old + a inv(|H|) g,    a = 1 / (1 + sqrt(g' inv(|H|) g / N))
 
 a step uphill, which the loop halves where it is too long (generalized EM).
+
+Where parameters run off, as to the limit of a distribution, a density may lose its digits while it
+still rises by less and less. What rounding makes of it is seen by comparing it with itself at
+parameters that differ by a few units in their last place. What is less than that is no gain: the
+M-step leaves such directions alone, and the loop takes no step for it.
 """
 
 from dataclasses import dataclass
@@ -18,10 +23,14 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core.contracts import Family
-from jaxem.core.factors import eigh
-from jaxem.core.numerics import einsum, root
+from jaxem.core.numerics import root
+from jaxem.inference.newton import uphill
 
 _N_POOLED = 25  # Newton steps of the fit of one component
+_N_FIRST = 5  # and of the first fit of each in a start
+_SHARES = (1.0, 0.25, 0.0625, 0.0)  # of a Newton step that are tried there
+_NEAR = 4  # units in the last place between parameters whose densities are compared
+_LOST = 4.0  # times the rounding of a sum of log densities is what a step must raise it by
 
 
 def same(params: Any) -> Any:
@@ -30,9 +39,12 @@ def same(params: Any) -> Any:
 
 
 class Derivatives(NamedTuple):
+    """Of sum r log p; `noise`: the sums of r e and r e^2, with e the rounding of log p."""
+
     count: Float[Array, " k"]
     gradient: Float[Array, "k p"]
     hessian: Float[Array, "k p p"]
+    noise: Float[Array, "k 2"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,8 @@ class Density(Family):
     """A component by functions of one component's parameters, a tree of arrays without k.
 
     log_prob(params, x): (n, d) -> (n,), differentiable twice, with every constant.
-    start(x, weight): parameters for rows x with these weights, roughly; the rest is up to Newton.
+    start(x, weight): parameters for rows x with these weights, roughly; the rest is up to Newton,
+        for all rows together and for those of each component, before the fit begins.
     to_chart_of(params), from_chart_of(chart): coordinates that may be any numbers, and back.
     draw(key, params): one row (d,), for `sample`.
 
@@ -65,22 +78,59 @@ class Density(Family):
     # ---- starts
 
     def pooled(self, x: Float[Array, "n d"], weight: Float[Array, " n"], k: int) -> Any:
-        one = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], self.start(x, weight))
+        one = self._climbed(x, weight[None], _N_POOLED)
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (k, *leaf.shape[1:])), one)
+
+    def first(self, pooled: Any, x: Float[Array, "n d"], responsibilities: Array) -> Any:
+        """A few steps from the person's own start, with a row for each parameter from all rows."""
+        p = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(pooled))
+        total = jnp.sum(responsibilities, axis=0)
+        return self._climbed(x, responsibilities + p * total / jnp.sum(total), _N_FIRST)
+
+    def _climbed(self, x: Float[Array, "n d"], weight: Float[Array, "k n"], n_steps: int) -> Any:
+        """Newton steps from `start`, each as long as it gains most, or none."""
+
+        def begin(weight: Float[Array, " n"]) -> Any:
+            return jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), self.start(x, weight))
+
+        live = jnp.ones(weight.shape[0], bool)
+        shares = jnp.asarray(_SHARES, x.dtype)
 
         def step(_: Array, params: Any) -> Any:
-            sums = self.statistics(params, x, None, weight[None])
-            return self.m_step(params, sums, None, jnp.ones(1, bool))
+            sums = self.statistics(params, x, self.evaluate(params, x)[1], weight)
+            here = self.to_chart(params)
+            ahead = self.to_chart(self.m_step(params, sums, None, live))
 
-        one = lax.fori_loop(0, _N_POOLED, step, one)
-        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (k, *leaf.shape[1:])), one)
+            def part(share: Float[Array, ""]) -> Any:
+                tried = self.from_chart(jax.tree.map(lambda a, b: a + share * (b - a), here, ahead))
+                return jax.tree.map(lambda a, b: jnp.where(share > 0, a, b), tried, params)
+
+            tried = jax.vmap(part)(shares)
+            best = jnp.argmax(jax.vmap(self._gained, (0, None, None))(tried, x, weight), axis=0)
+            each = jnp.arange(best.shape[0])
+            return jax.tree.map(lambda leaf: leaf[best, each], tried)
+
+        return lax.fori_loop(0, n_steps, step, jax.vmap(begin)(weight))
+
+    def _gained(
+        self, params: Any, x: Float[Array, "n d"], weight: Float[Array, "k n"]
+    ) -> Float[Array, " k"]:
+        """sum r log p less its rounding; -inf where it is no number."""
+        log_density, cache = self.evaluate(params, x)
+        total = jnp.sum(jnp.where(weight > 0, weight * log_density, 0), axis=1)
+        total = total - _LOST * lost(self._noise(params, x, cache, weight))
+        return jnp.where(jnp.isfinite(total), total, -jnp.inf)
 
     # ---- the two steps
 
-    def evaluate(self, prepared: Any, x: Float[Array, "n d"]) -> tuple[Float[Array, "k n"], None]:
-        return jax.vmap(self.log_prob, (0, None))(prepared, x), None
+    def evaluate(
+        self, prepared: Any, x: Float[Array, "n d"]
+    ) -> tuple[Float[Array, "k n"], Float[Array, "k n"]]:
+        log_density = jax.vmap(self.log_prob, (0, None))(prepared, x)
+        return log_density, log_density
 
     def statistics(
-        self, prepared: Any, x: Float[Array, "n d"], cache: None, responsibilities: Array
+        self, prepared: Any, x: Float[Array, "n d"], cache: Array, responsibilities: Array
     ) -> Derivatives:
         def of_one(params: Any, r: Float[Array, " n"]) -> tuple[Array, Array]:
             vector, unravel = ravel_pytree(self.to_chart_of(params))
@@ -91,8 +141,30 @@ class Density(Family):
 
             return jax.grad(expected)(vector), jax.hessian(expected)(vector)
 
-        count = jnp.sum(responsibilities, axis=1)
-        return Derivatives(count, *jax.vmap(of_one)(prepared, responsibilities))
+        gradient, hessian = jax.vmap(of_one)(prepared, responsibilities)
+        known = jnp.isfinite(jnp.sum(gradient, 1) + jnp.sum(hessian, (1, 2)))[:, None]
+        noise = self._noise(prepared, x, cache, responsibilities)
+        noise = jnp.where(known, noise, jnp.finfo(x.dtype).max ** 0.25)  # no step leads from there
+        return Derivatives(jnp.sum(responsibilities, axis=1), gradient, hessian, noise)
+
+    def _noise(
+        self, params: Any, x: Float[Array, "n d"], log_density: Float[Array, "k n"], r: Array
+    ) -> Float[Array, "k 2"]:
+        """Second differences of log p at parameters too near for any but its rounding."""
+
+        def of_one(params: Any, middle: Float[Array, " n"], r: Array) -> Float[Array, " 2"]:
+            vector, unravel = ravel_pytree(params)
+            side = 1 - 2 * (jnp.arange(vector.size) % 2).astype(vector.dtype)
+            up = vector * (1 + _NEAR * jnp.finfo(vector.dtype).eps * side)
+            ends = (self.log_prob(unravel(at), x) for at in (up, vector - (up - vector)))
+            e = 0.5 * (sum(ends) - 2 * middle)
+            e = jnp.where((r > 0) & jnp.isfinite(e), e, 0)
+            return jnp.stack([jnp.sum(r * e), jnp.sum(r * e**2)])
+
+        return lax.stop_gradient(jax.vmap(of_one)(params, log_density, r))
+
+    def rounding(self, statistics: Derivatives) -> Float[Array, ""]:
+        return jnp.sum(lost(statistics.noise))
 
     def m_step(self, params: Any, statistics: Any, prior: None, live: Bool[Array, " k"]) -> Any:
         free = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
@@ -102,11 +174,12 @@ class Density(Family):
         self, params: Any, statistics: Any, prior: None, live: Bool[Array, " k"], held: Any
     ) -> Any:
         """A step in the coordinates of free numbers: those of a leaf are a leaf of its shape."""
-        count, gradient, hessian = statistics
+        count, gradient, hessian, noise = statistics
         free = jax.vmap(lambda of: ravel_pytree(of)[0])(jax.tree.map(jnp.isnan, held))
         gradient = jnp.where(free, gradient, 0)
         hessian = jnp.where(free[:, :, None] & free[:, None, :], hessian, 0)
-        step = uphill(hessian, gradient)
+        unseen = lost(noise) + jnp.finfo(count.dtype).eps * count
+        step = uphill(hessian, gradient, unseen)
         decrement = jnp.sum(step * gradient, axis=1)
         damping = 1 / (1 + root(decrement / jnp.maximum(count, 1)))
         step = damping[:, None] * step
@@ -145,23 +218,6 @@ class Density(Family):
         return jax.vmap(self.draw)(jax.random.split(key, labels.shape[0]), own)
 
 
-@jax.custom_jvp
-def uphill(hessian: Float[Array, "k p p"], gradient: Float[Array, "k p"]) -> Float[Array, "k p"]:
-    """inv(|H|) g; directions of which nothing is known are left alone."""
-    values, vectors = eigh(hessian)
-    size = jnp.abs(values)
-    known = size > 8 * size.shape[1] * jnp.finfo(size.dtype).eps * jnp.max(size, 1)[:, None]
-    slope = einsum("kji,kj->ki", vectors, gradient)
-    turned = jnp.where(known, slope / jnp.where(known, size, 1), 0)
-    return einsum("kij,kj->ki", vectors, turned)
-
-
-@uphill.defjvp
-def _uphill_jvp(given: tuple, tangents: tuple) -> tuple[Array, Array]:
-    """That of -inv(H) g, which it is where the density is concave, and at a fixed point, g = 0:
-    eigenvectors have no derivative where eigenvalues are equal.
-    """
-    hessian, _ = given
-    in_hessian, in_gradient = tangents
-    step = uphill(*given)
-    return step, uphill(hessian, in_gradient + einsum("kij,kj->ki", in_hessian, step))
+def lost(noise: Float[Array, "k 2"]) -> Float[Array, " k"]:
+    """What a sum of log densities is off by: what roundings have in common, and their scatter."""
+    return root(noise[:, 0] ** 2 + noise[:, 1])

@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
 from jaxem.core.numerics import from_log, to_log
-from jaxem.families.exponential_family import ExponentialFamily, cells, filled, ratio
+from jaxem.families.direct_form import DirectFamily
+from jaxem.families.exponential_family import cells, filled, ratio
 
 
 class ExponentialParams(NamedTuple):
@@ -30,7 +31,7 @@ class ExponentialPrior(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Exponential(ExponentialFamily):
+class Exponential(DirectFamily):
     """Columns of durations, above 0: on zeros alone the likelihood is unbounded."""
 
     params_type, prior_type = ExponentialParams, ExponentialPrior

@@ -1,23 +1,24 @@
-"""What exponential families share: both steps are one matrix product each.
+"""What exponential families share: T(x) of columns, its sums, and rows seen before as the prior.
 
 log p(x; theta) = log h(x) + natural(theta) . T(x)
 
-The E-step multiplies the natural parameters of all components, (k, f), by the sufficient statistics
-of all rows, (f, n); the statistics are the responsibilities times the same (f, n). A conjugate
-prior is rows that were seen before, given by their sums: log p(theta) = natural(theta) . prior.
-Cells are independent given the component, so that a missing one (NaN) is a zero in T(x).
+The statistics are the responsibilities of all components, (k, n), times the sufficient statistics
+of all rows, (f, n). A conjugate prior is rows that were seen before, given by their sums:
+log p(theta) = natural(theta) . prior. Cells are independent given the component, so that a missing
+one (NaN) is a zero in T(x).
 
-A family is one file: T, log h, natural parameters, the estimate from the sums, and its inverse.
+How the product is formed is that of `DirectFamily`, or of `PivotFamily` where large terms would
+cancel in it. A family is one file: T, log h, natural parameters, the estimate from the sums, and
+its inverse.
 """
 
 import abc
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Family, Params, Prior
@@ -30,6 +31,11 @@ def guarded_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """log x; a finite number that stands for the log of 0, with a gradient of 0 there."""
     zero = x == 0
     return jnp.where(zero, _IMPOSSIBLE, jnp.log(jnp.where(zero, jnp.ones_like(x), x)))
+
+
+def possible(product: Float[Array, "k n"]) -> Float[Array, "k n"]:
+    """-inf where the product met a log of 0."""
+    return jnp.where(product < 0.5 * _IMPOSSIBLE, -jnp.inf, product)
 
 
 def ratio(
@@ -65,18 +71,6 @@ class ExponentialFamily(Family):
         """Host side: ValueError for parameters outside their domain."""
 
     @abc.abstractmethod
-    def features(self, x: Any) -> Float[Array, "f n"]:
-        """T(x), with zeros for missing cells."""
-
-    @abc.abstractmethod
-    def log_base(self, x: Any) -> Float[Array, " n"]:
-        """log h(x)."""
-
-    @abc.abstractmethod
-    def natural(self, params: Any) -> Float[Array, "k f"]:
-        """The natural parameters, with a `guarded_log`."""
-
-    @abc.abstractmethod
     def estimate(self, sums: Float[Array, "k f"], params: Any) -> Any:
         """The maximum-likelihood estimate from the sums of T; where they say nothing, `params`."""
 
@@ -85,8 +79,12 @@ class ExponentialFamily(Family):
         """E T(x): the estimate from it is `params` again."""
 
     @abc.abstractmethod
-    def earlier_rows(self, prior: Any) -> Float[Array, "k f"]:
+    def earlier_rows(self, prior: Any) -> Any:
         """The sums of the rows that a conjugate prior stands for."""
+
+    @abc.abstractmethod
+    def check_prior(self, prior: Any) -> None:
+        """Host side: ValueError for a prior without a mode in the domain."""
 
     def mean(self, params: Any) -> Float[Array, "k d"]:
         """E x of each column."""
@@ -118,7 +116,7 @@ class ExponentialFamily(Family):
             raise ValueError(f"{params._fields[0]} has shape {np.shape(params[0])}; give (k, d)")
         return jax.ShapeDtypeStruct((1, np.shape(params[0])[1]), tables.float_dtype(params[0]))
 
-    def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> Float[Array, "k f"]:
+    def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> Any:
         checks.fields(prior, self.prior_type, "the prior's components")
         leaf = jax.tree.leaves(x)[0]
         shape = (k, leaf.shape[1])
@@ -130,62 +128,16 @@ class ExponentialFamily(Family):
         self.check_prior(prior)
         return self.earlier_rows(prior)
 
-    def check_prior(self, prior: Any) -> None:
-        """Host side: ValueError for a prior without a mode in the domain."""
-        earlier = self.earlier_rows(prior)
-        if checks.is_concrete(earlier) and bool(np.any(np.asarray(earlier) < 0)):
-            raise ValueError(f"the prior {prior} has no mode inside the domain of {self!r}")
-
-    def numbers_per_row(self, x: Any, k: int) -> int:
-        leaves, tree = jax.tree.flatten(x)
-        one = tuple(jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
-        return 8 * _n_features(self, one, tree) + 3 * k
-
     # ---- starts
 
     def coordinates(self, x: Any) -> Float[Array, "n p"]:
         return filled(x)
-
-    def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
-        features = self.features(x)
-        sums = einsum("n,fn->f", weight / jnp.sum(weight), features)
-        return self.estimate(jnp.broadcast_to(sums, (k, sums.shape[0])), self.blank(x, k))
 
     def blank(self, x: Any, k: int) -> Any:
         """Parameters for columns of which nothing is known."""
         leaf = jax.tree.leaves(x)[0]
         half = jnp.full((k, leaf.shape[1]), 0.5, leaf.dtype)
         return self.params_type(*[half for _ in self.params_type._fields])
-
-    def starting_prior(
-        self, pooled: Any, live: Bool[Array, " k"], prior: Float[Array, "k f"] | None
-    ) -> Float[Array, "k f"]:
-        """One row of the pooled fit: nothing starts on a boundary, which EM does not leave."""
-        row = self.expected(pooled)
-        return row if prior is None else row + prior
-
-    # ---- the two steps
-
-    def prepare(self, params: Any, prior: Any) -> Float[Array, "k f"]:
-        return self.natural(params)
-
-    def evaluate(
-        self, prepared: Float[Array, "k f"], x: Any
-    ) -> tuple[Float[Array, "k n"], Float[Array, "f n"]]:
-        features = self.features(x)
-        log_density = einsum("kf,fn->kn", prepared, features)
-        log_density = jnp.where(log_density < 0.5 * _IMPOSSIBLE, -jnp.inf, log_density)
-        return log_density + self.log_base(x)[None], features
-
-    def statistics(
-        self, prepared: Any, x: Any, cache: Any, responsibilities: Float[Array, "k n"]
-    ) -> Float[Array, "k f"]:
-        return einsum("kn,fn->kf", responsibilities, cache)
-
-    def m_step(self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]) -> Any:
-        sums = statistics if prior is None else statistics + prior
-        new = self.estimate(sums, params)
-        return jax.tree.map(lambda a, b: jnp.where(live[:, None], a, b), new, params)
 
     # ---- cells that were not observed
 
@@ -217,8 +169,11 @@ class ExponentialFamily(Family):
             self.as_params(self.hold(self.blank(like, k), values), like, k)
         return values
 
-    def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
-        return jnp.sum(jnp.where(live[:, None], prior * self.natural(params), 0))
+
+def check_mode(family: ExponentialFamily, prior: Any, *sums: Float[Array, "k f"]) -> None:
+    """Host side: ValueError where a prior stands for fewer rows than none."""
+    if checks.is_concrete(sums) and any(np.any(np.asarray(of) < 0) for of in sums):
+        raise ValueError(f"the prior {prior} has no mode inside the domain of {family!r}")
 
 
 def spread_ratio(
@@ -226,19 +181,14 @@ def spread_ratio(
 ) -> Float[Array, " k"]:
     """`variance_ratio` from a spread of each column that goes to 0 in a collapse.
 
+    spread: a squared deviation relative to where the column is, which rounding alone makes eps^2.
     rows: those of a prior, seen before; where they are, nothing collapses.
     """
     pooled = einsum("k,kd->d", weights, spread)[None]
     smallest = jnp.min(spread / pooled, axis=1)
-    singular = jnp.any(~(spread > 16 * jnp.finfo(spread.dtype).eps), axis=1)
+    singular = jnp.any(~(spread > 16 * jnp.finfo(spread.dtype).eps ** 2), axis=1)
     smallest = jnp.where(singular, jnp.zeros_like(smallest), smallest)
     return smallest if rows is None else jnp.where(jnp.all(rows > 0), jnp.inf, smallest)
-
-
-@lru_cache
-def _n_features(family: ExponentialFamily, leaves: tuple, tree: Any) -> int:
-    """How many numbers T(x) has."""
-    return jax.eval_shape(family.features, jax.tree.unflatten(tree, leaves)).shape[0]
 
 
 def filled(x: Float[Array, "n d"]) -> Float[Array, "n d"]:

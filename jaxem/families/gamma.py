@@ -1,9 +1,15 @@
 """Positive, skewed sizes: independent gamma columns.
 
-log p(x; a, b) = a log b - log Gamma(a) + (a - 1) log x - b x,    b = a / mean(x)
-log a - digamma(a) = log mean(x) - mean(log x)
+log p(x; a, b) = a log b - log Gamma(a) + (a - 1) log x - b x
+
+With m = a / b, u = (x - m) / m and the remainder of Stirling's formula, nothing cancels in it:
+
+log p = a (log(1 + u) - u) + 1/2 log(a / 2 pi) - stirling(a) - log x
+
+m = mean(x),  log a - digamma(a) = log(1 + mean(u)) - mean(u) - mean(log(1 + u) - u)
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,13 +17,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.scipy.special import digamma, gammaln, polygamma
+from jax.scipy.special import digamma, polygamma
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
 from jaxem.core import held as known_numbers
 from jaxem.core.numerics import from_log, to_log
-from jaxem.families.exponential_family import ExponentialFamily, cells, filled, ratio, spread_ratio
+from jaxem.core.special import log1p_excess, log_excess, log_less_digamma, stirling
+from jaxem.families.exponential_family import filled, ratio, spread_ratio
+from jaxem.families.pivot_form import Earlier, PivotFamily
 
 _N_NEWTON = 6  # from Minka's start to the last digit
 
@@ -38,7 +46,7 @@ class GammaPrior(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Gamma(ExponentialFamily):
+class Gamma(PivotFamily):
     """Columns of positive numbers."""
 
     params_type, prior_type = GammaParams, GammaPrior
@@ -58,52 +66,79 @@ class Gamma(ExponentialFamily):
     def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return filled(jnp.log(x))
 
-    def features(self, x: Float[Array, "n d"]) -> Float[Array, "f n"]:
-        known, seen = cells(x)
-        logs = jnp.where(seen > 0, jnp.log(jnp.where(seen > 0, known, 1)), 0)
-        return jnp.concatenate([logs, known, seen])
+    def location(self, params: Any) -> Float[Array, "k d"]:
+        return params.shapes / params.rates
 
-    def log_base(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
-        d = x.shape[1]
-        return -jnp.sum(self.features(x)[:d], axis=0)
+    def middle(self, location: Float[Array, "k d"]) -> Float[Array, "1 d"]:
+        return jnp.exp(jnp.mean(jnp.log(location), axis=0, keepdims=True))
 
-    def natural(self, params: Any) -> Float[Array, "k f"]:
-        a, b = params
-        return jnp.concatenate([a, -b, a * jnp.log(b) - gammaln(a)], axis=1)
+    def features(self, x: Float[Array, "n d"], pivot: Float[Array, "1 d"]) -> Float[Array, "f n"]:
+        """log(1 + u) - u, u, and whether the cell is observed."""
+        seen, m = ~jnp.isnan(x.T), pivot.T
+        known = jnp.where(seen, x.T, m)
+        return jnp.concatenate([log_excess(known, m), (known - m) / m, seen.astype(x.dtype)])
+
+    def log_base(self, x: Float[Array, "n d"], pivot: Float[Array, "1 d"]) -> Float[Array, " n"]:
+        return -jnp.sum(jnp.log(jnp.where(jnp.isnan(x), 1, x)), axis=1)
+
+    def natural(self, params: Any, pivot: Float[Array, "#k d"]) -> Float[Array, "k f"]:
+        """With v = (m - pivot) / pivot: a, a v / (1 + v), and the terms without x."""
+        a, m = params.shapes, self.location(params)
+        away = (m - pivot) / pivot
+        slope = a * away * (pivot / m)
+        rest = 0.5 * jnp.log(a / (2 * math.pi)) - stirling(a)
+        return jnp.concatenate([a, slope, rest - slope * away - a * log_excess(m, pivot)], axis=1)
+
+    def reach(self, params: Any, pivot: Float[Array, "1 d"], x: Any) -> Float[Array, ""]:
+        m = self.location(params)
+        return jnp.max(params.shapes * (m - pivot) / pivot * ((m - pivot) / m))
+
+    def moved(
+        self, sums: Float[Array, "k f"], old: Float[Array, "#k d"], new: Float[Array, "k d"]
+    ) -> Float[Array, "k f"]:
+        excess, u, count = jnp.split(sums, 3, axis=1)
+        away = (new - old) / old
+        u = (u - count * away) * (old / new)
+        return jnp.concatenate([excess - count * log_excess(new, old) + u * away, u, count], axis=1)
 
     def estimate(self, sums: Float[Array, "k f"], params: Any) -> GammaParams:
-        logs, total, count = jnp.split(sums, 3, axis=1)
-        one = jnp.ones_like(count)
-        mean = ratio(total, count, one)
-        gap = jnp.log(mean) - ratio(logs, count, one - 1.5)
-        shape = solve_shape(jnp.where(count > 0, gap, one))
-        shape = jnp.where(count > 0, shape, params.shapes)
-        return GammaParams(shape, jnp.where(count > 0, shape / mean, params.rates))
+        excess, u, count = jnp.split(sums, 3, axis=1)
+        shift = ratio(u, count, jnp.zeros_like(count))
+        gap = log1p_excess(shift) - ratio(excess, count, -jnp.ones_like(count))
+        # What rounding makes of the terms: a shape that this hides is found from the new mean.
+        eps = jnp.finfo(gap.dtype).eps
+        shape = solve_shape(jnp.maximum(gap, 64 * eps * shift**2 + 0.5 * eps**2))
+        mean = self.location(params) * (1 + shift)
+        rate, known = shape / mean, count > 0
+        shape = rate * mean  # their ratio is the mean as well as rounding lets it be
+        return GammaParams(
+            jnp.where(known, shape, params.shapes), jnp.where(known, rate, params.rates)
+        )
 
     def held_m_step(
         self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
     ) -> GammaParams:
         """a / mean(x) for a shape that is known; digamma(a) = mean(log x) + log b for a rate."""
-        sums = statistics if prior is None else statistics + prior
-        logs, total, count = jnp.split(sums, 3, axis=1)
+        excess, u, count = jnp.split(self._with_prior(statistics, params, prior), 3, axis=1)
         new, rate_known = self.m_step(params, statistics, prior, live), ~jnp.isnan(held.rates)
-        one = jnp.ones_like(count)
-        rates = jnp.where(rate_known, held.rates, one)
-        shapes = inverse_digamma(ratio(logs, count, one - 1) + jnp.log(rates))
+        m = self.location(params)
+        rates = jnp.where(rate_known, held.rates, jnp.ones_like(m))
+        mean_log = jnp.log(m * rates) + ratio(excess + u, count, jnp.zeros_like(count))
+        shapes = inverse_digamma(mean_log)
         shapes = jnp.where(rate_known & (count > 0) & live[:, None], shapes, new.shapes)
         shapes = known_numbers.hold(shapes, held.shapes)
-        rates = jnp.where(live[:, None], ratio(shapes * count, total, new.rates), params.rates)
+        rates = jnp.where(live[:, None], shapes / self.location(new), params.rates)
         return GammaParams(shapes, known_numbers.hold(rates, held.rates))
 
     def spread_held(self, held: Any) -> Bool[Array, " k"]:
         return jnp.all(~jnp.isnan(held.shapes), axis=1)
 
     def mean(self, params: Any) -> Float[Array, "k d"]:
-        return params.shapes / params.rates
+        return self.location(params)
 
     def expected(self, params: Any) -> Float[Array, "k f"]:
-        a, b = params
-        return jnp.concatenate([digamma(a) - jnp.log(b), a / b, jnp.ones_like(a)], axis=1)
+        a = params.shapes
+        return jnp.concatenate([-log_less_digamma(a), jnp.zeros_like(a), jnp.ones_like(a)], axis=1)
 
     def check_prior(self, prior: GammaPrior) -> None:
         if not checks.is_concrete(prior):
@@ -115,27 +150,29 @@ class Gamma(ExponentialFamily):
                 "log(mean), as the mean logarithm of any rows is"
             )
 
-    def earlier_rows(self, prior: GammaPrior) -> Float[Array, "k f"]:
-        return jnp.concatenate(
-            [prior.rows * prior.mean_log, prior.rows * prior.mean, prior.rows], axis=1
-        )
+    def earlier_rows(self, prior: GammaPrior) -> Earlier:
+        rows, mean, mean_log = prior
+        sums = [rows * (mean_log - jnp.log(mean)), jnp.zeros_like(rows), rows]
+        return Earlier(mean, jnp.concatenate(sums, axis=1))
 
     def to_chart(self, params: Any) -> GammaParams:
-        return GammaParams(to_log(params.shapes), to_log(params.rates))
+        """log shape and log mean, of which neither says anything of the other."""
+        return GammaParams(to_log(params.shapes), to_log(self.location(params)))
 
     def from_chart(self, chart: Any) -> GammaParams:
-        return GammaParams(from_log(chart.shapes), from_log(chart.rates))
+        shapes = from_log(chart.shapes)
+        return GammaParams(shapes, shapes / from_log(chart.rates))
 
     def metric(self, params: Any, weights: Float[Array, " k"]) -> GammaParams:
         a = params.shapes
         share = weights[:, None]
-        return GammaParams(share * a**2 * polygamma(1, a), share * a)
+        return GammaParams(share * (a**2 * polygamma(1, a) - a), share * a)
 
     def variance_ratio(
         self, params: Any, weights: Float[Array, " k"], prior: Any
     ) -> Float[Array, " k"]:
         """Smallest variance of the logarithms, digamma'(shape), relative to the pooled one."""
-        rows = None if prior is None else jnp.split(prior, 3, axis=1)[2]
+        rows = None if prior is None else jnp.split(prior.sums, 3, axis=1)[2]
         return spread_ratio(polygamma(1, params.shapes), weights, rows)
 
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
@@ -152,10 +189,8 @@ def solve_shape(gap: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
     def step(_: Array, inverse: Array) -> Array:
         a = 1 / inverse
-        slope = a - a**2 * polygamma(1, a)
-        return jnp.clip(
-            inverse + (jnp.log(a) - digamma(a) - gap) / slope, 0.25 * inverse, 4 * inverse
-        )
+        found, slope = jax.jvp(log_less_digamma, (a,), (-(a**2),))
+        return jnp.clip(inverse - (found - gap) / slope, 0.25 * inverse, 4 * inverse)
 
     return 1 / lax.fori_loop(0, _N_NEWTON, step, inverse)
 

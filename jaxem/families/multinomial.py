@@ -1,6 +1,12 @@
 """Count vectors: each row is so many draws from the categories, and their number is given.
 
-log p(x; p) = log (sum_j x[j])! - sum_j log x[j]! + sum_j x[j] log p[j],    p = sum r x / its sum
+log p(x; p) = log N! - sum_j log x[j]! + sum_j x[j] log p[j],  N = sum_j x[j]
+p = sum r x / its sum
+
+As counts of Poisson distributions of means N p[j] whose sum is given, in the form of
+`log_poisson`, and from a pivot q, the terms of large counts are small:
+
+log p(x; p) = log p(x; q) + sum_j x[j] log(p[j] / q[j]) - N (p[j] - q[j])
 """
 
 from dataclasses import dataclass
@@ -9,13 +15,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
 from jaxem.core import held as known
 from jaxem.core.numerics import from_log_odds, log_odds, replace_probability
-from jaxem.families.exponential_family import ExponentialFamily, cells, guarded_log, ratio
+from jaxem.core.special import log_poisson
+from jaxem.families.exponential_family import cells, check_mode, ratio
+from jaxem.families.pivot_form import Earlier, PivotFamily, largest, relative
 
 
 class MultinomialParams(NamedTuple):
@@ -31,7 +38,7 @@ class MultinomialPrior(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Multinomial(ExponentialFamily):
+class Multinomial(PivotFamily):
     """Rows of counts, one column a category.
 
     n_trials: draws of a row that is sampled; the fit takes each row's own number.
@@ -62,19 +69,39 @@ class Multinomial(ExponentialFamily):
         total = jnp.maximum(jnp.sum(x, axis=1, keepdims=True), 1)
         return jnp.sqrt(x / total)
 
-    def features(self, x: Float[Array, "n d"]) -> Float[Array, "d n"]:
-        return cells(x)[0]
+    def location(self, params: Any) -> Float[Array, "k d"]:
+        return params.probabilities
 
-    def log_base(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
-        counts = cells(x)[0]
-        return gammaln(jnp.sum(counts, axis=0) + 1) - jnp.sum(gammaln(counts + 1), axis=0)
+    def middle(self, location: Float[Array, "k d"]) -> Float[Array, "1 d"]:
+        return jnp.mean(location, axis=0, keepdims=True)
 
-    def natural(self, params: Any) -> Float[Array, "k d"]:
-        return guarded_log(params.probabilities)
+    def features(self, x: Float[Array, "n d"], pivot: Float[Array, "1 d"]) -> Float[Array, "f n"]:
+        counts, _ = cells(x)
+        return jnp.concatenate([counts, jnp.sum(counts, axis=0, keepdims=True)])
 
-    def estimate(self, sums: Float[Array, "k d"], params: Any) -> MultinomialParams:
-        total = jnp.broadcast_to(jnp.sum(sums, axis=1, keepdims=True), sums.shape)
-        return MultinomialParams(ratio(sums, total, params.probabilities))
+    def log_base(self, x: Float[Array, "n d"], pivot: Float[Array, "1 d"]) -> Float[Array, " n"]:
+        counts, _ = cells(x)
+        total = jnp.sum(counts, axis=0)
+        each = log_poisson(counts, total[None] * pivot.T)
+        return jnp.sum(each, axis=0) - log_poisson(total, total)
+
+    def natural(self, params: Any, pivot: Float[Array, "#k d"]) -> Float[Array, "k f"]:
+        logs, less = jnp.split(relative(params.probabilities, pivot), 2, axis=1)
+        return jnp.concatenate([logs, jnp.sum(less, axis=1, keepdims=True)], axis=1)
+
+    def reach(self, params: Any, pivot: Float[Array, "1 d"], x: Any) -> Float[Array, ""]:
+        total = jnp.max(jnp.sum(cells(x)[0], axis=0))
+        return total * jnp.max(largest(params.probabilities, pivot))
+
+    def moved(
+        self, sums: Float[Array, "k f"], old: Float[Array, "#k d"], new: Float[Array, "k d"]
+    ) -> Float[Array, "k f"]:
+        return sums
+
+    def estimate(self, sums: Float[Array, "k f"], params: Any) -> MultinomialParams:
+        counts = sums[:, :-1]
+        total = jnp.broadcast_to(jnp.sum(counts, axis=1, keepdims=True), counts.shape)
+        return MultinomialParams(ratio(counts, total, params.probabilities))
 
     def cells(self, data: Any) -> Any:
         raise ValueError(f"{self!r} observes its rows whole: there are no holes to fill")
@@ -82,11 +109,18 @@ class Multinomial(ExponentialFamily):
     def conditional(self, params: Any, given: dict) -> Any:
         raise ValueError(f"{self!r} has no columns that could be given: they add up")
 
-    def expected(self, params: Any) -> Float[Array, "k d"]:
-        return params.probabilities
+    def expected(self, params: Any) -> Float[Array, "k f"]:
+        p = params.probabilities
+        return jnp.concatenate([p, jnp.sum(p, axis=1, keepdims=True)], axis=1)
 
-    def earlier_rows(self, prior: MultinomialPrior) -> Float[Array, "k d"]:
-        return prior.concentration - 1
+    def check_prior(self, prior: MultinomialPrior) -> None:
+        check_mode(self, prior, prior.concentration - 1)
+
+    def earlier_rows(self, prior: MultinomialPrior) -> Earlier:
+        counts = prior.concentration - 1
+        total = jnp.sum(counts, axis=1, keepdims=True)
+        pivot = jnp.where(counts > 0, counts / jnp.where(total > 0, total, 1), 1)
+        return Earlier(pivot, jnp.concatenate([counts, total], axis=1))
 
     def to_chart(self, params: Any) -> MultinomialParams:
         return MultinomialParams(log_odds(params.probabilities))

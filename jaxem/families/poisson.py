@@ -1,6 +1,10 @@
 """Counts: independent Poisson columns, of a common exposure where one is given.
 
 log p(x; rate) = sum_j x[j] log(rate[j] e) - rate[j] e - log x[j]!,    rate = sum r x / sum r e
+
+From a pivot q, in the saddle-point form of `log_poisson`, the terms of large counts are small:
+
+log p(x; rate) = log p(x; q) + x log(rate / q) - e (rate - q)
 """
 
 from dataclasses import dataclass
@@ -9,12 +13,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln, xlogy
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables
 from jaxem.core.numerics import from_log, to_log
-from jaxem.families.exponential_family import ExponentialFamily, cells, filled, guarded_log, ratio
+from jaxem.core.special import log_poisson
+from jaxem.families.exponential_family import cells, check_mode, filled, ratio
+from jaxem.families.pivot_form import Earlier, PivotFamily, largest, relative
 
 
 class PoissonParams(NamedTuple):
@@ -31,7 +36,7 @@ class PoissonPrior(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Poisson(ExponentialFamily):
+class Poisson(PivotFamily):
     """Columns of counts. exposure: the data is (counts, exposure), with one exposure (n,) a row."""
 
     exposure: Any = False
@@ -86,19 +91,33 @@ class Poisson(ExponentialFamily):
         unit = 1.0 if exposure is None else exposure[:, None]
         return jnp.sqrt(filled(counts) / unit)
 
-    def features(self, x: Any) -> Float[Array, "f n"]:
+    def location(self, params: Any) -> Float[Array, "k d"]:
+        return params.rates
+
+    def middle(self, location: Float[Array, "k d"]) -> Float[Array, "1 d"]:
+        return jnp.mean(location, axis=0, keepdims=True)
+
+    def features(self, x: Any, pivot: Float[Array, "1 d"]) -> Float[Array, "f n"]:
         counts, exposure = _parts(x)
         known, seen = cells(counts)
         return jnp.concatenate([known, seen if exposure is None else seen * exposure[None]])
 
-    def log_base(self, x: Any) -> Float[Array, " n"]:
-        counts, exposure = _parts(x)
-        known, _ = cells(counts)
-        base = -jnp.sum(gammaln(known + 1), axis=0)
-        return base if exposure is None else base + xlogy(jnp.sum(known, axis=0), exposure)
+    def log_base(self, x: Any, pivot: Float[Array, "1 d"]) -> Float[Array, " n"]:
+        events, exposure = jnp.split(self.features(x, pivot), 2)
+        return jnp.sum(log_poisson(events, exposure * pivot.T), axis=0)
 
-    def natural(self, params: Any) -> Float[Array, "k f"]:
-        return jnp.concatenate([guarded_log(params.rates), -params.rates], axis=1)
+    def natural(self, params: Any, pivot: Float[Array, "#k d"]) -> Float[Array, "k f"]:
+        return relative(params.rates, pivot)
+
+    def reach(self, params: Any, pivot: Float[Array, "1 d"], x: Any) -> Float[Array, ""]:
+        exposure = _parts(x)[1]
+        longest = 1 if exposure is None else jnp.max(exposure)
+        return longest * jnp.max(largest(params.rates, pivot))
+
+    def moved(
+        self, sums: Float[Array, "k f"], old: Float[Array, "#k d"], new: Float[Array, "k d"]
+    ) -> Float[Array, "k f"]:
+        return sums
 
     def estimate(self, sums: Float[Array, "k f"], params: Any) -> PoissonParams:
         events, exposure = jnp.split(sums, 2, axis=1)
@@ -110,8 +129,14 @@ class Poisson(ExponentialFamily):
     def expected(self, params: Any) -> Float[Array, "k f"]:
         return jnp.concatenate([params.rates, jnp.ones_like(params.rates)], axis=1)
 
-    def earlier_rows(self, prior: PoissonPrior) -> Float[Array, "k f"]:
-        return jnp.concatenate([prior.shape - 1, prior.rate], axis=1)
+    def check_prior(self, prior: PoissonPrior) -> None:
+        check_mode(self, prior, prior.shape - 1, prior.rate)
+
+    def earlier_rows(self, prior: PoissonPrior) -> Earlier:
+        events, exposure = prior.shape - 1, prior.rate
+        rate = events / jnp.where(exposure > 0, exposure, 1)
+        pivot = jnp.where((events > 0) & (exposure > 0), rate, 1)
+        return Earlier(pivot, jnp.concatenate([events, exposure], axis=1))
 
     def to_chart(self, params: Any) -> PoissonParams:
         return PoissonParams(to_log(params.rates))

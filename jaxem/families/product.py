@@ -161,6 +161,9 @@ class Product(Family):
     def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> dict[str, Any]:
         return self._each(lambda of, part: of.pooled(part, weight, k), x)
 
+    def first(self, pooled: Any, x: Any, responsibilities: Float[Array, "k n"]) -> dict[str, Any]:
+        return self._each(lambda of, fit, part: of.first(fit, part, responsibilities), pooled, x)
+
     def starting_prior(self, pooled: Any, live: Array, prior: Any) -> dict[str, Any]:
         return self._each(
             lambda of, fit, own: of.starting_prior(fit, live, own), pooled, self._priors(prior)
@@ -194,6 +197,9 @@ class Product(Family):
 
     def collect(self, prepared: Any, statistics: Any) -> dict[str, Any]:
         return self._each(lambda of, own, sums: of.collect(own, sums), prepared, statistics)
+
+    def rounding(self, statistics: Any) -> Float[Array, ""]:
+        return reduce(jnp.add, self._each(lambda of, own: of.rounding(own), statistics).values())
 
     def m_step(self, params: Any, statistics: Any, prior: Any, live: Array) -> dict[str, Any]:
         return self._each(

@@ -1,7 +1,10 @@
 """Angles: independent von Mises columns, in radians.
 
 log p(x; m, c) = c cos(x - m) - log(2 pi I_0(c))
+               = -2 c sin^2((x - m) / 2) - log(2 pi I_0(c) exp(-c))
 m = arg(sum r exp(ix)),  A(c) = I_1(c) / I_0(c) = |sum r exp(ix)| / sum r  (Mardia and Jupp 2000)
+
+Where angles are near each other, A is near 1: what is kept is 1 - A, from sums of 1 - cos(x - m).
 """
 
 import math
@@ -17,7 +20,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, held, remarks
 from jaxem.core.numerics import einsum
-from jaxem.families.exponential_family import ExponentialFamily, cells, ratio, spread_ratio
+from jaxem.core.special import length_gap, log_i0e
+from jaxem.families.exponential_family import cells, ratio, spread_ratio
+from jaxem.families.pivot_form import Earlier, PivotFamily
 
 _N_NEWTON = 6  # from the start of Best and Fisher to the last digit
 
@@ -38,7 +43,7 @@ class VonMisesPrior(NamedTuple):
 
 
 @dataclass(frozen=True)
-class VonMises(ExponentialFamily):
+class VonMises(PivotFamily):
     """Columns of angles; multiples of 2 pi do not matter."""
 
     params_type, prior_type = VonMisesParams, VonMisesPrior
@@ -64,38 +69,66 @@ class VonMises(ExponentialFamily):
         return 2.5 if d == 1 else 2.0 * (d + 1)
 
     def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n p"]:
-        return self.features(x)[: 2 * x.shape[1]].T
-
-    def features(self, x: Float[Array, "n d"]) -> Float[Array, "f n"]:
         known, seen = cells(x)
-        return jnp.concatenate([seen * jnp.cos(known), jnp.sin(known), seen])
+        return jnp.concatenate([seen * jnp.cos(known), jnp.sin(known)]).T
 
-    def log_base(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
-        return -math.log(2 * math.pi) * jnp.sum(cells(x)[1], axis=0)
+    def location(self, params: Any) -> Float[Array, "k d"]:
+        return params.directions
 
-    def natural(self, params: Any) -> Float[Array, "k f"]:
-        m, c = params
-        log_i0 = jnp.log(i0e(c)) + c
-        return jnp.concatenate([c * jnp.cos(m), c * jnp.sin(m), -log_i0], axis=1)
+    def middle(self, location: Float[Array, "k d"]) -> Float[Array, "1 d"]:
+        ends = (jnp.sum(of(location), axis=0, keepdims=True) for of in (jnp.sin, jnp.cos))
+        return jnp.arctan2(*ends)
+
+    def features(self, x: Float[Array, "n d"], pivot: Float[Array, "1 d"]) -> Float[Array, "f n"]:
+        """1 - cos(x - pivot), sin(x - pivot), and whether the cell is observed."""
+        seen, m = ~jnp.isnan(x.T), pivot.T
+        away = jnp.where(seen, x.T, m) - m
+        return jnp.concatenate([_versine(away), jnp.sin(away), seen.astype(x.dtype)])
+
+    def log_base(self, x: Float[Array, "n d"], pivot: Float[Array, "1 d"]) -> Float[Array, " n"]:
+        return -math.log(2 * math.pi) * jnp.sum(~jnp.isnan(x), axis=1, dtype=x.dtype)
+
+    def natural(self, params: Any, pivot: Float[Array, "#k d"]) -> Float[Array, "k f"]:
+        c, away = params.concentrations, params.directions - pivot
+        rest = -c * _versine(away) - log_i0e(c)
+        return jnp.concatenate([-c * jnp.cos(away), c * jnp.sin(away), rest], axis=1)
+
+    def reach(self, params: Any, pivot: Float[Array, "1 d"], x: Any) -> Float[Array, ""]:
+        return jnp.max(2 * params.concentrations * _versine(params.directions - pivot))
+
+    def moved(
+        self, sums: Float[Array, "k f"], old: Float[Array, "#k d"], new: Float[Array, "k d"]
+    ) -> Float[Array, "k f"]:
+        short, across, count = jnp.split(sums, 3, axis=1)
+        away = new - old
+        cos, sin = jnp.cos(away), jnp.sin(away)
+        return jnp.concatenate(
+            [
+                short * cos + count * _versine(away) - across * sin,
+                across * cos - (count - short) * sin,
+                count,
+            ],
+            axis=1,
+        )
 
     def estimate(self, sums: Float[Array, "k f"], params: Any) -> VonMisesParams:
         free = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
         return self._estimate(sums, params, free)
 
     def _estimate(self, sums: Float[Array, "k f"], params: Any, known: Any) -> VonMisesParams:
-        cosines, sines, count = jnp.split(sums, 3, axis=1)
-        directions = jnp.where(count > 0, jnp.arctan2(sines, cosines), params.directions)
-        directions = held.hold(directions, known.directions)
-        along = cosines * jnp.cos(directions) + sines * jnp.sin(directions)
-        lengths = jnp.clip(ratio(along, count, jnp.zeros_like(count)), 0, 1)
-        own = jnp.where(count > 0, solve_concentration(lengths), params.concentrations)
+        short, across, count = jnp.split(sums, 3, axis=1)
+        some, old = count > 0, params.directions
+        turn = jnp.where(some, jnp.arctan2(across, count - short), 0)
+        directions = held.hold(_within_a_turn(old + turn), known.directions)
+        short, *_ = jnp.split(self.moved(sums, old, directions), 3, axis=1)
+        gap = jnp.clip(ratio(short, count, jnp.ones_like(count)), 0, 1)
+        own = jnp.where(some, solve_concentration(gap), params.concentrations)
         return VonMisesParams(directions, held.hold(own, known.concentrations))
 
     def held_m_step(
         self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
     ) -> VonMisesParams:
-        sums = statistics if prior is None else statistics + prior
-        new = self._estimate(sums, params, held)
+        new = self._estimate(self._with_prior(statistics, params, prior), params, held)
         return jax.tree.map(lambda a, b: jnp.where(live[:, None], a, b), new, params)
 
     def spread_held(self, held: Any) -> Bool[Array, " k"]:
@@ -105,19 +138,19 @@ class VonMises(ExponentialFamily):
         self, params: Any, x: Float[Array, "n d"], shares: Float[Array, "k n"]
     ) -> Float[Array, "n d"]:
         """The direction of E exp(i x)."""
-        cosines, sines, _ = jnp.split(self.expected(params), 3, axis=1)
-        along, across = (einsum("kn,kd->nd", shares, of) for of in (cosines, sines))
+        m, length = params.directions, mean_length(params.concentrations)
+        ends = (length * jnp.sin(m), length * jnp.cos(m))
+        across, along = (einsum("kn,kd->nd", shares, of) for of in ends)
         return jnp.where(jnp.isnan(x), jnp.arctan2(across, along), x)
 
     def expected(self, params: Any) -> Float[Array, "k f"]:
-        m, length = params.directions, mean_length(params.concentrations)
-        return jnp.concatenate([length * jnp.cos(m), length * jnp.sin(m), jnp.ones_like(m)], axis=1)
+        gap = length_gap(params.concentrations)
+        return jnp.concatenate([gap, jnp.zeros_like(gap), jnp.ones_like(gap)], axis=1)
 
-    def earlier_rows(self, prior: VonMisesPrior) -> Float[Array, "k f"]:
+    def earlier_rows(self, prior: VonMisesPrior) -> Earlier:
         rows, m, length = prior
-        return jnp.concatenate(
-            [rows * length * jnp.cos(m), rows * length * jnp.sin(m), rows], axis=1
-        )
+        sums = [rows * (1 - length), jnp.zeros_like(rows), rows]
+        return Earlier(m, jnp.concatenate(sums, axis=1))
 
     def to_chart(self, params: Any) -> VonMisesParams:
         """The natural parameters: a concentration of 0 has no direction to lose."""
@@ -126,7 +159,7 @@ class VonMises(ExponentialFamily):
 
     def from_chart(self, chart: Any) -> VonMisesParams:
         a, b = chart
-        most, zero = jnp.finfo(a.dtype).max ** 0.25, (a == 0) & (b == 0)
+        most, zero = jnp.finfo(a.dtype).max ** 0.45, (a == 0) & (b == 0)
         length = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, a**2 + b**2)))
         return VonMisesParams(jnp.arctan2(b, jnp.where(zero, 1, a)), jnp.minimum(length, most))
 
@@ -134,8 +167,8 @@ class VonMises(ExponentialFamily):
         self, params: Any, weights: Float[Array, " k"], prior: Any
     ) -> Float[Array, " k"]:
         """Smallest circular variance, 1 - A(c), relative to the pooled one."""
-        rows = None if prior is None else jnp.split(prior, 3, axis=1)[2]
-        return spread_ratio(1 - mean_length(params.concentrations), weights, rows)
+        rows = None if prior is None else jnp.split(prior.sums, 3, axis=1)[2]
+        return spread_ratio(length_gap(params.concentrations), weights, rows)
 
     def near(self, params: Any, reference: Any) -> VonMisesParams:
         turns = np.round((reference.directions - params.directions) / (2 * math.pi))
@@ -185,18 +218,28 @@ def mean_length(c: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return i1e(c) / i0e(c)
 
 
-def solve_concentration(length: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The c of A(c) = length, by Newton steps from the start of Best and Fisher (1981)."""
-    r = jnp.minimum(length, 1 - jnp.finfo(length.dtype).eps)
+def solve_concentration(gap: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The c of 1 - A(c) = gap, by Newton steps from the start of Best and Fisher (1981)."""
+    gap = jnp.maximum(gap, 0.5 * jnp.finfo(gap.dtype).eps ** 2)  # what rounding makes of angles
+    r = 1 - gap
     small = 2 * r + r**3 + 5 * r**5 / 6
-    middle = -0.4 + 1.39 * r + 0.43 / (1 - r)
-    large = 1 / jnp.maximum(r**3 - 4 * r**2 + 3 * r, jnp.finfo(r.dtype).tiny)
+    middle = -0.4 + 1.39 * r + 0.43 / gap
+    large = 1 / jnp.maximum(r * gap * (3 - r), jnp.finfo(r.dtype).tiny)
     c = jnp.where(r < 0.53, small, jnp.where(r < 0.85, middle, large))
 
     def step(_: Array, c: Array) -> Array:
-        a, some = mean_length(c), c > 1e-4
-        slope = jnp.where(some, 1 - a**2 - a / jnp.where(some, c, 1), 0.5)
-        slope = jnp.maximum(slope, 0.25 / (1 + c) ** 2)  # it is about 1 / (2 c^2) far out
-        return jnp.clip(c - (a - r) / slope, 0.25 * c, 4 * c)
+        found, slope = jax.jvp(length_gap, (c,), (jnp.ones_like(c),))
+        slope = jnp.minimum(slope, -0.25 / (1 + c) ** 2)  # it is about -1 / (2 c^2) far out
+        return jnp.clip(c - (found - gap) / slope, 0.25 * c, 4 * c)
 
     return lax.fori_loop(0, _N_NEWTON, step, c)
+
+
+def _versine(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """1 - cos x, to the last digit near 0."""
+    return 2 * jnp.sin(0.5 * x) ** 2
+
+
+def _within_a_turn(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The same direction from -pi to pi."""
+    return x - 2 * math.pi * jnp.round(x / (2 * math.pi))

@@ -6,7 +6,7 @@ taken. A trip is one E-step, of the M-step itself (a plain trip) or of what the 
 proposes in its place; whether a start has converged is seen on plain trips alone.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from jaxem.fitting.blocks import accumulate
 MIN_ITER = 5  # lack of progress is not convergence: EM can rest for a few steps
 _FLOOR = 4.0  # gains within so many units of rounding of the objective are not seen
 _SLACK = 64.0  # a fall by more than so many units is one
+_LOST = 4.0  # times the rounding of log densities is what a step must gain over it
 _SLOW = 0.999  # the rate taken for gains that are not seen
 _LOOK = 3  # plain steps in a row before a start counts as converged
 _HALVINGS = 30  # of one step, where M-steps may be too long
@@ -35,6 +36,7 @@ class State(NamedTuple):
     counts: Float[Array, " k"]  # effective rows of each part, of params
     total_weight: Float[Array, ""]
     objective: Float[Array, ""]  # of params
+    rounding: Float[Array, ""]  # of the objective, beyond that of its sum
     successor: Params  # the M-step from params
     gain: Float[Array, ""]  # of the last step taken
     mark: Float[Array, ""]  # the objective when it last rose by more than rounding
@@ -75,6 +77,7 @@ def begin(model: Model, params: Params, rows: Rows, acceleration: Acceleration) 
         counts=jnp.zeros(model.n_parts, dtype),
         total_weight=jnp.zeros((), dtype),
         objective=-infinite,
+        rounding=jnp.zeros((), dtype),
         successor=params,
         gain=infinite,
         mark=-infinite,
@@ -106,12 +109,15 @@ def advance(
         statistics, total = accumulate(model, prepared, rows, block_size)
         objective = total + model.log_prior(params, prior)
         objective = objective / statistics.total_weight
-        gain, n_iter = objective - state.objective, state.n_iter + 1
-        risen = objective > state.mark + resolution(objective)
+        rounding = model.rounding(statistics) / statistics.total_weight
+        # What may be rounding is no gain: else steps would climb to where all digits are lost.
+        gain = objective - state.objective - _LOST * (rounding - state.rounding)
+        n_iter, seen = state.n_iter + 1, jnp.minimum(rounding, state.rounding)
+        risen = objective > state.mark + resolution(objective, seen)
         stalled = jnp.where(risen, 0, state.stalled + plain.astype(jnp.int32))
         slowest = acceleration.rate(state.memory).astype(objective.dtype)
         run = jnp.where(plain, state.run + 1, 0)
-        verdict = judge(objective, gain, state.gain, slowest, stalled, run, n_iter, tol)
+        verdict = judge(objective, gain, state.gain, slowest, stalled, run, n_iter, tol, seen)
         status = jnp.where(plain, verdict, Status.RUNNING).astype(jnp.int32)
         bad = (verdict == Status.NONFINITE) | (verdict == Status.DECREASED)
         take = jnp.where(plain, ~bad, gain >= 0)
@@ -123,6 +129,7 @@ def advance(
             counts=statistics.counts,
             total_weight=statistics.total_weight,
             objective=objective,
+            rounding=rounding,
             successor=successor,
             gain=gain,
             mark=jnp.where(risen, objective, state.mark),
@@ -163,9 +170,13 @@ def _halved(model: Model, state: State, acceleration: Acceleration) -> State:
     )
 
 
-def resolution(objective: Float[Array, ""]) -> Float[Array, ""]:
-    """The least difference of mean objectives that is seen over their rounding."""
-    return _FLOOR * jnp.finfo(objective.dtype).eps * jnp.maximum(jnp.abs(objective), 1)
+def resolution(objective: Float[Array, ""], rounding: Any = 0.0) -> Float[Array, ""]:
+    """The least difference of mean objectives that is seen over their rounding.
+
+    rounding: of the log densities that were summed, where they lose more digits than their sum.
+    """
+    eps = jnp.finfo(objective.dtype).eps
+    return _FLOOR * eps * jnp.maximum(jnp.abs(objective), 1) + rounding
 
 
 def judge(
@@ -177,6 +188,7 @@ def judge(
     run: Int[Array, ""],
     n_iter: Int[Array, ""],
     tol: Float[Array, ""],
+    rounding: Any = 0.0,
 ) -> Int[Array, ""]:
     """The status after a plain step.
 
@@ -187,7 +199,7 @@ def judge(
     resolution at a rate of 0.999; where that is above tol, 32 such steps show that the dtype has no
     more to give.
     """
-    noise = resolution(objective)
+    noise = resolution(objective, rounding)
     largest = jnp.maximum(gain, 0) + noise
     rate = largest / (previous_gain - noise)
     shrinks = (rate >= 0) & (rate < 1)

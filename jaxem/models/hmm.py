@@ -363,6 +363,9 @@ class HMM(Model):
         emissions = self.family.collect(prepared.emissions, statistics.emissions)
         return statistics._replace(emissions=emissions)
 
+    def rounding(self, statistics: HMMStatistics) -> Float[Array, ""]:
+        return self.family.rounding(statistics.emissions)
+
     def posterior(
         self, prepared: HMMPrepared, rows: Rows
     ) -> tuple[Float[Array, "t b"], Float[Array, "k t b"]]:

@@ -306,6 +306,9 @@ class Mixture(Model):
         components = self.family.collect(prepared.components, statistics.components)
         return statistics._replace(components=components)
 
+    def rounding(self, statistics: MixtureStatistics) -> Float[Array, ""]:
+        return self.family.rounding(statistics.components)
+
     def posterior(
         self, prepared: MixturePrepared, rows: Rows
     ) -> tuple[Float[Array, " n"], Float[Array, "k n"]]:

@@ -70,10 +70,11 @@ def components(
 ) -> Params:
     """One M-step under a weak prior around the pooled fit."""
     weak = family.starting_prior(survey.pooled, seeded.found, prior)
-    prepared = family.prepare(survey.pooled, None)
+    first = family.first(survey.pooled, x, seeded.responsibilities)
+    prepared = family.prepare(first, None)
     _, cache = family.evaluate(prepared, x)
     sums = family.statistics(prepared, x, cache, seeded.responsibilities)
-    given = survey.pooled, family.collect(prepared, sums), weak, seeded.found
+    given = first, family.collect(prepared, sums), weak, seeded.found
     return family.m_step(*given) if held is None else family.held_m_step(*given, held)
 
 

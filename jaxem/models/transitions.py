@@ -170,7 +170,7 @@ def stationary_rows(
         wanted = stationary_target(counts, initial, here)
         shares = 0.5 ** jnp.arange(_HALVINGS, dtype=here.dtype)
         tries = here[None] + shares[:, None, None] * (wanted - here)[None]
-        values = jax.vmap(objective)(tries)
+        values = jax.lax.map(objective, tries)  # systems one by one: see core/factors.py
         good = values > value
         index = jnp.argmax(good)
         better = jnp.any(good)
