@@ -78,6 +78,14 @@ class Family(abc.ABC):
         """Host side: ValueError for values that cannot be, in rows of positive weight."""
         checks.finite(x, weight, names)
 
+    def measured(self, x: PyTree, weight: Any) -> PyTree:
+        """x, checked, as the steps take it: from an origin of its own where it lies far from 0."""
+        return x
+
+    def given(self, x: PyTree) -> PyTree:
+        """The numbers of x, as the steps take it, as they were given."""
+        return x
+
     def check_identified(
         self, x: PyTree, weight: Any, names: tuple[str, ...] | None
     ) -> tuple[str, ...]:

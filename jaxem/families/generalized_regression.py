@@ -20,10 +20,11 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, tables
-from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
-from jaxem.core.numerics import einsum, root
-from jaxem.inference.least_squares import design, solve_held
+from jaxem.core.numerics import root
+from jaxem.inference import pivot
+from jaxem.inference.least_squares import Normal, moved, normal, solve_step
+from jaxem.inference.pivot import predictor
 
 _N_POOLED = 25  # Newton steps of the fit of one component
 
@@ -40,8 +41,7 @@ class RegressionPrior(NamedTuple):
 
 class Derivatives(NamedTuple):
     count: Float[Array, " k"]
-    gradient: Float[Array, "k p"]
-    curvature: Float[Array, "k p p"]
+    normal: Normal
 
 
 class GeneralizedRegression(Family):
@@ -78,6 +78,12 @@ class GeneralizedRegression(Family):
 
     def read(self, data: Any) -> Any:
         return tables.regression(data)
+
+    def measured(self, x: Any, weight: Any) -> Any:
+        return pivot.measured(x, weight) if self.intercept else x
+
+    def given(self, x: Any) -> Any:
+        return pivot.given(x)
 
     def check(self, x: Any, weight: Any, names: Any) -> None:
         checks.regression(x, weight)
@@ -119,7 +125,7 @@ class GeneralizedRegression(Family):
     # ---- starts
 
     def coordinates(self, x: Any) -> Float[Array, "n p"]:
-        X, y = x
+        X, y, *_ = x
         return jnp.concatenate([X, jnp.where(jnp.isnan(y), jnp.nanmean(y), y)[:, None]], axis=1)
 
     def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
@@ -142,9 +148,8 @@ class GeneralizedRegression(Family):
     # ---- the two steps
 
     def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
-        X, y = x
-        u = design(X, self.intercept)
-        eta = einsum("kp,pn->kn", prepared.coefficients, u)
+        y = x[1]
+        eta, u = predictor(prepared.coefficients, x, self.intercept)
         responses = jnp.where(jnp.isnan(y), jnp.zeros_like(y), y)
         log_density = self.log_density(eta, responses[None])
         return jnp.where(jnp.isnan(y)[None], 0, log_density), (u, eta, responses)
@@ -155,13 +160,8 @@ class GeneralizedRegression(Family):
         u, eta, responses = cache
         r = jnp.where(jnp.isnan(x[1])[None], 0, responsibilities)
         mean, variance = self.moments(eta)
-        p, n = u.shape
-        squares = jnp.reshape(u[:, None] * u[None], (p * p, n))
-        return Derivatives(
-            jnp.sum(r, axis=1),
-            einsum("kn,pn->kp", r * (responses[None] - mean), u),
-            jnp.reshape(einsum("kn,fn->kf", r * variance, squares), (-1, p, p)),
-        )
+        count = jnp.sum(r, axis=1)
+        return Derivatives(count, normal(r * variance, r * (responses[None] - mean), count, u, x))
 
     def m_step(self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]) -> Any:
         free = self.params_type(jnp.full_like(params.coefficients, jnp.nan))
@@ -170,16 +170,12 @@ class GeneralizedRegression(Family):
     def held_m_step(
         self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
     ) -> Any:
-        count, gradient, curvature = statistics
+        count, sums = statistics
         b = params.coefficients
         prior = _flat(params) if prior is None else prior
-        gradient = gradient - prior.precision * (b - prior.mean)
-        identity = jnp.eye(b.shape[1], dtype=b.dtype)[None]
-        matrix = curvature + prior.precision[:, :, None] * identity
-        step = solve_held(matrix, gradient, held.coefficients - b)
-        decrement = jnp.sum(step * gradient, axis=1)
-        damping = 1 / (1 + root(decrement / jnp.maximum(count, 1)))
-        new = known.hold(b + damping[:, None] * step, held.coefficients)
+        step = solve_step(sums, count, b, held.coefficients, prior.mean, prior.precision)
+        damping = 1 / (1 + root(step.slope / jnp.maximum(count, 1)))
+        new = moved(b, step, damping[:, None], held.coefficients)
         return self.params_type(jnp.where(live[:, None], new, b))
 
     def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
@@ -199,15 +195,14 @@ class GeneralizedRegression(Family):
         key_x, key_y = jax.random.split(key)
         b = params.coefficients
         X = jax.random.normal(key_x, (labels.shape[0], b.shape[1] - self.intercept), b.dtype)
-        return X, self._responses(key_y, params, X, labels)
+        return X, self._responses(key_y, params, (X, labels), labels)
 
     def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
-        X, y = x
-        return X, jnp.where(jnp.isnan(y), y, self._responses(key, params, X, labels))
+        y = jnp.where(jnp.isnan(x[1]), x[1], self._responses(key, params, x, labels))
+        return pivot.with_responses(x, y)
 
-    def _responses(self, key: Array, params: Any, X: Array, labels: Array) -> Array:
-        eta = einsum("np,pn->n", params.coefficients[labels], design(X, self.intercept))
-        return self.draw(key, eta)
+    def _responses(self, key: Array, params: Any, x: Any, labels: Array) -> Array:
+        return self.draw(key, pivot.predicted(params.coefficients[labels], x, self.intercept))
 
 
 def _flat(params: Any) -> RegressionPrior:

@@ -23,8 +23,10 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import checks, tables
 from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
-from jaxem.core.numerics import clip_log, einsum, safe_divide
-from jaxem.inference.least_squares import design, solve_held
+from jaxem.core.numerics import clip_log, safe_divide
+from jaxem.inference import pivot
+from jaxem.inference.least_squares import Normal, moved, normal, solve_step
+from jaxem.inference.pivot import predictor
 
 
 class LinearRegressionParams(NamedTuple):
@@ -49,8 +51,7 @@ class LinearRegressionPrior(NamedTuple):
 
 class RegressionSums(NamedTuple):
     count: Float[Array, " k"]
-    second: Float[Array, "k p p"]
-    gradient: Float[Array, "k p"]
+    normal: Normal
     squares: Float[Array, " k"]
 
 
@@ -72,6 +73,12 @@ class LinearRegression(Family):
 
     def read(self, data: Any) -> Any:
         return tables.regression(data)
+
+    def measured(self, x: Any, weight: Any) -> Any:
+        return pivot.measured(x, weight) if self.intercept else x
+
+    def given(self, x: Any) -> Any:
+        return pivot.given(x)
 
     def check(self, x: Any, weight: Any, names: Any) -> None:
         checks.regression(x, weight)
@@ -116,9 +123,8 @@ class LinearRegression(Family):
     # ---- starts
 
     def coordinates(self, x: Any) -> Float[Array, "n p"]:
-        X, y = x
-        mean = jnp.nanmean(y)
-        return jnp.concatenate([X, jnp.where(jnp.isnan(y), mean, y)[:, None]], axis=1)
+        X, y, *_ = x
+        return jnp.concatenate([X, jnp.where(jnp.isnan(y), jnp.nanmean(y), y)[:, None]], axis=1)
 
     def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> LinearRegressionParams:
         p, dtype = x[0].shape[1] + self.intercept, x[0].dtype
@@ -143,10 +149,10 @@ class LinearRegression(Family):
     # ---- the two steps
 
     def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
-        X, y = x
-        u = design(X, self.intercept)
+        y = x[1]
+        line, u = predictor(prepared.coefficients, x, self.intercept)
         seen = ~jnp.isnan(y)
-        residual = jnp.where(seen, y, 0)[None] - einsum("kp,pn->kn", prepared.coefficients, u)
+        residual = jnp.where(seen, y, 0)[None] - line
         scales = prepared.scales[:, None]
         log_density = -0.5 * (math.log(2 * math.pi) + (residual / scales) ** 2) - jnp.log(scales)
         return jnp.where(seen[None], log_density, 0), (u, residual)
@@ -156,16 +162,9 @@ class LinearRegression(Family):
     ) -> RegressionSums:
         u, residual = cache
         r = jnp.where(jnp.isnan(x[1])[None], 0, responsibilities)
-        weighted = r * residual
-        p, n = u.shape
-        squares = jnp.reshape(u[:, None] * u[None], (p * p, n))
-        second = jnp.reshape(einsum("kn,fn->kf", r, squares), (-1, p, p))
-        return RegressionSums(
-            jnp.sum(r, axis=1),
-            second,
-            einsum("kn,pn->kp", weighted, u),
-            jnp.sum(weighted * residual, axis=1),
-        )
+        weighted, count = r * residual, jnp.sum(r, axis=1)
+        squares = jnp.sum(weighted * residual, axis=1)
+        return RegressionSums(count, normal(r, weighted, count, u, x), squares)
 
     def m_step(
         self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]
@@ -176,15 +175,12 @@ class LinearRegression(Family):
     def held_m_step(
         self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
     ) -> LinearRegressionParams:
-        count, second, gradient, squares = statistics
+        count, sums, squares = statistics
         b, scales = params
         prior = _flat(params) if prior is None else prior
-        pull = prior.precision * (b - prior.mean)
-        matrix = second + prior.precision[:, :, None] * jnp.eye(b.shape[1], dtype=b.dtype)[None]
-        step = solve_held(matrix, gradient - pull, held.coefficients - b)
-        new = known.hold(b + step, held.coefficients)
-        residual = squares - 2 * jnp.sum(step * gradient, axis=1)
-        residual = residual + einsum("ki,kij,kj->k", step, second, step)
+        step = solve_step(sums, count, b, held.coefficients, prior.mean, prior.precision)
+        new = moved(b, step, 1, held.coefficients)
+        residual = squares - step.gain
         penalty = jnp.sum(prior.precision * (new - prior.mean) ** 2, axis=1)
         total = count + prior.rows + jnp.sum(prior.precision > 0, axis=1, dtype=b.dtype)
         squares = jnp.maximum(residual, 0) + penalty + prior.rows * prior.variance
@@ -257,16 +253,16 @@ class LinearRegression(Family):
         key_x, key_y = jax.random.split(key)
         b, _ = params
         X = jax.random.normal(key_x, (labels.shape[0], b.shape[1] - self.intercept), b.dtype)
-        return X, self._responses(key_y, params, X, labels)
+        return X, self._responses(key_y, params, (X, labels), labels)
 
     def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
-        X, y = x
-        return X, jnp.where(jnp.isnan(y), y, self._responses(key, params, X, labels))
+        y = jnp.where(jnp.isnan(x[1]), x[1], self._responses(key, params, x, labels))
+        return pivot.with_responses(x, y)
 
-    def _responses(self, key: Array, params: Any, X: Array, labels: Array) -> Array:
+    def _responses(self, key: Array, params: Any, x: Any, labels: Array) -> Array:
         b, scales = params
         noise = scales[labels] * jax.random.normal(key, labels.shape, b.dtype)
-        return einsum("np,pn->n", b[labels], design(X, self.intercept)) + noise
+        return pivot.predicted(b[labels], x, self.intercept) + noise
 
     def n_free_parameters(self, params: Any, live: Array) -> Array:
         n_live = jnp.sum(live, dtype=jnp.int32)

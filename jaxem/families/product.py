@@ -82,8 +82,11 @@ class Product(Family):
         if len(set(rows.values())) > 1:
             raise ValueError(f"the blocks of x have different numbers of rows: {rows}")
         wide = any(leaf.dtype == np.float64 for leaf in jax.tree.leaves(x))
-        dtype = jax.dtypes.canonicalize_dtype(jnp.float64 if wide else jnp.float32)
-        return jax.tree.map(lambda leaf: leaf.astype(dtype), x)
+        dtype = np.dtype(np.float64 if wide else np.float32)
+        device = jax.dtypes.canonicalize_dtype(dtype)  # the host's are cast once they are measured
+        return jax.tree.map(
+            lambda leaf: leaf.astype(dtype if isinstance(leaf, np.ndarray) else device), x
+        )
 
     def check(self, x: Any, weight: Any, names: Any) -> None:
         for name, of in self.blocks:
@@ -91,6 +94,12 @@ class Product(Family):
                 of.check(x[name], weight, None)
             except ValueError as error:
                 raise ValueError(f"block {name!r}: {error}") from None
+
+    def measured(self, x: Any, weight: Any) -> dict[str, Any]:
+        return self._each(lambda of, part: of.measured(part, weight), x)
+
+    def given(self, x: Any) -> dict[str, Any]:
+        return self._each(lambda of, part: of.given(part), x)
 
     def gone(self, x: Any) -> np.ndarray | None:
         found = self._each(lambda of, part: of.gone(part), x).values()

@@ -162,7 +162,7 @@ class HMM(Model):
         return int(np.sum(~(np.asarray(rows.x.first) & (np.asarray(rows.weight) == 0))))
 
     def n_columns(self, rows: Rows) -> int:
-        return checks.n_numbers(rows.x.x, rows.weight.size)
+        return checks.n_numbers(jax.eval_shape(self.family.given, flat(rows.x.x)), rows.weight.size)
 
     def total_weight(self, rows: Rows) -> Float[Array, ""]:
         """Of the steps that were observed."""
