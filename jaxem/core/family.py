@@ -114,6 +114,16 @@ class Family(abc.ABC):
         leaves = jax.tree.leaves(x)
         return k * (2 + sum(leaf.size // leaf.shape[0] for leaf in leaves))
 
+    def labelled(
+        self, key: Array, pooled: Params, x: PyTree, weight: Array, odds: Float[Array, "k n"]
+    ) -> Int[Array, " n"] | None:
+        """Labels of rows for a start, by components that a few rows each determine.
+
+        odds: by which those of each component are drawn, none for an absent one. None: rows of one
+        component lie together, where k-means finds them.
+        """
+        return None
+
     @abc.abstractmethod
     def pooled(self, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:
         """k copies of the one-component fit."""

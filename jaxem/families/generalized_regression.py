@@ -22,11 +22,12 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import root
-from jaxem.inference import pivot
+from jaxem.inference import elemental, pivot
 from jaxem.inference.least_squares import Normal, moved, normal, solve_step
 from jaxem.inference.pivot import predictor
 
-_N_POOLED = 25  # Newton steps of the fit of one component
+_N_POOLED = 25  # Newton steps of the fit of one component, and of one row
+_WEAK = 0.05  # precision of the normal prior on the eta of one row
 
 
 class RegressionPrior(NamedTuple):
@@ -138,6 +139,33 @@ class GeneralizedRegression(Family):
 
         one = lax.fori_loop(0, _N_POOLED, step, blank)
         return jax.tree.map(lambda b: jnp.broadcast_to(b, (k, b.shape[1])), one)
+
+    def labelled(
+        self, key: Array, pooled: Any, x: Any, weight: Array, odds: Float[Array, "k n"]
+    ) -> Int[Array, " n"]:
+        """By the deviances of lines: those of rows far from all tell little of any."""
+        one = self.take(pooled, np.zeros(1, int))
+        _, (u, eta, responses) = self.evaluate(one, x)
+        seen = ~jnp.isnan(x[1])
+        own = self._alone(eta[0], responses)
+        most = self.log_density(own, responses)
+
+        def loss(z: Float[Array, "m n"]) -> Float[Array, "m n"]:
+            deviance = most[None] - self.log_density(eta + z, responses[None])
+            return jnp.log1p(2 * jnp.clip(deviance, 0, jnp.finfo(z.dtype).max ** 0.5))
+
+        rows = elemental.Lines(u, own - eta[0], jnp.where(seen, weight, 0))
+        return elemental.labels(key, rows, loss, jnp.where(seen[None], odds, 0))
+
+    def _alone(self, eta: Float[Array, " n"], y: Float[Array, " n"]) -> Float[Array, " n"]:
+        """The eta of each row by itself, finite by a weak normal prior; from some eta, in steps."""
+
+        def step(_: Array, eta: Array) -> Array:
+            mean, variance = self.moments(eta)
+            way = (y - mean - _WEAK * eta) / (variance + _WEAK)
+            return eta + jnp.clip(way, -1, 1)
+
+        return lax.fori_loop(0, _N_POOLED, step, eta)
 
     def starting_prior(
         self, pooled: Any, live: Bool[Array, " k"], prior: RegressionPrior | None

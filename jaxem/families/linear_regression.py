@@ -24,9 +24,11 @@ from jaxem.core import checks, tables
 from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import clip_log, safe_divide
-from jaxem.inference import pivot
+from jaxem.inference import elemental, pivot
 from jaxem.inference.least_squares import Normal, moved, normal, solve_step
 from jaxem.inference.pivot import predictor
+
+_NEAR = 1e-3  # of the pooled variance: a row so near to a line is on it
 
 
 class LinearRegressionParams(NamedTuple):
@@ -134,6 +136,21 @@ class LinearRegression(Family):
         r = jnp.broadcast_to(weight[None], (k, weight.shape[0]))
         sums = self.statistics(prepared, x, cache, r)
         return self.m_step(blank, sums, None, jnp.ones(k, bool))
+
+    def labelled(
+        self, key: Array, pooled: Any, x: Any, weight: Array, odds: Float[Array, "k n"]
+    ) -> Int[Array, " n"]:
+        """By their distances to lines; those that are far from all tell little of any."""
+        one = self.take(pooled, np.zeros(1, int))
+        _, (u, residual) = self.evaluate(one, x)
+        seen = ~jnp.isnan(x[1])
+        floor = _NEAR * one.scales[0] ** 2
+
+        def loss(z: Float[Array, "m n"]) -> Float[Array, "m n"]:
+            return jnp.log((residual - z) ** 2 + jnp.maximum(floor, jnp.finfo(z.dtype).tiny))
+
+        rows = elemental.Lines(u, residual[0], jnp.where(seen, weight, 0))
+        return elemental.labels(key, rows, loss, jnp.where(seen[None], odds, 0))
 
     def starting_prior(
         self, pooled: Any, live: Bool[Array, " k"], prior: LinearRegressionPrior | None

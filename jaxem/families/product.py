@@ -151,6 +151,15 @@ class Product(Family):
         parts = self._each(lambda of, part: of.coordinates(part), x)
         return jnp.concatenate(list(parts.values()), axis=1)
 
+    def labelled(
+        self, key: Array, pooled: Any, x: Any, weight: Array, odds: Float[Array, "k n"]
+    ) -> Int[Array, " n"] | None:
+        """By the first block that tells them."""
+        each = self._each(
+            lambda of, own, part: of.labelled(key, own, part, weight, odds), pooled, x
+        )
+        return next((labels for labels in each.values() if labels is not None), None)
+
     def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> dict[str, Any]:
         return self._each(lambda of, part: of.pooled(part, weight, k), x)
 

@@ -79,7 +79,8 @@ def fit(
     key: a `jax.random.key`; the same key gives the same fit.
     n_init: number of starts. init: "portfolio" (k-means++ on standardised columns, on sphered
         columns, and random rows, in turn), "k-means++", "random_from_data", or parameters (one
-        start from them).
+        start from them). Of random rows each part has one, and in a regression as many as a line
+        goes through.
     sample_weight: (n,) frequencies, 3 means three equal rows; a row of weight 0 is absent. For an
         HMM (b,), of the sequences.
     prior: a `MixturePrior` or `HMMPrior`; reg_covar: shorthand for that field of the Gaussian's
