@@ -92,6 +92,15 @@ class Family(abc.ABC):
         """Host side: what rows to be fitted leave open; ValueError where that is a whole column."""
         return ()
 
+    @property
+    def runs_away(self) -> bool:
+        """Whether a likelihood may have no maximum, rising for ever with some parameters."""
+        return False
+
+    def run_away(self, statistics: Statistics, x: PyTree, weight: Any) -> tuple[str, ...]:
+        """Host side: which components' do, where it can; statistics: where the fit has ended."""
+        return ()
+
     def gone(self, x: PyTree) -> Any:
         """Host side: (n, c) bool, the holes that rows alike in which share work on; None: no such
         holes."""

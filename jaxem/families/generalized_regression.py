@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import root
-from jaxem.inference import elemental, pivot
+from jaxem.inference import collinearity, elemental, pivot
 from jaxem.inference.least_squares import Normal, moved, normal, solve_step
 from jaxem.inference.pivot import predictor
 
@@ -93,6 +93,9 @@ class GeneralizedRegression(Family):
 
     def _shape(self, x: Any, k: int) -> tuple[int, int]:
         return k, x[0].shape[1] + self.intercept
+
+    def check_identified(self, x: Any, weight: Any, names: Any) -> tuple[str, ...]:
+        return collinearity.remarks(x, weight, self.intercept)
 
     def as_params(self, params: Params, x: Any, k: int) -> Any:
         checks.fields(params, self.params_type, "components")
@@ -209,6 +212,16 @@ class GeneralizedRegression(Family):
     def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
         penalty = prior.precision * (params.coefficients - prior.mean) ** 2
         return -0.5 * jnp.sum(jnp.where(live[:, None], penalty, 0))
+
+    @property
+    def runs_away(self) -> bool:
+        return True
+
+    def run_away(self, statistics: Any, x: Any, weight: Any) -> tuple[str, ...]:
+        curvature, count = statistics.normal.second, statistics.count
+        return collinearity.separated(
+            np.asarray(curvature, float), np.asarray(count), x, weight, self.intercept
+        )
 
     # ---- coordinates: the coefficients themselves
 

@@ -24,7 +24,7 @@ from jaxem.core import checks, tables
 from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import clip_log, safe_divide
-from jaxem.inference import elemental, pivot
+from jaxem.inference import collinearity, elemental, pivot
 from jaxem.inference.least_squares import Normal, moved, normal, solve_step
 from jaxem.inference.pivot import predictor
 
@@ -84,6 +84,9 @@ class LinearRegression(Family):
 
     def check(self, x: Any, weight: Any, names: Any) -> None:
         checks.regression(x, weight)
+
+    def check_identified(self, x: Any, weight: Any, names: Any) -> tuple[str, ...]:
+        return collinearity.remarks(x, weight, self.intercept)
 
     def as_params(self, params: Params, x: Any, k: int) -> LinearRegressionParams:
         checks.fields(params, LinearRegressionParams, "components")

@@ -101,6 +101,14 @@ class Product(Family):
     def given(self, x: Any) -> dict[str, Any]:
         return self._each(lambda of, part: of.given(part), x)
 
+    @property
+    def runs_away(self) -> bool:
+        return any(of.runs_away for _, of in self.blocks)
+
+    def run_away(self, statistics: Any, x: Any, weight: Any) -> tuple[str, ...]:
+        found = self._each(lambda of, s, part: of.run_away(s, part, weight), statistics, x)
+        return tuple(f"block {name!r}: {text}" for name in found for text in found[name])
+
     def gone(self, x: Any) -> np.ndarray | None:
         found = self._each(lambda of, part: of.gone(part), x).values()
         found = [gone for gone in found if gone is not None]

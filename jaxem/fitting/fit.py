@@ -1,6 +1,7 @@
 """The public verbs that fit: plain doors over module-level jitted functions."""
 
 import warnings
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from jaxem.core.contracts import Arranged, Model, Params, Prior, Rows
 from jaxem.core.status import Status
 from jaxem.fitting import implicit, padding, restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration, Plain
-from jaxem.fitting.blocks import default_block_size
+from jaxem.fitting.blocks import accumulate, default_block_size
 from jaxem.fitting.em import State, Thresholds
 from jaxem.fitting.restarts import Splits
 from jaxem.fitting.result import About, Result, gathered
@@ -333,5 +334,18 @@ def finish(job: Job, state: State) -> Result:
         job.model, job.rows, job.prior, state, job.thresholds, job.n_starts, job.block_size,
         job.chunk,
     )  # fmt: skip
-    result = gathered(best, all_starts, n_free, job.about)
+    about = job.about
+    if job.model.runs_away and checks.is_concrete(best, job.rows, job.prior):
+        about = replace(about, remarks=(*about.remarks, *_run_away(job, best.params)))
+    result = gathered(best, all_starts, n_free, about)
     return result if job.model == job.about.model else padding.without(result)
+
+
+def _run_away(job: Job, params: Params) -> tuple[str, ...]:
+    """Which parameters have run away, so that the fit means nothing by them."""
+    prepared = job.model.prepare(params, None)
+    statistics, _ = _sums(job.model, prepared, job.rows, job.block_size)
+    return job.model.run_away(jax.device_get(statistics), job.rows)
+
+
+_sums = jax.jit(accumulate, static_argnames=("model", "block_size"))

@@ -117,6 +117,14 @@ class HMM(Model):
         return (*found, *(f"state {i} has none of the stationary law" for i in gone))
 
     @property
+    def runs_away(self) -> bool:
+        return self.family.runs_away
+
+    def run_away(self, statistics: HMMStatistics, rows: Rows) -> tuple[str, ...]:
+        seen = np.where(rows.x.observed, rows.weight, 0)
+        return self.family.run_away(statistics.emissions, flat(rows.x.x), flat(seen))
+
+    @property
     def way(self) -> Recursion:
         return RECURSIONS[self.recursion]
 

@@ -97,6 +97,14 @@ class Mixture(Model):
     def exact(self) -> bool:
         return self.family.exact
 
+    @property
+    def runs_away(self) -> bool:
+        return self.family.runs_away
+
+    def run_away(self, statistics: MixtureStatistics, rows: Rows) -> tuple[str, ...]:
+        x, weight, *_ = laid_out(rows)
+        return self.family.run_away(statistics.components, x, weight)
+
     def with_parts(self, n: int) -> "Mixture":
         return Mixture(self.family, n)
 
