@@ -243,6 +243,18 @@ class Inverse(NamedTuple):
 
 
 @jax.jit
+def whitening(complete: Float[Array, "r r"]) -> tuple[Float[Array, "r r"], Float[Array, ""]]:
+    """-> (W with W' C W = 1 as far as C has digits, the least eigenvalue of C in units of its
+    diagonal).
+    """
+    diagonal = jnp.diagonal(complete)
+    unit = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, jnp.ones_like(diagonal)))
+    own, axes = jnp.linalg.eigh(complete * unit[:, None] * unit[None])
+    floor = LOST * complete.shape[0] * jnp.finfo(complete.dtype).eps
+    return unit[:, None] * axes / jnp.sqrt(jnp.maximum(own, floor))[None], own[0]
+
+
+@jax.jit
 def invert(
     information: Float[Array, "r r"],
     complete: Float[Array, "r r"],
@@ -256,22 +268,18 @@ def invert(
     """
     eps = jnp.finfo(complete.dtype).eps
     there = jnp.any(basis != 0, axis=0)
-    r = basis.shape[1]
     spare = jnp.diag(jnp.where(there, 0, 1).astype(complete.dtype))
-    diagonal = jnp.diagonal(complete)
-    unit = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, jnp.ones_like(diagonal)))
-    both = unit[:, None] * unit[None]
-    own, axes = jnp.linalg.eigh(complete * both + spare)
-    told = own > LOST * r * eps
+    own, axes = jnp.linalg.eigh(complete + spare)
+    told = own > eps**0.8
     whiten = jnp.where(told[None], axes / jnp.sqrt(jnp.where(told, own, 1))[None], 0)
-    shares = einsum("ia,ij,jb->ab", whiten, information * both + spare, whiten)
+    shares = einsum("ia,ij,jb->ab", whiten, information + spare, whiten)
     shares = _symmetric(shares) + jnp.diag(jnp.where(told, 0, 1).astype(own.dtype))
     share, turn = jnp.linalg.eigh(shares)
-    directions = einsum("ia,ab->ib", whiten, turn) * unit[:, None]
+    directions = einsum("ia,ab->ib", whiten, turn)
     good = share > eps**0.5
     root = jnp.where(good[None], directions / jnp.sqrt(jnp.where(good, share, 1))[None], 0)
     root = jnp.where(there[:, None], root, 0)
-    null = jnp.where(good[None], 0, directions) + jnp.where(told[None], 0, axes) * unit[:, None]
+    null = jnp.where(good[None], 0, directions) + jnp.where(told[None], 0, axes)
     null = jnp.where(there[:, None], null, 0)
     length = jnp.sqrt(jnp.sum(null**2, axis=0))
     scores = einsum("im,i->m", root, gradient)

@@ -77,6 +77,16 @@ def _at(model: Model, params: Params, prior: Prior | None, rows: Rows, method: s
     local = Local(params, prior, directions.basis, rows)
     way = information.way(model, local, default_block_size(model, rows))
     complete = information.complete(model, local, way)
+    white, least = information.whitening(complete)
+    directions = Coordinates(*(einsum("pa,ab->pb", leaf, white) for leaf in directions))
+    local = local._replace(basis=directions.basis)
+    if checks.is_concrete(least) and float(least) > float(jnp.finfo(least.dtype).eps) ** 0.5:
+        complete = einsum("ai,ab,bj->ij", white, complete, white)
+    else:
+        directions = directions._replace(
+            jacobian=coordinates.jacobian(model, params, prior, local.basis)
+        )
+        complete = information.complete(model, local, way)
     inverse, spread = _inverse(model, local, way, method, complete)
     return Fitted(model, local, directions, inverse, spread, way, complete)
 

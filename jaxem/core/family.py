@@ -115,6 +115,14 @@ class Family(abc.ABC):
         """Host side: ValueError for values that cannot be, in rows of positive weight."""
         checks.finite(x, weight, names)
 
+    def measured(self, x: PyTree, weight: Any) -> PyTree:
+        """x, checked, as the steps take it: from an origin of its own where it lies far from 0."""
+        return x
+
+    def given(self, x: PyTree) -> PyTree:
+        """The numbers of x, as the steps take it, as they were given."""
+        return x
+
     def check_identified(
         self, x: PyTree, weight: Any, names: tuple[str, ...] | None
     ) -> tuple[str, ...]:
@@ -150,6 +158,15 @@ class Family(abc.ABC):
         }
         return some_of(marks)
 
+    @property
+    def runs_away(self) -> bool:
+        """Whether a likelihood may have no maximum, rising for ever with some parameters."""
+        return False
+
+    def run_away(self, statistics: Statistics, x: PyTree, weight: Any) -> tuple[str, ...]:
+        """Host side: which components' do, where it can; statistics: where the fit has ended."""
+        return ()
+
     def gone(self, x: PyTree) -> Any:
         """Host side: (n, c) bool, the holes that rows alike in which share work on; None: no such
         holes."""
@@ -171,6 +188,16 @@ class Family(abc.ABC):
         """About how many numbers an E-step makes of each row: blocks are sized by it."""
         leaves = jax.tree.leaves(x)
         return k * (2 + sum(leaf.size // leaf.shape[0] for leaf in leaves))
+
+    def labelled(
+        self, key: Array, pooled: Params, x: PyTree, weight: Array, odds: Float[Array, "k n"]
+    ) -> Int[Array, " n"] | None:
+        """Labels of rows for a start, by components that a few rows each determine.
+
+        odds: by which those of each component are drawn, none for an absent one. None: rows of one
+        component lie together, where k-means finds them.
+        """
+        return None
 
     @abc.abstractmethod
     def pooled(self, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:

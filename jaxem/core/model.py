@@ -105,6 +105,15 @@ class Model(abc.ABC):
         """Of the rows that tell anything: N of BIC, and what the objective is a mean over."""
         return jnp.sum(rows.weight)
 
+    @property
+    def runs_away(self) -> bool:
+        """As that of the family."""
+        return False
+
+    def run_away(self, statistics: Statistics, rows: Rows) -> tuple[str, ...]:
+        """Host side: as that of the family."""
+        return ()
+
     def check_possible(self, params: Params, rows: Rows, where: Any) -> None:
         """Host side: ValueError that names what of the rows has a density of 0, where some has.
 

@@ -20,12 +20,14 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, tables
-from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
-from jaxem.core.numerics import einsum, root
-from jaxem.inference.least_squares import design, solve_held
+from jaxem.core.numerics import root
+from jaxem.inference import collinearity, elemental, pivot
+from jaxem.inference.least_squares import Normal, moved, normal, solve_step
+from jaxem.inference.pivot import predictor
 
-_N_POOLED = 25  # Newton steps of the fit of one component
+_N_POOLED = 25  # Newton steps of the fit of one component, and of one row
+_WEAK = 0.05  # precision of the normal prior on the eta of one row
 
 
 class RegressionPrior(NamedTuple):
@@ -40,8 +42,7 @@ class RegressionPrior(NamedTuple):
 
 class Derivatives(NamedTuple):
     count: Float[Array, " k"]
-    gradient: Float[Array, "k p"]
-    curvature: Float[Array, "k p p"]
+    normal: Normal
 
 
 class GeneralizedRegression(Family):
@@ -79,6 +80,12 @@ class GeneralizedRegression(Family):
     def read(self, data: Any) -> Any:
         return tables.regression(data)
 
+    def measured(self, x: Any, weight: Any) -> Any:
+        return pivot.measured(x, weight) if self.intercept else x
+
+    def given(self, x: Any) -> Any:
+        return pivot.given(x)
+
     def check(self, x: Any, weight: Any, names: Any) -> None:
         checks.regression(x, weight)
         remedy = "drop or mend those rows; NaN is a missing response"
@@ -89,6 +96,9 @@ class GeneralizedRegression(Family):
 
     def informative(self, x: Any) -> Any:
         return super().informative(x[1])
+
+    def check_identified(self, x: Any, weight: Any, names: Any) -> tuple[str, ...]:
+        return collinearity.remarks(x, weight, self.intercept)
 
     def as_params(self, params: Params, x: Any, k: int) -> Any:
         checks.fields(params, self.params_type, "components")
@@ -122,7 +132,7 @@ class GeneralizedRegression(Family):
     # ---- starts
 
     def coordinates(self, x: Any) -> Float[Array, "n p"]:
-        X, y = x
+        X, y, *_ = x
         return jnp.concatenate([X, jnp.where(jnp.isnan(y), jnp.nanmean(y), y)[:, None]], axis=1)
 
     def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
@@ -136,6 +146,33 @@ class GeneralizedRegression(Family):
         one = lax.fori_loop(0, _N_POOLED, step, blank)
         return jax.tree.map(lambda b: jnp.broadcast_to(b, (k, b.shape[1])), one)
 
+    def labelled(
+        self, key: Array, pooled: Any, x: Any, weight: Array, odds: Float[Array, "k n"]
+    ) -> Int[Array, " n"]:
+        """By the deviances of lines: those of rows far from all tell little of any."""
+        one = self.take(pooled, np.zeros(1, int))
+        _, (u, eta, responses) = self.evaluate(one, x)
+        seen = ~jnp.isnan(x[1])
+        own = self._alone(eta[0], responses)
+        most = self.log_density(own, responses)
+
+        def loss(z: Float[Array, "m n"]) -> Float[Array, "m n"]:
+            deviance = most[None] - self.log_density(eta + z, responses[None])
+            return jnp.log1p(2 * jnp.clip(deviance, 0, jnp.finfo(z.dtype).max ** 0.5))
+
+        rows = elemental.Lines(u, own - eta[0], jnp.where(seen, weight, 0))
+        return elemental.labels(key, rows, loss, jnp.where(seen[None], odds, 0))
+
+    def _alone(self, eta: Float[Array, " n"], y: Float[Array, " n"]) -> Float[Array, " n"]:
+        """The eta of each row by itself, finite by a weak normal prior; from some eta, in steps."""
+
+        def step(_: Array, eta: Array) -> Array:
+            mean, variance = self.moments(eta)
+            way = (y - mean - _WEAK * eta) / (variance + _WEAK)
+            return eta + jnp.clip(way, -1, 1)
+
+        return lax.fori_loop(0, _N_POOLED, step, eta)
+
     def starting_prior(
         self, pooled: Any, live: Bool[Array, " k"], prior: RegressionPrior | None
     ) -> RegressionPrior:
@@ -145,9 +182,8 @@ class GeneralizedRegression(Family):
     # ---- the two steps
 
     def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
-        X, y = x
-        u = design(X, self.intercept)
-        eta = einsum("kp,pn->kn", prepared.coefficients, u)
+        y = x[1]
+        eta, u = predictor(prepared.coefficients, x, self.intercept)
         responses = jnp.where(jnp.isnan(y), jnp.zeros_like(y), y)
         log_density = self.log_density(eta, responses[None])
         return jnp.where(jnp.isnan(y)[None], 0, log_density), (u, eta, responses)
@@ -158,13 +194,8 @@ class GeneralizedRegression(Family):
         u, eta, responses = cache
         r = jnp.where(jnp.isnan(x[1])[None], 0, responsibilities)
         mean, variance = self.moments(eta)
-        p, n = u.shape
-        squares = jnp.reshape(u[:, None] * u[None], (p * p, n))
-        return Derivatives(
-            jnp.sum(r, axis=1),
-            einsum("kn,pn->kp", r * (responses[None] - mean), u),
-            jnp.reshape(einsum("kn,fn->kf", r * variance, squares), (-1, p, p)),
-        )
+        count = jnp.sum(r, axis=1)
+        return Derivatives(count, normal(r * variance, r * (responses[None] - mean), count, u, x))
 
     def m_step(self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]) -> Any:
         free = self.params_type(jnp.full_like(params.coefficients, jnp.nan))
@@ -173,21 +204,27 @@ class GeneralizedRegression(Family):
     def held_m_step(
         self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
     ) -> Any:
-        count, gradient, curvature = statistics
+        count, sums = statistics
         b = params.coefficients
         prior = _flat(params) if prior is None else prior
-        gradient = gradient - prior.precision * (b - prior.mean)
-        identity = jnp.eye(b.shape[1], dtype=b.dtype)[None]
-        matrix = curvature + prior.precision[:, :, None] * identity
-        step = solve_held(matrix, gradient, held.coefficients - b)
-        decrement = jnp.sum(step * gradient, axis=1)
-        damping = 1 / (1 + root(decrement / jnp.maximum(count, 1)))
-        new = known.hold(b + damping[:, None] * step, held.coefficients)
+        step = solve_step(sums, count, b, held.coefficients, prior.mean, prior.precision)
+        damping = 1 / (1 + root(step.slope / jnp.maximum(count, 1)))
+        new = moved(b, step, damping[:, None], held.coefficients)
         return self.params_type(jnp.where(live[:, None], new, b))
 
     def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
         penalty = prior.precision * (params.coefficients - prior.mean) ** 2
         return -0.5 * jnp.sum(jnp.where(live[:, None], penalty, 0))
+
+    @property
+    def runs_away(self) -> bool:
+        return True
+
+    def run_away(self, statistics: Any, x: Any, weight: Any) -> tuple[str, ...]:
+        curvature, count = statistics.normal.second, statistics.count
+        return collinearity.separated(
+            np.asarray(curvature, float), np.asarray(count), x, weight, self.intercept
+        )
 
     # ---- coordinates: the coefficients themselves
 
@@ -202,15 +239,14 @@ class GeneralizedRegression(Family):
         key_x, key_y = jax.random.split(key)
         b = params.coefficients
         X = jax.random.normal(key_x, (labels.shape[0], b.shape[1] - self.intercept), b.dtype)
-        return X, self._responses(key_y, params, X, labels)
+        return X, self._responses(key_y, params, (X, labels), labels)
 
     def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
-        X, y = x
-        return X, jnp.where(jnp.isnan(y), y, self._responses(key, params, X, labels))
+        y = jnp.where(jnp.isnan(x[1]), x[1], self._responses(key, params, x, labels))
+        return pivot.with_responses(x, y)
 
-    def _responses(self, key: Array, params: Any, X: Array, labels: Array) -> Array:
-        eta = einsum("np,pn->n", params.coefficients[labels], design(X, self.intercept))
-        return self.draw(key, eta)
+    def _responses(self, key: Array, params: Any, x: Any, labels: Array) -> Array:
+        return self.draw(key, pivot.predicted(params.coefficients[labels], x, self.intercept))
 
 
 def _flat(params: Any) -> RegressionPrior:

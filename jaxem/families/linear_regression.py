@@ -23,8 +23,12 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import checks, tables
 from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
-from jaxem.core.numerics import clip_log, einsum, safe_divide
-from jaxem.inference.least_squares import design, solve_held
+from jaxem.core.numerics import clip_log, safe_divide
+from jaxem.inference import collinearity, elemental, pivot
+from jaxem.inference.least_squares import Normal, moved, normal, solve_step
+from jaxem.inference.pivot import predictor
+
+_NEAR = 1e-3  # of the pooled variance: a row so near to a line is on it
 
 
 class LinearRegressionParams(NamedTuple):
@@ -49,8 +53,7 @@ class LinearRegressionPrior(NamedTuple):
 
 class RegressionSums(NamedTuple):
     count: Float[Array, " k"]
-    second: Float[Array, "k p p"]
-    gradient: Float[Array, "k p"]
+    normal: Normal
     squares: Float[Array, " k"]
 
 
@@ -73,11 +76,20 @@ class LinearRegression(Family):
     def read(self, data: Any) -> Any:
         return tables.regression(data)
 
+    def measured(self, x: Any, weight: Any) -> Any:
+        return pivot.measured(x, weight) if self.intercept else x
+
+    def given(self, x: Any) -> Any:
+        return pivot.given(x)
+
     def check(self, x: Any, weight: Any, names: Any) -> None:
         checks.regression(x, weight)
 
     def informative(self, x: Any) -> Any:
         return super().informative(x[1])
+
+    def check_identified(self, x: Any, weight: Any, names: Any) -> tuple[str, ...]:
+        return collinearity.remarks(x, weight, self.intercept)
 
     def as_params(self, params: Params, x: Any, k: int) -> LinearRegressionParams:
         checks.fields(params, LinearRegressionParams, "components")
@@ -119,9 +131,8 @@ class LinearRegression(Family):
     # ---- starts
 
     def coordinates(self, x: Any) -> Float[Array, "n p"]:
-        X, y = x
-        mean = jnp.nanmean(y)
-        return jnp.concatenate([X, jnp.where(jnp.isnan(y), mean, y)[:, None]], axis=1)
+        X, y, *_ = x
+        return jnp.concatenate([X, jnp.where(jnp.isnan(y), jnp.nanmean(y), y)[:, None]], axis=1)
 
     def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> LinearRegressionParams:
         p, dtype = x[0].shape[1] + self.intercept, x[0].dtype
@@ -131,6 +142,21 @@ class LinearRegression(Family):
         r = jnp.broadcast_to(weight[None], (k, weight.shape[0]))
         sums = self.statistics(prepared, x, cache, r)
         return self.m_step(blank, sums, None, jnp.ones(k, bool))
+
+    def labelled(
+        self, key: Array, pooled: Any, x: Any, weight: Array, odds: Float[Array, "k n"]
+    ) -> Int[Array, " n"]:
+        """By their distances to lines; those that are far from all tell little of any."""
+        one = self.take(pooled, np.zeros(1, int))
+        _, (u, residual) = self.evaluate(one, x)
+        seen = ~jnp.isnan(x[1])
+        floor = _NEAR * one.scales[0] ** 2
+
+        def loss(z: Float[Array, "m n"]) -> Float[Array, "m n"]:
+            return jnp.log((residual - z) ** 2 + jnp.maximum(floor, jnp.finfo(z.dtype).tiny))
+
+        rows = elemental.Lines(u, residual[0], jnp.where(seen, weight, 0))
+        return elemental.labels(key, rows, loss, jnp.where(seen[None], odds, 0))
 
     def starting_prior(
         self, pooled: Any, live: Bool[Array, " k"], prior: LinearRegressionPrior | None
@@ -146,10 +172,10 @@ class LinearRegression(Family):
     # ---- the two steps
 
     def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
-        X, y = x
-        u = design(X, self.intercept)
+        y = x[1]
+        line, u = predictor(prepared.coefficients, x, self.intercept)
         seen = ~jnp.isnan(y)
-        residual = jnp.where(seen, y, 0)[None] - einsum("kp,pn->kn", prepared.coefficients, u)
+        residual = jnp.where(seen, y, 0)[None] - line
         scales = prepared.scales[:, None]
         log_density = -0.5 * (math.log(2 * math.pi) + (residual / scales) ** 2) - jnp.log(scales)
         return jnp.where(seen[None], log_density, 0), (u, residual)
@@ -159,16 +185,9 @@ class LinearRegression(Family):
     ) -> RegressionSums:
         u, residual = cache
         r = jnp.where(jnp.isnan(x[1])[None], 0, responsibilities)
-        weighted = r * residual
-        p, n = u.shape
-        squares = jnp.reshape(u[:, None] * u[None], (p * p, n))
-        second = jnp.reshape(einsum("kn,fn->kf", r, squares), (-1, p, p))
-        return RegressionSums(
-            jnp.sum(r, axis=1),
-            second,
-            einsum("kn,pn->kp", weighted, u),
-            jnp.sum(weighted * residual, axis=1),
-        )
+        weighted, count = r * residual, jnp.sum(r, axis=1)
+        squares = jnp.sum(weighted * residual, axis=1)
+        return RegressionSums(count, normal(r, weighted, count, u, x), squares)
 
     def m_step(
         self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]
@@ -179,15 +198,12 @@ class LinearRegression(Family):
     def held_m_step(
         self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
     ) -> LinearRegressionParams:
-        count, second, gradient, squares = statistics
+        count, sums, squares = statistics
         b, scales = params
         prior = _flat(params) if prior is None else prior
-        pull = prior.precision * (b - prior.mean)
-        matrix = second + prior.precision[:, :, None] * jnp.eye(b.shape[1], dtype=b.dtype)[None]
-        step = solve_held(matrix, gradient - pull, held.coefficients - b)
-        new = known.hold(b + step, held.coefficients)
-        residual = squares - 2 * jnp.sum(step * gradient, axis=1)
-        residual = residual + einsum("ki,kij,kj->k", step, second, step)
+        step = solve_step(sums, count, b, held.coefficients, prior.mean, prior.precision)
+        new = moved(b, step, 1, held.coefficients)
+        residual = squares - step.gain
         penalty = jnp.sum(prior.precision * (new - prior.mean) ** 2, axis=1)
         total = count + prior.rows + jnp.sum(prior.precision > 0, axis=1, dtype=b.dtype)
         squares = jnp.maximum(residual, 0) + penalty + prior.rows * prior.variance
@@ -260,16 +276,16 @@ class LinearRegression(Family):
         key_x, key_y = jax.random.split(key)
         b, _ = params
         X = jax.random.normal(key_x, (labels.shape[0], b.shape[1] - self.intercept), b.dtype)
-        return X, self._responses(key_y, params, X, labels)
+        return X, self._responses(key_y, params, (X, labels), labels)
 
     def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
-        X, y = x
-        return X, jnp.where(jnp.isnan(y), y, self._responses(key, params, X, labels))
+        y = jnp.where(jnp.isnan(x[1]), x[1], self._responses(key, params, x, labels))
+        return pivot.with_responses(x, y)
 
-    def _responses(self, key: Array, params: Any, X: Array, labels: Array) -> Array:
+    def _responses(self, key: Array, params: Any, x: Any, labels: Array) -> Array:
         b, scales = params
         noise = scales[labels] * jax.random.normal(key, labels.shape, b.dtype)
-        return einsum("np,pn->n", b[labels], design(X, self.intercept)) + noise
+        return pivot.predicted(b[labels], x, self.intercept) + noise
 
     def n_free_parameters(self, params: Any, live: Array) -> Array:
         n_live = jnp.sum(live, dtype=jnp.int32)

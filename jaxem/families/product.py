@@ -83,8 +83,11 @@ class Product(Family):
         if len(set(rows.values())) > 1:
             raise ValueError(f"the blocks of x have different numbers of rows: {rows}")
         wide = any(leaf.dtype == np.float64 for leaf in jax.tree.leaves(x))
-        dtype = jax.dtypes.canonicalize_dtype(jnp.float64 if wide else jnp.float32)
-        return jax.tree.map(lambda leaf: leaf.astype(dtype), x)
+        dtype = np.dtype(np.float64 if wide else np.float32)
+        device = jax.dtypes.canonicalize_dtype(dtype)  # the host's are cast once they are measured
+        return jax.tree.map(
+            lambda leaf: leaf.astype(dtype if isinstance(leaf, np.ndarray) else device), x
+        )
 
     def joined(self, parts: Sequence[Any]) -> dict[str, Any]:
         return {name: of.joined([part[name] for part in parts]) for name, of in self.blocks}
@@ -107,6 +110,20 @@ class Product(Family):
             part = of.left_open(counts, both[name], own[name], known[name])
             found |= {((name, *path), at): parts for (path, at), parts in part.items()}
         return found
+
+    def measured(self, x: Any, weight: Any) -> dict[str, Any]:
+        return self._each(lambda of, part: of.measured(part, weight), x)
+
+    def given(self, x: Any) -> dict[str, Any]:
+        return self._each(lambda of, part: of.given(part), x)
+
+    @property
+    def runs_away(self) -> bool:
+        return any(of.runs_away for _, of in self.blocks)
+
+    def run_away(self, statistics: Any, x: Any, weight: Any) -> tuple[str, ...]:
+        found = self._each(lambda of, s, part: of.run_away(s, part, weight), statistics, x)
+        return tuple(f"block {name!r}: {text}" for name in found for text in found[name])
 
     def gone(self, x: Any) -> np.ndarray | None:
         found = self._each(lambda of, part: of.gone(part), x).values()
@@ -157,6 +174,15 @@ class Product(Family):
     def coordinates(self, x: Any) -> Float[Array, "n p"]:
         parts = self._each(lambda of, part: of.coordinates(part), x)
         return jnp.concatenate(list(parts.values()), axis=1)
+
+    def labelled(
+        self, key: Array, pooled: Any, x: Any, weight: Array, odds: Float[Array, "k n"]
+    ) -> Int[Array, " n"] | None:
+        """By the first block that tells them."""
+        each = self._each(
+            lambda of, own, part: of.labelled(key, own, part, weight, odds), pooled, x
+        )
+        return next((labels for labels in each.values() if labels is not None), None)
 
     def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> dict[str, Any]:
         return self._each(lambda of, part: of.pooled(part, weight, k), x)

@@ -14,7 +14,7 @@ from jaxem.core.inputs import waits
 from jaxem.core.status import Status
 from jaxem.fitting import frequencies, identified, implicit, padding, restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration, Plain
-from jaxem.fitting.blocks import default_block_size
+from jaxem.fitting.blocks import accumulate, default_block_size
 from jaxem.fitting.em import State, Thresholds
 from jaxem.fitting.restarts import Splits
 from jaxem.fitting.result import About, Result, gathered
@@ -81,7 +81,8 @@ def fit(
     key: a `jax.random.key`; the same key gives the same fit.
     n_init: number of starts. init: "portfolio" (k-means++ on standardised columns, on sphered
         columns, and random rows, in turn), "k-means++", "random_from_data", or parameters (one
-        start from them).
+        start from them). Of random rows each part has one, and in a regression as many as a line
+        goes through.
     sample_weight: (n,) frequencies, 3 means three equal rows; a row of weight 0 is absent. For an
         HMM (b,), of the sequences.
     prior: a `MixturePrior` or `HMMPrior`; reg_covar: shorthand for that field of the Gaussian's
@@ -357,5 +358,18 @@ def finish(job: Job, state: State) -> Result:
         job.model, job.rows, job.prior, state, job.thresholds, job.n_starts, job.block_size,
         job.chunk,
     )  # fmt: skip
-    result = gathered(best, all_starts, n_free, job.about)
+    about = job.about
+    if job.model.runs_away and checks.is_concrete(best, job.rows, job.prior):
+        about = replace(about, remarks=(*about.remarks, *_run_away(job, best.params)))
+    result = gathered(best, all_starts, n_free, about)
     return result if job.model == job.about.model else padding.without(result)
+
+
+def _run_away(job: Job, params: Params) -> tuple[str, ...]:
+    """Which parameters have run away, so that the fit means nothing by them."""
+    prepared = job.model.prepare(params, None)
+    statistics, _ = _sums(job.model, prepared, job.rows, job.block_size)
+    return job.model.run_away(jax.device_get(statistics), job.rows)
+
+
+_sums = jax.jit(accumulate, static_argnames=("model", "block_size"))

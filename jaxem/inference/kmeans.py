@@ -95,6 +95,18 @@ def seeds(
     return lax.fori_loop(0, k, next_seed, (*nothing, clocks))[0]
 
 
+def odds(
+    weight: Float[Array, " n"], labels: Int[Array, " n"] | None, found: Bool[Array, " k"]
+) -> Float[Array, "k n"]:
+    """By which rows of each component are drawn: its labelled ones, else those that have none."""
+    all_rows = jnp.broadcast_to(weight[None], (found.shape[0], weight.shape[0]))
+    if labels is not None:
+        own = (labels[None] == jnp.arange(found.shape[0], dtype=jnp.int32)[:, None]) & (weight > 0)
+        free = jnp.where(jnp.any(own, axis=1)[:, None], own, (labels < 0)[None])
+        all_rows = jnp.where(free, all_rows, 0)
+    return jnp.where(found[:, None], all_rows, 0)
+
+
 def lloyd(
     points: Float[Array, "n p"],
     weight: Float[Array, " n"],

@@ -1,17 +1,95 @@
-"""Weighted least squares from its normal equations."""
+"""Weighted least squares from its normal equations, by steps from coefficients that are there.
+
+    S = sum w u u',  g = sum r e u,  u = (1, x - c);    (S + P) t = g - q
+
+with the pivot c of the rows, e what the coefficients b leave of them, P and q those of a normal
+prior on b. The step t is of the line's value at c and of its slopes: b[0] moves by t[0] - c' t[1:].
+"""
+
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxem.core.factors import eigh
-from jaxem.core.numerics import correlation, einsum
+from jaxem.core.numerics import correlation, einsum, safe_divide
+from jaxem.inference.pivot import pivot_of
 
 
-def design(X: Float[Array, "n d"], intercept: bool) -> Float[Array, "p n"]:
-    """The regressors of each row, with a 1 before them for the intercept."""
-    one = jnp.ones((1, X.shape[0]), X.dtype)
-    return jnp.concatenate([one, X.T]) if intercept else X.T
+class Normal(NamedTuple):
+    """S and g, and count c with a 0 before it for the intercept."""
+
+    second: Float[Array, "k p p"]
+    gradient: Float[Array, "k p"]
+    pivot: Float[Array, "k p"]
+
+
+class Step(NamedTuple):
+    """t and c, by which it moves the coefficients; slope: t' (g - q); gain: 2 t' g - t' S t."""
+
+    t: Float[Array, "k p"]
+    pivot: Float[Array, "k p"]
+    slope: Float[Array, " k"]
+    gain: Float[Array, " k"]
+
+
+def normal(
+    w: Float[Array, "k n"],
+    residual: Float[Array, "k n"],
+    count: Float[Array, " k"],
+    u: Float[Array, "p n"],
+    x: Any,
+) -> Normal:
+    """The sums, additive over rows of one pivot; residual: r e."""
+    p, n = u.shape
+    squares = jnp.reshape(u[:, None] * u[None], (p * p, n))
+    pivot = pivot_of(x)
+    pivot = jnp.concatenate([jnp.zeros(p - pivot.shape[0], pivot.dtype), pivot])
+    return Normal(
+        jnp.reshape(einsum("kn,fn->kf", w, squares), (-1, p, p)),
+        einsum("kn,pn->kp", residual, u),
+        count[:, None] * pivot[None],
+    )
+
+
+def solve_step(
+    sums: Normal,
+    count: Float[Array, " k"],
+    b: Float[Array, "k p"],
+    held: Float[Array, "k p"],
+    mean: Float[Array, "k p"],
+    precision: Float[Array, "k p"],
+) -> Step:
+    """t from b, with a normal prior on the coefficients, and some that are held."""
+    second, gradient, pivot = _about(sums, count, held)
+    pull = precision * (b - mean)
+    pull = pull - pivot * pull[:, :1]
+    first = -pivot.at[:, 0].set(-1)  # of the intercept, in the coordinates of t
+    slopes = precision.at[:, 0].set(0)[:, :, None] * jnp.eye(b.shape[1], dtype=b.dtype)[None]
+    prior = slopes + precision[:, :1, None] * first[:, :, None] * first[:, None, :]
+    t = solve_held(second + prior, gradient - pull, held - b)
+    gain = 2 * jnp.sum(t * gradient, axis=1) - einsum("ki,kij,kj->k", t, second, t)
+    return Step(t, pivot, jnp.sum(t * (gradient - pull), axis=1), gain)
+
+
+def moved(
+    b: Float[Array, "k p"], step: Step, share: Any, held: Float[Array, "k p"]
+) -> Float[Array, "k p"]:
+    """b after that share of a step, the intercept by what slopes have come to in rounding."""
+    new = jnp.where(jnp.isnan(held), b + share * step.t, held)
+    back = jnp.sum(step.pivot * (new - b), axis=1)
+    return new.at[:, 0].add(-back)
+
+
+def _about(sums: Normal, count: Float[Array, " k"], held: Float[Array, "k p"]) -> Normal:
+    """The sums with c itself, which is 0 where the intercept is held: lines turn about it."""
+    second, gradient, pivot = sums
+    pivot = safe_divide(pivot, jnp.broadcast_to(count[:, None], pivot.shape))
+    c = jnp.where(jnp.isnan(held[:, :1]), 0, pivot)
+    half = c[:, :, None] * (second[:, :1] + 0.5 * second[:, :1, :1] * c[:, None])
+    second = second + half + jnp.swapaxes(half, 1, 2)
+    return Normal(second, gradient + c * gradient[:, :1], pivot - c)
 
 
 def solve_held(

@@ -127,6 +127,14 @@ class HMM(Model):
         return (*found, *(f"state {i} has none of the stationary law" for i in gone))
 
     @property
+    def runs_away(self) -> bool:
+        return self.family.runs_away
+
+    def run_away(self, statistics: HMMStatistics, rows: Rows) -> tuple[str, ...]:
+        seen = np.where(rows.x.observed, rows.weight, 0)
+        return self.family.run_away(statistics.emissions, flat(rows.x.x), flat(seen))
+
+    @property
     def way(self) -> Recursion:
         return RECURSIONS[self.recursion]
 
@@ -172,7 +180,7 @@ class HMM(Model):
         return int(np.sum(~(np.asarray(rows.x.first) & (np.asarray(rows.weight) == 0))))
 
     def n_columns(self, rows: Rows) -> int:
-        return checks.n_numbers(rows.x.x, rows.weight.size)
+        return checks.n_numbers(jax.eval_shape(self.family.given, flat(rows.x.x)), rows.weight.size)
 
     def total_weight(self, rows: Rows) -> Float[Array, ""]:
         return jnp.sum(jnp.where(self._told(rows), rows.weight, 0))

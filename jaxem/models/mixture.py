@@ -98,6 +98,14 @@ class Mixture(Model):
     def exact(self) -> bool:
         return self.family.exact
 
+    @property
+    def runs_away(self) -> bool:
+        return self.family.runs_away
+
+    def run_away(self, statistics: MixtureStatistics, rows: Rows) -> tuple[str, ...]:
+        x, weight, *_ = laid_out(rows)
+        return self.family.run_away(statistics.components, x, weight)
+
     def with_parts(self, n: int) -> "Mixture":
         return Mixture(self.family, n)
 
@@ -117,7 +125,7 @@ class Mixture(Model):
         weight = checks.weights(sample_weight, n)
         labels = checks.labels(labels, n, self.n_components)
         self.family.check(x, weight, tables.column_names(data))
-        return as_rows(x, weight, labels)
+        return as_rows(self.family.measured(x, weight), weight, labels)
 
     def arranged(self, rows: Rows) -> Arranged:
         """By their patterns of holes, where they have any."""
@@ -204,6 +212,10 @@ class Mixture(Model):
         weights = known.read(held.weights, jax.ShapeDtypeStruct((k,), dtype), "held.weights")
         known.check_probabilities(weights, "held.weights")
         return MixtureParams(weights, self.family.as_held(held.components, x, k))
+
+    def n_columns(self, rows: Rows) -> int:
+        x = jax.eval_shape(self.family.given, rows.x)
+        return checks.n_numbers(x, jax.tree.leaves(x)[0].shape[0])
 
     def default_min_count(self, rows: Rows) -> float:
         return self.family.default_min_count(rows.x)

@@ -19,6 +19,7 @@ class Survey(NamedTuple):
 
     points: kmeans.Scaled
     pooled: Params  # the one-component fit, k times
+    x: Any
 
 
 class Seeded(NamedTuple):
@@ -30,7 +31,7 @@ class Seeded(NamedTuple):
 
 
 def survey(family: Family, x: Any, weight: Float[Array, " n"], k: int) -> Survey:
-    return Survey(kmeans.scaled(family.coordinates(x), weight), family.pooled(x, weight, k))
+    return Survey(kmeans.scaled(family.coordinates(x), weight), family.pooled(x, weight, k), x)
 
 
 def seeded(
@@ -43,7 +44,7 @@ def seeded(
     n_live: Int[Array, ""],
     method: Int[Array, ""],
 ) -> Seeded:
-    """Labels of k-means, or of one row for each part.
+    """Labels of k-means, or of a random row for each part: as many as determine it.
 
     The seeds are distinct rows and keep their own label, so that no part is empty and no two are
     identical. Parts from n_live on, and where distinct rows run out, have none. Where one part
@@ -52,7 +53,13 @@ def seeded(
     points = survey.points.by(method)
     seeds = kmeans.seeds(key, points, weight, known, k, n_live, method)
     labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
-    own = jnp.where((method != kmeans.ROWS) | is_seed | (k == 1), weight, 0.0)
+    whole = (method != kmeans.ROWS) | (k == 1)
+    odds = kmeans.odds(weight, known, seeds < weight.shape[0])
+    by_few = family.labelled(jax.random.fold_in(key, 3), survey.pooled, survey.x, weight, odds)
+    if by_few is not None:
+        by_few = by_few if known is None else jnp.where(known >= 0, known, by_few)
+        labels, whole = jnp.where(whole, labels, by_few), jnp.ones_like(whole)
+    own = jnp.where(whole | is_seed, weight, 0.0)
     if not family.unimodal:
         key_weights = jax.random.fold_in(key, 2)
         own = own * jax.random.exponential(key_weights, own.shape, own.dtype)

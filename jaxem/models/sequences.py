@@ -48,7 +48,7 @@ def read(
     numpy: Any = np if checks.is_concrete(step_weight, observed) else jnp
     seen = numpy.where(observed, step_weight.reshape(-1), 0)
     family.check(x, seen, None)
-    x = jax.tree.map(checks.floating, x)
+    x = jax.tree.map(checks.floating, family.measured(x, seen))
     dtype = jax.tree.leaves(x)[0].dtype
     x = replace_absent(x, checks.cast(seen, dtype))
     return Rows(

@@ -13,7 +13,7 @@ from jaxem.core import tables
 from jaxem.core.contracts import Family, Params
 from jaxem.families import Gaussian
 from jaxem.models import HMM, Mixture
-from jaxem.models.layout import Layout
+from jaxem.models.layout import Layout, flat
 
 MOST_ROWS = 5000  # more points cannot be told apart
 
@@ -75,7 +75,8 @@ def given(model: Any, params: Params, x: Any, lengths: Any = None) -> Given:
         rows = model.rows(x, None, None, lengths)
         params = jax.device_get(model.as_params(params, rows))
         n, where = rows.weight.size, model.layout(x, lengths)
-        parts = jax.tree.leaves(rows.x if where is None else rows.x.x)
+        family, _ = model.of_rows(params)
+        parts = jax.tree.leaves(family.given(rows.x if where is None else flat(rows.x.x)))
         table = np.concatenate([np.asarray(part, float).reshape(n, -1) for part in parts], axis=1)
         if where is not None:
             observed = np.asarray(rows.x.observed).reshape(n, 1)
