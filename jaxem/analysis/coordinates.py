@@ -61,7 +61,10 @@ def directions(model: Model, params: Params, prior: Prior | None) -> Coordinates
     def theta(u: Array) -> Array:
         return ravel_pytree(point(model, params, prior, steps, u))[0]
 
+    # A number on its way to 0 moves with the sum of the others alone, which moves nothing else.
+    there = ~ravel_pytree(model.without_error(params))[0]
     jacobian = jax.jacfwd(theta)(jnp.zeros(free.shape, steps.dtype))
+    jacobian = jnp.where(there[:, None], jacobian, 0)
     rows, columns = _scales(jacobian)
     _, values, across = jnp.linalg.svd(
         jacobian * rows[:, None] * columns[None], full_matrices=False

@@ -129,6 +129,13 @@ class Family(abc.ABC):
         """Host side: what rows to be fitted leave open; ValueError where that is a whole column."""
         return ()
 
+    def unbounded(
+        self, x: PyTree, weight: Any, names: tuple[str, ...] | None, k: int
+    ) -> tuple[str, ...]:
+        """Host side: for which rows the likelihood of k components has no bound without a prior,
+        where no component collapses by itself."""
+        return ()
+
     def informative(self, x: PyTree) -> Any:
         """Which rows of x, as it was read, tell anything, (n,): those with a number in them.
 
@@ -207,10 +214,13 @@ class Family(abc.ABC):
         """Where the M-step of a start, from these shares of the rows, sets out."""
         return pooled
 
-    def starting_prior(self, pooled: Params, live: Array, prior: Prior | None) -> Prior:
+    def starting_prior(
+        self, pooled: Params, counts: Float[Array, " k"], prior: Prior | None
+    ) -> Prior:
         """A weak prior around the pooled fit, on top of the fit's own prior.
 
-        No start is singular, unless the fit itself must be; one row is enough for one component.
+        counts: rows that each component starts from, 0 for an absent one. No start is singular,
+        unless the fit itself must be; one row is enough for one component.
         """
         return prior
 

@@ -60,6 +60,10 @@ class Model(abc.ABC):
         """Host side: the rows in the order in which they are fitted fastest."""
         return Arranged(rows, self.n_rows(rows), 1)
 
+    def unbounded(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Host side: as that of the family."""
+        return ()
+
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         """Host side: as that of the family."""
         return ()

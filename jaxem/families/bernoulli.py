@@ -35,6 +35,7 @@ class Bernoulli(DirectFamily):
     """Columns of 0 and 1."""
 
     params_type, prior_type = BernoulliParams, BernoulliPrior
+    crawls = True
     cells_are = "values that are not 0 or 1"
 
     def wrong(self, x: np.ndarray) -> np.ndarray:

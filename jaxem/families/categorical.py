@@ -43,6 +43,7 @@ class Categorical(DirectFamily):
     n_categories: Any
 
     params_type, prior_type = CategoricalParams, CategoricalPrior
+    crawls = True
     cells_are = "values that are not whole numbers from 0 to the number of categories less 1"
 
     def __post_init__(self) -> None:

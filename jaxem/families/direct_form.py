@@ -48,11 +48,10 @@ class DirectFamily(ExponentialFamily):
         return self.estimate(jnp.broadcast_to(sums, (k, sums.shape[0])), self.blank(x, k))
 
     def starting_prior(
-        self, pooled: Any, live: Bool[Array, " k"], prior: Float[Array, "k f"] | None
+        self, pooled: Any, counts: Float[Array, " k"], prior: Float[Array, "k f"] | None
     ) -> Float[Array, "k f"]:
-        """One row of the pooled fit: nothing starts on a boundary, which EM does not leave."""
-        row = self.expected(pooled)
-        return row if prior is None else row + prior
+        rows = self.starting_rows(counts)[:, None] * self.expected(pooled)
+        return rows if prior is None else rows + prior
 
     # ---- the two steps
 

@@ -65,6 +65,7 @@ class ExponentialFamily(Family):
         """Host side: which cells cannot be; NaN is a missing cell, and is not among them."""
 
     cells_are: ClassVar[str]  # what is wrong with them, for the error
+    crawls: ClassVar[bool] = False  # EM, from labels that put probabilities near 0 and 1
 
     @abc.abstractmethod
     def domain(self, params: Any) -> None:
@@ -89,6 +90,16 @@ class ExponentialFamily(Family):
     def mean(self, params: Any) -> Float[Array, "k d"]:
         """E x of each column."""
         raise ValueError(f"{self!r} does not tell what to expect in a hole")
+
+    def starting_rows(self, counts: Float[Array, " k"]) -> Float[Array, " k"]:
+        """Rows of the pooled fit beside `counts`, those that components start from.
+
+        One, so that nothing starts on a boundary, which EM does not leave; as many again where it
+        crawls away from labels: 2 states of 4 letters, one state a letter, ended far below the
+        optimum.
+        """
+        one = jnp.ones_like(counts)
+        return jnp.maximum(counts, one) if self.crawls else one
 
     # ---- host side
 

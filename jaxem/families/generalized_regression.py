@@ -174,7 +174,7 @@ class GeneralizedRegression(Family):
         return lax.fori_loop(0, _N_POOLED, step, eta)
 
     def starting_prior(
-        self, pooled: Any, live: Bool[Array, " k"], prior: RegressionPrior | None
+        self, pooled: Any, counts: Float[Array, " k"], prior: RegressionPrior | None
     ) -> RegressionPrior:
         """None of its own: a step starts at the pooled fit, and goes no further than rows ask."""
         return _flat(pooled) if prior is None else prior

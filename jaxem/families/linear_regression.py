@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, tables, ties
 from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import clip_log, safe_divide
@@ -87,6 +87,11 @@ class LinearRegression(Family):
 
     def informative(self, x: Any) -> Any:
         return super().informative(x[1])
+
+    def unbounded(self, x: Any, weight: Any, names: Any, k: int) -> tuple[str, ...]:
+        if not (self.common_scale and self.intercept):
+            return ()
+        return ties.remarks(x[1][:, None], weight, ("y",), k, of="scale")
 
     def check_identified(self, x: Any, weight: Any, names: Any) -> tuple[str, ...]:
         return collinearity.remarks(x, weight, self.intercept)
@@ -159,7 +164,7 @@ class LinearRegression(Family):
         return elemental.labels(key, rows, loss, jnp.where(seen[None], odds, 0))
 
     def starting_prior(
-        self, pooled: Any, live: Bool[Array, " k"], prior: LinearRegressionPrior | None
+        self, pooled: Any, counts: Float[Array, " k"], prior: LinearRegressionPrior | None
     ) -> LinearRegressionPrior:
         """p + 1 rows of the pooled error; coefficients stay at the pooled ones, unless rows ask."""
         b, scales = pooled

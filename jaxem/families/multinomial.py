@@ -47,6 +47,7 @@ class Multinomial(PivotFamily):
     n_trials: Any = 1
 
     params_type, prior_type = MultinomialParams, MultinomialPrior
+    crawls = True
     cells_are = "values that are not whole numbers from 0"
 
     def __post_init__(self) -> None:

@@ -88,12 +88,10 @@ class PivotFamily(ExponentialFamily):
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (k, leaf.shape[1])), fit)
 
     def starting_prior(
-        self, pooled: Any, live: Bool[Array, " k"], prior: Earlier | None
+        self, pooled: Any, counts: Float[Array, " k"], prior: Earlier | None
     ) -> Earlier:
-        """One row of the pooled fit: nothing starts on a boundary, which EM does not leave."""
-        return Earlier(
-            self.location(pooled), self._with_prior(self.expected(pooled), pooled, prior)
-        )
+        rows = self.starting_rows(counts)[:, None] * self.expected(pooled)
+        return Earlier(self.location(pooled), self._with_prior(rows, pooled, prior))
 
     # ---- the two steps
 

@@ -133,6 +133,10 @@ class Product(Family):
     def tiled(self, x: Any, together: int) -> dict[str, Any]:
         return self._each(lambda of, part: of.tiled(part, together), x)
 
+    def unbounded(self, x: Any, weight: Any, names: Any, k: int) -> tuple[str, ...]:
+        found = self._each(lambda of, part: of.unbounded(part, weight, None, k), x)
+        return tuple(f"block {name!r}: {text}" for name in found for text in found[name])
+
     def check_identified(self, x: Any, weight: Any, names: Any) -> tuple[str, ...]:
         found = []
         for name, of in self.blocks:
@@ -190,9 +194,9 @@ class Product(Family):
     def first(self, pooled: Any, x: Any, responsibilities: Float[Array, "k n"]) -> dict[str, Any]:
         return self._each(lambda of, fit, part: of.first(fit, part, responsibilities), pooled, x)
 
-    def starting_prior(self, pooled: Any, live: Array, prior: Any) -> dict[str, Any]:
+    def starting_prior(self, pooled: Any, counts: Array, prior: Any) -> dict[str, Any]:
         return self._each(
-            lambda of, fit, own: of.starting_prior(fit, live, own), pooled, self._priors(prior)
+            lambda of, fit, own: of.starting_prior(fit, counts, own), pooled, self._priors(prior)
         )
 
     # ---- the two steps

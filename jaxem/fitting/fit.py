@@ -236,9 +236,6 @@ def prepare(
         arranged = read(model, x, sample_weight, labels, lengths)
     rows, n_rows, together = arranged
     names = tables.column_names(x)
-    found = model.check_identified(rows, names)
-    for remark in found:
-        remarks.warn(remark)
     min_count = model.default_min_count(rows) if min_count is None else min_count
     checks.nonnegative(min_count, "min_count")
     checks.nonnegative(min_variance_ratio, "min_variance_ratio")
@@ -246,6 +243,10 @@ def prepare(
 
     padded = model if room is None else model.with_parts(room)
     prior = padded.as_prior(prior, reg_covar, rows.x, held)
+    found = model.check_identified(rows, names)
+    found = found if prior is not None else (*found, *model.unbounded(rows, names))
+    for remark in found:
+        remarks.warn(remark)
     k = padded.n_parts
     n = rows.weight.shape[0]
     block = default_block_size(padded, rows) if block_size is None else block_size

@@ -191,6 +191,12 @@ class HMM(Model):
             return rows.x.observed
         return rows.x.observed | (rows.labels >= 0)
 
+    def unbounded(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
+        if not checks.is_concrete(rows):
+            return ()
+        seen = np.where(rows.x.observed, rows.weight, 0)
+        return self.family.unbounded(flat(rows.x.x), flat(seen), names, self.n_states)
+
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         if not checks.is_concrete(rows):
             return ()

@@ -154,14 +154,23 @@ class Mixture(Model):
     def total_weight(self, rows: Rows) -> Float[Array, ""]:
         return jnp.sum(jnp.where(self._told(rows), rows.weight, 0))
 
+    def unbounded(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
+        weight = self._weight_of_x(rows)
+        return self.family.unbounded(rows.x, weight, names, self.n_components)
+
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
-        weight = rows.weight
-        if rows.order is not None and checks.is_concrete(weight):
-            weight = np.zeros(jax.tree.leaves(rows.x)[0].shape[0], rows.weight.dtype)
-            weight[np.asarray(rows.order)[np.asarray(rows.weight) > 0]] = 1  # all that is asked
+        weight = self._weight_of_x(rows)
         if checks.is_concrete(rows.x, weight) and not self._any_told(rows.x, weight):
             raise ValueError("x has no row that tells anything: what is to be fitted is all NaN")
         return self.family.check_identified(rows.x, weight, names)
+
+    def _weight_of_x(self, rows: Rows) -> Any:
+        """The weights in the order of x; positive ones as 1 where it is another one."""
+        if rows.order is None or not checks.is_concrete(rows.weight):
+            return rows.weight
+        weight = np.zeros(jax.tree.leaves(rows.x)[0].shape[0], rows.weight.dtype)
+        weight[np.asarray(rows.order)[np.asarray(rows.weight) > 0]] = 1
+        return weight
 
     def left_open(
         self, counts: np.ndarray, both: Any, prior: MixturePrior | None

@@ -76,7 +76,8 @@ def components(
     held: Params | None,
 ) -> Params:
     """One M-step under a weak prior around the pooled fit."""
-    weak = family.starting_prior(survey.pooled, seeded.found, prior)
+    counts = jnp.where(seeded.found, jnp.sum(seeded.responsibilities, axis=1), 0)
+    weak = family.starting_prior(survey.pooled, counts, prior)
     first = family.first(survey.pooled, x, seeded.responsibilities)
     prepared = family.prepare(first, None)
     _, cache = family.evaluate(prepared, x)

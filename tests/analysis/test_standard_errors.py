@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 from scipy import stats
+from scipy.special import logsumexp
 
 import jaxem
 from jaxem import HMM, HMMParams, HMMPrior, Mixture, MixtureParams, MixturePrior, datasets
@@ -573,3 +574,44 @@ def test_a_saddle_is_no_maximum():
         warnings.simplefilter("always")
         se = jaxem.standard_errors(model, params, x)
     assert "identical" in str(caught[0].message) and np.isnan(flat(se)).all()
+
+
+def forward(rates, transition, initial, x):
+    """The log-likelihood of a Poisson chain, by NumPy's forward recursion in logarithms."""
+    with np.errstate(divide="ignore"):
+        logs, first = np.log(transition), np.log(initial)
+    emitted = stats.poisson.logpmf(x[:, None], rates)
+    f = first + emitted[0]
+    for row in emitted[1:]:
+        f = logsumexp(f[:, None] + logs, axis=0) + row
+    return logsumexp(f)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-100, 6e-22, 1e-9])
+def test_a_transition_on_its_way_to_0_is_at_0(value):
+    """Against the numerical Hessian in log rates and log odds with that transition at 0."""
+    rng, states = np.random.default_rng(0), [0]
+    truth = np.array([[0.9, 0.1, 0], [0.05, 0.85, 0.1], [0, 0.15, 0.85]])
+    for _ in range(299):
+        states.append(rng.choice(3, p=truth[states[-1]]))
+    x = rng.poisson(np.array([2.0, 8, 20])[states])
+    model, allowed = HMM(Poisson(), 3), truth > 0
+    start = HMMParams(np.array([1.0, 0, 0]), truth, PoissonParams(np.array([[2.0], [8], [20]])))
+    params = jaxem.em(model, start, x, tol=1e-13, max_iter=5000).params
+    transition, rates = np.array(params.transition), np.asarray(params.emissions.rates)[:, 0]
+
+    def negative(v):
+        odds = np.zeros((3, 3))
+        odds[allowed] = np.exp(v[3:])
+        return -forward(np.exp(v[:3]), odds / odds.sum(1, keepdims=True), np.array([1.0, 0, 0]), x)
+
+    at, h = np.concatenate([np.log(rates), np.log(transition[allowed])]), 1e-3
+    steps = h * np.eye(len(at))
+    hessian = [[negative(at + a + b) - negative(at + a - b) - negative(at - a + b)
+                + negative(at - a - b) for b in steps] for a in steps]  # fmt: skip
+    covariance = np.linalg.pinv(np.array(hessian) / (4 * h**2), rcond=1e-6)
+    transition[0, 2] = transition[2, 0] = value
+    transition /= transition.sum(1, keepdims=True)
+    se = jaxem.standard_errors(model, params._replace(transition=transition), x)
+    expected = np.sqrt(np.diag(covariance))[:3] * rates
+    np.testing.assert_allclose(np.asarray(se.emissions.rates)[:, 0], expected, rtol=1e-3)

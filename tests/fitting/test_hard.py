@@ -155,3 +155,29 @@ def test_float32_says_converged_or_precision_never_decreased():
     exact = fit(x, 2, n_init=9, tol=1e-9)
     gap = float(exact.log_likelihood) - float(result.log_likelihood)
     assert abs(gap) < 5000 * 1e-5  # 1e-5 a row
+
+
+# 30 numbers with ties (jmschrei/pomegranate, issue 800).
+TIED = np.repeat(
+    [-0.40140454, 0.49622524, 0.83528929, 0.88974429, 0.92377272, 0.97575146, 0.99331936,
+     1.01446097, 1.02613552, 1.03733207, 1.05436459, 1.07113867, 1.18369007],
+    [1, 1, 2, 2, 2, 2, 2, 5, 1, 1, 7, 2, 2],
+)  # fmt: skip
+
+
+def test_a_few_rows_far_apart_are_no_collapse():
+    """mixtools' normalmixEM has 21.7053 with 2.2 rows of sd 0.50; mclust 18.4515."""
+    k = jaxem.Mixture(Gaussian("full"), 2)
+    fit = jaxem.fit(k, TIED, key=jax.random.key(0), n_init=30)
+    assert fit.converged and abs(float(fit.log_likelihood) - 21.7053) < 1e-3
+    models = [jaxem.Mixture(Gaussian("full"), n) for n in (1, 2)]
+    assert jaxem.select(models, TIED, key=jax.random.key(0), n_init=30).best.about.model == k
+
+
+def test_few_rows_near_each_other_are_one():
+    """Two rows 0.01 apart beside 30 normal ones: no start that ends on them wins."""
+    x = np.concatenate([np.linspace(-2, 2, 30), [5.0, 5.01]])
+    fit = jaxem.fit(jaxem.Mixture(Gaussian("full"), 2), x, key=jax.random.key(0), n_init=30)
+    spiked = np.asarray(fit.restarts.params.components.covariances).min(axis=(1, 2, 3)) < 1e-3
+    assert spiked.any()
+    assert (np.asarray(fit.restarts.status)[spiked] == jaxem.Status.DEGENERATE).all()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import jaxem
+from jaxem import families
 from jaxem.families import Gaussian
 from jaxem.fitting import starts
 from jaxem.fitting.restarts import best_of
@@ -125,3 +126,44 @@ def test_best_of_prefers_regular_then_degenerate_then_anything():
     assert best([nan, -4.0, -3.9], [S.NONFINITE, S.CONVERGED, S.MAX_ITER]) == (2, 1)
     assert best([nan, -4.0, -1.0], [S.NONFINITE, S.DEGENERATE, S.NONFINITE]) == (1, 0)
     assert best([-2.0, nan], [S.NONFINITE, S.NONFINITE]) == (0, 0)
+
+
+def alternating(seed, drawn):
+    """200 counts of two states; a third is more than there is."""
+    rng, states = np.random.default_rng(seed), [0]
+    rng.vonmises(0.5, 3, drawn)
+    for _ in range(199):
+        states.append(rng.choice(2, p=[[0.9, 0.1], [0.1, 0.9]][states[-1]]))
+    return rng.poisson(np.array([2, 9])[states])
+
+
+@pytest.mark.parametrize(("seed", "drawn", "best"), [(22, 300, -456.130456), (202, 0, -494.631989)])
+def test_chains_start_with_transitions_of_any_kind(seed, drawn, best):
+    """The best of 40 starts of hmmlearn's PoissonHMM, which draws its transitions; EM from there.
+
+    Two of the states alternate: starts that persist ended 4.28 and 1.02 below.
+    """
+    x = alternating(seed, drawn)
+    fit = jaxem.fit(jaxem.HMM(families.Poisson(), 3), x, key=jax.random.key(1), n_init=40)
+    assert float(fit.log_likelihood) > best - 1e-3
+
+
+def test_states_of_few_letters_do_not_start_as_one_state_a_letter():
+    """Two states that differ little in four letters: EM from the truth is what starts reach.
+
+    From one state a letter it crawled, and ended 75 below.
+    """
+    rng = np.random.default_rng(13)
+    transition = np.array([[0.995, 0.005], [0.02, 0.98]])
+    letters = np.array([[0.3, 0.2, 0.2, 0.3], [0.15, 0.35, 0.35, 0.15]])
+    states, u = np.zeros(4000, int), rng.random(4000)
+    for t in range(1, 4000):
+        states[t] = states[t - 1] ^ (u[t] < transition[states[t - 1], 1 - states[t - 1]])
+    x = (rng.random(4000)[:, None] > np.cumsum(letters[states], 1)).sum(1)
+    model = jaxem.HMM(families.Categorical(4), 2)
+    truth = jaxem.HMMParams(
+        np.array([0.8, 0.2]), transition, families.CategoricalParams((letters,))
+    )
+    best = float(jaxem.em(model, truth, x, tol=1e-9).log_likelihood)
+    fit = jaxem.fit(model, x, key=jax.random.key(0), n_init=6, init="k-means++", max_iter=400)
+    assert np.sum(np.asarray(fit.restarts.log_likelihood) > best - 0.01) >= 3

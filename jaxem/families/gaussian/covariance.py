@@ -27,6 +27,7 @@ class Covariance(abc.ABC):
     """One covariance structure; the shapes of `covariances` are scikit-learn's."""
 
     name: ClassVar[str]
+    common: ClassVar[bool] = False  # whether all components share one covariance
     matrices: ClassVar[bool] = False  # whether whole matrices (..., d, d) are stored
     least_columns: ClassVar[int] = 4  # from how many on products are faster than residuals
 

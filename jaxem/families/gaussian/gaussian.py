@@ -21,7 +21,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, tables, ties
 from jaxem.core import held as known
 from jaxem.core.contracts import Family, Params, Place, Prior
 from jaxem.core.numerics import einsum, safe_divide
@@ -116,6 +116,12 @@ class Gaussian(Family):
     def tiled(self, x: Any, together: int) -> Any:
         return replace(x, together=together) if self.missing else x
 
+    def unbounded(
+        self, x: Any, weight: Any, names: tuple[str, ...] | None, k: int
+    ) -> tuple[str, ...]:
+        values = x.values if self.missing else x
+        return ties.remarks(values, weight, names, k) if self.covariance.common else ()
+
     def check_identified(
         self, x: Any, weight: Any, names: tuple[str, ...] | None
     ) -> tuple[str, ...]:
@@ -180,7 +186,7 @@ class Gaussian(Family):
         return GaussianParams(means, self.covariance.pooled(covariance, k))
 
     def starting_prior(
-        self, pooled: GaussianParams, live: Bool[Array, " k"], prior: GaussianPrior | None
+        self, pooled: GaussianParams, counts: Float[Array, " k"], prior: GaussianPrior | None
     ) -> GaussianPrior:
         """d + 1 pseudo-rows of pooled scatter; a scatter of N rows counts as N - 1.
 
@@ -191,7 +197,7 @@ class Gaussian(Family):
         d = pooled.means.shape[1]
         own = priors.flat(structure, *pooled) if prior is None else prior
         pseudo, entries = d + 1.0, structure.entries(d)
-        n_live = structure.per_covariance(live.astype(pooled.means.dtype))
+        n_live = structure.per_covariance((counts > 0).astype(pooled.means.dtype))
         # Groups far apart correlate all columns, beyond what is regular in float32.
         apart = (structure.identity(d, pooled.means.dtype) > 0) | (not structure.matrices)
         less = 1 - jnp.finfo(pooled.means.dtype).eps ** 0.5

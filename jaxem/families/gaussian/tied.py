@@ -29,6 +29,7 @@ class Tied(Covariance):
     """C = sum_k S[k] / sum_k N[k]."""
 
     name = "tied"
+    common = True
     matrices = True
     least_columns = 2
 
