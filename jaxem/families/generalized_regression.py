@@ -235,6 +235,12 @@ class GeneralizedRegression(Family):
     def from_chart(self, chart: Any) -> Any:
         return chart
 
+    def at_pivot(self, params: Any, x: Any) -> Any:
+        return params._replace(coefficients=pivot.there(params.coefficients, x))
+
+    def from_pivot(self, params: Any, x: Any) -> Any:
+        return params._replace(coefficients=pivot.back(params.coefficients, x))
+
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Any:
         """Regressors from a standard normal distribution: the model says nothing of them."""
         key_x, key_y = jax.random.split(key)

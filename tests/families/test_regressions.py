@@ -295,3 +295,28 @@ def test_counts_of_a_million_converge_from_afar():
     result = one(families.PoissonRegression(), U, y)
     assert result.converged and int(result.n_iter) < 60
     np.testing.assert_allclose(result.params.components.coefficients[0, 1], slope, rtol=1e-6)
+
+
+@pytest.mark.parametrize("place", [(2015.0, 5.0), (2459000.5, 1 / 24)], ids=["year", "date"])
+def test_derivatives_of_a_fit_do_not_depend_on_the_place(place):
+    """d slope / d y of one line: (x - mean) / sum (x - mean)^2; and the same through a mixture."""
+    x = place[0] + place[1] * U
+    start = jaxem.MixtureParams(
+        np.full(2, 0.5), families.LinearRegressionParams(np.zeros((2, 2)), np.ones(2))
+    )
+
+    def slope(y, x, b, k):
+        first = start.components._replace(coefficients=b[:k], scales=np.ones(k))
+        own = jaxem.MixtureParams(np.full(k, 1 / k), first)
+        model = jaxem.Mixture(families.LinearRegression(), k)
+        return jaxem.em(model, own, (x[:, None], y), tol=1e-9).params.components.coefficients[0, 1]
+
+    centred = x - x.mean()
+    of_one = jax.grad(slope)(jnp.asarray(LINES), x, np.zeros((1, 2)), 1)
+    np.testing.assert_allclose(of_one, centred / (centred @ centred), rtol=1e-5, atol=1e-12)
+    b = np.array([[3.0, 4.0], [6.0, -4.0]])
+    far = np.c_[b[:, 0] - b[:, 1] * place[0] / place[1], b[:, 1] / place[1]]
+    near = jax.grad(slope)(jnp.asarray(LINES), U, b, 2)
+    moved = jax.grad(slope)(jnp.asarray(LINES), x, far, 2) * place[1]
+    assert np.isfinite(near).all()
+    np.testing.assert_allclose(moved, near, rtol=1e-4, atol=1e-6)
