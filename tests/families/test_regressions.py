@@ -212,6 +212,18 @@ def test_few_points_on_each_of_four_lines():
         assert float(result.log_likelihood) > float(truth.log_likelihood) - 1e-3
 
 
+def test_lines_start_from_the_rows_that_are_theirs():
+    """With a few rows labelled, lines go through those, and components keep their numbers."""
+    rng = np.random.default_rng(9)
+    x, z = rng.uniform(-3, 3, 40), np.arange(40) % 4
+    y = CROSSING[z, 0] + CROSSING[z, 1] * x + rng.normal(0, 0.1, 40)
+    model = jaxem.Mixture(families.LinearRegression(common_scale=True), 4)
+    labels = np.where(np.arange(40) < 12, z, -1)
+    result = jaxem.fit(model, (x[:, None], y), key=KEY, n_init=4, init="random_from_data",
+                       labels=labels)  # fmt: skip
+    np.testing.assert_allclose(result.params.components.coefficients, CROSSING, atol=0.3)
+
+
 def test_crossing_counts():
     rng = np.random.default_rng(3)
     x, z = rng.uniform(-2, 2, 60), rng.integers(0, 3, 60)
