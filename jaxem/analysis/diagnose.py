@@ -152,7 +152,11 @@ def _diagnose(
     inputs = fixed_point.Inputs(rows, prior, params)
     seen = fixed_point.look(model, block_size, params, inputs)
     vector, unravel = ravel_pytree(params)
-    length = fixed_point.length(model, unravel(vector + seen.em_step), params)
+
+    def there(vector: Array) -> Params:
+        return model.at_pivot(unravel(vector), rows)
+
+    length = fixed_point.length(model, there(vector + seen.em_step), there(vector))
     radius, direction = fixed_point.slowest(model, block_size, params, inputs, seen.jacobian)
     direction = direction / fixed_point.units(model, params)
     largest = direction[jnp.argmax(jnp.abs(direction))]
@@ -160,7 +164,7 @@ def _diagnose(
     return Diagnosis(
         spectral_radius=radius,
         gradient_norm=length,
-        remaining_gain=_gain(model, params, unravel(seen.em_step), unravel(seen.newton_step)),
+        remaining_gain=_gain(model, params, there(seen.em_step), there(seen.newton_step)),
         condition=jnp.where(radius < 1, 1 / gap, jnp.where(radius >= 1, jnp.inf, jnp.nan)),
         direction=unravel(direction / largest),
         on_boundary=fixed_point.on_boundary(model, params, prior),

@@ -353,6 +353,15 @@ class Family(abc.ABC):
 
         return jax.tree.map(of, params, two)
 
+    def at_pivot(self, params: Params, x: PyTree) -> Params:
+        """A linear map of parameters, or of changes of them, to such as x tells apart: the values
+        of lines among its rows in the place of those at 0."""
+        return params
+
+    def from_pivot(self, params: Params, x: PyTree) -> Params:
+        """The way back."""
+        return params
+
     @abc.abstractmethod
     def sample(self, key: Array, params: Params, labels: Int[Array, " n"]) -> PyTree:
         """One row of component `labels[i]` for each i."""

@@ -261,6 +261,14 @@ class Model(abc.ABC):
         """
         return jax.tree.map(jnp.ones_like, self.to_chart(params))
 
+    def at_pivot(self, params: Params, rows: Rows) -> Params:
+        """As that of the family."""
+        return params
+
+    def from_pivot(self, params: Params, rows: Rows) -> Params:
+        """The way back."""
+        return params
+
     def health(self, params: Params, counts: Float[Array, " k"], prior: Prior | None) -> Health:
         """How near each component is to a collapse."""
         finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]

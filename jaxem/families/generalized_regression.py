@@ -4,10 +4,11 @@ log p(y | X; b) = y eta - A(eta) + c(y),    eta = b' u,  u = (1, X)      (canoni
 
 With g = sum r (y - A'(eta)) u and S = sum r A''(eta) u u', the M-step is the damped Newton step
 
-    b = b_old + t inv(S) g,    t = 1 / (1 + sqrt(g' inv(S) g / N))
+    b = b_old + t inv(S) g,    t = log(1 + h) / h,  h^2 = g' inv(S) g / sum r A''(eta)
 
-a generalized EM (Lange 1995): as fast as EM near a fixed point, in one pass over the data. Where a
-step is too long all the same, the loop halves it.
+with h the mean change of eta, which is in the units of A's own bends (Bach 2010, section 2.2),
+less where a prior has a share in the step: a generalized EM (Lange 1995), as fast as EM near a
+fixed point, in one pass over the data. Where a step is too long all the same, the loop halves it.
 """
 
 import abc
@@ -21,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Family, Params, Prior
-from jaxem.core.numerics import root
+from jaxem.core.numerics import root, safe_divide
 from jaxem.inference import collinearity, elemental, pivot
 from jaxem.inference.least_squares import Normal, moved, normal, solve_step
 from jaxem.inference.pivot import predictor
@@ -42,6 +43,7 @@ class RegressionPrior(NamedTuple):
 
 class Derivatives(NamedTuple):
     count: Float[Array, " k"]
+    curvature: Float[Array, " k"]
     normal: Normal
 
 
@@ -194,8 +196,9 @@ class GeneralizedRegression(Family):
         u, eta, responses = cache
         r = jnp.where(jnp.isnan(x[1])[None], 0, responsibilities)
         mean, variance = self.moments(eta)
-        count = jnp.sum(r, axis=1)
-        return Derivatives(count, normal(r * variance, r * (responses[None] - mean), count, u, x))
+        count, weight = jnp.sum(r, axis=1), r * variance
+        sums = normal(weight, r * (responses[None] - mean), count, u, x)
+        return Derivatives(count, jnp.sum(weight, axis=1), sums)
 
     def m_step(self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]) -> Any:
         free = self.params_type(jnp.full_like(params.coefficients, jnp.nan))
@@ -204,12 +207,13 @@ class GeneralizedRegression(Family):
     def held_m_step(
         self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
     ) -> Any:
-        count, sums = statistics
+        count, curvature, sums = statistics
         b = params.coefficients
         prior = _flat(params) if prior is None else prior
         step = solve_step(sums, count, b, held.coefficients, prior.mean, prior.precision)
-        damping = 1 / (1 + root(step.slope / jnp.maximum(count, 1)))
-        new = moved(b, step, damping[:, None], held.coefficients)
+        change = root(safe_divide(step.bend, curvature) * safe_divide(step.bend, step.slope))
+        share = jnp.where(change > 0, jnp.log1p(change) / jnp.where(change > 0, change, 1), 1)
+        new = moved(b, step, share[:, None], held.coefficients)
         return self.params_type(jnp.where(live[:, None], new, b))
 
     def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
@@ -233,6 +237,12 @@ class GeneralizedRegression(Family):
 
     def from_chart(self, chart: Any) -> Any:
         return chart
+
+    def at_pivot(self, params: Any, x: Any) -> Any:
+        return params._replace(coefficients=pivot.there(params.coefficients, x))
+
+    def from_pivot(self, params: Any, x: Any) -> Any:
+        return params._replace(coefficients=pivot.back(params.coefficients, x))
 
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Any:
         """Regressors from a standard normal distribution: the model says nothing of them."""

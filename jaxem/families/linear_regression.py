@@ -276,6 +276,12 @@ class LinearRegression(Family):
         safe = jnp.array(self.common_scale) if prior is None else jnp.all(prior.rows > 0)
         return jnp.where(safe & (ratio > 0), jnp.inf, ratio)
 
+    def at_pivot(self, params: Any, x: Any) -> Any:
+        return params._replace(coefficients=pivot.there(params.coefficients, x))
+
+    def from_pivot(self, params: Any, x: Any) -> Any:
+        return params._replace(coefficients=pivot.back(params.coefficients, x))
+
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Any:
         """Regressors from a standard normal distribution: the model says nothing of them."""
         key_x, key_y = jax.random.split(key)

@@ -312,6 +312,12 @@ class Product(Family):
     def metric(self, params: Any, weights: Float[Array, " k"]) -> dict[str, Any]:
         return self._each(lambda of, own: of.metric(own, weights), params)
 
+    def at_pivot(self, params: Any, x: Any) -> dict[str, Any]:
+        return self._each(lambda of, own, part: of.at_pivot(own, part), params, x)
+
+    def from_pivot(self, params: Any, x: Any) -> dict[str, Any]:
+        return self._each(lambda of, own, part: of.from_pivot(own, part), params, x)
+
     # ---- what is said of a result
 
     def variance_ratio(self, params: Any, weights: Float[Array, " k"], prior: Any) -> Array:

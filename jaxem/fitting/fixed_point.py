@@ -60,40 +60,46 @@ def em_map(model: Model, block_size: int, params: Params, inputs: Inputs) -> Par
 
 def look(model: Model, block_size: int, params: Params, inputs: Inputs) -> Look:
     """One EM step, and one Newton step of the same equations."""
-    function, vector = _as_vectors(model, block_size, params, inputs)
+    function, vector, back = _as_vectors(model, block_size, params, inputs)
     if vector.size > DIRECT:
         step = function(vector) - vector
         derivative = _derivative(function, vector)
         newton = equations.krylov(lambda t: t - derivative(t), step, units(model, params))
-        return Look(step, newton, None)
+        return Look(back(step), back(newton), None)
     chunk = _chunk(model, inputs.rows, block_size, vector.size)
     value, jacobian = equations.value_and_jacobian(function, vector, chunk)
     step = value - vector
-    return Look(step, lu_solve(_factor(jacobian), step), jacobian)
+    return Look(back(step), back(lu_solve(_factor(jacobian), step)), jacobian)
 
 
 def slowest(
     model: Model, block_size: int, params: Params, inputs: Inputs, jacobian: Any
 ) -> tuple[Float[Array, ""], Vector]:
     """-> (J's largest eigenvalue, its direction); jacobian: that of `look`."""
+    function, vector, back = _as_vectors(model, block_size, params, inputs)
     if jacobian is not None:
-        return equations.largest_eigenvalue(jacobian)
-    function, vector = _as_vectors(model, block_size, params, inputs)
+        value, direction = equations.largest_eigenvalue(jacobian)
+        return value, back(direction)
     derivative, scale = _derivative(function, vector), units(model, params)
     value, u = equations.largest_of_map(lambda u: derivative(scale * u) / scale, vector)
-    return value, scale * u
+    return value, back(scale * u)
 
 
 def _as_vectors(
     model: Model, block_size: int, params: Params, inputs: Inputs
-) -> tuple[equations.Map, Vector]:
-    """-> (the map of vectors, the parameters as one)."""
-    vector, unravel = ravel_pytree(params)
+) -> tuple[equations.Map, Vector, equations.Map]:
+    """-> (the map of vectors, the parameters as one, the way back): at the pivot of the rows."""
+    rows = inputs.rows
+    vector, unravel = ravel_pytree(model.at_pivot(params, rows))
 
     def function(vector: Vector) -> Vector:
-        return ravel_pytree(em_map(model, block_size, unravel(vector), inputs))[0]
+        new = em_map(model, block_size, model.from_pivot(unravel(vector), rows), inputs)
+        return ravel_pytree(model.at_pivot(new, rows))[0]
 
-    return function, vector
+    def back(vector: Vector) -> Vector:
+        return ravel_pytree(model.from_pivot(unravel(vector), rows))[0]
+
+    return function, vector, back
 
 
 def _derivative(function: equations.Map, at: Vector) -> equations.Map:
@@ -123,7 +129,7 @@ def polish(
         vector, _, count, _ = state
         seen = look(model, block_size, unravel(vector), inputs)
         new = vector + seen.newton_step
-        step = length(model, unravel(new), unravel(vector))
+        step = length(model, *(model.at_pivot(unravel(v), inputs.rows) for v in (new, vector)))
         return new, step, count + 1, seen.jacobian
 
     direct = vector.size <= DIRECT
@@ -140,19 +146,28 @@ def polish(
     return Point(best, sound, factor, units(model, params))
 
 
-def solve(function: Callable[[Params], Params], params: Params, point: Point, b: Params) -> Params:
+def solve(
+    model: Model,
+    function: Callable[[Params], Params],
+    params: Params,
+    rows: Rows,
+    point: Point,
+    b: Params,
+) -> Params:
     """The t of (I - J) t = b, with J that of `function` at `params`; NaN at an unsound point."""
-    rhs, unravel = ravel_pytree(b)
+    rhs, unravel = ravel_pytree(model.at_pivot(b, rows))
 
     def apply(t: Vector) -> Vector:
-        return t - ravel_pytree(jax.jvp(function, (params,), (unravel(t),))[1])[0]
+        change = jax.jvp(function, (params,), (model.from_pivot(unravel(t), rows),))[1]
+        return t - ravel_pytree(model.at_pivot(change, rows))[0]
 
     def inverse(apply: Callable, b: Vector, transposed: bool = False) -> Vector:
         if point.factor is not None:
             return lu_solve(point.factor, b, trans=int(transposed))
         return equations.krylov(apply, b, 1 / point.scale if transposed else point.scale)
 
-    return unravel(equations.linear(apply, inverse, point.sound, rhs))
+    found = unravel(equations.linear(apply, inverse, point.sound, rhs))
+    return model.from_pivot(found, rows)
 
 
 def _chunk(model: Model, rows: Rows, block_size: int, p: int) -> int:

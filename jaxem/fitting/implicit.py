@@ -99,7 +99,7 @@ def _attach_jvp(
     params = attach(model, block_size, polished, converged, inputs).params
     at = partial(fixed_point.em_map, model, block_size)
     moved = jax.jvp(lambda inputs: at(params, inputs), (inputs,), (in_inputs,))[1]
-    change = fixed_point.solve(partial(at, inputs=inputs), params, point, moved)
+    change = fixed_point.solve(model, partial(at, inputs=inputs), params, inputs.rows, point, moved)
     of = partial(_measure, model, block_size)
     return jax.jvp(of, (params, inputs), (change, in_inputs))
 

@@ -1,13 +1,11 @@
 """What rows leave open of a regression's coefficients, and where they run away. Host side only.
 
-Columns of the design u = (1, x - c) are dependent where the correlation-like matrix
-
-    D^-1/2 (sum u u') D^-1/2,   D = diag(sum u^2)
-
-has an eigenvalue of 0; its vector tells which (Belsley, Kuh and Welsch 1980, section 3.2).
+Columns depend on each other where the correlations of those beside the intercept (or the cosines,
+where there is none) have an eigenvalue of 0; its vector tells which
+(Belsley, Kuh and Welsch 1980, section 3.2).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +17,16 @@ _ZERO = 128.0  # units of rounding, for each column
 _PART = 0.03  # of the largest entry of a vector: a column that has part in it
 _REMEDY = "leave columns out, or give the coefficients a prior precision"
 _COARSE, _LOST = 1e-3, 0.05  # of a column's spread: what rounding of an intercept may be
+_TOLD = 0.05, 2e-6  # rows, and a share of them: what a direction with a maximum tells more than
+
+
+class Moments(NamedTuple):
+    """Of regressors as they are measured; second: about 0."""
+
+    n: int
+    mean: np.ndarray
+    covariance: np.ndarray
+    second: np.ndarray
 
 
 def remarks(x: Any, weight: Any, intercept: bool) -> tuple[str, ...]:
@@ -28,37 +36,43 @@ def remarks(x: Any, weight: Any, intercept: bool) -> tuple[str, ...]:
     """
     if not checks.is_concrete(x, weight):
         return ()
-    second, n = _second(x, weight)
-    dependent = _dependences(second, n, intercept, jnp.finfo(x[0].dtype))
-    return (*_coarse(second, n, np.asarray(pivot_of(x), np.float64), x[0].dtype), *dependent)
+    moments, limits = _moments(x, weight), jnp.finfo(x[0].dtype)
+    coarse = _coarse(moments, np.asarray(pivot_of(x), np.float64), limits) if intercept else []
+    return (*coarse, *_dependences(moments, intercept, limits))
 
 
-def _second(x: Any, weight: Any) -> tuple[np.ndarray, int]:
-    """-> (sum of u u' over rows of positive weight whose response is there, how many they are)."""
+def _moments(x: Any, weight: Any) -> Moments:
+    """Over the rows of positive weight whose response is there."""
     X, y, *_ = x
-    d, n, start = X.shape[1], 0, 0
-    second = np.zeros((d + 1, d + 1))
     there = np.asarray(weight) > 0
+    origin = np.asarray(X[int(np.argmax(there))], np.float64)
+    n, start, first, second = 0, 0, np.zeros(len(origin)), np.zeros((len(origin),) * 2)
     for block, responses in zip(checks.blocks(X), checks.blocks(y), strict=True):
         kept = there[start : start + len(block)] & ~np.isnan(responses)
-        u = np.concatenate([np.ones((kept.sum(), 1)), block[kept]], axis=1)
-        second, n, start = second + u.T @ u, n + len(u), start + len(block)
-    return second, n
+        u = block[kept] - origin
+        n, start, first, second = n + len(u), start + len(block), first + u.sum(0), second + u.T @ u
+    first, second = first / max(n, 1), second / max(n, 1)
+    mean, covariance = origin + first, second - np.outer(first, first)
+    return Moments(n, mean, covariance, covariance + np.outer(mean, mean))
 
 
-def _dependences(second: np.ndarray, n: int, intercept: bool, limits: Any) -> list[str]:
-    own = second if intercept else second[1:, 1:]
-    if n < len(own):
-        return [f"{n} rows leave {len(own)} coefficients open; {_REMEDY}"]
-    empty = np.diagonal(own) == 0
-    unit = 1 / np.sqrt(np.where(empty, 1, np.diagonal(own)))
-    values, vectors = np.linalg.eigh(own * unit[:, None] * unit + np.diag(empty * 1.0))
+def _dependences(moments: Moments, intercept: bool, limits: Any) -> list[str]:
+    own = moments.covariance if intercept else moments.second
+    size = np.diagonal(own)
+    if moments.n < len(own) + intercept:
+        return [f"{moments.n} rows leave {len(own) + intercept} coefficients open; {_REMEDY}"]
+    zero = _ZERO * len(own) * float(limits.eps)
+    empty = size <= (zero**2 * np.diagonal(moments.second) if intercept else 0)
     found = []
     if empty.any():
         is_so = "constant, as the intercept is" if intercept else "0 throughout"
-        found.append(f"the rows tell nothing of {_called(empty, intercept)}, {is_so}")
-    for vector in vectors.T[values <= _ZERO * len(own) * float(limits.eps)]:
-        called = _called(np.abs(vector) > _PART * np.abs(vector).max(), intercept)
+        found.append(f"the rows tell nothing of {_called(empty, False)}, {is_so}")
+    unit = 1 / np.sqrt(np.where(empty, 1, size))
+    values, vectors = np.linalg.eigh(np.where(
+        empty[:, None] | empty, np.eye(len(own)), own * unit[:, None] * unit
+    ))  # fmt: skip
+    for vector in vectors.T[values <= zero]:
+        called = _called(np.abs(vector) > _PART * np.abs(vector).max(), False)
         found.append(f"the rows do not tell {called} apart, which depend on each other")
     return [f"{text}; {_REMEDY}" for text in found]
 
@@ -71,15 +85,14 @@ def _called(part: np.ndarray, intercept: bool) -> str:
     return " and ".join(called)
 
 
-def _coarse(second: np.ndarray, n: int, pivot: np.ndarray, dtype: Any) -> list[str]:
-    mean = second[0, 1:] / max(n, 1)
-    spread = np.sqrt(np.maximum(np.diagonal(second)[1:] / max(n, 1) - mean**2, 0))
-    coarse = float(jnp.finfo(dtype).eps) * np.abs(pivot + mean)
+def _coarse(moments: Moments, pivot: np.ndarray, limits: Any) -> list[str]:
+    offset, spread = pivot + moments.mean, np.sqrt(np.maximum(np.diagonal(moments.covariance), 0))
+    coarse = float(limits.eps) * np.abs(offset)
     found = []
     for j in np.flatnonzero((spread > 0) & (coarse > _COARSE * spread)):
         text = (
             f"column {j} of X spreads over {spread[j]:.3g} at an offset of "
-            f"{pivot[j] + mean[j]:.8g}: {dtype} tells the intercept, at 0, to no more than "
+            f"{offset[j]:.8g}: {limits.dtype} tells the intercept, at 0, to no more than "
             f"{coarse[j] / spread[j]:.1g} of that; subtract the offset from the column, or, where "
             "x64 is off, call jax.config.update('jax_enable_x64', True) first"
         )
@@ -87,9 +100,6 @@ def _coarse(second: np.ndarray, n: int, pivot: np.ndarray, dtype: Any) -> list[s
             raise ValueError(text)
         found.append(text)
     return found
-
-
-_TOLD = 0.05, 2e-6  # rows, and a share of them: what a direction with a maximum tells more than
 
 
 def separated(
@@ -100,8 +110,9 @@ def separated(
     curvature: sum r A'' u u' of each, (k, p, p). Where rows are told without error all along a
     direction (Albert and Anderson 1984) it comes to 0, in units of sum u u' / n.
     """
-    second, n = _second(x, weight)
-    own = (second if intercept else second[1:, 1:]) / max(n, 1)
+    _, mean, _, own = _moments(x, weight)
+    if intercept:
+        own = np.block([[np.ones((1, 1)), mean[None]], [mean[:, None], own]])
     values, vectors = np.linalg.eigh(own)
     kept = values > _ZERO * len(own) * float(jnp.finfo(x[0].dtype).eps) * values[-1]
     white = vectors[:, kept] / np.sqrt(values[kept])

@@ -15,7 +15,6 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxem.core.numerics import draw, einsum
-from jaxem.inference.least_squares import solve
 
 N_CANDIDATES = 64
 
@@ -55,6 +54,22 @@ def labels(
 
 
 def through(rows: Lines, index: Int[Array, "m p"]) -> Float[Array, "m p"]:
-    """The lines through some rows each; of those that leave it open the shortest."""
+    """The lines through some rows each; where those leave it open, a short one of them.
+
+    By elimination in the normal equations with a little on their diagonal, of which a start needs
+    few digits: LAPACK's kernels cost more for so small systems, and may wait for each other.
+    """
     u, z = rows.u[:, index], rows.z[index]
-    return solve(einsum("pmr,qmr->mpq", u, u), einsum("pmr,mr->mp", u, z))
+    p = u.shape[0]
+    matrix = einsum("pmr,qmr->mpq", u, u)
+    ridge = jnp.finfo(z.dtype).eps ** 0.75 * jnp.trace(matrix, axis1=1, axis2=2)
+    ridge = jnp.maximum(ridge, jnp.finfo(z.dtype).tiny)
+    matrix = matrix + ridge[:, None, None] * jnp.eye(p, dtype=z.dtype)[None]
+    system = jnp.concatenate([matrix, einsum("pmr,mr->mp", u, z)[:, :, None]], axis=2)
+
+    def eliminate(j: Array, system: Float[Array, "m p q"]) -> Float[Array, "m p q"]:
+        row = system[:, j] / system[:, j, j][:, None]
+        rest = system - system[:, :, j][:, :, None] * row[:, None]
+        return rest.at[:, j].set(row)
+
+    return lax.fori_loop(0, p, eliminate, system)[:, :, p]

@@ -101,7 +101,8 @@ def odds(
     """By which rows of each component are drawn: its labelled ones, else those that have none."""
     all_rows = jnp.broadcast_to(weight[None], (found.shape[0], weight.shape[0]))
     if labels is not None:
-        own = (labels[None] == jnp.arange(found.shape[0], dtype=jnp.int32)[:, None]) & (weight > 0)
+        own = labels[None] == jnp.arange(found.shape[0], dtype=jnp.int32)[:, None]
+        own = own & (weight > 0)[None]
         free = jnp.where(jnp.any(own, axis=1)[:, None], own, (labels < 0)[None])
         all_rows = jnp.where(free, all_rows, 0)
     return jnp.where(found[:, None], all_rows, 0)

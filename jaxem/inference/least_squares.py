@@ -26,11 +26,13 @@ class Normal(NamedTuple):
 
 
 class Step(NamedTuple):
-    """t and c, by which it moves the coefficients; slope: t' (g - q); gain: 2 t' g - t' S t."""
+    """t and c, by which it moves the coefficients; slope: t' (g - q); bend: t' S t; gain: 2 t' g
+    less it."""
 
     t: Float[Array, "k p"]
     pivot: Float[Array, "k p"]
     slope: Float[Array, " k"]
+    bend: Float[Array, " k"]
     gain: Float[Array, " k"]
 
 
@@ -69,8 +71,8 @@ def solve_step(
     slopes = precision.at[:, 0].set(0)[:, :, None] * jnp.eye(b.shape[1], dtype=b.dtype)[None]
     prior = slopes + precision[:, :1, None] * first[:, :, None] * first[:, None, :]
     t = solve_held(second + prior, gradient - pull, held - b)
-    gain = 2 * jnp.sum(t * gradient, axis=1) - einsum("ki,kij,kj->k", t, second, t)
-    return Step(t, pivot, jnp.sum(t * (gradient - pull), axis=1), gain)
+    slope, bend = jnp.sum(t * (gradient - pull), axis=1), einsum("ki,kij,kj->k", t, second, t)
+    return Step(t, pivot, slope, bend, 2 * jnp.sum(t * gradient, axis=1) - bend)
 
 
 def moved(

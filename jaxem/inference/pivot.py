@@ -82,18 +82,27 @@ def design(X: Float[Array, "n d"], intercept: bool) -> Float[Array, "p n"]:
     return jnp.concatenate([one, X.T]) if intercept else X.T
 
 
+def there(b: Float[Array, "*k p"], x: Any) -> Float[Array, "*k p"]:
+    """The coefficients with the line's value at the pivot in the place of the intercept."""
+    if not isinstance(x, Far):
+        return b
+    return b.at[..., 0].add(einsum("...d,d->...", b[..., 1:], pivot_of(x)))
+
+
+def back(b: Float[Array, "*k p"], x: Any) -> Float[Array, "*k p"]:
+    if not isinstance(x, Far):
+        return b
+    return b.at[..., 0].add(-einsum("...d,d->...", b[..., 1:], pivot_of(x)))
+
+
 def predictor(
     b: Float[Array, "k p"], x: Any, intercept: bool
 ) -> tuple[Float[Array, "k n"], Float[Array, "p n"]]:
     """-> (b' (1, x), the regressors from their pivot)."""
     u = design(x[0], intercept)
-    if isinstance(x, Far):
-        b = b.at[:, 0].add(einsum("kd,d->k", b[:, 1:], pivot_of(x)))
-    return einsum("kp,pn->kn", b, u), u
+    return einsum("kp,pn->kn", there(b, x), u), u
 
 
 def predicted(b: Float[Array, "n p"], x: Any, intercept: bool) -> Float[Array, " n"]:
     """b' (1, x) of rows that have coefficients of their own."""
-    if isinstance(x, Far):
-        b = b.at[:, 0].add(einsum("nd,d->n", b[:, 1:], pivot_of(x)))
-    return einsum("np,pn->n", b, design(x[0], intercept))
+    return einsum("np,pn->n", there(b, x), design(x[0], intercept))

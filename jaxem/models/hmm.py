@@ -534,6 +534,14 @@ class HMM(Model):
             self.family.metric(params.emissions, share),
         )
 
+    def at_pivot(self, params: HMMParams, rows: Rows) -> HMMParams:
+        emissions = self.family.at_pivot(params.emissions, flat(rows.x.x))
+        return params._replace(emissions=emissions)
+
+    def from_pivot(self, params: HMMParams, rows: Rows) -> HMMParams:
+        emissions = self.family.from_pivot(params.emissions, flat(rows.x.x))
+        return params._replace(emissions=emissions)
+
     # ---- what is said of a result
 
     def health(

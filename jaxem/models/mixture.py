@@ -405,6 +405,12 @@ class Mixture(Model):
         weights = params.weights
         return MixtureParams(weights, self.family.metric(params.components, weights))
 
+    def at_pivot(self, params: MixtureParams, rows: Rows) -> MixtureParams:
+        return params._replace(components=self.family.at_pivot(params.components, rows.x))
+
+    def from_pivot(self, params: MixtureParams, rows: Rows) -> MixtureParams:
+        return params._replace(components=self.family.from_pivot(params.components, rows.x))
+
     # ---- what is said of a result
 
     def health(
