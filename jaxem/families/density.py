@@ -84,7 +84,7 @@ class Density(Family):
     def first(self, pooled: Any, x: Float[Array, "n d"], responsibilities: Array) -> Any:
         """A few steps from the person's own start, with a row for each parameter from all rows."""
         p = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(pooled))
-        total = jnp.sum(responsibilities, axis=0)
+        total = jnp.sum(responsibilities, axis=0, keepdims=True)
         return self._climbed(x, responsibilities + p * total / jnp.sum(total), _N_FIRST)
 
     def _climbed(self, x: Float[Array, "n d"], weight: Float[Array, "k n"], n_steps: int) -> Any:

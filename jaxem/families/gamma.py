@@ -22,9 +22,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
 from jaxem.core import held as known_numbers
-from jaxem.core.numerics import from_log, to_log
+from jaxem.core.numerics import einsum, from_log, to_log
 from jaxem.core.special import log1p_excess, log_excess, log_less_digamma, stirling
-from jaxem.families.exponential_family import filled, ratio, spread_ratio
+from jaxem.families.exponential_family import cells, filled, ratio, spread_ratio
 from jaxem.families.pivot_form import Earlier, PivotFamily
 
 _N_NEWTON = 6  # from Minka's start to the last digit
@@ -66,6 +66,12 @@ class Gamma(PivotFamily):
     def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return filled(jnp.log(x))
 
+    def rough(self, x: Float[Array, "n d"], share: Float[Array, " n"]) -> GammaParams:
+        """Exponential columns of these means: any unit is far from some others."""
+        total, count = (einsum("n,dn->d", share, of)[None] for of in cells(x))
+        one = jnp.ones_like(count)
+        return GammaParams(one, ratio(count, total, one))
+
     def location(self, params: Any) -> Float[Array, "k d"]:
         return params.shapes / params.rates
 
@@ -103,10 +109,10 @@ class Gamma(PivotFamily):
 
     def estimate(self, sums: Float[Array, "k f"], params: Any) -> GammaParams:
         excess, u, count = jnp.split(sums, 3, axis=1)
-        shift = ratio(u, count, jnp.zeros_like(count))
+        eps = jnp.finfo(u.dtype).eps
+        shift = jnp.maximum(ratio(u, count, jnp.zeros_like(count)), eps - 1)
         gap = log1p_excess(shift) - ratio(excess, count, -jnp.ones_like(count))
         # What rounding makes of the terms: a shape that this hides is found from the new mean.
-        eps = jnp.finfo(gap.dtype).eps
         shape = solve_shape(jnp.maximum(gap, 64 * eps * shift**2 + 0.5 * eps**2))
         mean = self.location(params) * (1 + shift)
         rate, known = shape / mean, count > 0

@@ -80,12 +80,17 @@ class PivotFamily(ExponentialFamily):
     # ---- starts
 
     def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
-        """The estimate from any pivot is near; that from the near one has all its digits."""
-        share, fit = weight / jnp.sum(weight), self.blank(x, 1)
+        """The estimate from a rough pivot is near; that from the near one has all its digits."""
+        share = weight / jnp.sum(weight)
+        fit = self.rough(x, share)
         for _ in range(2):
             features = self.features(x, self.location(fit))
             fit = self.estimate(einsum("n,fn->f", share, features)[None], fit)
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (k, leaf.shape[1])), fit)
+
+    def rough(self, x: Any, share: Float[Array, " n"]) -> Any:
+        """Parameters of one component near enough for a first estimate."""
+        return self.blank(x, 1)
 
     def starting_prior(
         self, pooled: Any, counts: Float[Array, " k"], prior: Earlier | None

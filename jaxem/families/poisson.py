@@ -127,7 +127,10 @@ class Poisson(PivotFamily):
         return params.rates
 
     def expected(self, params: Any) -> Float[Array, "k f"]:
-        return jnp.concatenate([params.rates, jnp.ones_like(params.rates)], axis=1)
+        """Of a row; with exposures, which have a unit, of one in which an event is expected."""
+        rates, one = params.rates, jnp.ones_like(params.rates)
+        exposure = ratio(one, rates, one) if self.exposure else one
+        return jnp.concatenate([rates * exposure, exposure], axis=1)
 
     def check_prior(self, prior: PoissonPrior) -> None:
         check_mode(self, prior, prior.shape - 1, prior.rate)

@@ -52,6 +52,15 @@ def test_judge(case, expected):
     assert status(**case) == expected
 
 
+def test_what_log_densities_lose_is_no_decrease():
+    """Rounding of the terms of the objective, where it is more than that of their sum."""
+    numbers = (jnp.asarray(v) for v in (-3.0, -1e-6, 1e-6, 0.0))
+    given = *numbers, *(jnp.int32(v) for v in (0, 9, 40)), jnp.asarray(1e-9)
+    assert Status(int(judge(*given))) == Status.DECREASED
+    assert Status(int(judge(*given, jnp.asarray(1e-7)))) == Status.RUNNING
+    assert Status(int(judge(*given, jnp.asarray(1e-8)))) == Status.DECREASED
+
+
 def test_only_two_statuses_are_success():
     assert [s for s in Status if s.converged] == [Status.CONVERGED, Status.PRECISION]
     assert all(s.message for s in Status)
