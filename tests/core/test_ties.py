@@ -1,4 +1,4 @@
-"""Common variances of columns with few values are told of; a prior, or more values, need no word."""
+"""Common variances of columns with few values are told; a prior or more values need no word."""
 
 import warnings
 
