@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 _NEAR = 0.3  # up to there the series of 10 terms has all digits, from there on the difference
 _ATANH = [1 / (2 * k + 3) for k in range(10)]
+_EXP = [1 / math.factorial(i) for i in range(2, 14)]
 _LARGE = 10.0  # from there on Stirling's series of 7 terms has all digits
 _STIRLING = [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156]
 _LOG_LESS_DIGAMMA = [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12]
@@ -63,6 +64,13 @@ def _log_excess_jvp(given: tuple, tangents: tuple) -> tuple[Array, Array]:
     (x, m), (in_x, in_m) = given, tangents
     u = (x - m) / m
     return log_excess(x, m), u * (in_m / m - in_x / x)
+
+
+def exp_excess(d: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """exp(d) - 1 - d, to the last digit near 0, where it is d^2 / 2."""
+    near = jnp.abs(d) < _NEAR
+    small = jnp.where(near, d, 0)
+    return jnp.where(near, small**2 * polynomial(_EXP, small), jnp.expm1(d) - d)
 
 
 def stirling(a: Float[Array, "*s"]) -> Float[Array, "*s"]:

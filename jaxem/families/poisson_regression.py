@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jaxem.core.numerics import clip_log
+from jaxem.core.special import exp_excess, stirling
 from jaxem.families.generalized_regression import GeneralizedRegression
 
 
@@ -42,8 +42,8 @@ class PoissonRegression(GeneralizedRegression):
     def log_density(self, eta: Array, y: Array) -> Array:
         positive = y > 0
         safe = jnp.where(positive, y, 1)
-        at_mean = -0.5 * jnp.log(2 * math.pi * safe) - _stirling(safe)
-        some = at_mean - safe * _excess(eta - jnp.log(safe))
+        at_mean = -0.5 * jnp.log(2 * math.pi * safe) - stirling(safe)
+        some = at_mean - safe * exp_excess(eta - jnp.log(safe))
         return jnp.where(positive, some, -jnp.exp(jnp.where(positive, 0, eta)))
 
     def moments(self, eta: Array) -> tuple[Array, Array]:
@@ -52,31 +52,3 @@ class PoissonRegression(GeneralizedRegression):
 
     def draw(self, key: Array, eta: Array) -> Array:
         return jax.random.poisson(key, jnp.exp(eta)).astype(eta.dtype)
-
-
-_NEAR, _LARGE = 0.25, 16.0  # within them the series below have all digits
-_TERMS = [1 / math.factorial(i) for i in range(2, 13)]
-_STIRLING = [1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360]
-
-
-def _excess(d: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """exp(d) - 1 - d, which is about d^2 / 2 near 0."""
-    near = jnp.abs(d) < _NEAR
-    small = jnp.where(near, d, 0)
-    return jnp.where(near, small**2 * _polynomial(_TERMS, small), jnp.expm1(d) - d)
-
-
-def _stirling(y: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """The remainder of Stirling's formula for log y!, y > 0."""
-    large = y >= _LARGE
-    z = 1 / jnp.where(large, y, _LARGE)
-    small = jnp.where(large, 1, y)
-    direct = gammaln(small + 1) - (small + 0.5) * jnp.log(small) + small
-    return jnp.where(large, z * _polynomial(_STIRLING, z**2), direct - 0.5 * math.log(2 * math.pi))
-
-
-def _polynomial(coefficients: list[float], z: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    total = jnp.full_like(z, coefficients[-1])
-    for c in reversed(coefficients[:-1]):
-        total = total * z + c
-    return total

@@ -99,8 +99,9 @@ def fit(
         objective; None is plain EM.
     block_size: rows a block; None chooses by shape and platform.
     min_count, min_variance_ratio: a start is DEGENERATE when a component has fewer effective rows
-        than min_count (None: 2.5 for one column, else 2 (d + 1)), or a variance under
-        min_variance_ratio of the pooled one with fewer than 5 min_count rows, or is singular.
+        than min_count (None: 2.5 for one column, else 2 (d + 1)) and a variance under a tenth of
+        the pooled one, or under min_variance_ratio of it with fewer than 5 min_count rows, or is
+        singular.
 
     Errors: ValueError for bad input; numerical trouble is a status of the result.
     Source: Dempster, Laird and Rubin (1977), J. R. Stat. Soc. B 39, 1-38.
