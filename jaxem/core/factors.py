@@ -38,7 +38,8 @@ def inverse_cholesky(
 
 @jax.custom_jvp
 def _factors(covariance: Float[Array, "*batch d d"]) -> tuple[Array, Array]:
-    """-> (L, inv(L))."""
+    """-> (L, inv(L)) of the symmetric part."""
+    covariance = 0.5 * (covariance + transpose(covariance))
     return lax.platform_dependent(covariance, cpu=partial(_halved, times=_HALVINGS), default=_batch)
 
 

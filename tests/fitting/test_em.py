@@ -70,7 +70,8 @@ def test_only_two_statuses_are_success():
     ("count", "ratio", "expected"),
     [
         ([50, 50], [1.0, 1.0], False),
-        ([50, 2], [1.0, 1.0], True),  # few rows
+        ([50, 2], [1.0, 0.05], True),  # narrow for its few rows
+        ([50, 2], [1.0, 0.5], False),  # few rows far apart
         ([50, 2], [np.inf, np.inf], False),  # ... but it cannot collapse
         ([50, 10], [1.0, 1e-4], True),  # collapsed and few rows
         ([50, 40], [1.0, 1e-4], False),  # thin and well supported

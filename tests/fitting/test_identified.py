@@ -102,6 +102,7 @@ def test_a_pair_that_a_component_never_has_together_is_told():
         jaxem.fit(model, x, key=jax.random.key(0), n_init=1, max_iter=20)
 
 
+@pytest.mark.filterwarnings("ignore:sample_weight adds up")
 @pytest.mark.parametrize("weight", [1e-3, 1.0, 50.0])
 def test_weights_of_any_size_say_the_same(weight):
     model, x = jaxem.Mixture(Gaussian("diag", missing=True), 2), groups()
