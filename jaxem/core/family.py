@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import or_
 from typing import Any
 
@@ -44,6 +44,18 @@ def held_column(held: Any, j: int, d: int) -> np.ndarray:
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(held)]
     own = [~np.isnan(leaf[:, j]) for leaf in leaves if leaf.shape[1:] == (d,)]
     return np.all(own, axis=0) if own else np.array(False)
+
+
+def n_columns(family: "Family", x: PyTree) -> int:
+    """How many numbers a row of x has, as it was given."""
+    leaves, tree = jax.tree.flatten(x)
+    one = tuple(jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
+    return _n_given(family, one, tree)
+
+
+@lru_cache
+def _n_given(family: "Family", row: tuple, tree: Any) -> int:
+    return checks.n_numbers(jax.eval_shape(family.given, jax.tree.unflatten(tree, row)), 1)
 
 
 class Family(abc.ABC):

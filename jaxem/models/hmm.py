@@ -29,6 +29,7 @@ from jaxem.core.contracts import (
     Rows,
     Statistics,
 )
+from jaxem.core.family import n_columns
 from jaxem.core.numerics import (
     from_log_odds,
     log_odds,
@@ -180,7 +181,7 @@ class HMM(Model):
         return int(np.sum(~(np.asarray(rows.x.first) & (np.asarray(rows.weight) == 0))))
 
     def n_columns(self, rows: Rows) -> int:
-        return checks.n_numbers(jax.eval_shape(self.family.given, flat(rows.x.x)), rows.weight.size)
+        return n_columns(self.family, flat(rows.x.x))
 
     def total_weight(self, rows: Rows) -> Float[Array, ""]:
         return jnp.sum(jnp.where(self._told(rows), rows.weight, 0))

@@ -29,6 +29,7 @@ from jaxem.core.contracts import (
     Rows,
     Statistics,
 )
+from jaxem.core.family import n_columns
 from jaxem.core.numerics import (
     draw,
     from_log_odds,
@@ -223,8 +224,7 @@ class Mixture(Model):
         return MixtureParams(weights, self.family.as_held(held.components, x, k))
 
     def n_columns(self, rows: Rows) -> int:
-        x = jax.eval_shape(self.family.given, rows.x)
-        return checks.n_numbers(x, jax.tree.leaves(x)[0].shape[0])
+        return n_columns(self.family, rows.x)
 
     def default_min_count(self, rows: Rows) -> float:
         return self.family.default_min_count(rows.x)
