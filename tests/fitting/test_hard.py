@@ -158,7 +158,7 @@ def test_float32_says_converged_or_precision_never_decreased():
     assert abs(gap) < 5000 * 1e-5  # 1e-5 a row
 
 
-# 30 numbers with ties (jmschrei/pomegranate, issue 800).
+# 30 numbers with ties, from a question to the users of pomegranate (jmschrei/pomegranate #800).
 TIED = np.repeat(
     [-0.40140454, 0.49622524, 0.83528929, 0.88974429, 0.92377272, 0.97575146, 0.99331936,
      1.01446097, 1.02613552, 1.03733207, 1.05436459, 1.07113867, 1.18369007],
