@@ -240,7 +240,7 @@ def test_models_that_cannot_be_converted():
     with pytest.raises(ValueError, match="row 2 of transition"):
         to_hmmlearn(model, absent)
     singular = families.GaussianParams(MEANS, np.ones((3, 2, 2)))
-    with pytest.raises(ValueError, match=r"covariances\[0\].*not positive definite"):
+    with pytest.raises(ValueError, match="no inverse"):
         to_hmmlearn(model, params._replace(emissions=singular))
 
 

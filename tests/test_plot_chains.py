@@ -295,7 +295,7 @@ class TestDensity:
     def test_angles_are_drawn_within_one_turn(self, ax):
         model = Mixture(VonMises(), 2)
         params = MixtureParams(self.WEIGHTS, VonMisesParams(self.TWO[:, :1], self.TWO[:, :1]))
-        x = np.array([-3.0, 0.5, 3.0]) + 2 * np.pi * np.array([1, -3, 2])
+        x = np.array([-3.0, 0.5, 3.0]) + 2 * np.pi * np.array([1, -1, 1])
         plot.density(model, params, x, ax=ax)
         edges = ax.patches[0].get_data().edges
         np.testing.assert_allclose([edges[0], edges[-1]], [-3, 3], atol=1e-9)

@@ -316,21 +316,24 @@ def symmetric(value: Any, name: str) -> None:
             raise ValueError(f"{name} is not symmetric")
 
 
-def positive_definite(value: Any, name: str) -> None:
-    """ValueError unless concrete matrices (..., d, d) have a Cholesky factor in their own dtype."""
+def semidefinite(value: Any, name: str) -> None:
+    """ValueError where a concrete symmetric matrix of (..., d, d) has a negative eigenvalue.
+
+    Zeros to its rounding pass: a fit that collapsed ends there, and can be saved and looked at.
+    """
     if not is_concrete(value):
         return
     host = np.asarray(value)
+    host = host if np.issubdtype(host.dtype, np.floating) else host.astype(float)
     for at in np.ndindex(host.shape[:-2]):
-        try:
-            np.linalg.cholesky(host[at])
-        except np.linalg.LinAlgError:
-            least = np.linalg.eigvalsh(host[at])[0]
+        eigenvalues = np.linalg.eigvalsh(host[at])
+        rounding = 8 * len(eigenvalues) * np.finfo(host.dtype).eps * np.abs(eigenvalues).max()
+        if eigenvalues[0] < -rounding:
             whose = f", of component {at[0]}," if at else ""
             raise ValueError(
                 f"{name}{_place(at)}{whose} is not positive definite, its smallest eigenvalue is "
-                f"{least:.3g}; give positive variances with correlations inside -1 to 1"
-            ) from None
+                f"{eigenvalues[0]:.3g}; give positive variances with correlations inside -1 to 1"
+            )
 
 
 def _place(at: Any) -> str:

@@ -53,7 +53,10 @@ def to_sklearn(model: Any, params: Any) -> mixture.GaussianMixture:
     estimator.weights_ = np.array(weights)
     estimator.means_ = np.array(means)
     estimator.covariances_ = np.array(covariances)
-    estimator.precisions_cholesky_ = precisions_cholesky(estimator.covariances_, name)
+    try:
+        estimator.precisions_cholesky_ = precisions_cholesky(estimator.covariances_, name)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(f"a covariance has no inverse ({error}); fit with a reg_covar") from None
     estimator.precisions_ = precisions(estimator.precisions_cholesky_, name)
     estimator.n_features_in_ = estimator.means_.shape[1]
     estimator.converged_, estimator.n_iter_ = False, 0

@@ -257,18 +257,3 @@ def test_one_lane_far_apart_takes_all_to_the_residuals_and_none_runs_both():
     for lane, params in zip(together, (near, far), strict=True):
         np.testing.assert_allclose(lane, density(params), rtol=1e-4)
     assert " cond[" in str(jax.make_jaxpr(jax.vmap(density))(both))
-
-
-@pytest.mark.parametrize("covariance", STRUCTURES)
-def test_health_asks_lapack_once(covariance):
-    """Two batches in one program can wait for each other's threads without end."""
-    case = case_of(covariance, 4)
-    weights = jnp.ones(3) / 3
-    prior = case.family.as_prior(case.prior, None, case.x, 3)
-    for p in (None, prior):
-
-        def ratio(params, p=p):
-            return case.family.variance_ratio(params, weights, p)
-
-        jaxpr = str(jax.make_jaxpr(ratio)(case.params))
-        assert jaxpr.count(" eigh[") == (covariance in ("full", "tied"))

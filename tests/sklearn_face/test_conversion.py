@@ -64,5 +64,5 @@ def test_what_cannot_be_converted():
     with pytest.raises(ValueError, match="2 components"):
         to_sklearn(model.with_parts(2), params)
     singular = params.components._replace(covariances=np.zeros((3, 4, 4)))
-    with pytest.raises(ValueError, match=r"covariances\[0\].*not positive definite"):
+    with pytest.raises(ValueError, match="no inverse"):
         to_sklearn(model, params._replace(components=singular))

@@ -145,9 +145,9 @@ class Gaussian(Family):
         covariances = checks.parameter(params.covariances, shape, x.dtype, "covariances", made_for)
         if structure.matrices:
             checks.symmetric(covariances, "covariances")
-            checks.positive_definite(params.covariances, "covariances")
+            checks.semidefinite(params.covariances, "covariances")
         else:
-            checks.positive_array(params.covariances, "covariances")
+            checks.positive_array(params.covariances, "covariances", zero_allowed=True)
         return GaussianParams(means, covariances)
 
     def like_x(self, params: Params) -> Any:
