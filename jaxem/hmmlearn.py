@@ -15,7 +15,7 @@ What one side has and the other has not:
 - Priors stay behind: hmmlearn's are numbers of the estimator, jaxem's the `prior` of a fit. An
   estimator made here has none of them, so that both climb the same likelihood.
 - An initial law that hmmlearn's fit leaves alone (no "s" in `params`) is jaxem's initial="fixed",
-  both ways; other parts that it leaves alone are free in jaxem unless a fit is told `held=`.
+  both ways; other parts that it leaves alone are free in jaxem unless a fit is told `fixed=`.
   initial="stationary" goes over as the numbers of that law, which hmmlearn frees.
 - Transitions come as "full", with zeros kept: EM leaves a zero at zero on both sides, and whether
   it was ruled out or estimated is not told. Where it was ruled out, the same parameters fit

@@ -21,8 +21,8 @@ from jax.scipy.special import gammaln, xlogy
 
 import jaxem
 from jaxem.core import checks
+from jaxem.core.constraints import Probability
 from jaxem.core.contracts import Model
-from jaxem.core.numerics import from_logit, logit
 
 COUNTS = [(125, 18, 20, 34)]  # Rao (1965), Linear Statistical Inference and Its Applications
 SLOW = [(1997, 906, 904, 32)]  # Fisher's; Thisted (1988), Elements of Statistical Computing
@@ -46,6 +46,8 @@ class Sums(NamedTuple):
 @dataclass(frozen=True)
 class Linkage(Model):
     """Rows of four counts, one experiment each."""
+
+    constraints = Theta(Probability(shared=True))
 
     def check(self, x, weight, names):
         checks.finite(x, weight, names)
@@ -76,15 +78,6 @@ class Linkage(Model):
 
     def m_step(self, params, sums, prior):
         return Theta(sums.linked / (sums.linked + sums.unlinked))
-
-    def to_chart(self, params):
-        return Theta(logit(params.theta))
-
-    def from_chart(self, chart):
-        return Theta(from_logit(chart.theta))
-
-    def n_free_parameters(self, params, prior=None):
-        return jnp.int32(1)
 
 
 MODEL, TOL = Linkage(), 1e-12

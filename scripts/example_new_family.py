@@ -37,19 +37,19 @@ def start(x: jax.Array, weight: jax.Array) -> Weibull:
     return Weibull(jnp.ones((), x.dtype), jnp.sum(weight * x[:, 0]) / jnp.sum(weight))
 
 
-def to_chart(params: Weibull) -> Weibull:
+def to_unconstrained(params: Weibull) -> Weibull:
     return jax.tree.map(jnp.log, params)
 
 
-def from_chart(chart: Weibull) -> Weibull:
-    return jax.tree.map(jnp.exp, chart)
+def from_unconstrained(coordinates: Weibull) -> Weibull:
+    return jax.tree.map(jnp.exp, coordinates)
 
 
 def draw(key: jax.Array, params: Weibull) -> jax.Array:
     return params.scale * jax.random.weibull_min(key, 1.0, params.shape, (1,), params.scale.dtype)
 
 
-FAMILY = Density(log_prob, start, to_chart, from_chart, draw)
+FAMILY = Density(log_prob, start, to_unconstrained, from_unconstrained, draw)
 
 
 def lifetimes(n: int = 2000) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.constraints import Positive
 from jaxem.core.contracts import Family
 
 
@@ -32,6 +33,8 @@ class Sums(NamedTuple):
 class WeibullFamily(Family):
     """One column of positive numbers."""
 
+    constraints = WeibullParams(Positive(), Positive())
+
     @property
     def exact(self):
         return False  # the M-step is a Newton step: the loop halves it where it is too long
@@ -51,7 +54,7 @@ class WeibullFamily(Family):
         terms = (jnp.ones_like(power), log_z, power, power * log_z, power * log_z**2)
         return Sums(*(jnp.sum(r * term, axis=1) for term in terms))
 
-    def m_step(self, params, sums, prior, live):
+    def m_step(self, params, sums, prior, live, fixed=None):
         a, scales = params
         n, live = sums.count, live & (sums.count > 0)
         first, second = sums.power_log / sums.power, sums.power_log2 / sums.power
@@ -62,12 +65,6 @@ class WeibullFamily(Family):
         log_power = jnp.log(sums.power / n) + step * first + step**2 / 2 * (second - first**2)
         moved = WeibullParams(new, scales * jnp.exp(log_power / new))
         return jax.tree.map(lambda b, old: jnp.where(live, b, old), moved, params)
-
-    def to_chart(self, params):
-        return jax.tree.map(jnp.log, params)
-
-    def from_chart(self, chart):
-        return jax.tree.map(jnp.exp, chart)
 
     def sample(self, key, params, labels):
         shapes, scales = (leaf[labels] for leaf in params)

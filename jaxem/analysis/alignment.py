@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxem.core import parameters
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.numerics import einsum
 from jaxem.fitting.blocks import by_either, sum_blocks
@@ -91,7 +92,8 @@ def aligned(model: Model, params: Params, order: np.ndarray) -> Params:
         return host
     out = jax.tree.map(np.array, host)
     for i in moved:
-        own = model.take(jax.tree.map(lambda leaf: leaf[i], host), order[i])  # noqa: B023
+        own = jax.tree.map(lambda leaf: leaf[i], host)  # noqa: B023
+        own = parameters.take(model.constraints, own, order[i])
         for leaf, part in zip(jax.tree.leaves(out), jax.tree.leaves(own), strict=True):
             leaf[i] = part
     return out

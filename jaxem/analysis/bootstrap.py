@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.analysis import alignment, resampling
 from jaxem.analysis.intervals import ConfidenceIntervals
-from jaxem.core import checks
+from jaxem.core import checks, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.names import names
@@ -129,7 +129,7 @@ def bootstrap(
     init: Any = "portfolio",
     sample_weight: Any = None,
     prior: Prior | None = None,
-    held: Any = None,
+    fixed: Any = None,
     lengths: Any = None,
     tol: Any = 1e-6,
     max_iter: Any = 1000,
@@ -163,7 +163,7 @@ def bootstrap(
     else:
         arranged = fitting.read(model, x, sample_weight, None, lengths)
     job = fitting.prepare(
-        model, x, init=params, prior=prior, held=held, lengths=lengths, tol=tol,
+        model, x, init=params, prior=prior, fixed=fixed, lengths=lengths, tol=tol,
         max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
         min_count=min_count, min_variance_ratio=min_variance_ratio, arranged=arranged,
     )  # fmt: skip
@@ -193,7 +193,9 @@ def bootstrap(
     )
     order = alignment.assignments(found.agreement)
     own: Any = jax.device_get(estimate)
-    params = model.near(alignment.aligned(model, found.params, order), own)
+    params = parameters.unwrap(
+        model.constraints, alignment.aligned(model, found.params, order), own
+    )
     return Bootstrap(params, found.log_likelihood, found.status, own, parametric)
 
 

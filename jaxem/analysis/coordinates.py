@@ -1,9 +1,9 @@
 """Coordinates in which parameters are free to move.
 
-    theta(u) = from_chart(c + B u),  u = 0 at the parameters
+    theta(u) = from_unconstrained(c + B u),  u = 0 at the parameters
 
-The chart has more coordinates than a model has freedoms (log odds of k probabilities, both
-triangles of a matrix): the columns of B are the directions that move the parameters, from the
+There are more unconstrained coordinates than a model has freedoms (log odds of k probabilities,
+both triangles of a matrix): the columns of B are the directions that move the parameters, from the
 Jacobian of theta.
 """
 
@@ -16,6 +16,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float
 
+from jaxem.core import parameters
 from jaxem.core.contracts import Model, Params, Prior
 from jaxem.core.numerics import einsum
 
@@ -24,7 +25,7 @@ _ROUNDS = 8  # of bringing rows and columns to a common size
 
 
 class Coordinates(NamedTuple):
-    """basis (c, r): directions of the chart, columns of zeros where there is none.
+    """basis (c, r): directions of the coordinates, columns of zeros where there is none.
 
     jacobian (p, r): of all numbers of the parameters along them.
     """
@@ -34,9 +35,16 @@ class Coordinates(NamedTuple):
 
 
 def point(model: Model, params: Params, prior: Prior | None, basis: Array, u: Array) -> Params:
-    """theta(u), with the numbers that are held in their places."""
-    chart, unravel = ravel_pytree(lax.stop_gradient(model.to_chart(params)))
-    return model.hold(model.from_chart(unravel(chart + einsum("cr,r->c", basis, u))), prior)
+    """theta(u), with the numbers that are fixed in their places."""
+    own = model.constraints
+    here, unravel = ravel_pytree(lax.stop_gradient(parameters.to_unconstrained(own, params)))
+    moved = parameters.from_unconstrained(own, unravel(here + einsum("cr,r->c", basis, u)))
+    return parameters.fix(own, moved, model.fixed(prior))
+
+
+def without_error(model: Model, params: Params) -> Params:
+    """Which numbers have no standard error."""
+    return parameters.without_error(model.constraints, params, model.active(params))
 
 
 @partial(jax.jit, static_argnames=("model",))
@@ -46,7 +54,7 @@ def settled(model: Model, params: Params) -> Params:
     def of(leaf: Array, mark: Array) -> Array:
         return jnp.where(mark & (leaf < jnp.finfo(leaf.dtype).tiny ** 0.5), 0, leaf)
 
-    return jax.tree.map(of, params, model.without_error(params))
+    return jax.tree.map(of, params, without_error(model, params))
 
 
 @partial(jax.jit, static_argnames=("model",))
@@ -62,7 +70,7 @@ def directions(model: Model, params: Params, prior: Prior | None) -> Coordinates
         return ravel_pytree(point(model, params, prior, steps, u))[0]
 
     # A number on its way to 0 moves with the sum of the others alone, which moves nothing else.
-    there = ~ravel_pytree(model.without_error(params))[0]
+    there = ~ravel_pytree(without_error(model, params))[0]
     jacobian = jax.jacfwd(theta)(jnp.zeros(free.shape, steps.dtype))
     jacobian = jnp.where(there[:, None], jacobian, 0)
     rows, columns = _scales(jacobian)
@@ -82,11 +90,11 @@ def params_dtype(params: Params) -> Any:
 
 def _free(model: Model, params: Params) -> Bool[Array, " c"]:
     """Which coordinates may move; all of them where they do not stand for one number each."""
-    chart = jax.eval_shape(model.to_chart, params)
-    shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (chart, params)]
+    each = jax.eval_shape(partial(parameters.to_unconstrained, model.constraints), params)
+    shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (each, params)]
     if shapes[0] != shapes[1]:
-        return jnp.ones(sum(leaf.size for leaf in jax.tree.leaves(chart)), bool)
-    return ~ravel_pytree(model.without_error(params))[0]
+        return jnp.ones(sum(leaf.size for leaf in jax.tree.leaves(each)), bool)
+    return ~ravel_pytree(without_error(model, params))[0]
 
 
 def _scales(matrix: Float[Array, "p c"]) -> tuple[Float[Array, " p"], Float[Array, " c"]]:

@@ -31,16 +31,16 @@ def aic(
     params: Params,
     x: Any,
     sample_weight: Any = None,
-    held: Any = None,
+    fixed: Any = None,
     lengths: Any = None,
 ) -> Array:
     """Akaike's information criterion, -2 log-likelihood + 2 p. Lower is better.
 
-    held: parameters that were known, as `fit` takes them: they are not free. lengths: of the
+    fixed: parameters that were known, as `fit` takes them: they are not free. lengths: of the
     sequences of a batch.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    params, rows, prior, block = _checked(model, params, x, sample_weight, held, lengths)
+    params, rows, prior, block = _checked(model, params, x, sample_weight, fixed, lengths)
     return _aic(model, params, rows, prior, block)
 
 
@@ -50,14 +50,14 @@ def bic(
     params: Params,
     x: Any,
     sample_weight: Any = None,
-    held: Any = None,
+    fixed: Any = None,
     lengths: Any = None,
 ) -> Array:
     """Schwarz's information criterion, -2 log-likelihood + p log N. Lower is better.
 
     mclust prints the opposite sign. Errors: as for `aic`.
     """
-    params, rows, prior, block = _checked(model, params, x, sample_weight, held, lengths)
+    params, rows, prior, block = _checked(model, params, x, sample_weight, fixed, lengths)
     return _bic(model, params, rows, prior, block)
 
 
@@ -67,7 +67,7 @@ def icl(
     params: Params,
     x: Any,
     sample_weight: Any = None,
-    held: Any = None,
+    fixed: Any = None,
     lengths: Any = None,
 ) -> Array:
     """The integrated complete-data likelihood criterion, BIC + 2 entropy. Lower is better.
@@ -76,16 +76,16 @@ def icl(
     HMM it is that of the paths (Celeux and Durand 2008).
     mclust prints the opposite sign. Errors: as for `aic`.
     """
-    params, rows, prior, block = _checked(model, params, x, sample_weight, held, lengths)
+    params, rows, prior, block = _checked(model, params, x, sample_weight, fixed, lengths)
     return _bic(model, params, rows, prior, block) + 2 * entropy(model, params, rows, block)
 
 
 def _checked(
-    model: Model, params: Params, x: Any, sample_weight: Any, held: Any, lengths: Any
+    model: Model, params: Params, x: Any, sample_weight: Any, fixed: Any, lengths: Any
 ) -> tuple[Params, Rows, Prior | None, int]:
     rows = model.rows(x, sample_weight, None, lengths)
     block = default_block_size(model, rows)
-    return model.as_params(params, rows), rows, model.as_prior(None, None, rows.x, held), block
+    return model.as_params(params, rows), rows, model.as_prior(None, None, rows.x, fixed), block
 
 
 @partial(jax.jit, static_argnames=("model", "block_size"))

@@ -14,7 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from jaxem.core import checks
+from jaxem.core import checks, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.names import names
@@ -127,7 +127,7 @@ def diagnose(
     labels: Any = None,
     lengths: Any = None,
     reg_covar: Any = 0.0,
-    held: Any = None,
+    fixed: Any = None,
 ) -> Diagnosis:
     """Whether parameters are a maximum that has derivatives, and if not, why not.
 
@@ -140,7 +140,7 @@ def diagnose(
     (1991), J. Am. Stat. Assoc. 86, 899-909.
     """
     rows = model.rows(x, sample_weight, labels, lengths)
-    prior = model.as_prior(prior, reg_covar, rows.x, held)
+    prior = model.as_prior(prior, reg_covar, rows.x, fixed)
     block = default_block_size(model, rows)
     return _diagnose(model, model.as_params(params, rows), rows, prior, block)
 
@@ -172,12 +172,13 @@ def _diagnose(
 
 
 def _gain(model: Model, params: Params, em_step: Params, newton_step: Params) -> Array:
-    """Half the gradient times the Newton step; the metric times the EM step is the gradient."""
+    """Half the gradient, which is Fisher's diagonal times the EM step, times the Newton step."""
+    to_unconstrained = partial(parameters.to_unconstrained, model.constraints)
 
-    def chart(step: Params) -> Params:
-        return jax.jvp(model.to_chart, (params,), (step,))[1]
+    def along(step: Params) -> Params:
+        return jax.jvp(to_unconstrained, (params,), (step,))[1]
 
-    trees = model.metric(params), chart(em_step), chart(newton_step)
+    trees = model.fisher_diagonal(params), along(em_step), along(newton_step)
     leaves = zip(*map(jax.tree.leaves, trees), strict=True)
     products = (jnp.sum(jnp.where(m > 0, m * a * b, 0)) for m, a, b in leaves)
     return 0.5 * sum(products, jnp.zeros((), jax.tree.leaves(params)[0].dtype))

@@ -54,7 +54,7 @@ def confidence_intervals(
     errors: str = "observed",
     sample_weight: Any = None,
     prior: Prior | None = None,
-    held: Any = None,
+    fixed: Any = None,
     labels: Any = None,
     lengths: Any = None,
     reg_covar: Any = 0.0,
@@ -79,7 +79,9 @@ def confidence_intervals(
         checks.numbers(level, "level")
         if np.ndim(level) != 0 or not 0 < float(level) < 1:
             raise ValueError(f"level is {level!r}; give a number between 0 and 1, such as 0.95")
-    found = fitted(model, params, x, errors, sample_weight, prior, held, labels, lengths, reg_covar)
+    found = fitted(
+        model, params, x, errors, sample_weight, prior, fixed, labels, lengths, reg_covar
+    )
     own = found.local.params
     standard_errors.warn(found)
     se = standard_errors.errors(found)

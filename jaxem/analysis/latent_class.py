@@ -71,12 +71,12 @@ def latent_classes(
     *,
     sample_weight: Any = None,
     columns: Any = None,
-    held: Any = None,
+    fixed: Any = None,
 ) -> LatentClasses:
     """The report of a latent class analysis: a mixture of `Categorical` or `Bernoulli` columns.
 
-    The degrees of freedom are poLCA's, min(n, cells - 1) - parameters. held: those that were known,
-    as `fit` takes them.
+    The degrees of freedom are poLCA's, min(n, cells - 1) - parameters. fixed: those that were
+    known, as `fit` takes them.
     Errors: ValueError for a model of another family.
     Warning: UserWarning when the model has more parameters than the table has cells less 1.
     """
@@ -89,7 +89,7 @@ def latent_classes(
     weight = np.where(family.informative(data), np.asarray(rows.weight, np.float64), 0)
     items = _items(params.components)
     n_cells = math.prod(table.shape[1] for table in items)
-    n_parameters = int(n_free_parameters(model, params, held))
+    n_parameters = int(n_free_parameters(model, params, fixed))
     if n_parameters > n_cells - 1:
         remarks.warn(
             f"the model has {n_parameters} parameters, the table of response patterns {n_cells} "

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, parameters, tables
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.names import name
@@ -87,7 +87,7 @@ def likelihood_slice(
     sample_weight: Any = None,
     lengths: Any = None,
 ) -> Slice:
-    """The log-likelihood along one parameter, the others held.
+    """The log-likelihood along one parameter, the others fixed.
 
     path: where the parameter is, such as "weights[0]" or "components.means[0, 1]", or the parts of
         that in a tuple, ("components", "means", 0, 1).
@@ -188,7 +188,9 @@ def _slice(
     model: Model, params: Params, rows: Rows, grid: Array, path: tuple, block_size: int
 ) -> Slice:
     def at(value: Array) -> Array:
-        return em.log_likelihood(model, model.replace(params, path, value), rows, block_size)
+        return em.log_likelihood(
+            model, parameters.replace(model.constraints, params, path, value), rows, block_size
+        )
 
     values = lax.map(at, grid)
     values = jnp.where(jnp.isfinite(values), values, jnp.nan)

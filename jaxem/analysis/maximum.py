@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from jaxem.analysis import coordinates, information
 from jaxem.analysis.coordinates import Coordinates
 from jaxem.analysis.information import Inverse, Local, Way
-from jaxem.core import checks
+from jaxem.core import checks, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.numerics import einsum
 from jaxem.fitting.blocks import default_block_size
@@ -46,7 +46,7 @@ def fitted(
     method: str,
     sample_weight: Any,
     prior: Prior | None,
-    held: Any,
+    fixed: Any,
     labels: Any,
     lengths: Any,
     reg_covar: Any,
@@ -56,8 +56,9 @@ def fitted(
         known = ", ".join(map(repr, METHODS))
         raise ValueError(f"method is {method!r}; it must be one of {known}")
     rows = model.rows(x, sample_weight, labels, lengths)
-    prior = model.as_prior(prior, reg_covar, rows.x, held)
-    params = model.hold(coordinates.settled(model, model.as_params(params, rows)), prior)
+    prior = model.as_prior(prior, reg_covar, rows.x, fixed)
+    params = coordinates.settled(model, model.as_params(params, rows))
+    params = parameters.fix(model.constraints, params, model.fixed(prior))
     if method in ("outer", "sandwich"):
         _check_sequences(model, rows)
     found = _at(model, params, prior, rows, method)
@@ -183,7 +184,7 @@ def _check_maximum(found: Fitted) -> None:
             f"the parameters are {float(inverse.distance):.2g} standard errors from the maximum of "
             "the likelihood: fit on from them with a smaller tol, such as "
             "jaxem.em(model, params, x, tol=1e-12).params, with the weights, labels, prior and "
-            "held of the fit"
+            "fixed of the fit"
         )
 
 

@@ -79,13 +79,13 @@ def sample(model: Model, params: Params, key: Array, n: int) -> tuple[Any, Array
 
 
 @waits
-def n_free_parameters(model: Model, params: Params, held: Any = None) -> Array:
+def n_free_parameters(model: Model, params: Params, fixed: Any = None) -> Array:
     """Free parameters, as AIC and BIC count them; components of zero weight have none.
 
-    held: those that were known, as `fit` takes them.
+    fixed: those that were known, as `fit` takes them.
     """
     params = model.as_params(params, None)
-    prior = None if held is None else model.as_prior(None, None, model.like_x(params), held)
+    prior = None if fixed is None else model.as_prior(None, None, model.like_x(params), fixed)
     return model.n_free_parameters(params, prior)
 
 

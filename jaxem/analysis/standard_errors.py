@@ -15,7 +15,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float
 
-from jaxem.analysis.coordinates import Coordinates
+from jaxem.analysis.coordinates import Coordinates, without_error
 from jaxem.analysis.information import Inverse
 from jaxem.analysis.maximum import FAR, Fitted, eps, fitted, identical
 from jaxem.core import checks
@@ -46,7 +46,7 @@ def standard_errors(
     method: str = "observed",
     sample_weight: Any = None,
     prior: Prior | None = None,
-    held: Any = None,
+    fixed: Any = None,
     labels: Any = None,
     lengths: Any = None,
     reg_covar: Any = 0.0,
@@ -59,16 +59,18 @@ def standard_errors(
         the complete data less what is missing (Louis 1982; in the form of Oakes 1999), which is
         the same number by another way; "outer", the sum of outer products of the rows' scores;
         "sandwich", which holds where the model is not the true one (White 1982).
-    sample_weight, prior, held, labels, lengths, reg_covar: those of the fit. Weights are
+    sample_weight, prior, fixed, labels, lengths, reg_covar: those of the fit. Weights are
         frequencies. With a prior, of the posterior's mode.
 
     They are taken at the maximum next to `params`, just short of which a fit stops.
-    0 for numbers that cannot move: held ones, and transitions that are ruled out. NaN where there
+    0 for numbers that cannot move: fixed ones, and transitions that are ruled out. NaN where there
     is no standard error: a number at the end of its range (its neighbours' are those given it), of
     a component that is absent, or of which the rows tell nothing; the last with a UserWarning.
     Errors: ValueError for bad input, and for parameters that are no maximum.
     """
-    found = fitted(model, params, x, method, sample_weight, prior, held, labels, lengths, reg_covar)
+    found = fitted(
+        model, params, x, method, sample_weight, prior, fixed, labels, lengths, reg_covar
+    )
     warn(found)
     return errors(found)
 
@@ -82,7 +84,7 @@ def parameter_covariance(
     method: str = "observed",
     sample_weight: Any = None,
     prior: Prior | None = None,
-    held: Any = None,
+    fixed: Any = None,
     labels: Any = None,
     lengths: Any = None,
     reg_covar: Any = 0.0,
@@ -91,7 +93,9 @@ def parameter_covariance(
 
     Arguments and errors are those of `standard_errors`, whose squares are on the diagonal.
     """
-    found = fitted(model, params, x, method, sample_weight, prior, held, labels, lengths, reg_covar)
+    found = fitted(
+        model, params, x, method, sample_weight, prior, fixed, labels, lengths, reg_covar
+    )
     own = found.local.params
     matrix = _matrix(model, own, found.coordinates, found.inverse, found.spread)
     return ParameterCovariance(names(own), matrix, remarks(found))
@@ -127,7 +131,7 @@ def _unknown(
     model: Model, params: Params, found: Coordinates, inverse: Inverse
 ) -> Bool[Array, " p"]:
     """Numbers without standard error; all of them where the point is no maximum."""
-    edge, moved = ravel_pytree(model.without_error(params))[0], _moved(found, inverse)
+    edge, moved = ravel_pytree(without_error(model, params))[0], _moved(found, inverse)
     nothing = ~(inverse.distance <= FAR) | (inverse.least < -(eps(inverse) ** 0.5))
     # The family's parameters come last. What has a share that is not known is not known either.
     n_shares = sum(leaf.size for leaf in jax.tree.leaves(tuple(params)[:-1]))
@@ -153,7 +157,7 @@ def remarks(found: Fitted) -> tuple[str, ...]:
     if not checks.is_concrete(found.inverse, found.local):
         return ()
     params = found.local.params
-    marks = np.asarray(ravel_pytree(found.model.without_error(params))[0])
+    marks = np.asarray(ravel_pytree(without_error(found.model, params))[0])
     edge = [name for name, mark in zip(names(params), marks, strict=True) if mark]
     said = f"no standard error at the end of a range, or of what is absent: {_some(edge)}"
     return (*([said] if edge else []), *_singular(found))

@@ -19,6 +19,7 @@ from jaxem.cli.intervals import Errors
 from jaxem.cli.kinds import Levels
 from jaxem.cli.options import Counts
 from jaxem.cli.progress import Run
+from jaxem.core import parameters
 from jaxem.core.contracts import Family, Model
 from jaxem.families import Product
 from jaxem.fitting.fit import Job, noted
@@ -147,7 +148,7 @@ def _by_weight(result: Result) -> Result:
     shares = health.count if isinstance(model, HMM) else params.weights
     order = np.argsort(-shares, kind="stable")
     by_weight = {
-        "params": model.take(params, order),
+        "params": parameters.take(model.constraints, params, order),
         "health": jax.tree.map(lambda leaf: leaf[order], health),
         "collapsed": collapsed[order],
     }

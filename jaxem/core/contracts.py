@@ -15,7 +15,6 @@ from jaxem.core.family import Place as Place
 from jaxem.core.model import Model as Model
 from jaxem.core.rows import Rows as Rows
 from jaxem.core.values import Arranged as Arranged
-from jaxem.core.values import Chart as Chart
 from jaxem.core.values import Health as Health
 from jaxem.core.values import Params as Params
 from jaxem.core.values import Prepared as Prepared

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from jaxem.core import checks, tables
-from jaxem.core import held as known
-from jaxem.core.values import Chart, Params, Prepared, Prior, Statistics
+from jaxem.core import checks, parameters, tables
+from jaxem.core.parameters import Coordinates
+from jaxem.core.values import Params, Prepared, Prior, Statistics
 
 SEEN = 0.5  # rows from which on something is taken to be known
 
@@ -39,9 +39,9 @@ def informed(prior: Prior | None, counts: np.ndarray) -> np.ndarray:
     return np.any([np.any(leaf != 0, axis=1) for leaf in leaves], axis=0) & (counts >= 0)
 
 
-def held_column(held: Any, j: int, d: int) -> np.ndarray:
+def fixed_column(fixed: Any, j: int, d: int) -> np.ndarray:
     """In which components the numbers of a column are all known, (k,)."""
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(held)]
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(fixed)]
     own = [~np.isnan(leaf[:, j]) for leaf in leaves if leaf.shape[1:] == (d,)]
     return np.all(own, axis=0) if own else np.array(False)
 
@@ -66,6 +66,11 @@ class Family(abc.ABC):
 
     `live` marks the components of positive weight, (k,); the others are absent.
     """
+
+    @property
+    @abc.abstractmethod
+    def constraints(self) -> PyTree:
+        """Where the parameters may lie: a tree of `Constraint` like theirs."""
 
     @property
     def regularised(self) -> bool:
@@ -163,17 +168,17 @@ class Family(abc.ABC):
         return reduce(or_, map(seen, numbers))
 
     def left_open(
-        self, counts: np.ndarray, both: PyTree, prior: Prior | None, held: Any
+        self, counts: np.ndarray, both: PyTree, prior: Prior | None, fixed: Any
     ) -> dict[Place, tuple[int, ...]]:
         """Host side: columns of which nothing is known, and in which components.
 
         counts: rows of each component, (k,); both: how many of them have both columns, in the tree
-        of x, (k, c, c). prior, held: of the components, None where there are none.
+        of x, (k, c, c). prior, fixed: of the components, None where there are none.
         """
         there, alone = (counts >= SEEN) & ~informed(prior, counts), rows_with(both)
         d = alone.shape[1]
         marks = {
-            ((), (j,)): there & (alone[:, j] < SEEN) & ~held_column(held, j, d) for j in range(d)
+            ((), (j,)): there & (alone[:, j] < SEEN) & ~fixed_column(fixed, j, d) for j in range(d)
         }
         return some_of(marks)
 
@@ -270,61 +275,33 @@ class Family(abc.ABC):
 
     @abc.abstractmethod
     def m_step(
-        self, params: Params, statistics: Statistics, prior: Prior | None, live: Array
+        self,
+        params: Params,
+        statistics: Statistics,
+        prior: Prior | None,
+        live: Array,
+        fixed: Params | None = None,
     ) -> Params:
-        """The maximiser; `params` are those of the E-step; absent components keep them."""
+        """The maximiser; `params` are those of the E-step; absent components keep them.
 
-    # ---- parameters that are known; `held` has their numbers, and NaN where they are free
-
-    def as_held(self, held: Any, x: PyTree, k: int) -> Params:
-        """Host side: known parameters as a person has them -> arrays for k components of x."""
-        return known.read(held, self.like_params(x, k), "held.components")
-
-    def hold(self, params: Params, held: Params) -> Params:
-        """The parameters with the known numbers in their places."""
-        return known.hold(params, held)
-
-    def held_m_step(
-        self, params: Params, statistics: Statistics, prior: Prior | None, live: Array, held: Params
-    ) -> Params:
-        """The maximiser among parameters with these numbers.
-
-        Right as it is where the estimate of a number does not depend on that of another.
+        fixed: numbers that are known, NaN where they are free; None: all are free. The model puts
+        them in their places: here they matter where estimates of others depend on them.
         """
-        return self.hold(self.m_step(params, statistics, prior, live), held)
 
-    def n_held(self, held: Params, live: Array) -> Array:
-        """How many of the free parameters of the live components are known."""
-        return known.count(held, live)
-
-    def spread_held(self, held: Params) -> Array:
-        """Which components cannot collapse, (k,), since what would have to is known."""
-        return jnp.ones(jax.tree.leaves(held)[0].shape[0], bool)
+    def spread_fixed(self, fixed: Params) -> Array:
+        """Which components cannot collapse, (k,), since what would have to is fixed."""
+        return jnp.ones(jax.tree.leaves(fixed)[0].shape[0], bool)
 
     def log_prior(self, params: Params, prior: Prior, live: Array) -> Float[Array, ""]:
         """Log density of the prior, up to its normalising constant."""
         return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
 
-    @abc.abstractmethod
-    def to_chart(self, params: Params) -> Chart:
-        """Unconstrained coordinates: any number is the coordinate of some parameters."""
-
-    @abc.abstractmethod
-    def from_chart(self, chart: Chart) -> Params:
-        """The parameters at finite coordinates, clipped to the domain."""
-
-    def metric(self, params: Params, weights: Float[Array, " k"]) -> Chart:
+    def fisher_diagonal(self, params: Params, share: Float[Array, " k"]) -> Coordinates:
         """The diagonal of the complete data's information about the coordinates, a row.
 
-        `weights` are the shares of the components. Only ratios matter, and they need not be exact:
-        the weights alone where nothing is known of the coordinates' units.
+        share: of the rows, by component. Only ratios matter, and they need not be exact.
         """
-
-        def share(leaf: Array) -> Array:
-            ones = (1,) * (leaf.ndim - 1)
-            return jnp.broadcast_to(jnp.reshape(weights, (-1, *ones)), leaf.shape)
-
-        return jax.tree.map(share, self.to_chart(params))
+        return parameters.fisher_diagonal(self.constraints, params, share)
 
     def variance_ratio(
         self, params: Params, weights: Float[Array, " k"], prior: Prior | None
@@ -338,32 +315,6 @@ class Family(abc.ABC):
             for leaf in jax.tree.leaves(params)
         ]
         return jnp.where(jnp.all(jnp.stack(finite), axis=0), jnp.inf, jnp.nan).astype(weights.dtype)
-
-    def on_boundary(self, params: Params) -> Params:
-        """Which numbers are at the end of their range, such as probabilities of 0: legal optima."""
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), params)
-
-    def live_boundary(self, params: Params, live: Array) -> Params:
-        """`on_boundary` of the components that are there."""
-
-        def of_live(marks: Array) -> Array:
-            if marks.shape[:1] != live.shape:
-                return marks
-            return marks & jnp.reshape(live, (-1,) + (1,) * (marks.ndim - 1))
-
-        return jax.tree.map(of_live, self.on_boundary(params))
-
-    def absent(self, params: Params, live: Array) -> Params:
-        """Which numbers are those of components that are not there."""
-        two = jax.eval_shape(lambda own: self.take(own, np.zeros(live.size + 1, int)), params)
-
-        def of(leaf: Array, longer: Any) -> Array:
-            if leaf.shape == longer.shape:  # common to all components
-                return jnp.zeros(leaf.shape, bool)
-            gone = jnp.reshape(~live, (-1,) + (1,) * (leaf.ndim - 1))
-            return jnp.broadcast_to(gone, leaf.shape)
-
-        return jax.tree.map(of, params, two)
 
     def at_pivot(self, params: Params, x: PyTree) -> Params:
         """A linear map of parameters, or of changes of them, to such as x tells apart: the values
@@ -386,14 +337,6 @@ class Family(abc.ABC):
         """
         rows = self.sample(key, params, labels)
         return jax.tree.map(lambda row, x: jnp.where(jnp.isnan(x), x, row), rows, x)
-
-    def near(self, params: Params, reference: Params) -> Params:
-        """Host side: parameters (b, ...) with angles within half a turn of the reference's."""
-        return params
-
-    def take(self, params: Params, index: Any) -> Params:
-        """The components at `index`, (m,), in that order."""
-        return jax.tree.map(lambda leaf: leaf[index], params)
 
     # ---- cells that were not observed
 
@@ -430,13 +373,3 @@ class Family(abc.ABC):
         given: values by column, at least one; at least one column is left.
         """
         raise ValueError(f"{self!r} has no columns that could be given")
-
-    def replace(self, params: Params, path: tuple, value: Array) -> Params:
-        """params with the number at `path`, (name, index, ...), replaced; constraints are kept."""
-        name, *index = path
-        return params._replace(**{name: getattr(params, name).at[*index].set(value)})
-
-    def n_free_parameters(self, params: Params, live: Array) -> Array:
-        """Free parameters of the live components."""
-        each = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(params))
-        return jnp.sum(live, dtype=jnp.int32) * each

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, parameters, tables
 from jaxem.core.family import Family, Place
+from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import Rows, as_rows
-from jaxem.core.values import Arranged, Chart, Health, Params, Prepared, Prior, Statistics
+from jaxem.core.values import Arranged, Health, Params, Prepared, Prior, Statistics
 
 
 class Model(abc.ABC):
@@ -23,6 +24,11 @@ class Model(abc.ABC):
     A model's statistics have the fields `total_weight`, and `counts` (k,): the effective rows of
     each component or state. Both are summed like the others.
     """
+
+    @property
+    @abc.abstractmethod
+    def constraints(self) -> PyTree:
+        """Where the parameters may lie: a tree of `Constraint` like theirs."""
 
     @property
     def n_parts(self) -> int:
@@ -147,6 +153,10 @@ class Model(abc.ABC):
         """Host side: ValueError when there are fewer distinct rows than parts to start from."""
         checks.enough_rows(rows.x, self.n_parts)
 
+    def active(self, params: Params) -> Bool[Array, " k"]:
+        """Which parts are there."""
+        return jnp.ones(self.n_parts, bool)
+
     def as_params(self, params: Params, rows: Rows | None) -> Params:
         """Host side: parameters as a person has them -> arrays, checked; None: for any rows."""
         if rows is None:
@@ -163,16 +173,16 @@ class Model(abc.ABC):
         raise ValueError(f"{self!r} does not tell what rows its parameters are of: give x")
 
     def as_prior(
-        self, prior: Prior | None, reg_covar: Any, x: PyTree, held: Any = None
+        self, prior: Prior | None, reg_covar: Any, x: PyTree, fixed: Any = None
     ) -> Prior | None:
         """Host side: a prior of plain numbers -> arrays for rows like x; None stays None.
 
-        `held`, where not None, takes the place of the prior's own: parameters that are known are
+        `fixed`, where not None, takes the place of the prior's own: fixed parameters are
         those of a prior that is a point.
         """
         given = reg_covar is not None and not (checks.is_concrete(reg_covar) and reg_covar == 0)
-        if prior is not None or held is not None or given:
-            raise ValueError(f"{self!r} takes no prior, no reg_covar and nothing held")
+        if prior is not None or fixed is not None or given:
+            raise ValueError(f"{self!r} takes no prior, no reg_covar and nothing fixed")
         return None
 
     def default_min_count(self, rows: Rows) -> float:
@@ -234,32 +244,27 @@ class Model(abc.ABC):
         """
         return self.m_step(params, statistics, prior)
 
-    def kept(self, params: Params) -> Params:
-        """Which numbers the M-step hands on: those of absent parts, and laws that are fixed."""
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), params)
-
-    def hold(self, params: Params, prior: Prior | None) -> Params:
-        """The parameters with those that the prior holds in their places."""
-        return params
+    def fixed(self, prior: Prior | None) -> Params | None:
+        """The numbers that the prior fixes, NaN where they are free; None: it fixes none."""
+        return None
 
     def log_prior(self, params: Params, prior: Prior | None) -> Float[Array, ""]:
         """Log density of the prior, up to its normalising constant; 0 without one."""
         return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
 
-    @abc.abstractmethod
-    def to_chart(self, params: Params) -> Chart:
-        """Unconstrained coordinates; probabilities of exactly 0 survive the round trip."""
-
-    @abc.abstractmethod
-    def from_chart(self, chart: Chart) -> Params:
-        """The parameters at finite coordinates, clipped to the domain."""
-
-    def metric(self, params: Params) -> Chart:
+    def fisher_diagonal(self, params: Params) -> Coordinates:
         """The diagonal of the complete data's information about the coordinates, a row.
 
-        Only ratios matter, and they need not be exact: ones where nothing is known of them.
+        Only ratios matter, and they need not be exact.
         """
-        return jax.tree.map(jnp.ones_like, self.to_chart(params))
+        active = self.active(params)
+        share = active.astype(jax.tree.leaves(params)[0].dtype) / jnp.sum(active)
+        return parameters.fisher_diagonal(self.constraints, params, share)
+
+    def n_free_parameters(self, params: Params, prior: Prior | None = None) -> Array:
+        """How many parameters are free, for AIC and BIC: none of those that the prior fixes."""
+        active, fixed = self.active(params), self.fixed(prior)
+        return parameters.n_free(self.constraints, params, active, fixed)
 
     def at_pivot(self, params: Params, rows: Rows) -> Params:
         """As that of the family."""
@@ -274,14 +279,6 @@ class Model(abc.ABC):
         finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]
         ratio = jnp.where(jnp.all(jnp.stack(finite)), jnp.inf, jnp.nan).astype(counts.dtype)
         return Health(counts, jnp.broadcast_to(ratio, counts.shape))
-
-    def on_boundary(self, params: Params) -> Params:
-        """Which numbers are at the end of their range: legal optima, but no inner ones."""
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), params)
-
-    def without_error(self, params: Params) -> Params:
-        """Which numbers have no standard error: at the end of their range, or of an absent part."""
-        return self.on_boundary(params)
 
     def posterior(
         self, prepared: Prepared, rows: Rows
@@ -323,24 +320,3 @@ class Model(abc.ABC):
     def redrawn(self, key: Array, params: Params, rows: Rows) -> Rows:
         """The rows with new numbers in them, drawn from the model; all else is as it was."""
         raise ValueError(f"{self!r} does not tell how rows are drawn: give it a method `redrawn`")
-
-    def near(self, params: Params, reference: Params) -> Params:
-        """Host side: parameters (b, ...) with angles within half a turn of the reference's."""
-        return params
-
-    def take(self, params: Params, index: Any) -> Params:
-        """Host side: the parts at `index`, (m,), in that order; -1 is an absent part."""
-        if list(index) != list(range(self.n_parts)):
-            raise ValueError(f"{self!r} has no parts to take: give it a method `take`")
-        return params
-
-    def replace(self, params: Params, path: tuple, value: Array) -> Params:
-        """params with the number at `path`, (name, index, ...), replaced; constraints are kept.
-
-        The other probabilities of a distribution keep their ratios; a matrix stays symmetric.
-        """
-        raise ValueError(f"{self!r} does not tell how a number moves: give it a method `replace`")
-
-    @abc.abstractmethod
-    def n_free_parameters(self, params: Params, prior: Prior | None = None) -> Array:
-        """The number of free parameters, for AIC and BIC, less those that the prior holds."""

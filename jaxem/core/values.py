@@ -10,7 +10,6 @@ Params = Any
 Prepared = Any
 Statistics = Any
 Prior = Any
-Chart = Any
 
 
 class Arranged(NamedTuple):

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks
-from jaxem.core.numerics import einsum, from_logit, logit
+from jaxem.core.constraints import Probability
+from jaxem.core.numerics import einsum
+from jaxem.core.parameters import tree
 from jaxem.families.direct_form import DirectFamily
 from jaxem.families.exponential_family import cells, guarded_log, ratio
 
@@ -35,14 +36,12 @@ class Bernoulli(DirectFamily):
     """Columns of 0 and 1."""
 
     params_type, prior_type = BernoulliParams, BernoulliPrior
+    constraints = tree(BernoulliParams, Probability())
     crawls = True
     cells_are = "values that are not 0 or 1"
 
     def wrong(self, x: np.ndarray) -> np.ndarray:
         return ~((x == 0) | (x == 1) | np.isnan(x))
-
-    def domain(self, params: Any) -> None:
-        checks.between(params.probabilities, "probabilities", 0, 1)
 
     def features(self, x: Float[Array, "n d"]) -> Float[Array, "f n"]:
         known, seen = cells(x)
@@ -74,20 +73,6 @@ class Bernoulli(DirectFamily):
 
     def earlier_rows(self, prior: BernoulliPrior) -> Float[Array, "k f"]:
         return jnp.concatenate([prior.a - 1, prior.b - 1], axis=1)
-
-    def to_chart(self, params: Any) -> BernoulliParams:
-        return BernoulliParams(logit(params.probabilities))
-
-    def from_chart(self, chart: Any) -> BernoulliParams:
-        return BernoulliParams(from_logit(chart.probabilities))
-
-    def metric(self, params: Any, weights: Float[Array, " k"]) -> BernoulliParams:
-        p = params.probabilities
-        return BernoulliParams(weights[:, None] * p * (1 - p))
-
-    def on_boundary(self, params: Any) -> BernoulliParams:
-        p = params.probabilities
-        return BernoulliParams((p < checks.BOUNDARY) | (p > 1 - checks.BOUNDARY))
 
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         p = params.probabilities[labels]

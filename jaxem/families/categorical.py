@@ -14,9 +14,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables
-from jaxem.core import held as known
+from jaxem.core.constraints import Simplex
 from jaxem.core.contracts import Params
-from jaxem.core.numerics import einsum, from_log_odds, log_odds, replace_probability
+from jaxem.core.numerics import einsum
+from jaxem.core.parameters import tree
 from jaxem.families.direct_form import DirectFamily
 from jaxem.families.exponential_family import guarded_log, ratio
 
@@ -43,6 +44,7 @@ class Categorical(DirectFamily):
     n_categories: Any
 
     params_type, prior_type = CategoricalParams, CategoricalPrior
+    constraints = tree(CategoricalParams, Simplex())  # each column's
     crawls = True
     cells_are = "values that are not whole numbers from 0 to the number of categories less 1"
 
@@ -85,9 +87,6 @@ class Categorical(DirectFamily):
             for row in np.asarray(value) if checks.is_concrete(value) else ():
                 checks.probabilities(row, name)
         return CategoricalParams(tuple(leaves))
-
-    def domain(self, params: Any) -> None:
-        """`as_params` looks at each table."""
 
     def like_x(self, params: Params) -> Any:
         checks.fields(params, CategoricalParams, "components")
@@ -145,18 +144,6 @@ class Categorical(DirectFamily):
     def earlier_rows(self, prior: CategoricalPrior) -> Float[Array, "k f"]:
         return prior.concentration - 1
 
-    def to_chart(self, params: Any) -> CategoricalParams:
-        return jax.tree.map(log_odds, params)
-
-    def from_chart(self, chart: Any) -> CategoricalParams:
-        return jax.tree.map(from_log_odds, chart)
-
-    def metric(self, params: Any, weights: Float[Array, " k"]) -> CategoricalParams:
-        return jax.tree.map(lambda p: weights[:, None] * p, params)
-
-    def on_boundary(self, params: Any) -> CategoricalParams:
-        return jax.tree.map(lambda p: (p < checks.BOUNDARY) | (p > 1 - checks.BOUNDARY), params)
-
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         keys = jax.random.split(key, len(params.probabilities))
         columns = [
@@ -164,21 +151,3 @@ class Categorical(DirectFamily):
             for own, p in zip(keys, params.probabilities, strict=True)
         ]
         return jnp.stack(columns, axis=1)
-
-    def replace(self, params: Any, path: tuple, value: Array) -> CategoricalParams:
-        _, column, component, level = path
-        tables_ = list(params.probabilities)
-        row = replace_probability(tables_[column][component], level, value)
-        tables_[column] = tables_[column].at[component].set(row)
-        return CategoricalParams(tuple(tables_))
-
-    def hold(self, params: Any, held: Any) -> Any:
-        return jax.tree.map(known.hold_probabilities, params, held)
-
-    def n_held(self, held: Any, live: Array) -> Array:
-        counts = [known.count_probabilities(leaf, live) for leaf in jax.tree.leaves(held)]
-        return sum(counts, jnp.int32(0))
-
-    def n_free_parameters(self, params: Any, live: Array) -> Array:
-        free = sum(p.shape[1] - 1 for p in params.probabilities)
-        return jnp.sum(live, dtype=jnp.int32) * free

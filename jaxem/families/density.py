@@ -1,7 +1,7 @@
 """Any density at all: its logarithm as a function, and the M-step by Newton.
 
-With the chart t of a component, l(t) = sum r log p(x; theta(t)), its gradient g and Hessian H by
-automatic differentiation, |H| the matrix of H's eigenvalues without their signs:
+With the coordinates t of a component, l(t) = sum r log p(x; theta(t)), its gradient g and Hessian H
+by automatic differentiation, |H| the matrix of H's eigenvalues without their signs:
 
     t = t_old + a inv(|H|) g,    a = 1 / (1 + sqrt(g' inv(|H|) g / N))
 
@@ -22,8 +22,11 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxem.core import parameters
+from jaxem.core.constraints import Real
 from jaxem.core.contracts import Family
 from jaxem.core.numerics import root
+from jaxem.core.parameters import Joint
 from jaxem.inference.newton import uphill
 
 _N_POOLED = 25  # Newton steps of the fit of one component
@@ -34,8 +37,22 @@ _LOST = 4.0  # times the rounding of a sum of log densities is what a step must 
 
 
 def same(params: Any) -> Any:
-    """The chart of parameters that may be any numbers."""
+    """The coordinates of parameters that may be any numbers."""
     return params
+
+
+@dataclass(frozen=True)
+class Own(Joint):
+    """Coordinates by a person's functions of one component's parameters."""
+
+    to: Any
+    back: Any
+
+    def to_unconstrained(self, value: Any) -> Any:
+        return jax.vmap(self.to)(value)
+
+    def from_unconstrained(self, coordinate: Any) -> Any:
+        return jax.vmap(self.back)(coordinate)
 
 
 class Derivatives(NamedTuple):
@@ -54,7 +71,8 @@ class Density(Family):
     log_prob(params, x): (n, d) -> (n,), differentiable twice, with every constant.
     start(x, weight): parameters for rows x with these weights, roughly; the rest is up to Newton,
         for all rows together and for those of each component, before the fit begins.
-    to_chart_of(params), from_chart_of(chart): coordinates that may be any numbers, and back.
+    to_unconstrained(params), from_unconstrained(coordinates): coordinates that may be any numbers,
+        and back.
     draw(key, params): one row (d,), for `sample`.
 
     Functions defined at the top of a module compare and hash as themselves: make the family once.
@@ -62,14 +80,18 @@ class Density(Family):
 
     log_prob: Any
     start: Any
-    to_chart_of: Any = same
-    from_chart_of: Any = same
+    to_unconstrained: Any = same
+    from_unconstrained: Any = same
     draw: Any = None
 
     def __post_init__(self) -> None:
-        for name in ("log_prob", "start", "to_chart_of", "from_chart_of"):
+        for name in ("log_prob", "start", "to_unconstrained", "from_unconstrained"):
             if not callable(getattr(self, name)):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give a function")
+
+    @property
+    def constraints(self) -> Joint:
+        return Own(Real(), self.to_unconstrained, self.from_unconstrained)
 
     @property
     def exact(self) -> bool:
@@ -98,11 +120,12 @@ class Density(Family):
 
         def step(_: Array, params: Any) -> Any:
             sums = self.statistics(params, x, self.evaluate(params, x)[1], weight)
-            here = self.to_chart(params)
-            ahead = self.to_chart(self.m_step(params, sums, None, live))
+            here = self._to_unconstrained(params)
+            ahead = self._to_unconstrained(self.m_step(params, sums, None, live))
 
             def part(share: Float[Array, ""]) -> Any:
-                tried = self.from_chart(jax.tree.map(lambda a, b: a + share * (b - a), here, ahead))
+                tried = jax.tree.map(lambda a, b: a + share * (b - a), here, ahead)
+                tried = parameters.from_unconstrained(self.constraints, tried)
                 return jax.tree.map(lambda a, b: jnp.where(share > 0, a, b), tried, params)
 
             tried = jax.vmap(part)(shares)
@@ -133,10 +156,10 @@ class Density(Family):
         self, prepared: Any, x: Float[Array, "n d"], cache: Array, responsibilities: Array
     ) -> Derivatives:
         def of_one(params: Any, r: Float[Array, " n"]) -> tuple[Array, Array]:
-            vector, unravel = ravel_pytree(self.to_chart_of(params))
+            vector, unravel = ravel_pytree(self.to_unconstrained(params))
 
             def expected(t: Array) -> Array:
-                log_density = self.log_prob(self.from_chart_of(unravel(t)), x)
+                log_density = self.log_prob(self.from_unconstrained(unravel(t)), x)
                 return jnp.sum(jnp.where(r > 0, r * log_density, 0))
 
             return jax.grad(expected)(vector), jax.hessian(expected)(vector)
@@ -166,16 +189,13 @@ class Density(Family):
     def rounding(self, statistics: Derivatives) -> Float[Array, ""]:
         return jnp.sum(lost(statistics.noise))
 
-    def m_step(self, params: Any, statistics: Any, prior: None, live: Bool[Array, " k"]) -> Any:
-        free = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
-        return self.held_m_step(params, statistics, prior, live, free)
-
-    def held_m_step(
-        self, params: Any, statistics: Any, prior: None, live: Bool[Array, " k"], held: Any
+    def m_step(
+        self, params: Any, statistics: Any, prior: None, live: Bool[Array, " k"], fixed: Any = None
     ) -> Any:
         """A step in the coordinates of free numbers: those of a leaf are a leaf of its shape."""
+        fixed = parameters.free(params) if fixed is None else self._each_for_one(fixed)
         count, gradient, hessian, noise = statistics
-        free = jax.vmap(lambda of: ravel_pytree(of)[0])(jax.tree.map(jnp.isnan, held))
+        free = jax.vmap(lambda of: ravel_pytree(of)[0])(jax.tree.map(jnp.isnan, fixed))
         gradient = jnp.where(free, gradient, 0)
         hessian = jnp.where(free[:, :, None] & free[:, None, :], hessian, 0)
         unseen = lost(noise) + jnp.finfo(count.dtype).eps * count
@@ -185,29 +205,26 @@ class Density(Family):
         step = damping[:, None] * step
 
         def move(own: Any, step: Float[Array, " p"], live: Bool[Array, ""]) -> Any:
-            vector, unravel = ravel_pytree(self.to_chart_of(own))
-            new = self.from_chart_of(unravel(vector + step))
+            vector, unravel = ravel_pytree(self.to_unconstrained(own))
+            new = self.from_unconstrained(unravel(vector + step))
             return jax.tree.map(lambda a, b: jnp.where(live, a, b), new, own)
 
-        return jax.vmap(move)(self.hold(params, held), step, live)
+        params = parameters.fix(self.constraints, params, fixed)
+        return jax.vmap(move)(params, step, live)
 
-    def as_held(self, held: Any, x: Any, k: int) -> Any:
-        values = super().as_held(held, x, k)
-        chart = jax.eval_shape(self.to_chart, values)
-        shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (values, chart)]
+    def _each_for_one(self, fixed: Any) -> Any:
+        """The same; ValueError where no coordinate stands for each number that may be fixed."""
+        coordinates = jax.eval_shape(self._to_unconstrained, fixed)
+        shapes = [[leaf.shape for leaf in jax.tree.leaves(of)] for of in (fixed, coordinates)]
         if shapes[0] != shapes[1]:
             raise ValueError(
-                "held needs a chart whose leaves are those of the parameters, each number for one"
+                "fixed needs coordinates whose leaves are those of the parameters, each number "
+                "for one"
             )
-        return values
+        return fixed
 
-    # ---- coordinates of parameters
-
-    def to_chart(self, params: Any) -> Any:
-        return jax.vmap(self.to_chart_of)(params)
-
-    def from_chart(self, chart: Any) -> Any:
-        return jax.vmap(self.from_chart_of)(chart)
+    def _to_unconstrained(self, params: Any) -> Any:
+        return parameters.to_unconstrained(self.constraints, params)
 
     # ---- what is said of a result
 

@@ -70,10 +70,11 @@ class DirectFamily(ExponentialFamily):
     ) -> Float[Array, "k f"]:
         return einsum("kn,fn->kf", responsibilities, cache)
 
-    def m_step(self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]) -> Any:
+    def m_step(
+        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], fixed: Any = None
+    ) -> Any:
         sums = statistics if prior is None else statistics + prior
-        new = self.estimate(sums, params)
-        return jax.tree.map(lambda a, b: jnp.where(live[:, None], a, b), new, params)
+        return self.estimate_active(sums, params, live, fixed)
 
     def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
         return jnp.sum(jnp.where(live[:, None], prior * self.natural(params), 0))

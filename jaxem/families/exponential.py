@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks
-from jaxem.core.numerics import from_log, to_log
+from jaxem.core.constraints import Positive
+from jaxem.core.parameters import tree
 from jaxem.families.direct_form import DirectFamily
 from jaxem.families.exponential_family import cells, filled, ratio
 
@@ -35,13 +35,11 @@ class Exponential(DirectFamily):
     """Columns of durations, above 0: on zeros alone the likelihood is unbounded."""
 
     params_type, prior_type = ExponentialParams, ExponentialPrior
+    constraints = tree(ExponentialParams, Positive())
     cells_are = "values that are not above 0"
 
     def wrong(self, x: np.ndarray) -> np.ndarray:
         return ~(np.isnan(x) | ((x > 0) & (x < np.inf)))
-
-    def domain(self, params: Any) -> None:
-        checks.positive_array(params.rates, "rates")
 
     def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return filled(jnp.log(x))
@@ -67,12 +65,6 @@ class Exponential(DirectFamily):
 
     def earlier_rows(self, prior: ExponentialPrior) -> Float[Array, "k f"]:
         return jnp.concatenate([prior.rate, prior.shape - 1], axis=1)
-
-    def to_chart(self, params: Any) -> ExponentialParams:
-        return ExponentialParams(to_log(params.rates))
-
-    def from_chart(self, chart: Any) -> ExponentialParams:
-        return ExponentialParams(from_log(chart.rates))
 
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         rates = params.rates[labels]

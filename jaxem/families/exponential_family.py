@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, parameters, tables
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import einsum
 
@@ -68,12 +68,22 @@ class ExponentialFamily(Family):
     crawls: ClassVar[bool] = False  # EM, from labels that put probabilities near 0 and 1
 
     @abc.abstractmethod
-    def domain(self, params: Any) -> None:
-        """Host side: ValueError for parameters outside their domain."""
-
-    @abc.abstractmethod
     def estimate(self, sums: Float[Array, "k f"], params: Any) -> Any:
         """The maximum-likelihood estimate from the sums of T; where they say nothing, `params`."""
+
+    def fixed_estimate(self, sums: Float[Array, "k f"], params: Any, fixed: Any) -> Any:
+        """The same with some numbers known, where the estimates of others depend on them."""
+        return self.estimate(sums, params)
+
+    def estimate_active(
+        self, sums: Float[Array, "k f"], params: Any, live: Bool[Array, " k"], fixed: Any
+    ) -> Any:
+        """Of the components that are there; the others keep their parameters."""
+        if fixed is None:
+            new = self.estimate(sums, params)
+        else:
+            new = self.fixed_estimate(sums, params, fixed)
+        return jax.tree.map(lambda a, b: jnp.where(live[:, None], a, b), new, params)
 
     @abc.abstractmethod
     def expected(self, params: Any) -> Float[Array, "k f"]:
@@ -118,7 +128,7 @@ class ExponentialFamily(Family):
             checks.parameter(value, shape, x.dtype, name, made_for)
             for name, value in zip(params._fields, params, strict=True)
         ]
-        self.domain(params)
+        parameters.check(self.constraints, params)
         return self.params_type(*leaves)
 
     def like_x(self, params: Params) -> Any:
@@ -172,13 +182,6 @@ class ExponentialFamily(Family):
     def marginal(self, params: Any, columns: Any) -> tuple[Family, Any]:
         """Family and parameters of some columns only."""
         return self, jax.tree.map(lambda leaf: leaf[:, columns], params)
-
-    def as_held(self, held: Any, x: Any, k: int) -> Any:
-        values = super().as_held(held, x, k)
-        if checks.is_concrete(values):  # they must be those of some parameters
-            like = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape[1:]), leaf.dtype), x)
-            self.as_params(self.hold(self.blank(like, k), values), like, k)
-        return values
 
 
 def check_mode(family: ExponentialFamily, prior: Any, *sums: Float[Array, "k f"]) -> None:

@@ -11,7 +11,7 @@ m = mean(x),  log a - digamma(a) = log(1 + mean(u)) - mean(u) - mean(log(1 + u) 
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +21,9 @@ from jax.scipy.special import digamma, polygamma
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks
-from jaxem.core import held as known_numbers
+from jaxem.core.constraints import Positive
 from jaxem.core.numerics import einsum, from_log, to_log
+from jaxem.core.parameters import Joint, tree
 from jaxem.core.special import log1p_excess, log_excess, log_less_digamma, stirling
 from jaxem.families.exponential_family import cells, filled, ratio, spread_ratio
 from jaxem.families.pivot_form import Earlier, PivotFamily
@@ -45,19 +46,27 @@ class GammaPrior(NamedTuple):
     mean_log: Any = -0.5
 
 
+class ShapeAndMean(Joint):
+    """Coordinates log shape and log mean, of which neither says anything of the other."""
+
+    def to_unconstrained(self, value: Any) -> GammaParams:
+        return GammaParams(to_log(value.shapes), to_log(value.shapes / value.rates))
+
+    def from_unconstrained(self, coordinate: Any) -> GammaParams:
+        shapes = from_log(coordinate.shapes)
+        return GammaParams(shapes, shapes / from_log(coordinate.rates))
+
+
 @dataclass(frozen=True)
 class Gamma(PivotFamily):
     """Columns of positive numbers."""
 
     params_type, prior_type = GammaParams, GammaPrior
+    constraints: ClassVar[Any] = ShapeAndMean(tree(GammaParams, Positive(), Positive()))
     cells_are = "values that are not above 0"
 
     def wrong(self, x: np.ndarray) -> np.ndarray:
         return ~(np.isnan(x) | ((x > 0) & (x < np.inf)))
-
-    def domain(self, params: Any) -> None:
-        checks.positive_array(params.shapes, "shapes")
-        checks.positive_array(params.rates, "rates")
 
     def default_min_count(self, x: Float[Array, "n d"]) -> float:
         d = x.shape[1]
@@ -121,23 +130,18 @@ class Gamma(PivotFamily):
             jnp.where(known, shape, params.shapes), jnp.where(known, rate, params.rates)
         )
 
-    def held_m_step(
-        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
-    ) -> GammaParams:
-        """a / mean(x) for a shape that is known; digamma(a) = mean(log x) + log b for a rate."""
-        excess, u, count = jnp.split(self._with_prior(statistics, params, prior), 3, axis=1)
-        new, rate_known = self.m_step(params, statistics, prior, live), ~jnp.isnan(held.rates)
-        m = self.location(params)
-        rates = jnp.where(rate_known, held.rates, jnp.ones_like(m))
+    def fixed_estimate(self, sums: Float[Array, "k f"], params: Any, fixed: Any) -> GammaParams:
+        """b = a / mean(x) for a fixed shape a; digamma(a) = mean(log x) + log b for a rate b."""
+        new, (excess, u, count) = self.estimate(sums, params), jnp.split(sums, 3, axis=1)
+        m, rate_fixed = self.location(params), ~jnp.isnan(fixed.rates)
+        rates = jnp.where(rate_fixed, fixed.rates, 1)
         mean_log = jnp.log(m * rates) + ratio(excess + u, count, jnp.zeros_like(count))
-        shapes = inverse_digamma(mean_log)
-        shapes = jnp.where(rate_known & (count > 0) & live[:, None], shapes, new.shapes)
-        shapes = known_numbers.hold(shapes, held.shapes)
-        rates = jnp.where(live[:, None], shapes / self.location(new), params.rates)
-        return GammaParams(shapes, known_numbers.hold(rates, held.rates))
+        shapes = jnp.where(rate_fixed & (count > 0), inverse_digamma(mean_log), new.shapes)
+        shapes = jnp.where(jnp.isnan(fixed.shapes), shapes, fixed.shapes)
+        return GammaParams(shapes, jnp.where(rate_fixed, rates, shapes / self.location(new)))
 
-    def spread_held(self, held: Any) -> Bool[Array, " k"]:
-        return jnp.all(~jnp.isnan(held.shapes), axis=1)
+    def spread_fixed(self, fixed: Any) -> Bool[Array, " k"]:
+        return jnp.all(~jnp.isnan(fixed.shapes), axis=1)
 
     def mean(self, params: Any) -> Float[Array, "k d"]:
         return self.location(params)
@@ -161,17 +165,8 @@ class Gamma(PivotFamily):
         sums = [rows * (mean_log - jnp.log(mean)), jnp.zeros_like(rows), rows]
         return Earlier(mean, jnp.concatenate(sums, axis=1))
 
-    def to_chart(self, params: Any) -> GammaParams:
-        """log shape and log mean, of which neither says anything of the other."""
-        return GammaParams(to_log(params.shapes), to_log(self.location(params)))
-
-    def from_chart(self, chart: Any) -> GammaParams:
-        shapes = from_log(chart.shapes)
-        return GammaParams(shapes, shapes / from_log(chart.rates))
-
-    def metric(self, params: Any, weights: Float[Array, " k"]) -> GammaParams:
-        a = params.shapes
-        share = weights[:, None]
+    def fisher_diagonal(self, params: Any, share: Float[Array, " k"]) -> GammaParams:
+        a, share = params.shapes, share[:, None]
         return GammaParams(share * (a**2 * polygamma(1, a) - a), share * a)
 
     def variance_ratio(

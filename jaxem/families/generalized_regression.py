@@ -20,7 +20,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, parameters, tables
+from jaxem.core.constraints import Real
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import root, safe_divide
 from jaxem.inference import collinearity, elemental, pivot
@@ -72,6 +73,10 @@ class GeneralizedRegression(Family):
     @abc.abstractmethod
     def draw(self, key: Array, eta: Float[Array, " n"]) -> Float[Array, " n"]:
         """A response for each eta."""
+
+    @property
+    def constraints(self) -> Any:
+        return self.params_type(Real())
 
     @property
     def exact(self) -> bool:
@@ -152,7 +157,7 @@ class GeneralizedRegression(Family):
         self, key: Array, pooled: Any, x: Any, weight: Array, odds: Float[Array, "k n"]
     ) -> Int[Array, " n"]:
         """By the deviances of lines: those of rows far from all tell little of any."""
-        one = self.take(pooled, np.zeros(1, int))
+        one = jax.tree.map(lambda b: b[:1], pooled)
         _, (u, eta, responses) = self.evaluate(one, x)
         seen = ~jnp.isnan(x[1])
         own = self._alone(eta[0], responses)
@@ -200,20 +205,17 @@ class GeneralizedRegression(Family):
         sums = normal(weight, r * (responses[None] - mean), count, u, x)
         return Derivatives(count, jnp.sum(weight, axis=1), sums)
 
-    def m_step(self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]) -> Any:
-        free = self.params_type(jnp.full_like(params.coefficients, jnp.nan))
-        return self.held_m_step(params, statistics, prior, live, free)
-
-    def held_m_step(
-        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
+    def m_step(
+        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], fixed: Any = None
     ) -> Any:
+        fixed = parameters.free(params) if fixed is None else fixed
         count, curvature, sums = statistics
         b = params.coefficients
         prior = _flat(params) if prior is None else prior
-        step = solve_step(sums, count, b, held.coefficients, prior.mean, prior.precision)
+        step = solve_step(sums, count, b, fixed.coefficients, prior.mean, prior.precision)
         change = root(safe_divide(step.bend, curvature) * safe_divide(step.bend, step.slope))
         share = jnp.where(change > 0, jnp.log1p(change) / jnp.where(change > 0, change, 1), 1)
-        new = moved(b, step, share[:, None], held.coefficients)
+        new = moved(b, step, share[:, None], fixed.coefficients)
         return self.params_type(jnp.where(live[:, None], new, b))
 
     def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
@@ -229,14 +231,6 @@ class GeneralizedRegression(Family):
         return collinearity.separated(
             np.asarray(curvature, float), np.asarray(count), x, weight, self.intercept
         )
-
-    # ---- coordinates: the coefficients themselves
-
-    def to_chart(self, params: Any) -> Any:
-        return params
-
-    def from_chart(self, chart: Any) -> Any:
-        return chart
 
     def at_pivot(self, params: Any, x: Any) -> Any:
         return params._replace(coefficients=pivot.there(params.coefficients, x))

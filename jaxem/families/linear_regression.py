@@ -17,13 +17,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, tables, ties
-from jaxem.core import held as known
+from jaxem.core import checks, parameters, tables, ties
+from jaxem.core.constraints import Equal, Positive, Real
 from jaxem.core.contracts import Family, Params, Prior
-from jaxem.core.numerics import clip_log, safe_divide
+from jaxem.core.numerics import safe_divide
 from jaxem.inference import collinearity, elemental, pivot
 from jaxem.inference.least_squares import Normal, moved, normal, solve_step
 from jaxem.inference.pivot import predictor
@@ -70,6 +69,11 @@ class LinearRegression(Family):
     def __post_init__(self) -> None:
         for name in ("intercept", "common_scale"):
             object.__setattr__(self, name, checks.flag(getattr(self, name), name))
+
+    @property
+    def constraints(self) -> LinearRegressionParams:
+        scale = Equal(Positive()) if self.common_scale else Positive()
+        return parameters.tree(LinearRegressionParams, Real(), scale)
 
     # ---- host side
 
@@ -152,7 +156,7 @@ class LinearRegression(Family):
         self, key: Array, pooled: Any, x: Any, weight: Array, odds: Float[Array, "k n"]
     ) -> Int[Array, " n"]:
         """By their distances to lines; those that are far from all tell little of any."""
-        one = self.take(pooled, np.zeros(1, int))
+        one = jax.tree.map(lambda leaf: leaf[:1], pooled)
         _, (u, residual) = self.evaluate(one, x)
         seen = ~jnp.isnan(x[1])
         floor = _NEAR * one.scales[0] ** 2
@@ -195,19 +199,14 @@ class LinearRegression(Family):
         return RegressionSums(count, normal(r, weighted, count, u, x), squares)
 
     def m_step(
-        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]
+        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], fixed: Any = None
     ) -> LinearRegressionParams:
-        free = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
-        return self.held_m_step(params, statistics, prior, live, free)
-
-    def held_m_step(
-        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
-    ) -> LinearRegressionParams:
+        fixed = parameters.free(params) if fixed is None else fixed
         count, sums, squares = statistics
         b, scales = params
         prior = _flat(params) if prior is None else prior
-        step = solve_step(sums, count, b, held.coefficients, prior.mean, prior.precision)
-        new = moved(b, step, 1, held.coefficients)
+        step = solve_step(sums, count, b, fixed.coefficients, prior.mean, prior.precision)
+        new = moved(b, step, 1, fixed.coefficients)
         residual = squares - step.gain
         penalty = jnp.sum(prior.precision * (new - prior.mean) ** 2, axis=1)
         total = count + prior.rows + jnp.sum(prior.precision > 0, axis=1, dtype=b.dtype)
@@ -217,27 +216,13 @@ class LinearRegression(Family):
                 jnp.broadcast_to(jnp.sum(jnp.where(live, a, 0)), a.shape) for a in (squares, total)
             )
         variance = safe_divide(squares, total)
-        spread = known.hold(jnp.where(total > 0, jnp.sqrt(variance), scales), held.scales)
+        spread = jnp.where(total > 0, jnp.sqrt(variance), scales)
         return LinearRegressionParams(
             jnp.where(live[:, None], new, b), jnp.where(live, spread, scales)
         )
 
-    def as_held(self, held: Any, x: Any, k: int) -> Any:
-        values = super().as_held(held, x, k)
-        if checks.is_concrete(values):
-            some = np.asarray(values.scales)
-            some = some[~np.isnan(some)]
-            checks.positive_array(some, "held.components.scales")
-            if self.common_scale and len(some) and (len(some) < k or np.ptp(some) > 0):
-                raise ValueError("held.components.scales is one common scale: hold it for all")
-        return values
-
-    def n_held(self, held: Any, live: Bool[Array, " k"]) -> Array:
-        b, scales = known.count(held.coefficients, live), known.count(held.scales, live)
-        return b + (jnp.minimum(scales, 1) if self.common_scale else scales)
-
-    def spread_held(self, held: Any) -> Bool[Array, " k"]:
-        return ~jnp.isnan(held.scales)
+    def spread_fixed(self, fixed: Any) -> Bool[Array, " k"]:
+        return ~jnp.isnan(fixed.scales)
 
     def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
         b, scales = params
@@ -246,23 +231,12 @@ class LinearRegression(Family):
         squares = (penalty + prior.rows * prior.variance) / scales**2
         return jnp.sum(jnp.where(live, -exponent * jnp.log(scales) - 0.5 * squares, 0))
 
-    # ---- coordinates: the coefficients, and logs of the scales
-
-    def to_chart(self, params: Any) -> LinearRegressionParams:
-        return LinearRegressionParams(params.coefficients, jnp.log(params.scales))
-
-    def from_chart(self, chart: Any) -> LinearRegressionParams:
-        logs = chart.scales
-        if self.common_scale:  # as they are given, but one moves with the others
-            fixed = lax.stop_gradient(logs)
-            logs = fixed + jnp.broadcast_to(jnp.mean(logs - fixed), logs.shape)
-        return LinearRegressionParams(chart.coefficients, jnp.exp(clip_log(logs)))
-
-    def metric(self, params: Any, weights: Float[Array, " k"]) -> LinearRegressionParams:
-        """weight / scale^2 times the columns' second moments, which are taken as 1."""
+    def fisher_diagonal(self, params: Any, share: Float[Array, " k"]) -> LinearRegressionParams:
+        """share / scale^2 times the columns' second moments, which are taken as 1."""
         b, scales = params
-        share = jnp.broadcast_to((weights / scales**2)[:, None], b.shape)
-        return LinearRegressionParams(share, 2 * weights)
+        return LinearRegressionParams(
+            jnp.broadcast_to((share / scales**2)[:, None], b.shape), 2 * share
+        )
 
     # ---- what is said of a result
 
@@ -297,11 +271,6 @@ class LinearRegression(Family):
         b, scales = params
         noise = scales[labels] * jax.random.normal(key, labels.shape, b.dtype)
         return pivot.predicted(b[labels], x, self.intercept) + noise
-
-    def n_free_parameters(self, params: Any, live: Array) -> Array:
-        n_live = jnp.sum(live, dtype=jnp.int32)
-        scales = jnp.minimum(n_live, 1) if self.common_scale else n_live
-        return n_live * params.coefficients.shape[1] + scales
 
 
 def _flat(params: LinearRegressionParams) -> LinearRegressionPrior:

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
-from jaxem.core import held as known
-from jaxem.core.numerics import from_log_odds, log_odds, replace_probability
+from jaxem.core.constraints import Simplex
+from jaxem.core.parameters import tree
 from jaxem.core.special import log_poisson
 from jaxem.families.exponential_family import cells, check_mode, ratio
 from jaxem.families.pivot_form import Earlier, PivotFamily, largest, relative
@@ -47,6 +47,7 @@ class Multinomial(PivotFamily):
     n_trials: Any = 1
 
     params_type, prior_type = MultinomialParams, MultinomialPrior
+    constraints = tree(MultinomialParams, Simplex())
     crawls = True
     cells_are = "values that are not whole numbers from 0"
 
@@ -55,11 +56,6 @@ class Multinomial(PivotFamily):
 
     def wrong(self, x: np.ndarray) -> np.ndarray:
         return ~((x >= 0) & (x == np.floor(x)) & (x < np.inf))
-
-    def domain(self, params: Any) -> None:
-        if checks.is_concrete(params):
-            for row in np.asarray(params.probabilities):
-                checks.probabilities(row, "probabilities")
 
     def blank(self, x: Float[Array, "n d"], k: int) -> MultinomialParams:
         d = x.shape[1]
@@ -123,18 +119,6 @@ class Multinomial(PivotFamily):
         pivot = jnp.where(counts > 0, counts / jnp.where(total > 0, total, 1), 1)
         return Earlier(pivot, jnp.concatenate([counts, total], axis=1))
 
-    def to_chart(self, params: Any) -> MultinomialParams:
-        return MultinomialParams(log_odds(params.probabilities))
-
-    def from_chart(self, chart: Any) -> MultinomialParams:
-        return MultinomialParams(from_log_odds(chart.probabilities))
-
-    def metric(self, params: Any, weights: Float[Array, " k"]) -> MultinomialParams:
-        return MultinomialParams(weights[:, None] * params.probabilities)
-
-    def on_boundary(self, params: Any) -> MultinomialParams:
-        return MultinomialParams(params.probabilities < checks.BOUNDARY)
-
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         p = params.probabilities[labels]
         return jax.random.multinomial(key, jnp.asarray(self.n_trials, p.dtype), p)
@@ -142,18 +126,3 @@ class Multinomial(PivotFamily):
     def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
         counts = jax.random.multinomial(key, jnp.nansum(x, axis=1), params.probabilities[labels])
         return jnp.where(jnp.isnan(x), x, counts)
-
-    def replace(self, params: Any, path: tuple, value: Array) -> MultinomialParams:
-        _, component, level = path
-        row = replace_probability(params.probabilities[component], level, value)
-        return MultinomialParams(params.probabilities.at[component].set(row))
-
-    def hold(self, params: Any, held: Any) -> Any:
-        return jax.tree.map(known.hold_probabilities, params, held)
-
-    def n_held(self, held: Any, live: Array) -> Array:
-        counts = [known.count_probabilities(leaf, live) for leaf in jax.tree.leaves(held)]
-        return sum(counts, jnp.int32(0))
-
-    def n_free_parameters(self, params: Any, live: Array) -> Array:
-        return jnp.sum(live, dtype=jnp.int32) * (params.probabilities.shape[1] - 1)

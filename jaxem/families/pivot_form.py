@@ -146,9 +146,12 @@ class PivotFamily(ExponentialFamily):
 
         return lax.cond(far, each, together)
 
-    def m_step(self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"]) -> Any:
-        new = self.estimate(self._with_prior(statistics, params, prior), params)
-        return jax.tree.map(lambda a, b: jnp.where(live[:, None], a, b), new, params)
+    def m_step(
+        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], fixed: Any = None
+    ) -> Any:
+        return self.estimate_active(
+            self._with_prior(statistics, params, prior), params, live, fixed
+        )
 
     def _with_prior(
         self, sums: Float[Array, "k f"], params: Any, prior: Earlier | None

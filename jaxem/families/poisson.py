@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables
-from jaxem.core.numerics import from_log, to_log
+from jaxem.core.constraints import NonNegative
+from jaxem.core.parameters import tree
 from jaxem.core.special import log_poisson
 from jaxem.families.exponential_family import cells, check_mode, filled, ratio
 from jaxem.families.pivot_form import Earlier, PivotFamily, largest, relative
@@ -42,6 +43,7 @@ class Poisson(PivotFamily):
     exposure: Any = False
 
     params_type, prior_type = PoissonParams, PoissonPrior
+    constraints = tree(PoissonParams, NonNegative())
     cells_are = "values that are not whole numbers from 0"
 
     def __post_init__(self) -> None:
@@ -74,9 +76,6 @@ class Poisson(PivotFamily):
 
     def wrong(self, x: np.ndarray) -> np.ndarray:
         return ~(np.isnan(x) | ((x >= 0) & (x == np.floor(x)) & (x < np.inf)))
-
-    def domain(self, params: Any) -> None:
-        checks.between(params.rates, "rates", 0, np.inf)
 
     def as_params(self, params: Any, x: Any, k: int) -> PoissonParams:
         return super().as_params(params, _parts(x)[0], k)
@@ -141,17 +140,8 @@ class Poisson(PivotFamily):
         pivot = jnp.where((events > 0) & (exposure > 0), rate, 1)
         return Earlier(pivot, jnp.concatenate([events, exposure], axis=1))
 
-    def to_chart(self, params: Any) -> PoissonParams:
-        return PoissonParams(to_log(params.rates))
-
-    def from_chart(self, chart: Any) -> PoissonParams:
-        return PoissonParams(from_log(chart.rates))
-
-    def metric(self, params: Any, weights: Float[Array, " k"]) -> PoissonParams:
-        return PoissonParams(weights[:, None] * params.rates)
-
-    def on_boundary(self, params: Any) -> PoissonParams:
-        return PoissonParams(params.rates < checks.BOUNDARY)
+    def fisher_diagonal(self, params: Any, share: Float[Array, " k"]) -> PoissonParams:
+        return PoissonParams(share[:, None] * params.rates)
 
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Any:
         rates = params.rates[labels]

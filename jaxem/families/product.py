@@ -43,6 +43,10 @@ class Product(Family):
         return "Product({" + ", ".join(f"{name!r}: {of!r}" for name, of in self.blocks) + "})"
 
     @property
+    def constraints(self) -> dict[str, Any]:
+        return {name: of.constraints for name, of in self.blocks}
+
+    @property
     def regularised(self) -> bool:
         return any(of.regularised for _, of in self.blocks)
 
@@ -66,8 +70,8 @@ class Product(Family):
             raise ValueError(f"{what} has {have}; give a dict with {', '.join(names)}")
         return given
 
-    def _priors(self, prior: Any) -> dict[str, Any]:
-        return {name: None if prior is None else prior[name] for name, _ in self.blocks}
+    def _parts(self, given: Any) -> dict[str, Any]:
+        return {name: None if given is None else given[name] for name, _ in self.blocks}
 
     # ---- host side
 
@@ -103,9 +107,9 @@ class Product(Family):
         return reduce(or_, self._each(lambda of, part: of.informative(part), x).values())
 
     def left_open(
-        self, counts: np.ndarray, both: Any, prior: Any, held: Any
+        self, counts: np.ndarray, both: Any, prior: Any, fixed: Any
     ) -> dict[Place, tuple[int, ...]]:
-        found, own, known = {}, self._priors(prior), self._priors(held)
+        found, own, known = {}, self._parts(prior), self._parts(fixed)
         for name, of in self.blocks:
             part = of.left_open(counts, both[name], own[name], known[name])
             found |= {((name, *path), at): parts for (path, at), parts in part.items()}
@@ -196,13 +200,13 @@ class Product(Family):
 
     def starting_prior(self, pooled: Any, counts: Array, prior: Any) -> dict[str, Any]:
         return self._each(
-            lambda of, fit, own: of.starting_prior(fit, counts, own), pooled, self._priors(prior)
+            lambda of, fit, own: of.starting_prior(fit, counts, own), pooled, self._parts(prior)
         )
 
     # ---- the two steps
 
     def prepare(self, params: Any, prior: Any) -> dict[str, Any]:
-        return self._each(lambda of, own, p: of.prepare(own, p), params, self._priors(prior))
+        return self._each(lambda of, own, p: of.prepare(own, p), params, self._parts(prior))
 
     def careful(self, prepared: Any) -> tuple[Array, dict[str, Any]] | None:
         careful = self._each(lambda of, own: of.careful(own), prepared)
@@ -231,36 +235,17 @@ class Product(Family):
     def rounding(self, statistics: Any) -> Float[Array, ""]:
         return reduce(jnp.add, self._each(lambda of, own: of.rounding(own), statistics).values())
 
-    def m_step(self, params: Any, statistics: Any, prior: Any, live: Array) -> dict[str, Any]:
-        return self._each(
-            lambda of, own, sums, p: of.m_step(own, sums, p, live),
-            params, statistics, self._priors(prior),
-        )  # fmt: skip
-
-    def as_held(self, held: Any, x: Any, k: int) -> dict[str, Any]:
-        if held is None:
-            held = {name: None for name, _ in self.blocks}
-        self._named(held, "held.components")
-        return self._each(lambda of, own, part: of.as_held(own, part, k), held, x)
-
-    def hold(self, params: Any, held: Any) -> dict[str, Any]:
-        return self._each(lambda of, own, known: of.hold(own, known), params, held)
-
-    def held_m_step(
-        self, params: Any, statistics: Any, prior: Any, live: Array, held: Any
+    def m_step(
+        self, params: Any, statistics: Any, prior: Any, live: Array, fixed: Any = None
     ) -> dict[str, Any]:
         return self._each(
-            lambda of, own, sums, p, known: of.held_m_step(own, sums, p, live, known),
-            params, statistics, self._priors(prior), held,
+            lambda of, own, sums, p, known: of.m_step(own, sums, p, live, known),
+            params, statistics, self._parts(prior), self._parts(fixed),
         )  # fmt: skip
 
-    def n_held(self, held: Any, live: Array) -> Array:
-        counts = self._each(lambda of, known: of.n_held(known, live), held)
-        return reduce(jnp.add, counts.values())
-
-    def spread_held(self, held: Any) -> Array:
+    def spread_fixed(self, fixed: Any) -> Array:
         return reduce(
-            jnp.logical_and, self._each(lambda of, own: of.spread_held(own), held).values()
+            jnp.logical_and, self._each(lambda of, own: of.spread_fixed(own), fixed).values()
         )
 
     def log_prior(self, params: Any, prior: Any, live: Array) -> Float[Array, ""]:
@@ -303,14 +288,8 @@ class Product(Family):
 
     # ---- coordinates of parameters
 
-    def to_chart(self, params: Any) -> dict[str, Any]:
-        return self._each(lambda of, own: of.to_chart(own), params)
-
-    def from_chart(self, chart: Any) -> dict[str, Any]:
-        return self._each(lambda of, own: of.from_chart(own), chart)
-
-    def metric(self, params: Any, weights: Float[Array, " k"]) -> dict[str, Any]:
-        return self._each(lambda of, own: of.metric(own, weights), params)
+    def fisher_diagonal(self, params: Any, share: Float[Array, " k"]) -> dict[str, Any]:
+        return self._each(lambda of, own: of.fisher_diagonal(own, share), params)
 
     def at_pivot(self, params: Any, x: Any) -> dict[str, Any]:
         return self._each(lambda of, own, part: of.at_pivot(own, part), params, x)
@@ -322,12 +301,9 @@ class Product(Family):
 
     def variance_ratio(self, params: Any, weights: Float[Array, " k"], prior: Any) -> Array:
         ratios = self._each(
-            lambda of, own, p: of.variance_ratio(own, weights, p), params, self._priors(prior)
+            lambda of, own, p: of.variance_ratio(own, weights, p), params, self._parts(prior)
         )
         return jnp.min(jnp.stack(list(ratios.values())), axis=0)
-
-    def on_boundary(self, params: Any) -> dict[str, Any]:
-        return self._each(lambda of, own: of.on_boundary(own), params)
 
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> dict[str, Any]:
         keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
@@ -338,17 +314,3 @@ class Product(Family):
         return self._each(
             lambda of, own, part, k: of.redrawn(k, own, part, labels), params, x, keys
         )
-
-    def near(self, params: Any, reference: Any) -> dict[str, Any]:
-        return self._each(lambda of, own, other: of.near(own, other), params, reference)
-
-    def take(self, params: Any, index: Any) -> dict[str, Any]:
-        return self._each(lambda of, own: of.take(own, index), params)
-
-    def replace(self, params: Any, path: tuple, value: Array) -> dict[str, Any]:
-        name, *inner = path
-        return {**params, name: dict(self.blocks)[name].replace(params[name], tuple(inner), value)}
-
-    def n_free_parameters(self, params: Any, live: Array) -> Array:
-        counts = self._each(lambda of, own: of.n_free_parameters(own, live), params)
-        return reduce(jnp.add, counts.values())

@@ -9,7 +9,7 @@ Where angles are near each other, A is near 1: what is kept is 1 - A, from sums 
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,10 @@ from jax import lax
 from jax.scipy.special import i0e, i1e
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, held, remarks
+from jaxem.core import checks, parameters, remarks
+from jaxem.core.constraints import Angle, NonNegative
 from jaxem.core.numerics import einsum
+from jaxem.core.parameters import Joint, tree
 from jaxem.core.special import length_gap, log_i0e
 from jaxem.families.exponential_family import cells, ratio, spread_ratio
 from jaxem.families.pivot_form import Earlier, PivotFamily
@@ -42,11 +44,26 @@ class VonMisesPrior(NamedTuple):
     length: Any = 0.0
 
 
+class Polar(Joint):
+    """Coordinates c cos m, c sin m, the natural ones: a length of 0 has no direction to lose."""
+
+    def to_unconstrained(self, value: Any) -> VonMisesParams:
+        m, c = value
+        return VonMisesParams(c * jnp.cos(m), c * jnp.sin(m))
+
+    def from_unconstrained(self, coordinate: Any) -> VonMisesParams:
+        a, b = coordinate
+        most, zero = jnp.finfo(a.dtype).max ** 0.45, (a == 0) & (b == 0)
+        length = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, a**2 + b**2)))
+        return VonMisesParams(jnp.arctan2(b, jnp.where(zero, 1, a)), jnp.minimum(length, most))
+
+
 @dataclass(frozen=True)
 class VonMises(PivotFamily):
     """Columns of angles; multiples of 2 pi do not matter."""
 
     params_type, prior_type = VonMisesParams, VonMisesPrior
+    constraints: ClassVar[Any] = Polar(tree(VonMisesParams, Angle(), NonNegative()))
     cells_are = "infinite values"
 
     def wrong(self, x: np.ndarray) -> np.ndarray:
@@ -56,9 +73,6 @@ class VonMises(PivotFamily):
         super().check(x, weight, names)
         if checks.is_concrete(x, weight):
             _warn_of_degrees(np.asarray(x), weight, names)
-
-    def domain(self, params: Any) -> None:
-        checks.positive_array(params.concentrations, "concentrations", zero_allowed=True)
 
     def check_prior(self, prior: VonMisesPrior) -> None:
         checks.positive_array(prior.rows, "rows", zero_allowed=True)
@@ -112,27 +126,21 @@ class VonMises(PivotFamily):
         )
 
     def estimate(self, sums: Float[Array, "k f"], params: Any) -> VonMisesParams:
-        free = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
-        return self._estimate(sums, params, free)
+        return self.fixed_estimate(sums, params, parameters.free(params))
 
-    def _estimate(self, sums: Float[Array, "k f"], params: Any, known: Any) -> VonMisesParams:
+    def fixed_estimate(self, sums: Float[Array, "k f"], params: Any, fixed: Any) -> VonMisesParams:
         short, across, count = jnp.split(sums, 3, axis=1)
         some, old = count > 0, params.directions
         turn = jnp.where(some, jnp.arctan2(across, count - short), 0)
-        directions = held.hold(_within_a_turn(old + turn), known.directions)
+        free = jnp.isnan(fixed.directions)
+        directions = jnp.where(free, _within_a_turn(old + turn), fixed.directions)
         short, *_ = jnp.split(self.moved(sums, old, directions), 3, axis=1)
         gap = jnp.clip(ratio(short, count, jnp.ones_like(count)), 0, 1)
         own = jnp.where(some, solve_concentration(gap), params.concentrations)
-        return VonMisesParams(directions, held.hold(own, known.concentrations))
+        return VonMisesParams(directions, own)
 
-    def held_m_step(
-        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], held: Any
-    ) -> VonMisesParams:
-        new = self._estimate(self._with_prior(statistics, params, prior), params, held)
-        return jax.tree.map(lambda a, b: jnp.where(live[:, None], a, b), new, params)
-
-    def spread_held(self, held: Any) -> Bool[Array, " k"]:
-        return jnp.all(~jnp.isnan(held.concentrations), axis=1)
+    def spread_fixed(self, fixed: Any) -> Bool[Array, " k"]:
+        return jnp.all(~jnp.isnan(fixed.concentrations), axis=1)
 
     def filled(
         self, params: Any, x: Float[Array, "n d"], shares: Float[Array, "k n"]
@@ -152,28 +160,12 @@ class VonMises(PivotFamily):
         sums = [rows * (1 - length), jnp.zeros_like(rows), rows]
         return Earlier(m, jnp.concatenate(sums, axis=1))
 
-    def to_chart(self, params: Any) -> VonMisesParams:
-        """The natural parameters: a concentration of 0 has no direction to lose."""
-        m, c = params
-        return VonMisesParams(c * jnp.cos(m), c * jnp.sin(m))
-
-    def from_chart(self, chart: Any) -> VonMisesParams:
-        a, b = chart
-        most, zero = jnp.finfo(a.dtype).max ** 0.45, (a == 0) & (b == 0)
-        length = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, a**2 + b**2)))
-        return VonMisesParams(jnp.arctan2(b, jnp.where(zero, 1, a)), jnp.minimum(length, most))
-
     def variance_ratio(
         self, params: Any, weights: Float[Array, " k"], prior: Any
     ) -> Float[Array, " k"]:
         """Smallest circular variance, 1 - A(c), relative to the pooled one."""
         rows = None if prior is None else jnp.split(prior.sums, 3, axis=1)[2]
         return spread_ratio(length_gap(params.concentrations), weights, rows)
-
-    def near(self, params: Any, reference: Any) -> VonMisesParams:
-        turns = np.round((reference.directions - params.directions) / (2 * math.pi))
-        directions = params.directions + 2 * math.pi * turns
-        return params._replace(directions=directions.astype(params.directions.dtype))
 
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         """By rejection from a wrapped Cauchy envelope (Best and Fisher 1979)."""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxem.core import parameters
 from jaxem.core.contracts import Health, Model, Params, Prior, Rows
 from jaxem.core.status import Status
 from jaxem.fitting.accelerate import Acceleration, Memory
@@ -104,7 +105,7 @@ def advance(
 
     def trip(state: State) -> State:
         params, plain = acceleration.candidate(model, state.memory, state.successor)
-        params = model.hold(params, prior)
+        params = parameters.fix(model.constraints, params, model.fixed(prior))
         prepared = model.prepare(params, prior)
         statistics, total = accumulate(model, prepared, rows, block_size)
         objective = total + model.log_prior(params, prior)
@@ -160,8 +161,10 @@ def _halved(model: Model, state: State, acceleration: Acceleration) -> State:
 
     With it generalized EM never lowers the objective (Dempster, Laird and Rubin 1977, section 2).
     """
-    here, ahead = model.to_chart(state.params), model.to_chart(state.successor)
-    middle = model.from_chart(jax.tree.map(lambda a, b: 0.5 * (a + b), here, ahead))
+    own = model.constraints
+    here, ahead = (parameters.to_unconstrained(own, of) for of in (state.params, state.successor))
+    middle = jax.tree.map(lambda a, b: 0.5 * (a + b), here, ahead)
+    middle = parameters.from_unconstrained(own, middle)
     return state._replace(
         successor=middle,
         status=jnp.full_like(state.status, Status.RUNNING),

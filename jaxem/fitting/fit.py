@@ -60,7 +60,7 @@ def fit(
     init: str | Params = "portfolio",
     sample_weight: Any = None,
     prior: Prior | None = None,
-    held: Any = None,
+    fixed: Any = None,
     labels: Any = None,
     lengths: Any = None,
     tol: Any = 1e-6,
@@ -87,7 +87,7 @@ def fit(
         HMM (b,), of the sequences.
     prior: a `MixturePrior` or `HMMPrior`; reg_covar: shorthand for that field of the Gaussian's
         prior.
-    held: parameters that are known, as `MixtureParams` with NaN for numbers and None for parts
+    fixed: parameters that are known, as `MixtureParams` with NaN for numbers and None for parts
         that are free: shorthand for that field of the prior. Starts, steps and counts of free
         parameters keep to them.
     labels: (n,) known components, -1 where unknown.
@@ -108,9 +108,9 @@ def fit(
     """
     job = prepare(
         model, x, key=key, n_init=n_init, init=init, sample_weight=sample_weight, prior=prior,
-        held=held, labels=labels, lengths=lengths, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
-        acceleration=acceleration, block_size=block_size, min_count=min_count,
-        min_variance_ratio=min_variance_ratio,
+        fixed=fixed, labels=labels, lengths=lengths, tol=tol, max_iter=max_iter,
+        reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
+        min_count=min_count, min_variance_ratio=min_variance_ratio,
     )  # fmt: skip
     return _run(job, x, lengths)
 
@@ -125,7 +125,7 @@ def em(
     tol: Any = 1e-6,
     max_iter: Any = 1000,
     *,
-    held: Any = None,
+    fixed: Any = None,
     labels: Any = None,
     lengths: Any = None,
     reg_covar: Any = 0.0,
@@ -140,7 +140,7 @@ def em(
     the fit came to, whatever it started from; NaN where there are none: see `jaxem.diagnose`.
     """
     job = prepare(
-        model, x, init=params, sample_weight=sample_weight, prior=prior, held=held, labels=labels,
+        model, x, init=params, sample_weight=sample_weight, prior=prior, fixed=fixed, labels=labels,
         lengths=lengths, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
         acceleration=acceleration, block_size=block_size, min_count=min_count,
         min_variance_ratio=min_variance_ratio,
@@ -205,7 +205,7 @@ def prepare(
     init: str | Params,
     sample_weight: Any = None,
     prior: Prior | None = None,
-    held: Any = None,
+    fixed: Any = None,
     labels: Any = None,
     lengths: Any = None,
     tol: Any = 1e-6,
@@ -243,7 +243,7 @@ def prepare(
     dtype = rows.weight.dtype
 
     padded = model if room is None else model.with_parts(room)
-    prior = padded.as_prior(prior, reg_covar, rows.x, held)
+    prior = padded.as_prior(prior, reg_covar, rows.x, fixed)
     found = model.check_identified(rows, names)
     found = found if prior is not None else (*found, *model.unbounded(rows, names))
     for remark in found:

@@ -5,6 +5,7 @@ observed, and J what is missing (Dempster, Laird and Rubin 1977, section 3).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array, Bool, Float
 
+from jaxem.core import parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.fitting import equations
 from jaxem.fitting.blocks import accumulate
@@ -55,7 +57,8 @@ def em_map(model: Model, block_size: int, params: Params, inputs: Inputs) -> Par
     rows, prior, origin = inputs
     statistics, _ = accumulate(model, model.prepare(params, prior), rows, block_size)
     new = model.smooth_step(params, statistics, prior)
-    return jax.tree.map(jnp.where, model.kept(params), origin, new)
+    same = parameters.constant(model.constraints, params, model.active(params))
+    return jax.tree.map(jnp.where, same, origin, new)
 
 
 def look(model: Model, block_size: int, params: Params, inputs: Inputs) -> Look:
@@ -179,13 +182,13 @@ def _chunk(model: Model, rows: Rows, block_size: int, p: int) -> int:
 def on_boundary(model: Model, params: Params, prior: Prior | None) -> Params:
     """Which numbers are estimated and at the end of their range."""
 
-    def moved(leaf: Array) -> Array:
-        off = 2 + equations.generic(leaf.size, leaf.dtype)
-        return leaf + jnp.reshape(off, leaf.shape)
-
-    held = jax.tree.map(jnp.equal, model.hold(jax.tree.map(moved, params), prior), params)
-    ends, kept = model.on_boundary(params), model.kept(params)
-    return jax.tree.map(lambda end, held, kept: end & ~held & ~kept, ends, held, kept)
+    at = model.constraints, params, model.active(params)
+    ends, same, fixed = parameters.at_boundary(*at), parameters.constant(*at), model.fixed(prior)
+    found = jax.tree.map(lambda end, same: end & ~same, ends, same)
+    if fixed is None:
+        return found
+    known = parameters.determined(model.constraints, fixed)
+    return jax.tree.map(lambda end, known: end & ~known, found, known)
 
 
 def any_mark(marks: Params) -> Bool[Array, ""]:
@@ -194,7 +197,10 @@ def any_mark(marks: Params) -> Bool[Array, ""]:
 
 def length(model: Model, params: Params, before: Params) -> Float[Array, ""]:
     """Of the way between two parameters, in standard deviations of one row of complete data."""
-    trees = model.metric(params), model.to_chart(params), model.to_chart(before)
+    trees = (
+        model.fisher_diagonal(params),
+        *(parameters.to_unconstrained(model.constraints, of) for of in (params, before)),
+    )
     leaves = zip(*map(jax.tree.leaves, trees), strict=True)
     squares = (jnp.sum(jnp.where(m > 0, m * (a - b) ** 2, 0)) for m, a, b in leaves)
     return jnp.sqrt(sum(squares, jnp.zeros((), jax.tree.leaves(params)[0].dtype)))
@@ -203,12 +209,14 @@ def length(model: Model, params: Params, before: Params) -> Float[Array, ""]:
 def units(model: Model, params: Params) -> Vector:
     """About one standard deviation of each parameter, for one row of complete data."""
 
-    def unit(metric: Array) -> Array:
-        sign = jnp.reshape(equations.generic(metric.size, metric.dtype), metric.shape)
-        return sign * jnp.where(metric > 0, lax.rsqrt(jnp.where(metric > 0, metric, 1)), 1)
+    def unit(fisher: Array) -> Array:
+        sign = jnp.reshape(equations.generic(fisher.size, fisher.dtype), fisher.shape)
+        return sign * jnp.where(fisher > 0, lax.rsqrt(jnp.where(fisher > 0, fisher, 1)), 1)
 
-    one = jax.tree.map(unit, model.metric(params))
-    along = jax.jvp(model.from_chart, (model.to_chart(params),), (one,))[1]
+    one = jax.tree.map(unit, model.fisher_diagonal(params))
+    here = parameters.to_unconstrained(model.constraints, params)
+    back = partial(parameters.from_unconstrained, model.constraints)
+    along = jax.jvp(back, (here,), (one,))[1]
 
     def positive(leaf: Array) -> Array:
         size = jnp.abs(leaf)

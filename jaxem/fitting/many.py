@@ -25,7 +25,7 @@ def fit_many(
     init: Any = "portfolio",
     sample_weight: Any = None,
     prior: Prior | None = None,
-    held: Any = None,
+    fixed: Any = None,
     labels: Any = None,
     tol: Any = 1e-6,
     max_iter: Any = 1000,
@@ -57,7 +57,7 @@ def fit_many(
     rows = _rows(model, *_filled_up(xs, sample_weight, labels))
     first = Arranged(jax.tree.map(lambda leaf: leaf[0], rows), rows.weight.shape[1], 1)
     job = fitting.prepare(
-        model, xs, key=key, n_init=n_init, init=init, prior=prior, held=held, tol=tol,
+        model, xs, key=key, n_init=n_init, init=init, prior=prior, fixed=fixed, tol=tol,
         max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
         min_count=min_count, min_variance_ratio=min_variance_ratio, arranged=first,
     )  # fmt: skip

@@ -6,6 +6,7 @@ By NumPy: nothing compiles.
 import jax
 import numpy as np
 
+from jaxem.core import parameters
 from jaxem.core.contracts import Model, Params
 from jaxem.fitting.result import Result
 
@@ -14,7 +15,7 @@ def padded(model: Model, result: Result) -> Params:
     """The parameters with as many parts as `model` has, those beyond the result's own absent."""
     parts = np.arange(model.n_parts)
     index = np.where(parts < result.about.model.n_parts, parts, -1)
-    return jax.device_put(model.take(jax.device_get(result.params), index))
+    return jax.device_put(parameters.take(model.constraints, jax.device_get(result.params), index))
 
 
 def without(result: Result) -> Result:
@@ -23,13 +24,15 @@ def without(result: Result) -> Result:
     live = np.arange(model.n_parts)
 
     def take(i: int) -> Params:
-        return model.take(jax.tree.map(lambda leaf: leaf[i], host.restarts.params), live)
+        return parameters.take(
+            model.constraints, jax.tree.map(lambda leaf: leaf[i], host.restarts.params), live
+        )
 
     starts = [take(i) for i in range(len(host.restarts.status))]
     params = jax.tree.map(lambda *leaves: np.stack(leaves), *starts)
     return jax.device_put(
         host._replace(
-            params=model.take(host.params, live),
+            params=parameters.take(model.constraints, host.params, live),
             health=jax.tree.map(lambda leaf: leaf[live], host.health),
             collapsed=host.collapsed[live],
             restarts=host.restarts._replace(params=params),

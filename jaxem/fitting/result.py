@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from jaxem.core import checks
+from jaxem.core import checks, parameters
 from jaxem.core.contracts import Model
 from jaxem.core.names import name
 from jaxem.core.status import CONVERGED, FitError, Status, tally
@@ -109,7 +109,8 @@ class Result:
         Probabilities of 0 or 1 and rates of 0, each within 1e-6: legal optima, for which standard
         errors mean nothing. A prior is the remedy.
         """
-        marks = self.about.model.on_boundary(self.params)
+        model = self.about.model
+        marks = parameters.at_boundary(model.constraints, self.params, model.active(self.params))
         return tuple(
             name(path, at)
             for path, leaf in jax.tree.leaves_with_path(marks)

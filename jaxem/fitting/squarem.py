@@ -2,14 +2,15 @@
 
 r = M(t) - t,  v = (M(M(t)) - M(t)) - r,  a = |r| / |v|,  t' = t + 2 a r + a^2 v
 
-in the unconstrained chart of the model. Where EM contracts by the rate q along one direction, r and
-v are parallel to it and a = 1 / (1 - q) is the step to the fixed point. Lengths are measured in the
-metric of the complete data's information, in which EM's map is symmetric at a fixed point; a = 1 is
-M(M(t)). One proposal for two evaluations: the second M-step is not evaluated unless the proposal is
-refused.
+in the unconstrained coordinates of the model. Where EM contracts by the rate q along one direction,
+r and v are parallel to it and a = 1 / (1 - q) is the step to the fixed point. Lengths are measured
+in the metric of the complete data's information, in which EM's map is symmetric at a fixed point;
+a = 1 is M(M(t)). One proposal for two evaluations: the second M-step is not evaluated unless the
+proposal is refused.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,7 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxem.core.contracts import Chart, Model, Params
+from jaxem.core import parameters
+from jaxem.core.contracts import Model, Params
+from jaxem.core.parameters import Coordinates
 from jaxem.fitting.accelerate import Acceleration
 
 _GROWTH = 4.0  # of the longest step allowed, after a proposal that was taken
@@ -27,7 +30,7 @@ _FADE = 0.8  # of the memory of long steps, a proposal
 
 
 class Memory(NamedTuple):
-    """Charts as vectors: one small operation each, however many arrays the parameters have."""
+    """Coordinates as vectors: one small operation each, however many arrays the parameters have."""
 
     here: Float[Array, " p"]  # of the parameters taken
     ahead: Float[Array, " p"]  # of the M-step from them
@@ -40,27 +43,29 @@ class Memory(NamedTuple):
 @dataclass(frozen=True)
 class Squarem(Acceleration):
     def begin(self, model: Model, params: Params) -> Memory:
-        chart = _vector(model.to_chart(params))
-        limit = jnp.full((), _GROWTH, chart.dtype)
-        return Memory(chart, chart, chart, jnp.ones((), bool), limit, jnp.ones_like(limit))
+        start = _vector(parameters.to_unconstrained(model.constraints, params))
+        limit = jnp.full((), _GROWTH, start.dtype)
+        return Memory(start, start, start, jnp.ones((), bool), limit, jnp.ones_like(limit))
 
     def candidate(
         self, model: Model, memory: Memory, successor: Params
     ) -> tuple[Params, Bool[Array, ""]]:
-        proposed = model.from_chart(_chart(model, memory.proposal, successor))
+        proposed = parameters.from_unconstrained(
+            model.constraints, _coordinates(model, memory.proposal, successor)
+        )
         plain = memory.plain
         return jax.tree.map(lambda a, b: jnp.where(plain, a, b), successor, proposed), plain
 
     def accept(
         self, model: Model, memory: Memory, params: Params, successor: Params, stay: Bool[Array, ""]
     ) -> Memory:
-        metric = _vector(model.metric(params))
+        metric = _vector(model.fisher_diagonal(params))
 
         def length(x: Float[Array, " p"]) -> Float[Array, ""]:
             return jnp.sqrt(jnp.sum(jnp.where(metric > 0, metric * x**2, 0)))
 
         here = jnp.where(memory.plain, memory.ahead, memory.proposal)
-        ahead = _vector(model.to_chart(successor))
+        ahead = _vector(parameters.to_unconstrained(model.constraints, successor))
         r, next_r = here - memory.here, ahead - here
         v = next_r - r
         step = length(r) / length(v)
@@ -83,19 +88,23 @@ class Squarem(Acceleration):
         return memory._replace(plain=jnp.ones((), bool), limit=limit)
 
     def redirect(self, model: Model, memory: Memory, successor: Params) -> Memory:
-        return memory._replace(ahead=_vector(model.to_chart(successor)))
+        return memory._replace(
+            ahead=_vector(parameters.to_unconstrained(model.constraints, successor))
+        )
 
     def rate(self, memory: Memory) -> Float[Array, ""]:
         return (1 - 1 / memory.longest) ** 2
 
 
-def _vector(chart: Chart) -> Float[Array, " p"]:
-    return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(chart)])
+def _vector(coordinates: Coordinates) -> Float[Array, " p"]:
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(coordinates)])
 
 
-def _chart(model: Model, vector: Float[Array, " p"], params: Params) -> Chart:
-    """The vector as a chart of parameters like these."""
-    leaves, tree = jax.tree.flatten(jax.eval_shape(model.to_chart, params))
+def _coordinates(model: Model, vector: Float[Array, " p"], params: Params) -> Coordinates:
+    """The vector as coordinates of parameters like these."""
+    leaves, tree = jax.tree.flatten(
+        jax.eval_shape(partial(parameters.to_unconstrained, model.constraints), params)
+    )
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
     parts = jnp.split(vector, ends)
     shaped = [jnp.reshape(part, leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]

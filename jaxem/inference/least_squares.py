@@ -59,47 +59,47 @@ def solve_step(
     sums: Normal,
     count: Float[Array, " k"],
     b: Float[Array, "k p"],
-    held: Float[Array, "k p"],
+    fixed: Float[Array, "k p"],
     mean: Float[Array, "k p"],
     precision: Float[Array, "k p"],
 ) -> Step:
-    """t from b, with a normal prior on the coefficients, and some that are held."""
-    second, gradient, pivot = _about(sums, count, held)
+    """t from b, with a normal prior on the coefficients, and some that are fixed."""
+    second, gradient, pivot = _about(sums, count, fixed)
     pull = precision * (b - mean)
     pull = pull - pivot * pull[:, :1]
     first = -pivot.at[:, 0].set(-1)  # of the intercept, in the coordinates of t
     slopes = precision.at[:, 0].set(0)[:, :, None] * jnp.eye(b.shape[1], dtype=b.dtype)[None]
     prior = slopes + precision[:, :1, None] * first[:, :, None] * first[:, None, :]
-    t = solve_held(second + prior, gradient - pull, held - b)
+    t = solve_fixed(second + prior, gradient - pull, fixed - b)
     slope, bend = jnp.sum(t * (gradient - pull), axis=1), einsum("ki,kij,kj->k", t, second, t)
     return Step(t, pivot, slope, bend, 2 * jnp.sum(t * gradient, axis=1) - bend)
 
 
 def moved(
-    b: Float[Array, "k p"], step: Step, share: Any, held: Float[Array, "k p"]
+    b: Float[Array, "k p"], step: Step, share: Any, fixed: Float[Array, "k p"]
 ) -> Float[Array, "k p"]:
     """b after that share of a step, the intercept by what slopes have come to in rounding."""
-    new = jnp.where(jnp.isnan(held), b + share * step.t, held)
+    new = jnp.where(jnp.isnan(fixed), b + share * step.t, fixed)
     back = jnp.sum(step.pivot * (new - b), axis=1)
     return new.at[:, 0].add(-back)
 
 
-def _about(sums: Normal, count: Float[Array, " k"], held: Float[Array, "k p"]) -> Normal:
-    """The sums with c itself, which is 0 where the intercept is held: lines turn about it."""
+def _about(sums: Normal, count: Float[Array, " k"], fixed: Float[Array, "k p"]) -> Normal:
+    """The sums with c itself, which is 0 where the intercept is fixed: lines turn about it."""
     second, gradient, pivot = sums
     pivot = safe_divide(pivot, jnp.broadcast_to(count[:, None], pivot.shape))
-    c = jnp.where(jnp.isnan(held[:, :1]), 0, pivot)
+    c = jnp.where(jnp.isnan(fixed[:, :1]), 0, pivot)
     half = c[:, :, None] * (second[:, :1] + 0.5 * second[:, :1, :1] * c[:, None])
     second = second + half + jnp.swapaxes(half, 1, 2)
     return Normal(second, gradient + c * gradient[:, :1], pivot - c)
 
 
-def solve_held(
-    matrix: Float[Array, "k p p"], vector: Float[Array, "k p"], held: Float[Array, "k p"]
+def solve_fixed(
+    matrix: Float[Array, "k p p"], vector: Float[Array, "k p"], fixed: Float[Array, "k p"]
 ) -> Float[Array, "k p"]:
     """The minimiser of x' matrix x / 2 - vector' x with known numbers; NaN where they are free."""
-    free = jnp.isnan(held)
-    given = jnp.where(free, 0, held)
+    free = jnp.isnan(fixed)
+    given = jnp.where(free, 0, fixed)
     vector = vector - einsum("kij,kj->ki", matrix, given)
     matrix = jnp.where(free[:, :, None] & free[:, None, :], matrix, 0)
     return given + solve(matrix, jnp.where(free, vector, 0))

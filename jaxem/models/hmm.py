@@ -16,8 +16,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks
-from jaxem.core import held as known
+from jaxem.core import checks, parameters
 from jaxem.core.contracts import (
     Family,
     Health,
@@ -31,12 +30,10 @@ from jaxem.core.contracts import (
 )
 from jaxem.core.family import n_columns
 from jaxem.core.numerics import (
-    from_log_odds,
-    log_odds,
-    replace_probability,
     safe_divide,
     safe_log,
 )
+from jaxem.core.parameters import Coordinates, Joint
 from jaxem.inference.chain import Chain, Posterior
 from jaxem.inference.forward_backward import Block, accumulate
 from jaxem.inference.recursions import RECURSIONS, Recursion
@@ -44,9 +41,8 @@ from jaxem.models import hmm_door, hmm_start, layout, seeding, sequences, transi
 from jaxem.models.hmm_door import HMMParams as HMMParams
 from jaxem.models.hmm_door import HMMPrior as HMMPrior
 from jaxem.models.layout import Layout, flat
+from jaxem.models.markov_chain import INITIALS, Free, StationaryChain, Transitions
 from jaxem.models.sequences import Steps
-
-INITIALS = ("free", "stationary", "fixed")
 
 
 class HMMStatistics(NamedTuple):
@@ -92,7 +88,7 @@ class HMM(Model):
             names = ", ".join(map(repr, RECURSIONS))
             raise ValueError(f"recursion is {self.recursion!r}; it must be one of {names}")
         n_closed = transitions.n_closed(transitions.mask(self.transitions, k))
-        if self.initial == "stationary" and n_closed > 1:
+        if self.initial_law.stationary and n_closed > 1:
             raise ValueError(
                 f"transitions makes {n_closed} sets of states that are never left: there is no one "
                 'stationary law; take initial="free"'
@@ -108,8 +104,22 @@ class HMM(Model):
         return f"HMM({', '.join(own)})"
 
     @property
+    def initial_law(self) -> Free:
+        return INITIALS[self.initial]
+
+    @property
+    def constraints(self) -> Any:
+        moves = Transitions(kind=self.transitions)
+        each = parameters.tree(HMMParams, self.initial_law, moves, self.family.constraints)
+        return StationaryChain(each) if self.initial_law.stationary else each
+
+    @property
     def n_parts(self) -> int:
         return self.n_states
+
+    def active(self, params: HMMParams) -> Bool[Array, " k"]:
+        """An absent state goes nowhere."""
+        return jnp.sum(params.transition, axis=1) > 0
 
     @property
     def divides(self) -> bool:
@@ -122,7 +132,7 @@ class HMM(Model):
     @property
     def remarks(self) -> tuple[str, ...]:
         found = transitions.remarks(self.transitions, self.n_states)
-        if self.initial != "stationary":
+        if not self.initial_law.stationary:
             return found
         gone = transitions.transient(transitions.mask(self.transitions, self.n_states))
         return (*found, *(f"state {i} has none of the stationary law" for i in gone))
@@ -141,7 +151,7 @@ class HMM(Model):
 
     @property
     def exact(self) -> bool:
-        return self.family.exact and self.initial != "stationary"
+        return self.family.exact and self.initial_law.exact
 
     @property
     def least_rows(self) -> int:
@@ -211,9 +221,8 @@ class HMM(Model):
     def left_open(
         self, counts: np.ndarray, both: Any, prior: HMMPrior | None
     ) -> dict[Place, tuple[int, ...]]:
-        held = None if prior is None or prior.held is None else prior.held.emissions
-        own = None if prior is None else prior.emissions
-        return self.family.left_open(counts, both, own, held)
+        fixed, own = self.fixed(prior), None if prior is None else prior.emissions
+        return self.family.left_open(counts, both, own, None if fixed is None else fixed.emissions)
 
     def check_enough(self, rows: Rows) -> None:
         """States may differ in the chain alone, where their emissions cannot collapse."""
@@ -224,28 +233,31 @@ class HMM(Model):
         checks.fields(params, HMMParams, "params")
         x = self.family.like_x(params.emissions) if rows is None else flat(rows.x.x)
         given = hmm_door.as_params(self.family, self.n_states, self.transitions, params, x)
-        if self.initial == "stationary" and checks.is_concrete(given.transition):
+        if self.initial_law.stationary and checks.is_concrete(given.transition):
             n_closed = transitions.n_closed(np.asarray(given.transition) > 0)
             if n_closed > 1:
                 raise ValueError(
                     f"transition has {n_closed} sets of states that are never left: it has no one "
                     "stationary law"
                 )
-        return self._consistent(given)
+        return self._settled(given)
 
     def like_x(self, params: Params) -> Any:
         return self.family.like_x(params.emissions)
 
-    def as_prior(self, prior: Prior, reg_covar: Any, x: Any, held: Any = None) -> HMMPrior | None:
+    def as_prior(self, prior: Prior, reg_covar: Any, x: Any, fixed: Any = None) -> HMMPrior | None:
         x = flat(x.x) if isinstance(x, Steps) else x
         found = hmm_door.as_prior(
-            self.family, self.n_states, self.transitions, prior, reg_covar, x, held
+            self.family, self.n_states, self.constraints, prior, reg_covar, x, fixed
         )
-        own = None if found is None or found.held is None else found.held.initial
-        given = own is not None and checks.is_concrete(own) and not np.isnan(own).all()
-        if given and self.initial == "stationary":
-            raise ValueError("held.initial is given, but the initial law is the stationary one")
+        own = self.fixed(found)
+        given = own is not None and checks.is_concrete(own) and not np.isnan(own.initial).all()
+        if given and self.initial_law.stationary:
+            raise ValueError("fixed.initial is given, but the initial law is the stationary one")
         return found
+
+    def fixed(self, prior: HMMPrior | None) -> HMMParams | None:
+        return None if prior is None else prior.fixed
 
     def default_min_count(self, rows: Rows) -> float:
         return self.family.default_min_count(flat(rows.x.x))
@@ -274,18 +286,19 @@ class HMM(Model):
         params = hmm_start.start(
             self.family, self.transitions, key, rows, survey, method, n_live, prior, self.n_states
         )
-        if self.initial == "fixed":
-            live = _live(params).astype(params.initial.dtype)
-            params = params._replace(initial=live / jnp.sum(live))
-        return self._consistent(params)
+        return self._settled(params._replace(initial=self.initial_law.begin(params.initial)))
+
+    def _settled(self, params: HMMParams) -> HMMParams:
+        own = self.constraints
+        return own.settled(params) if isinstance(own, Joint) else params
 
     # ---- the two steps
 
     def prepare(self, params: HMMParams, prior: HMMPrior | None) -> HMMPrepared:
-        live = _live(params)
+        live = self.active(params)
         # Absent states stand for one that is there: log 0 is enough to rule them out.
         stand_in = jnp.where(live, jnp.arange(self.n_states), jnp.argmax(live))
-        emissions = self.family.take(params.emissions, stand_in)
+        emissions = parameters.take(self.family.constraints, params.emissions, stand_in)
         own = None if prior is None else prior.emissions
         chain = Chain(params.initial, params.transition)
         return HMMPrepared(chain, self.family.prepare(emissions, own))
@@ -429,22 +442,15 @@ class HMM(Model):
     def m_step(
         self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None
     ) -> HMMParams:
-        initial, moves = self._chain_counts(params, statistics, prior)
-        if self.initial == "stationary":
-            transition = transitions.stationary_rows(moves, initial, params.transition)
-        else:
-            transition = transitions.rows(moves, params.transition)
-        total = jnp.broadcast_to(jnp.sum(initial), initial.shape)
-        law = safe_divide(initial, total) if self.initial == "free" else params.initial
-        held = None if prior is None else prior.held
-        own = None if prior is None else prior.emissions
-        given = params.emissions, statistics.emissions, own, _live(params)
-        emissions = (
-            self.family.m_step(*given)
-            if held is None
-            else self.family.held_m_step(*given, held.emissions)
+        law = self.initial_law.m_step(
+            self._chain_counts(params, statistics, prior), (params.initial, params.transition)
         )
-        return self.hold(self._consistent(HMMParams(law, transition, emissions)), prior)
+        own, fixed = None if prior is None else prior.emissions, self.fixed(prior)
+        given = params.emissions, statistics.emissions, own, self.active(params)
+        if fixed is None:
+            return HMMParams(*law, self.family.m_step(*given))
+        new = HMMParams(*law, self.family.m_step(*given, fixed.emissions))
+        return parameters.fix(self.constraints, new, fixed)
 
     def _chain_counts(
         self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None
@@ -462,39 +468,12 @@ class HMM(Model):
     def smooth_step(
         self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None
     ) -> HMMParams:
-        """The rows that raise the law of the stationary chain by a step, where m_step searches."""
         new = self.m_step(params, statistics, prior)
-        if self.initial != "stationary":
-            return new
-        initial, moves = self._chain_counts(params, statistics, prior)
-        transition = transitions.stationary_target(moves, initial, params.transition)
-        return self.hold(self._consistent(new._replace(transition=transition)), prior)
-
-    def kept(self, params: HMMParams) -> HMMParams:
-        live = _live(params)
-        return HMMParams(
-            jnp.ones_like(live) if self.initial == "fixed" else ~live,
-            jnp.broadcast_to(~live[:, None], params.transition.shape),
-            self.family.absent(params.emissions, live),
+        initial, transition = self.initial_law.differentiable_m_step(
+            self._chain_counts(params, statistics, prior), (params.initial, params.transition)
         )
-
-    def hold(self, params: HMMParams, prior: HMMPrior | None) -> HMMParams:
-        if prior is None or prior.held is None:
-            return params
-        held = prior.held
-        rows = known.hold_probabilities(params.transition, held.transition)
-        return self._consistent(
-            HMMParams(
-                known.hold_probabilities(params.initial, held.initial),
-                jnp.where(_live(params)[:, None], rows, params.transition),
-                self.family.hold(params.emissions, held.emissions),
-            )
-        )
-
-    def _consistent(self, params: HMMParams) -> HMMParams:
-        if self.initial != "stationary":
-            return params
-        return params._replace(initial=transitions.stationary(params.transition))
+        new = new._replace(initial=initial, transition=transition)
+        return parameters.fix(self.constraints, new, self.fixed(prior))
 
     def log_prior(self, params: HMMParams, prior: HMMPrior | None) -> Float[Array, ""]:
         if prior is None:
@@ -507,32 +486,16 @@ class HMM(Model):
         total = total + of(params.transition, prior.transition - 1 + jnp.diag(prior.sticky))
         if prior.emissions is None:
             return total
-        return total + self.family.log_prior(params.emissions, prior.emissions, _live(params))
+        return total + self.family.log_prior(params.emissions, prior.emissions, self.active(params))
 
-    # ---- coordinates
-
-    def to_chart(self, params: HMMParams) -> HMMParams:
-        initial, transition, emissions = params
-        return HMMParams(log_odds(initial), log_odds(transition), self.family.to_chart(emissions))
-
-    def from_chart(self, chart: HMMParams) -> HMMParams:
-        live = jnp.any(chart.transition > 0.5 * log_odds(jnp.zeros_like(chart.transition)), axis=1)
-        transition = jnp.where(live[:, None], from_log_odds(chart.transition), 0)
-        emissions = self.family.from_chart(chart.emissions)
-        initial = from_log_odds(chart.initial)
-        if self.initial == "fixed":  # as it was given: no direction leads away from it
-            initial = lax.stop_gradient(initial)
-        return self._consistent(HMMParams(initial, transition, emissions))
-
-    def metric(self, params: HMMParams) -> HMMParams:
+    def fisher_diagonal(self, params: HMMParams) -> Coordinates:
         """As if every state had an equal share of the steps."""
-        live = _live(params)
-        share = live.astype(params.initial.dtype)
-        share = share / jnp.sum(share)
+        active = self.active(params)
+        share = active.astype(params.initial.dtype) / jnp.sum(active)
         return HMMParams(
-            jnp.zeros_like(params.initial),
-            share[:, None] * params.transition,
-            self.family.metric(params.emissions, share),
+            self.initial_law.fisher_diagonal(params.initial, share),
+            Transitions(kind=self.transitions).fisher_diagonal(params.transition, share),
+            self.family.fisher_diagonal(params.emissions, share),
         )
 
     def at_pivot(self, params: HMMParams, rows: Rows) -> HMMParams:
@@ -551,35 +514,12 @@ class HMM(Model):
         own = None if prior is None else prior.emissions
         shares = safe_divide(counts, jnp.broadcast_to(jnp.sum(counts), counts.shape))
         ratio = self.family.variance_ratio(params.emissions, shares, own)
-        if prior is not None and prior.held is not None:
-            safe = self.family.spread_held(prior.held.emissions) & ~jnp.isnan(ratio)
+        fixed = self.fixed(prior)
+        if fixed is not None:
+            safe = self.family.spread_fixed(fixed.emissions) & ~jnp.isnan(ratio)
             ratio = jnp.where(safe, jnp.inf, ratio)
-        live = _live(params)
+        live = self.active(params)
         return Health(jnp.where(live, counts, 0), jnp.where(live, ratio, jnp.inf))
-
-    def on_boundary(self, params: HMMParams) -> HMMParams:
-        """Of transitions that are possible; an initial law at one state is the rule."""
-        live = _live(params)
-        possible = jnp.asarray(transitions.mask(self.transitions, self.n_states))
-        possible = possible & live[:, None] & live[None]
-        emissions = self.family.live_boundary(params.emissions, live)
-        return HMMParams(
-            jnp.zeros(live.shape, bool),
-            possible & (params.transition < checks.BOUNDARY),
-            emissions,
-        )
-
-    def without_error(self, params: HMMParams) -> HMMParams:
-        """Of the initial law as well, where it is estimated: the steps of one sequence put it at
-        one state."""
-        own, live = self.on_boundary(params), _live(params)
-        p = params.initial
-        certain = (p < checks.BOUNDARY) | (p > 1 - checks.BOUNDARY)
-        absent = self.family.absent(params.emissions, live)
-        return own._replace(
-            initial=certain & live & (self.initial == "free" and self.n_states > 1),
-            emissions=jax.tree.map(jnp.logical_or, own.emissions, absent),
-        )
 
     def sample(self, key: Array, params: HMMParams, n: int) -> tuple[Any, Int[Array, " n"]]:
         """One sequence of n steps, and its states."""
@@ -612,46 +552,3 @@ class HMM(Model):
         drawn = self.family.redrawn(key_rows, params.emissions, flat(rows.x.x), jnp.ravel(states.T))
         x = jax.tree.map(lambda leaf: leaf.reshape(lanes, t, *leaf.shape[1:]), drawn)
         return rows._replace(x=rows.x._replace(x=x))
-
-    def take(self, params: HMMParams, index: Any) -> HMMParams:
-        there, at = np.asarray(index) >= 0, np.maximum(index, 0)
-        initial: Any = np.where(there, params.initial[at], 0)
-        transition: Any = params.transition[at][:, at]
-        transition = np.where(there[:, None] & there[None], transition, 0)
-        return HMMParams(initial, transition, self.family.take(params.emissions, at))
-
-    def near(self, params: HMMParams, reference: HMMParams) -> HMMParams:
-        return params._replace(emissions=self.family.near(params.emissions, reference.emissions))
-
-    def replace(self, params: HMMParams, path: tuple, value: Array) -> HMMParams:
-        name, *index = path
-        if name == "initial":
-            return params._replace(initial=replace_probability(params.initial, index[0], value))
-        if name == "transition":
-            i, j = index
-            row = replace_probability(params.transition[i], j, value)
-            params = params._replace(transition=params.transition.at[i].set(row))
-            return self._consistent(params)
-        emissions = self.family.replace(params.emissions, tuple(index), value)
-        return params._replace(emissions=emissions)
-
-    def n_free_parameters(self, params: HMMParams, prior: HMMPrior | None = None) -> Array:
-        live = _live(params)
-        n_live = jnp.sum(live, dtype=jnp.int32)
-        possible = jnp.asarray(transitions.mask(self.transitions, self.n_states))
-        possible = possible & live[:, None] & live[None]
-        moves = jnp.sum(possible, dtype=jnp.int32) - n_live
-        initial = n_live - 1 if self.initial == "free" else jnp.zeros_like(n_live)
-        free = initial + moves + self.family.n_free_parameters(params.emissions, live)
-        if prior is None or prior.held is None:
-            return free
-        held = prior.held
-        if self.initial == "free":
-            free = free - known.count_probabilities(held.initial[None], jnp.ones(1, bool))
-        free = free - known.count_probabilities(held.transition, live)
-        return free - self.family.n_held(held.emissions, live)
-
-
-def _live(params: HMMParams) -> Array:
-    """Which states are there: an absent one goes nowhere."""
-    return jnp.sum(params.transition, axis=1) > 0

@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
-from jaxem.core import checks
-from jaxem.core import held as known
+from jaxem.core import checks, parameters
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.models import transitions
 
@@ -23,13 +22,13 @@ class HMMParams(NamedTuple):
 class HMMPrior(NamedTuple):
     """Dirichlet(initial) on the initial law and Dirichlet(transition) on the rows of the
     transition matrix, numbers or (k,) and (k, k), with `sticky` added on its diagonal; emissions:
-    the family's prior; held: `HMMParams` that are known, NaN or None where they are free."""
+    the family's prior; fixed: `HMMParams` that are known, NaN or None where they are free."""
 
     initial: Any = 1.0
     transition: Any = 1.0
     sticky: Any = 0.0
     emissions: Prior = None
-    held: Any = None
+    fixed: Any = None
 
 
 def as_params(family: Family, k: int, kind: Any, params: Params, x: Any) -> HMMParams:
@@ -58,14 +57,15 @@ def _check_transition(transition: np.ndarray, initial: np.ndarray, kind: Any) ->
 def as_prior(
     family: Family,
     k: int,
-    kind: Any,
+    where: PyTree,
     prior: HMMPrior | None,
     reg_covar: Any,
     x: Any,
-    held: Any,
+    fixed: Any,
 ) -> HMMPrior | None:
+    """where: the constraints of the model."""
     regularised = family.regularised_by(reg_covar)
-    if prior is None and held is None and not regularised:
+    if prior is None and fixed is None and not regularised:
         return None
     prior = HMMPrior() if prior is None else prior
     checks.fields(prior, HMMPrior, "prior")
@@ -74,13 +74,13 @@ def as_prior(
         own = reg_covar if regularised else None
         emissions = family.as_prior(emissions, own, x, k)
     dtype = jax.tree.leaves(x)[0].dtype
-    held = prior.held if held is None else held
+    fixed = prior.fixed if fixed is None else fixed
     return HMMPrior(
         _strength(prior, "initial", (k,), 1, dtype),
         _strength(prior, "transition", (k, k), 1, dtype),
         _strength(prior, "sticky", (k,), 0, dtype),
         emissions,
-        None if held is None else _as_held(family, k, kind, held, x),
+        _read_fixed(family, k, where, fixed, x),
     )
 
 
@@ -93,31 +93,12 @@ def _strength(prior: HMMPrior, name: str, shape: tuple[int, ...], least: int, dt
     return checks.broadcast(value, shape, dtype, called)
 
 
-def _as_held(family: Family, k: int, kind: Any, held: Any, x: Any) -> HMMParams:
-    checks.fields(held, HMMParams, "held")
+def _read_fixed(family: Family, k: int, where: PyTree, fixed: Any, x: Any) -> HMMParams | None:
+    if fixed is None:
+        return None
+    checks.fields(fixed, HMMParams, "fixed")
     dtype = jax.tree.leaves(x)[0].dtype
-    initial = known.read(held.initial, jax.ShapeDtypeStruct((k,), dtype), "held.initial")
-    matrix = jax.ShapeDtypeStruct((k, k), dtype)
-    transition = known.read(held.transition, matrix, "held.transition")
-    for row, name in ((initial, "initial"), *((r, "transition") for r in transition)):
-        known.check_probabilities(row, f"held.{name}")
-    transition = _held_open(transition, transitions.mask(kind, k), kind)
-    return HMMParams(initial, transition, family.as_held(held.emissions, x, k))
-
-
-def _held_open(transition: Any, possible: np.ndarray, kind: Any) -> Any:
-    """What is ruled out is known to be 0; ValueError for what would need it."""
-    if not checks.is_concrete(transition):
-        return transition
-    held = np.asarray(transition)
-    for i, row in enumerate(held):
-        closed = np.where(np.isnan(row), 0, row) * ~possible[i]
-        if closed.any():
-            j = int(np.argmax(closed))
-            raise ValueError(f"held.transition[{i}, {j}] is {row[j]:g}, which {kind!r} rules out")
-        if np.isfinite(row[possible[i]]).all() and abs(row[possible[i]].sum() - 1) > 1e-3:
-            raise ValueError(
-                f"held.transition[{i}] is {row}: what {kind!r} leaves free cannot make it add up "
-                "to 1"
-            )
-    return checks.cast(np.where(possible, held, 0), held.dtype)
+    law: Any = jax.ShapeDtypeStruct((k,), dtype)
+    matrix: Any = jax.ShapeDtypeStruct((k, k), dtype)
+    like = HMMParams(law, matrix, family.like_params(x, k))
+    return parameters.read_fixed(where, fixed, like, "fixed")

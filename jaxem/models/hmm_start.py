@@ -39,11 +39,11 @@ def start(
     seeds = seeding.seeded(key, family, surveyed, flat(weight), told, k, n_live, method)
     if not family.regularised:
         seeds = _seedless(jax.random.fold_in(key, 1), seeds, flat(weight), told, n_live)
-    own, held = (None, None) if prior is None else (prior.emissions, prior.held)
-    if kind == "left-right" and told is None and held is None:
+    own, fixed = (None, None) if prior is None else (prior.emissions, prior.fixed)
+    if kind == "left-right" and told is None and fixed is None:
         seeds = _by_time(seeds, weight, rows.x.first)
-    held = None if held is None else held.emissions
-    emissions = seeding.components(family, surveyed, flat(rows.x.x), seeds, own, held)
+    fixed = None if fixed is None else fixed.emissions
+    emissions = seeding.components(family, surveyed, flat(rows.x.x), seeds, own, fixed)
     possible = jnp.asarray(transitions.mask(kind, k))
     possible = possible & seeds.found[:, None] & seeds.found[None]
     labels = jnp.reshape(seeds.labels, rows.weight.shape)

@@ -15,8 +15,8 @@ from jax import lax
 from jax.scipy.special import entr, logsumexp, xlogy
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, tables, tiles
-from jaxem.core import held as known
+from jaxem.core import checks, parameters, tables, tiles
+from jaxem.core.constraints import Shares
 from jaxem.core.contracts import (
     Arranged,
     Family,
@@ -32,12 +32,10 @@ from jaxem.core.contracts import (
 from jaxem.core.family import n_columns
 from jaxem.core.numerics import (
     draw,
-    from_log_odds,
-    log_odds,
-    replace_probability,
     safe_divide,
     safe_log,
 )
+from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import as_rows, laid_out, reordered
 from jaxem.models import seeding
 from jaxem.models.seeding import Survey
@@ -53,12 +51,12 @@ class MixtureParams(NamedTuple):
 class MixturePrior(NamedTuple):
     """Dirichlet(weights) on the weights (a number or (k,)); components: the family's prior.
 
-    held: `MixtureParams` that are known, with NaN for numbers and None for parts that are free.
+    fixed: `MixtureParams` that are known, with NaN for numbers and None for parts that are free.
     """
 
     weights: Any = 1.0
     components: Prior = None
-    held: Any = None
+    fixed: Any = None
 
 
 class MixtureStatistics(NamedTuple):
@@ -88,8 +86,15 @@ class Mixture(Model):
         object.__setattr__(self, "n_components", k)
 
     @property
+    def constraints(self) -> MixtureParams:
+        return parameters.tree(MixtureParams, Shares(), self.family.constraints)
+
+    @property
     def n_parts(self) -> int:
         return self.n_components
+
+    def active(self, params: MixtureParams) -> Bool[Array, " k"]:
+        return params.weights > 0
 
     @property
     def grows(self) -> bool:
@@ -176,9 +181,8 @@ class Mixture(Model):
     def left_open(
         self, counts: np.ndarray, both: Any, prior: MixturePrior | None
     ) -> dict[Place, tuple[int, ...]]:
-        held = None if prior is None or prior.held is None else prior.held.components
-        own = None if prior is None else prior.components
-        return self.family.left_open(counts, both, own, held)
+        fixed, own = self.fixed(prior), None if prior is None else prior.components
+        return self.family.left_open(counts, both, own, None if fixed is None else fixed.components)
 
     def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
         checks.fields(params, MixtureParams, "params")
@@ -193,10 +197,10 @@ class Mixture(Model):
         return self.family.like_x(params.components)
 
     def as_prior(
-        self, prior: Prior, reg_covar: Any, x: Any, held: Any = None
+        self, prior: Prior, reg_covar: Any, x: Any, fixed: Any = None
     ) -> MixturePrior | None:
         regularised = self.family.regularised_by(reg_covar)
-        if prior is None and held is None and not regularised:
+        if prior is None and fixed is None and not regularised:
             return None
         prior = MixturePrior() if prior is None else prior
         checks.fields(prior, MixturePrior, "prior")
@@ -213,15 +217,20 @@ class Mixture(Model):
             )
         dtype, k = jax.tree.leaves(x)[0].dtype, self.n_components
         weights = checks.broadcast(prior.weights, (k,), dtype, "the prior's weights")
-        held = prior.held if held is None else held
-        return MixturePrior(weights, components, None if held is None else self._as_held(held, x))
+        fixed = prior.fixed if fixed is None else fixed
+        return MixturePrior(weights, components, self._read_fixed(fixed, x))
 
-    def _as_held(self, held: Any, x: Any) -> MixtureParams:
-        checks.fields(held, MixtureParams, "held")
+    def _read_fixed(self, fixed: Any, x: Any) -> MixtureParams | None:
+        if fixed is None:
+            return None
+        checks.fields(fixed, MixtureParams, "fixed")
         k, dtype = self.n_components, jax.tree.leaves(x)[0].dtype
-        weights = known.read(held.weights, jax.ShapeDtypeStruct((k,), dtype), "held.weights")
-        known.check_probabilities(weights, "held.weights")
-        return MixtureParams(weights, self.family.as_held(held.components, x, k))
+        weights: Any = jax.ShapeDtypeStruct((k,), dtype)
+        like = MixtureParams(weights, self.family.like_params(x, k))
+        return parameters.read_fixed(self.constraints, fixed, like, "fixed")
+
+    def fixed(self, prior: MixturePrior | None) -> MixtureParams | None:
+        return None if prior is None else prior.fixed
 
     def n_columns(self, rows: Rows) -> int:
         return n_columns(self.family, rows.x)
@@ -266,8 +275,9 @@ class Mixture(Model):
         counts = jnp.sum(seeds.responsibilities, axis=1)
         weights = jnp.where(seeds.found, counts + 1, jnp.zeros_like(counts))
         own = None if prior is None else prior.components
-        held = None if prior is None or prior.held is None else prior.held.components
-        components = seeding.components(self.family, survey, x, seeds, own, held)
+        fixed = self.fixed(prior)
+        fixed = None if fixed is None else fixed.components
+        components = seeding.components(self.family, survey, x, seeds, own, fixed)
         return MixtureParams(weights / jnp.sum(weights), components)
 
     def from_responsibilities(
@@ -295,7 +305,7 @@ class Mixture(Model):
         weights, prior = params.weights, None if prior is None else prior.components
         # Absent components stand for the heaviest: at its densities, log 0 is enough to rule out.
         stand_in = jnp.where(weights > 0, jnp.arange(self.n_components), jnp.argmax(weights))
-        components = self.family.take(params.components, stand_in)
+        components = parameters.take(self.family.constraints, params.components, stand_in)
         return MixturePrepared(safe_log(weights), self.family.prepare(components, prior))
 
     def careful(self, prepared: MixturePrepared) -> tuple[Array, MixturePrepared] | None:
@@ -362,26 +372,12 @@ class Mixture(Model):
             counts = jnp.maximum(counts + pseudo, 0)
         total = jnp.broadcast_to(jnp.sum(counts), counts.shape)
         weights = safe_divide(counts, total)
-        own = None if prior is None else prior.components
+        own, fixed = None if prior is None else prior.components, self.fixed(prior)
         given = params.components, statistics.components, own, params.weights > 0
-        if prior is None or prior.held is None:
+        if fixed is None:
             return MixtureParams(weights, self.family.m_step(*given))
-        return MixtureParams(
-            known.hold_probabilities(weights, prior.held.weights),
-            self.family.held_m_step(*given, prior.held.components),
-        )
-
-    def kept(self, params: MixtureParams) -> MixtureParams:
-        live = params.weights > 0
-        return MixtureParams(~live, self.family.absent(params.components, live))
-
-    def hold(self, params: MixtureParams, prior: MixturePrior | None) -> MixtureParams:
-        if prior is None or prior.held is None:
-            return params
-        return MixtureParams(
-            known.hold_probabilities(params.weights, prior.held.weights),
-            self.family.hold(params.components, prior.held.components),
-        )
+        new = MixtureParams(weights, self.family.m_step(*given, fixed.components))
+        return parameters.fix(self.constraints, new, fixed)
 
     def log_prior(self, params: MixtureParams, prior: MixturePrior | None) -> Float[Array, ""]:
         if prior is None:
@@ -393,17 +389,9 @@ class Mixture(Model):
             return log_prior
         return log_prior + self.family.log_prior(params.components, prior.components, live)
 
-    # ---- coordinates
-
-    def to_chart(self, params: MixtureParams) -> MixtureParams:
-        return MixtureParams(log_odds(params.weights), self.family.to_chart(params.components))
-
-    def from_chart(self, chart: MixtureParams) -> MixtureParams:
-        return MixtureParams(from_log_odds(chart.weights), self.family.from_chart(chart.components))
-
-    def metric(self, params: MixtureParams) -> MixtureParams:
+    def fisher_diagonal(self, params: MixtureParams) -> Coordinates:
         weights = params.weights
-        return MixtureParams(weights, self.family.metric(params.components, weights))
+        return MixtureParams(weights, self.family.fisher_diagonal(params.components, weights))
 
     def at_pivot(self, params: MixtureParams, rows: Rows) -> MixtureParams:
         return params._replace(components=self.family.at_pivot(params.components, rows.x))
@@ -418,23 +406,13 @@ class Mixture(Model):
     ) -> Health:
         components = None if prior is None else prior.components
         ratio = self.family.variance_ratio(params.components, params.weights, components)
-        if prior is not None and prior.held is not None:
-            safe = self.family.spread_held(prior.held.components) & ~jnp.isnan(ratio)
+        fixed = self.fixed(prior)
+        if fixed is not None:
+            safe = self.family.spread_fixed(fixed.components) & ~jnp.isnan(ratio)
             ratio = jnp.where(safe, jnp.inf, ratio)
         absent = params.weights == 0
         zero = jnp.zeros_like(ratio)
         return Health(jnp.where(absent, zero, counts), jnp.where(absent, jnp.inf, ratio))
-
-    def on_boundary(self, params: MixtureParams) -> MixtureParams:
-        """Of the components that are there; a weight of exactly 0 is an absent component."""
-        live = params.weights > 0
-        marks = self.family.live_boundary(params.components, live)
-        return MixtureParams(live & (params.weights < checks.BOUNDARY), marks)
-
-    def without_error(self, params: MixtureParams) -> MixtureParams:
-        own = self.on_boundary(params)
-        absent = self.family.absent(params.components, params.weights > 0)
-        return own._replace(components=jax.tree.map(jnp.logical_or, own.components, absent))
 
     def sample(self, key: Array, params: MixtureParams, n: int) -> tuple[Any, Int[Array, " n"]]:
         key_labels, key_rows = jax.random.split(key)
@@ -448,35 +426,10 @@ class Mixture(Model):
         rows = laid_out(rows)
         return rows._replace(x=self.family.redrawn(key_rows, params.components, rows.x, labels))
 
-    def take(self, params: MixtureParams, index: Any) -> MixtureParams:
-        components = self.family.take(params.components, np.maximum(index, 0))
-        weights: Any = np.where(index < 0, 0, params.weights[index])
-        return MixtureParams(weights, components)
-
-    def near(self, params: MixtureParams, reference: MixtureParams) -> MixtureParams:
-        components = self.family.near(params.components, reference.components)
-        return params._replace(components=components)
-
     def marginal(self, params: MixtureParams, columns: Any) -> MixtureParams:
         """The parameters of the same mixture of some columns only."""
         family: Any = self.family  # not every family has columns to leave out
         return MixtureParams(params.weights, family.marginal(params.components, columns))
-
-    def replace(self, params: MixtureParams, path: tuple, value: Array) -> MixtureParams:
-        if path[0] == "weights":
-            return params._replace(weights=replace_probability(params.weights, path[1], value))
-        components = self.family.replace(params.components, path[1:], value)
-        return params._replace(components=components)
-
-    def n_free_parameters(self, params: MixtureParams, prior: MixturePrior | None = None) -> Array:
-        live = params.weights > 0
-        n_live = jnp.sum(live, dtype=jnp.int32)
-        free = n_live - 1 + self.family.n_free_parameters(params.components, live)
-        if prior is None or prior.held is None:
-            return free
-        n_held = jnp.sum(known.marks(prior.held.weights, live), dtype=jnp.int32)
-        n_held = jnp.minimum(n_held, n_live - 1)
-        return free - n_held - self.family.n_held(prior.held.components, live)
 
     def _joint(self, prepared: MixturePrepared, rows: Rows) -> tuple[Float[Array, "k n"], Any]:
         """log w[k] + log p_k(x[n]); -inf for absent components and for labels that rule it out."""

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxem.core import parameters
 from jaxem.core.contracts import Family, Params, Prior, Rows
 from jaxem.core.numerics import draw
 from jaxem.core.rows import taken
@@ -73,7 +74,7 @@ def components(
     x: Any,
     seeded: Seeded,
     prior: Prior | None,
-    held: Params | None,
+    fixed: Params | None,
 ) -> Params:
     """One M-step under a weak prior around the pooled fit."""
     counts = jnp.where(seeded.found, jnp.sum(seeded.responsibilities, axis=1), 0)
@@ -83,7 +84,9 @@ def components(
     _, cache = family.evaluate(prepared, x)
     sums = family.statistics(prepared, x, cache, seeded.responsibilities)
     given = first, family.collect(prepared, sums), weak, seeded.found
-    return family.m_step(*given) if held is None else family.held_m_step(*given, held)
+    if fixed is None:
+        return family.m_step(*given)
+    return parameters.fix(family.constraints, family.m_step(*given, fixed), fixed)
 
 
 def sample(key: Array, rows: Rows) -> Rows:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from jaxem.core import parameters
 from jaxem.core.contracts import Params
 from jaxem.models import HMM
 from jaxem.plot import columns, evaluate, style
@@ -150,7 +151,9 @@ def _with_weight(model: Any, params: Params, weight: float) -> Params:
     """The parameters with that weight of component 0."""
     with evaluate.precision(params):
         value = jnp.asarray(weight, params.weights.dtype)
-        return jax.device_get(model.replace(jax.device_put(params), ("weights", 0), value))
+        return jax.device_get(
+            parameters.replace(model.constraints, jax.device_put(params), ("weights", 0), value)
+        )
 
 
 def _draw_density(

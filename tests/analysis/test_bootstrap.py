@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 import jaxem
 from jaxem import HMM, Mixture, Status
 from jaxem.analysis import alignment, resampling
+from jaxem.core import parameters
 from jaxem.core.numerics import draw
 from jaxem.families import (
     Categorical,
@@ -142,10 +143,10 @@ def test_fresh_starts_come_in_the_order_of_the_fit(x, params, found):
     assert (means[:, 0] < means[:, 1]).all()
 
 
-def test_a_prior_and_held_numbers_are_those_of_the_fit(x, params):
-    held = jaxem.MixtureParams(None, GaussianParams(jnp.array([[4.0], [jnp.nan]]), None))
-    own = jaxem.em(TWO, params, x, held=held).params
-    found = jaxem.bootstrap(TWO, own, x, key=KEY, n_boot=8, held=held)
+def test_a_prior_and_fixed_numbers_are_those_of_the_fit(x, params):
+    fixed = jaxem.MixtureParams(None, GaussianParams(jnp.array([[4.0], [jnp.nan]]), None))
+    own = jaxem.em(TWO, params, x, fixed=fixed).params
+    found = jaxem.bootstrap(TWO, own, x, key=KEY, n_boot=8, fixed=fixed)
     assert (found.params.components.means[:, 0] == 4).all()
     prior = jaxem.MixturePrior(weights=1e6)
     found = jaxem.bootstrap(TWO, params, x, key=KEY, n_boot=8, prior=prior)
@@ -330,7 +331,7 @@ def test_a_permuted_fit_comes_back(block):
     params = jax.device_get(found)
     rows = model.rows(x, None, None)
     orders = np.array(list(itertools.permutations(range(3))))
-    moved = [model.take(params, order) for order in orders]
+    moved = [parameters.take(model.constraints, params, order) for order in orders]
     agreements = [
         alignment.agreement(model, rows, found, jax.device_put(own), block) for own in moved
     ]

@@ -89,8 +89,8 @@ def test_numbers_at_the_boundary_are_named():
     found = jaxem.diagnose(model, ends, x * np.array([[1, 0]]))
     assert found.at_boundary
     assert "components.probabilities[0, 1]" in str(found)
-    held = MixtureParams(None, families.BernoulliParams(np.array([[np.nan, 0.0]])))
-    assert not jaxem.diagnose(model, ends, x * np.array([[1, 0]]), held=held).at_boundary
+    fixed = MixtureParams(None, families.BernoulliParams(np.array([[np.nan, 0.0]])))
+    assert not jaxem.diagnose(model, ends, x * np.array([[1, 0]]), fixed=fixed).at_boundary
 
 
 def test_many_parameters_have_the_same_diagnosis(x, best, monkeypatch):

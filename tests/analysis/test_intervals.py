@@ -39,17 +39,17 @@ def test_wald_is_the_normal_quantile_of_the_standard_errors(best):
 
 
 def test_profile_ends_are_where_refits_have_the_quantile(best):
-    """2 (l_max - l) of a fit with the number held at the end is the quantile of chi^2."""
+    """2 (l_max - l) of a fit with the number fixed at the end is the quantile of chi^2."""
     found = jaxem.confidence_intervals(POISSON, best.params, COUNTS, 0.9, "profile")
     quantile = stats.chi2(1).ppf(0.9)
     for end, side in ((found.lower, -1), (found.upper, 1)):
         rate = float(end.components.rates[1, 0])
         assert side * (rate - float(best.params.components.rates[1, 0])) > 0
-        for held in (
+        for fixed in (
             MixtureParams(None, PoissonParams(np.array([[np.nan], [rate]]))),
             MixtureParams(np.array([float(end.weights[0]), np.nan]), None),
         ):
-            refit = jaxem.em(POISSON, best.params, COUNTS, held=held, tol=1e-14, max_iter=10_000)
+            refit = jaxem.em(POISSON, best.params, COUNTS, fixed=fixed, tol=1e-14, max_iter=10_000)
             fall = 2 * float(best.log_likelihood - refit.log_likelihood)
             assert fall == pytest.approx(quantile, rel=1e-6)
     np.testing.assert_allclose(found.lower.weights[0], 1 - found.upper.weights[1], rtol=1e-9)
@@ -91,11 +91,11 @@ def test_a_range_that_ends_first_leaves_an_end_open():
     assert float(wald.lower.components.rates[0, 0]) < 0  # blind to the end of the range
 
 
-def test_held_numbers_are_both_ends(best):
-    held = MixtureParams(None, PoissonParams(np.array([[2.0], [np.nan]])))
-    params = jaxem.em(POISSON, best.params, COUNTS, held=held, tol=1e-13).params
+def test_fixed_numbers_are_both_ends(best):
+    fixed = MixtureParams(None, PoissonParams(np.array([[2.0], [np.nan]])))
+    params = jaxem.em(POISSON, best.params, COUNTS, fixed=fixed, tol=1e-13).params
     for method in ("wald", "profile"):
-        found = jaxem.confidence_intervals(POISSON, params, COUNTS, method=method, held=held)
+        found = jaxem.confidence_intervals(POISSON, params, COUNTS, method=method, fixed=fixed)
         ends = np.stack([flat(found.lower), flat(found.upper)])
         np.testing.assert_array_equal(ends[:, 2], 2.0)
         assert (ends[0, [0, 1, 3]] < ends[1, [0, 1, 3]]).all()

@@ -322,19 +322,21 @@ def test_scores_of_sequences_are_one_by_one():
     given = x + x[:3]
     params = jaxem.em(CHAIN, start, given, tol=1e-12, max_iter=5000).params
 
-    held = HMMParams(params.initial, params.transition, None)
+    fixed = HMMParams(params.initial, params.transition, None)
     rates = np.asarray(params.emissions.rates)[:, 0]
     shares = jaxem.smooth(CHAIN, params, given)
     pairs = zip(shares, given, strict=True)
     scores = np.stack(
         [np.sum(np.asarray(p) * (own[:, None] / rates - 1), axis=0) for p, own in pairs]
     )
-    se = jaxem.standard_errors(CHAIN, params, given, method="outer", held=held)
+    se = jaxem.standard_errors(CHAIN, params, given, method="outer", fixed=fixed)
     expected = np.sqrt(np.diag(np.linalg.inv(scores.T @ scores)))
     np.testing.assert_allclose(flat(se.emissions), expected, rtol=1e-6)
     assert not flat(se.transition).any()
     weight = np.r_[np.full(3, 2.0), np.ones(6)]
-    short = jaxem.standard_errors(CHAIN, params, x, method="outer", held=held, sample_weight=weight)
+    short = jaxem.standard_errors(
+        CHAIN, params, x, method="outer", fixed=fixed, sample_weight=weight
+    )
     np.testing.assert_allclose(flat(short), flat(se), rtol=1e-9)
 
 
@@ -347,7 +349,7 @@ def test_one_sequence_has_no_outer_product():
 
 
 def test_one_component_by_the_book():
-    """se(m) = s / sqrt(n), se(s^2) = s^2 sqrt(2 / n); with the mean held as well."""
+    """se(m) = s / sqrt(n), se(s^2) = s^2 sqrt(2 / n); with the mean fixed as well."""
     x, model = NUMBERS, Mixture(Gaussian("full"), 1)
     params = jaxem.em(model, MixtureParams(np.ones(1), jax.tree.map(lambda a: a[:1], NORMAL)), x)
     se = jaxem.standard_errors(model, params.params, x)
@@ -357,9 +359,9 @@ def test_one_component_by_the_book():
     np.testing.assert_allclose(
         flat(se.components.covariances), variance * np.sqrt(2 / n), rtol=1e-6
     )
-    held = MixtureParams(None, GaussianParams(np.array([[1.0]]), None))
-    params = jaxem.em(model, params.params, x, held=held).params
-    se = jaxem.standard_errors(model, params, x, held=held)
+    fixed = MixtureParams(None, GaussianParams(np.array([[1.0]]), None))
+    params = jaxem.em(model, params.params, x, fixed=fixed).params
+    se = jaxem.standard_errors(model, params, x, fixed=fixed)
     variance = ((x - 1) ** 2).mean()
     assert se.components.means[0, 0] == 0
     np.testing.assert_allclose(
@@ -467,7 +469,7 @@ def test_traced_calls_are_the_same_and_compile_once():
     both(jnp.stack([x, x[::-1]]), params)
     assert len(traces) == 1
     before = jaxem.analysis.information.observed._cache_size()
-    jaxem.standard_errors(model, params, x[::-1], held=None)
+    jaxem.standard_errors(model, params, x[::-1], fixed=None)
     assert jaxem.analysis.information.observed._cache_size() == before
 
 
@@ -542,8 +544,8 @@ def test_transitions_ruled_out_have_no_error():
     assert (np.asarray(se.transition)[np.asarray(params.transition) > 0] > 0).all()
 
 
-def test_held_numbers_have_no_error():
-    prior = HMMPrior(held=HMMParams(None, np.array([[0.9, 0.1], [np.nan, np.nan]]), None))
+def test_fixed_numbers_have_no_error():
+    prior = HMMPrior(fixed=HMMParams(None, np.array([[0.9, 0.1], [np.nan, np.nan]]), None))
     params = jaxem.em(CHAIN, CHAIN_START, QUAKES, prior=prior, tol=1e-12).params
     se = jaxem.standard_errors(CHAIN, params, QUAKES, prior=prior)
     assert not flat(se.transition[0]).any() and (se.transition[1] > 0).all()

@@ -44,7 +44,7 @@ def given(n):
     return dict(
         x=x, holes=holes, weight=weight, params=mixture(), chain=chain, label=label,
         steps=x.reshape(4, -1, 2), lengths=np.full(4, n // 4), grid=np.linspace(0, 1, 8),
-        held=jaxem.MixtureParams(None, GaussianParams(np.array([[0.0, 0], [np.nan] * 2]), None)),
+        fixed=jaxem.MixtureParams(None, GaussianParams(np.array([[0.0, 0], [np.nan] * 2]), None)),
         prior=jaxem.MixturePrior(weights=np.full(2, 2.0)), point=np.array(1.5),
         codes=label[:, None], shares=jaxem.MixtureParams(
             np.ones(1), jaxem.families.CategoricalParams((np.array([[0.4, 0.6]]),))
@@ -60,7 +60,7 @@ ONE = jaxem.Mixture(Gaussian("full"), 1)
 VERBS = {
     "fit": (MANY, lambda a: jaxem.fit(MODEL, a["x"], key=KEY, n_init=2, max_iter=3)),
     "fit with all": (FEW, lambda a: jaxem.fit(
-        MODEL, a["x"], key=KEY, n_init=2, max_iter=3, sample_weight=a["weight"], held=a["held"],
+        MODEL, a["x"], key=KEY, n_init=2, max_iter=3, sample_weight=a["weight"], fixed=a["fixed"],
         labels=a["label"], prior=a["prior"])),
     "fit from params": (MANY, lambda a: jaxem.fit(
         MODEL, a["x"], key=KEY, init=a["params"], max_iter=0)),
@@ -86,7 +86,7 @@ VERBS = {
     "conditional": (FEW, lambda a: jaxem.conditional(MODEL, a["params"], {0: a["point"]})[1]),
     "moments": (FEW, lambda a: jaxem.moments(MODEL, a["params"])),
     "sample": (FEW, lambda a: jaxem.sample(MODEL, a["params"], KEY, FEW)),
-    "n_free_parameters": (FEW, lambda a: jaxem.n_free_parameters(MODEL, a["params"], a["held"])),
+    "n_free_parameters": (FEW, lambda a: jaxem.n_free_parameters(MODEL, a["params"], a["fixed"])),
     "aic": (MANY, lambda a: jaxem.aic(MODEL, a["params"], a["x"], a["weight"])),
     "bic": (MANY, lambda a: jaxem.bic(MODEL, a["params"], a["x"], a["weight"])),
     "icl": (MANY, lambda a: jaxem.icl(MODEL, a["params"], a["x"], a["weight"])),

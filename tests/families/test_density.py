@@ -117,11 +117,11 @@ def truncated(p, x):
     return jax.scipy.stats.norm.logpdf(x[:, 0], p.mean, p.scale) - mass
 
 
-def _chart(p):
+def _to_unconstrained(p):
     return Truncated(p.mean, jnp.log(p.scale))
 
 
-def _from_chart(t):
+def _from_unconstrained(t):
     return Truncated(t.mean, jnp.exp(t.scale))
 
 
@@ -152,7 +152,9 @@ def test_starts_are_the_persons_own(heeds_weights):
         return -logsumexp(np.array(parts) + np.log([[share], [1 - share]]), axis=0).sum()
 
     expected = -_best(negative, [0, 1, 8, 0, 0.7]).fun
-    model = jaxem.Mixture(families.Density(truncated, start, _chart, _from_chart), 2)
+    model = jaxem.Mixture(
+        families.Density(truncated, start, _to_unconstrained, _from_unconstrained), 2
+    )
     result = jaxem.fit(model, x, key=jax.random.key(0), n_init=8, tol=1e-8)
     assert result.converged
     np.testing.assert_allclose(result.log_likelihood, expected, rtol=1e-8)

@@ -10,6 +10,7 @@ import pytest
 from scipy import optimize, stats
 
 import jaxem
+from jaxem.core import parameters
 from jaxem.families import Gaussian, GaussianParams, Product
 from jaxem.reference import missing_cells as reference
 from laws.family import close
@@ -113,7 +114,9 @@ def test_the_fit_is_a_stationary_point_that_em_climbs_to(structure, x):
         model,
         params_of(structure)._replace(
             weights=np.array([0.5, 0.5]),
-            components=model.family.take(params_of(structure).components, np.array([0, 1])),
+            components=parameters.take(
+                model.family.constraints, params_of(structure).components, np.array([0, 1])
+            ),
         ),
         x,
         8,

@@ -165,19 +165,19 @@ def test_traced_regressors_have_a_pivot():
 
 
 def test_known_numbers_and_priors_are_in_the_persons_units():
-    """A slope that is held, an intercept at 0 that is held, and a prior on the slope, far off."""
+    """A slope that is fixed, an intercept at 0 that is fixed, and a prior on the slope, far off."""
     x, model = 2015 + 5 * U, jaxem.Mixture(families.LinearRegression(), 1)
 
     def coefficients(**options):
         result = one(families.LinearRegression(), x, LINES, **options)
         return np.asarray(result.params.components.coefficients[0])
 
-    def held(*b):
+    def fixed(*b):
         return jaxem.MixtureParams(None, families.LinearRegressionParams(np.array([b]), None))
 
-    b = coefficients(held=held(np.nan, 0.25))
+    b = coefficients(fixed=fixed(np.nan, 0.25))
     np.testing.assert_allclose(b, [np.mean(LINES - 0.25 * x), 0.25], rtol=1e-9)
-    b = coefficients(held=held(2.0, np.nan))
+    b = coefficients(fixed=fixed(2.0, np.nan))
     np.testing.assert_allclose(b, [2.0, x @ (LINES - 2) / (x @ x)], rtol=1e-9)
     own = families.LinearRegressionPrior(0.5, np.array([[0.0, 30.0]]))
     b = coefficients(prior=jaxem.MixturePrior(components=own))

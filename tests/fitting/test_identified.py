@@ -127,9 +127,9 @@ def test_what_a_prior_or_a_known_number_tells_is_identified():
     means = np.full((2, 3), np.nan)
     means[:, 2] = 5.0
     free = np.full((2, 3), np.nan)
-    held = jaxem.MixtureParams(np.full(2, np.nan), families.GaussianParams(means, free))
+    fixed = jaxem.MixtureParams(np.full(2, np.nan), families.GaussianParams(means, free))
     diagonal = jaxem.Mixture(Gaussian("diag", missing=True), 2)
-    jaxem.fit(diagonal, x, key=jax.random.key(0), n_init=2, held=held)
+    jaxem.fit(diagonal, x, key=jax.random.key(0), n_init=2, fixed=fixed)
     counting = jaxem.Mixture(families.Poisson(), 2)
     gamma = jaxem.MixturePrior(components=families.PoissonPrior(2.0, 0.5))
     jaxem.fit(counting, counts(), key=jax.random.key(0), n_init=2, prior=gamma)

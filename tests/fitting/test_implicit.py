@@ -327,12 +327,12 @@ def test_what_does_not_depend_on_a_fit_is_not_spoiled_by_it():
     np.testing.assert_allclose(jax.grad(loss)(x), 2 * x)
 
 
-def test_held_numbers_and_the_start_have_no_derivative():
+def test_fixed_numbers_and_the_start_have_no_derivative():
     x = two_normals()
-    held = MixtureParams(None, GaussianParams(np.array([[1.0], [np.nan]]), None))
+    fixed = MixtureParams(None, GaussianParams(np.array([[1.0], [np.nan]]), None))
 
     def means(x, start):
-        return jaxem.em(ONE_D, start, x, held=held).params.components.means[:, 0]
+        return jaxem.em(ONE_D, start, x, fixed=fixed).params.components.means[:, 0]
 
     of_x, of_start = jax.jit(jax.jacobian(means, (0, 1)))(x, START)
     assert np.all(of_x[0] == 0) and np.all(np.abs(of_x[1]) > 0)

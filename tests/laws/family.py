@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core import parameters
 from jaxem.core.contracts import Family
 
 
@@ -42,7 +43,7 @@ def check_family(case: FamilyCase, key: jax.Array) -> None:
     taken_components_are_themselves(case)
     replaced_numbers_are_there(case)
     known_numbers_are_kept(case, r)
-    charts_lead_back(case)
+    coordinates_lead_back(case)
     jit_and_vmap_change_nothing(case, r)
     float32_stays(case, r)
 
@@ -63,6 +64,14 @@ _jitted_step = partial(jax.jit, static_argnums=0)(_step)
 _log_density = partial(jax.jit, static_argnums=0)(
     lambda family, params, x: family.evaluate(family.prepare(params, None), x)[0]
 )
+
+
+def _coordinates(family: Any, params: Any) -> Any:
+    return parameters.to_unconstrained(family.constraints, params)
+
+
+def _params(family: Any, coordinates: Any) -> Any:
+    return parameters.from_unconstrained(family.constraints, coordinates)
 
 
 def _prior(case: FamilyCase) -> Any:
@@ -106,11 +115,11 @@ def m_step_is_the_weighted_mle(case: FamilyCase, r: Any) -> None:
 
 
 def m_step_zeroes_the_gradient(case: FamilyCase, r: Any) -> None:
-    """d/dt of sum r log p(x; theta(t)) + log p(theta(t)) is 0 at the M-step, t its chart."""
+    """d/dt of sum r log p(x; theta(t)) + log p(theta(t)) is 0 at the M-step."""
     for prior in (None,) if case.prior is None else (None, _prior(case)):
 
-        def expected(chart: Any, prior: Any = prior) -> jax.Array:
-            params = case.family.from_chart(chart)
+        def expected(coordinates: Any, prior: Any = prior) -> jax.Array:
+            params = _params(case.family, coordinates)
             prepared = case.family.prepare(params, prior)
             total = jnp.sum(r * case.family.evaluate(prepared, case.x)[0])
             if prior is None:
@@ -120,9 +129,9 @@ def m_step_zeroes_the_gradient(case: FamilyCase, r: Any) -> None:
         statistics = _statistics(case.family, case.params, case.x, r, prior)
         best = case.family.m_step(case.params, statistics, prior, ALL)
         slope = jax.jit(jax.grad(expected))
-        at_params = slope(case.family.to_chart(case.params))
+        at_params = slope(_coordinates(case.family, case.params))
         scale = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(at_params))
-        for gradient in jax.tree.leaves(slope(case.family.to_chart(best))):
+        for gradient in jax.tree.leaves(slope(_coordinates(case.family, best))):
             np.testing.assert_allclose(gradient, 0, atol=1e-9 * scale)
         assert scale > 1e-3  # the gradient elsewhere is not 0
 
@@ -178,16 +187,16 @@ def replaced_numbers_are_there(case: FamilyCase) -> None:
         assert there[last] == leaf[last] * 1.25
 
 
-def charts_lead_back(case: FamilyCase) -> None:
-    """The round trip changes nothing, and any finite chart is one of parameters."""
-    chart = case.family.to_chart(case.params)
-    close(case.family.from_chart(chart), case.params)
-    metric = case.family.metric(case.params, jnp.array([0.5, 0.0, 0.5]))
-    assert jax.tree.map(jnp.shape, metric) == jax.tree.map(jnp.shape, chart)
-    for leaf in jax.tree.leaves(metric):
+def coordinates_lead_back(case: FamilyCase) -> None:
+    """The round trip changes nothing, and any finite coordinates are those of parameters."""
+    coordinates = _coordinates(case.family, case.params)
+    close(_params(case.family, coordinates), case.params)
+    fisher = case.family.fisher_diagonal(case.params, jnp.array([0.5, 0.0, 0.5]))
+    assert jax.tree.map(jnp.shape, fisher) == jax.tree.map(jnp.shape, coordinates)
+    for leaf in jax.tree.leaves(fisher):
         assert np.all(np.isfinite(leaf)) and np.all(leaf >= 0)
     for far in (-1e3, 1e3):
-        extreme = case.family.from_chart(jax.tree.map(lambda a: jnp.full_like(a, far), chart))  # noqa: B023
+        extreme = _params(case.family, jax.tree.map(lambda a: jnp.full_like(a, far), coordinates))  # noqa: B023
         assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(extreme))
 
 
@@ -197,8 +206,8 @@ def jit_and_vmap_change_nothing(case: FamilyCase, r: Any) -> None:
 
     plain = step(case.params)
     close(_jitted_step(case.family, case.params, case.x, r), plain)
-    chart = case.family.to_chart(case.params)
-    near = case.family.from_chart(jax.tree.map(lambda a: 1.1 * a, chart))
+    coordinates = _coordinates(case.family, case.params)
+    near = _params(case.family, jax.tree.map(lambda a: 1.1 * a, coordinates))
     twice = jax.tree.map(lambda a, b: jnp.stack([a, b]), case.params, near)
     batched = jax.jit(jax.vmap(step))(twice)
     for i in range(2):
@@ -224,23 +233,27 @@ def known_numbers_are_kept(case: FamilyCase, r: Any) -> None:
     statistics = _statistics(family, case.params, case.x, r)
     leaves, tree = jax.tree.flatten(case.params)
     shared = jax.tree.leaves(case.shared)
+    read = partial(parameters.read_fixed, family.constraints, like=case.params, name="fixed")
 
-    def expected(chart: Any, held: Any) -> jax.Array:
-        params = family.hold(family.from_chart(chart), held)
+    def free(fixed: Any) -> int:
+        return int(parameters.n_free(family.constraints, case.params, ALL, fixed))
+
+    def expected(coordinates: Any, fixed: Any) -> jax.Array:
+        params = parameters.fix(family.constraints, _params(family, coordinates), fixed)
         return jnp.sum(r * family.evaluate(family.prepare(params, None), case.x)[0])
 
     slope = jax.jit(jax.grad(expected))
     for i, own in enumerate(leaves):
         parts: list[Any] = [jnp.full_like(leaf, jnp.nan) for leaf in leaves]
         parts[i] = own if shared[i] else parts[i].at[1].set(own[1])
-        held = family.as_held(jax.tree.unflatten(tree, parts), case.x, 3)
-        best = family.held_m_step(case.params, statistics, None, ALL, held)
+        fixed = read(jax.tree.unflatten(tree, parts))
+        best = family.m_step(case.params, statistics, None, ALL, fixed)
+        best = parameters.fix(family.constraints, best, fixed)
         found = jax.tree.leaves(best)[i]
         np.testing.assert_array_equal(*((found, own) if shared[i] else (found[1], own[1])))
-        assert int(family.n_held(held, ALL)) > 0
-        at_params = slope(family.to_chart(case.params), held)
+        assert free(fixed) < free(None)
+        at_params = slope(_coordinates(family, case.params), fixed)
         scale = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(at_params))
-        for gradient in jax.tree.leaves(slope(family.to_chart(best), held)):
+        for gradient in jax.tree.leaves(slope(_coordinates(family, best), fixed)):
             np.testing.assert_allclose(gradient, 0, atol=1e-9 * max(scale, 1))
-    everything = family.as_held(case.params, case.x, 3)
-    assert int(family.n_held(everything, ALL)) == int(family.n_free_parameters(case.params, ALL))
+    assert free(read(case.params)) == 0

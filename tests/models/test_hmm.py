@@ -152,8 +152,8 @@ def test_priors_and_known_numbers():
     diagonal = np.diag(np.asarray(sticky.params.transition))
     assert np.all(diagonal > np.diag(np.asarray(plain.params.transition)))
     assert float(sticky.log_posterior) < float(sticky.log_likelihood)
-    held = HMMParams(None, None, families.PoissonParams([[2.0], [np.nan]]))
-    known = jaxem.em(POISSON, START, x, held=held)
+    fixed = HMMParams(None, None, families.PoissonParams([[2.0], [np.nan]]))
+    known = jaxem.em(POISSON, START, x, fixed=fixed)
     assert float(known.params.emissions.rates[0, 0]) == 2.0
     assert int(known.n_free_parameters) == int(plain.n_free_parameters) - 1
     assert float(known.log_likelihood) <= float(plain.log_likelihood)
@@ -457,10 +457,10 @@ def test_what_is_known_must_be_possible():
     for rows, message in (([[nan, nan], [0.3, nan]], "rules out"),
                           ([[nan, nan], [nan, 0.7]], "cannot make it add up")):  # fmt: skip
         with pytest.raises(ValueError, match=message):
-            jaxem.em(model, params, COUNTS, held=HMMParams(None, np.array(rows), None))
+            jaxem.em(model, params, COUNTS, fixed=HMMParams(None, np.array(rows), None))
     stationary = HMM(families.Poisson(), 2, initial="stationary")
     with pytest.raises(ValueError, match="stationary one"):
-        jaxem.em(stationary, START, COUNTS, held=HMMParams(np.array([0.9, 0.1]), None, None))
+        jaxem.em(stationary, START, COUNTS, fixed=HMMParams(np.array([0.9, 0.1]), None, None))
     with pytest.raises(ValueError, match="2 sets of states that are never left"):
         HMM(families.Poisson(), 2, initial="stationary", transitions=((1, 0), (0, 1)))
     with pytest.raises(ValueError, match="no one stationary law"):

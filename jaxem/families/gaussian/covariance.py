@@ -12,8 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxem.core.factors import cholesky
-from jaxem.core.numerics import clip_log, einsum
+from jaxem.core.constraints import Constraint
 
 
 class Factor(NamedTuple):
@@ -28,6 +27,7 @@ class Covariance(abc.ABC):
 
     name: ClassVar[str]
     common: ClassVar[bool] = False  # whether all components share one covariance
+    constraint: ClassVar[Constraint]  # where `covariances` may lie
     matrices: ClassVar[bool] = False  # whether whole matrices (..., d, d) are stored
     least_columns: ClassVar[int] = 4  # from how many on products are faster than residuals
 
@@ -122,14 +122,6 @@ class Covariance(abc.ABC):
         """`new` where a component lives, `old` where it is absent."""
 
     @abc.abstractmethod
-    def to_chart(self, covariances: Array) -> Array:
-        """Unconstrained coordinates, free of the columns' scales."""
-
-    @abc.abstractmethod
-    def from_chart(self, chart: Array) -> Array:
-        """The covariances at finite coordinates."""
-
-    @abc.abstractmethod
     def variance_ratio(self, covariances: Array, weights: Float[Array, " k"]) -> Float[Array, " k"]:
         """Smallest variance of each component relative to the pooled within-component one.
 
@@ -145,39 +137,10 @@ class Covariance(abc.ABC):
         """The variance of each column within each component."""
 
     @abc.abstractmethod
-    def take(self, covariances: Any, index: Any) -> Any:
-        """Those of the components at `index`."""
-
-    @abc.abstractmethod
     def marginal(self, covariances: Any, columns: Any) -> Any:
         """Those of the columns at the indices `columns`."""
-
-    @abc.abstractmethod
-    def n_free(self, n_live: Array, d: int) -> Array:
-        """Free parameters of the covariances of `n_live` components."""
 
 
 def positive(variance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The variance, NaN where it is none."""
     return jnp.where(variance > 0, variance, jnp.nan)
-
-
-def log_cholesky(covariances: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
-    """C = L L': the logs of L's diagonal, and beside them its rows in units of the diagonal."""
-    d = covariances.shape[-1]
-    if d == 1:
-        return 0.5 * jnp.log(positive(covariances))
-    factor = cholesky(covariances)
-    scale = jnp.diagonal(factor, axis1=-2, axis2=-1)
-    rows = factor / scale[..., :, None]
-    return jnp.where(jnp.eye(d, dtype=bool), jnp.log(scale)[..., :, None], rows)
-
-
-def from_log_cholesky(chart: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
-    d = chart.shape[-1]
-    scale = jnp.exp(clip_log(jnp.diagonal(chart, axis1=-2, axis2=-1)))
-    if d == 1:
-        return (scale**2)[..., None]
-    identity = jnp.eye(d, dtype=bool)
-    factor = jnp.where(identity, jnp.ones_like(chart), jnp.tril(chart)) * scale[..., :, None]
-    return einsum("...ij,...kj->...ik", factor, factor)

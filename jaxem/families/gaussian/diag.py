@@ -10,7 +10,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxem.core.numerics import clip_log, einsum
+from jaxem.core import constraints
+from jaxem.core.numerics import einsum
 from jaxem.families.gaussian.covariance import Covariance, Factor, positive
 
 
@@ -19,6 +20,7 @@ class Diag(Covariance):
     """C[k, j] = S[k, j, j] / N[k]."""
 
     name = "diag"
+    constraint = constraints.Variance()
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d)
@@ -82,12 +84,6 @@ class Diag(Covariance):
     def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
         return jnp.where(live[:, None], new, old)
 
-    def to_chart(self, covariances: Array) -> Array:
-        return 0.5 * jnp.log(positive(covariances))
-
-    def from_chart(self, chart: Array) -> Array:
-        return jnp.exp(2 * clip_log(chart))
-
     def variance_ratio(
         self, covariances: Float[Array, "k d"], weights: Float[Array, " k"]
     ) -> Float[Array, " k"]:
@@ -101,11 +97,5 @@ class Diag(Covariance):
     def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
         return covariances
 
-    def take(self, covariances: Any, index: Any) -> Any:
-        return covariances[index]
-
     def marginal(self, covariances: Any, columns: Any) -> Any:
         return covariances[:, columns]
-
-    def n_free(self, n_live: Array, d: int) -> Array:
-        return n_live * d

@@ -12,6 +12,7 @@ from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float
 
+from jaxem.core import constraints
 from jaxem.core.factors import cholesky, inverse_cholesky, smallest_eigenvalue
 from jaxem.core.numerics import (
     correlation,
@@ -23,8 +24,6 @@ from jaxem.families.gaussian import pairs
 from jaxem.families.gaussian.covariance import (
     Covariance,
     Factor,
-    from_log_cholesky,
-    log_cholesky,
 )
 
 
@@ -33,6 +32,7 @@ class Full(Covariance):
     """C[k] = S[k] / N[k]."""
 
     name = "full"
+    constraint = constraints.Covariance()
     matrices = True
     least_columns = 4
 
@@ -120,12 +120,6 @@ class Full(Covariance):
     def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
         return jnp.where(live[:, None, None], new, old)
 
-    def to_chart(self, covariances: Array) -> Array:
-        return log_cholesky(covariances)
-
-    def from_chart(self, chart: Array) -> Array:
-        return from_log_cholesky(chart)
-
     def variance_ratio(
         self, covariances: Float[Array, "k d d"], weights: Float[Array, " k"]
     ) -> Float[Array, " k"]:
@@ -144,14 +138,8 @@ class Full(Covariance):
     def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
         return jnp.diagonal(covariances, axis1=-2, axis2=-1)
 
-    def take(self, covariances: Any, index: Any) -> Any:
-        return covariances[index]
-
     def marginal(self, covariances: Any, columns: Any) -> Any:
         return covariances[:, columns][:, :, columns]
-
-    def n_free(self, n_live: Array, d: int) -> Array:
-        return n_live * (d * (d + 1) // 2)
 
 
 def _gram(root: Float[Array, "k d d"]) -> Float[Array, "k d d"]:

@@ -21,12 +21,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, tables, ties
-from jaxem.core import held as known
+from jaxem.core import checks, parameters, tables, ties
+from jaxem.core.constraints import Real
 from jaxem.core.contracts import Family, Params, Place, Prior
 from jaxem.core.numerics import einsum, safe_divide
 from jaxem.families.gaussian import filling, holes, product_form, residual_form
-from jaxem.families.gaussian import held as held_parameters
 from jaxem.families.gaussian import prior as priors
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.diag import Diag
@@ -83,6 +82,11 @@ class Gaussian(Family):
     # ---- host side
 
     @property
+    def constraints(self) -> GaussianParams:
+        means = Real(whole=self.covariance.matrices)
+        return parameters.tree(GaussianParams, means, self.covariance.constraint)
+
+    @property
     def regularised(self) -> bool:
         return True
 
@@ -128,10 +132,10 @@ class Gaussian(Family):
         return holes.check_identified(self.covariance, x, weight, names) if self.missing else ()
 
     def left_open(
-        self, counts: np.ndarray, both: Any, prior: Any, held: Any
+        self, counts: np.ndarray, both: Any, prior: Any, fixed: Any
     ) -> dict[Place, tuple[int, ...]]:
         seen = both.values if self.missing else both
-        return holes.left_open(self.covariance, counts, seen, prior, held)
+        return holes.left_open(self.covariance, counts, seen, prior, fixed)
 
     def as_params(self, params: Params, x: Any, k: int) -> GaussianParams:
         d, structure = x.shape[1], self.covariance
@@ -143,11 +147,7 @@ class Gaussian(Family):
         means = checks.parameter(params.means, (k, d), x.dtype, "means", made_for)
         shape = structure.shape(k, d)
         covariances = checks.parameter(params.covariances, shape, x.dtype, "covariances", made_for)
-        if structure.matrices:
-            checks.symmetric(covariances, "covariances")
-            checks.semidefinite(params.covariances, "covariances")
-        else:
-            checks.positive_array(params.covariances, "covariances", zero_allowed=True)
+        structure.constraint.check(params.covariances, "covariances")
         return GaussianParams(means, covariances)
 
     def like_x(self, params: Params) -> Any:
@@ -266,24 +266,14 @@ class Gaussian(Family):
         statistics: GaussianStatistics,
         prior: GaussianPrior | None,
         live: Bool[Array, " k"],
-    ) -> GaussianParams:
-        free = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
-        return self.held_m_step(params, statistics, prior, live, free)
-
-    def held_m_step(
-        self,
-        params: GaussianParams,
-        statistics: GaussianStatistics,
-        prior: GaussianPrior | None,
-        live: Bool[Array, " k"],
-        held: GaussianParams,
+        fixed: GaussianParams | None = None,
     ) -> GaussianParams:
         """m = (first + p (prior_mean - m_old)) / (N + p) + m_old, with p = mean_precision;
 
         C = (scatter around m + p (m - prior_mean)(m - prior_mean)' + scale + N reg I)
             / (N + [p > 0] + dof + d + 1)      (full; the structure's own counts otherwise)
 
-        with m as it is known where it is.
+        with m as it is fixed where it is.
         """
         if prior is None:
             prior = priors.flat(self.covariance, *params)
@@ -294,8 +284,9 @@ class Gaussian(Family):
 
         pull = precision[:, None] * (prior.mean - params.means)
         shift = safe_divide(first + pull, jnp.broadcast_to((count + precision)[:, None], (k, d)))
-        means = known.hold(params.means + shift, held.means)
-        shift = known.hold(shift, held.means - params.means)
+        if fixed is not None:
+            shift = jnp.where(jnp.isnan(fixed.means), shift, fixed.means - params.means)
+        means = params.means + shift
 
         _, scatter = product_form.around(structure, *statistics, shift)
         to_prior = means - prior.mean
@@ -310,20 +301,12 @@ class Gaussian(Family):
         told = total > 0
         covariances = scatter / jnp.where(told, total, jnp.ones_like(total))
         covariances = jnp.where(told, covariances, params.covariances)
-        covariances = known.hold(covariances, held.covariances)
         covariances = structure.select(live, covariances, params.covariances)
         return GaussianParams(jnp.where(live[:, None], means, params.means), covariances)
 
-    def as_held(self, held: Any, x: Any, k: int) -> GaussianParams:
-        values = super().as_held(held, x, k)
-        held_parameters.check(values, self.covariance)
-        return values
-
-    def n_held(self, held: GaussianParams, live: Bool[Array, " k"]) -> Array:
-        return held_parameters.count(held, self.covariance, live)
-
-    def spread_held(self, held: GaussianParams) -> Bool[Array, " k"]:
-        return held_parameters.spread(held, self.covariance)
+    def spread_fixed(self, fixed: GaussianParams) -> Bool[Array, " k"]:
+        variances = self.covariance.variances(fixed.covariances, *fixed.means.shape)
+        return jnp.all(~jnp.isnan(variances), axis=1)
 
     def log_prior(
         self, params: GaussianParams, prior: GaussianPrior, live: Bool[Array, " k"]
@@ -342,21 +325,12 @@ class Gaussian(Family):
         distance = jnp.where(precision > 0, precision * distance, jnp.zeros_like(distance))
         return -0.5 * (jnp.sum(spread) + jnp.sum(distance))
 
-    # ---- coordinates: the means, and logs of scales with the correlations beside them
-
-    def to_chart(self, params: GaussianParams) -> GaussianParams:
-        return GaussianParams(params.means, self.covariance.to_chart(params.covariances))
-
-    def from_chart(self, chart: GaussianParams) -> GaussianParams:
-        return GaussianParams(chart.means, self.covariance.from_chart(chart.covariances))
-
-    def metric(self, params: GaussianParams, weights: Float[Array, " k"]) -> GaussianParams:
-        """weight / variance for means; 2 weight for logs of scales, and about that beside them."""
+    def fisher_diagonal(self, params: GaussianParams, share: Float[Array, " k"]) -> GaussianParams:
+        """Of means, share / variance."""
         k, d = params.means.shape
+        rough = parameters.fisher_diagonal(self.constraints, params, share)
         variances = self.covariance.variances(params.covariances, k, d)
-        share = jnp.broadcast_to(weights[:, None], (k, d))
-        covariances = jnp.ones_like(params.covariances) * self.covariance.per_covariance(weights)
-        return GaussianParams(safe_divide(share, variances), 2 * covariances)
+        return rough._replace(means=safe_divide(rough.means, variances))
 
     # ---- what is said of a result
 
@@ -390,10 +364,6 @@ class Gaussian(Family):
         if not self.missing:
             return rows
         return replace(x, values=jnp.where(jnp.isnan(x.values), x.values, rows))
-
-    def take(self, params: GaussianParams, index: Any) -> GaussianParams:
-        covariances = self.covariance.take(params.covariances, index)
-        return GaussianParams(params.means[index], covariances)
 
     # ---- cells that were not observed
 
@@ -432,21 +402,6 @@ class Gaussian(Family):
         """The parameters of the same components of some columns only."""
         covariances = self.covariance.marginal(params.covariances, columns)
         return GaussianParams(params.means[:, columns], covariances)
-
-    def replace(self, params: GaussianParams, path: tuple, value: Array) -> GaussianParams:
-        name, *index = path
-        if name == "means":
-            return params._replace(means=params.means.at[*index].set(value))
-        covariances = params.covariances.at[*index].set(value)
-        if self.covariance.matrices:
-            *component, i, j = index
-            covariances = covariances.at[*component, j, i].set(value)
-        return params._replace(covariances=covariances)
-
-    def n_free_parameters(self, params: GaussianParams, live: Bool[Array, " k"]) -> Array:
-        d = params.means.shape[1]
-        n_live = jnp.sum(live, dtype=jnp.int32)
-        return n_live * d + self.covariance.n_free(n_live, d)
 
 
 def _form(prepared: Any) -> Any:

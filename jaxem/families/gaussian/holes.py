@@ -123,7 +123,7 @@ def left_open(
     counts: np.ndarray,
     both: np.ndarray,
     prior: Any,
-    held: Any,
+    fixed: Any,
 ) -> dict[Place, tuple[int, ...]]:
     """As that of the family; of covariances of their own also columns without a row that has both.
 
@@ -133,14 +133,14 @@ def left_open(
     alone = rows_with(both)
     there, seen = (counts >= SEEN)[:, None], alone >= SEEN
     told = False if prior is None else np.asarray(prior.mean_precision)[:, None] > 0
-    known = False if held is None else ~np.isnan(np.asarray(held.means))
+    known = False if fixed is None else ~np.isnan(np.asarray(fixed.means))
     gone = there & ~seen & ~np.broadcast_to(told | known, seen.shape)
     found: dict[Place, np.ndarray] = {((), (j,)): gone[:, j] for j in range(d)}
     if len(structure.shape(k, d)) < 3 or _spread_is_told(structure, prior, d):
         return some_of(found)
     apart = seen[:, :, None] & seen[:, None] & (both < SEEN) & (both.sum(axis=0) >= SEEN)
-    if held is not None:
-        apart &= np.isnan(np.asarray(held.covariances))
+    if fixed is not None:
+        apart &= np.isnan(np.asarray(fixed.covariances))
     for i, j in zip(*np.triu_indices(d, 1), strict=True):
         found[(), (int(i), int(j))] = apart[:, i, j]
     return some_of(found)

@@ -10,7 +10,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxem.core.numerics import clip_log, einsum
+from jaxem.core import constraints
+from jaxem.core.numerics import einsum
 from jaxem.families.gaussian.covariance import Covariance, Factor, positive
 
 
@@ -19,6 +20,7 @@ class Spherical(Covariance):
     """C[k] = tr(S[k]) / (d N[k])."""
 
     name = "spherical"
+    constraint = constraints.Variance()
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k,)
@@ -85,12 +87,6 @@ class Spherical(Covariance):
     def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
         return jnp.where(live, new, old)
 
-    def to_chart(self, covariances: Array) -> Array:
-        return 0.5 * jnp.log(positive(covariances))
-
-    def from_chart(self, chart: Array) -> Array:
-        return jnp.exp(2 * clip_log(chart))
-
     def variance_ratio(
         self, covariances: Float[Array, " k"], weights: Float[Array, " k"]
     ) -> Float[Array, " k"]:
@@ -103,11 +99,5 @@ class Spherical(Covariance):
     def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
         return jnp.broadcast_to(covariances[:, None], (k, d))
 
-    def take(self, covariances: Any, index: Any) -> Any:
-        return covariances[index]
-
     def marginal(self, covariances: Any, columns: Any) -> Any:
         return covariances
-
-    def n_free(self, n_live: Array, d: int) -> Array:
-        return n_live

@@ -10,6 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxem.core import constraints
 from jaxem.core.factors import cholesky, inverse_cholesky, smallest_eigenvalue
 from jaxem.core.numerics import (
     correlation,
@@ -19,8 +20,6 @@ from jaxem.core.numerics import (
 from jaxem.families.gaussian.covariance import (
     Covariance,
     Factor,
-    from_log_cholesky,
-    log_cholesky,
 )
 
 
@@ -29,6 +28,7 @@ class Tied(Covariance):
     """C = sum_k S[k] / sum_k N[k]."""
 
     name = "tied"
+    constraint = constraints.Covariance(shared=True)
     common = True
     matrices = True
     least_columns = 2
@@ -99,12 +99,6 @@ class Tied(Covariance):
     def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
         return jnp.where(jnp.any(live), new, old)
 
-    def to_chart(self, covariances: Array) -> Array:
-        return log_cholesky(covariances)
-
-    def from_chart(self, chart: Array) -> Array:
-        return from_log_cholesky(chart)
-
     def variance_ratio(
         self, covariances: Float[Array, "d d"], weights: Float[Array, " k"]
     ) -> Float[Array, " k"]:
@@ -118,11 +112,5 @@ class Tied(Covariance):
     def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
         return jnp.broadcast_to(jnp.diagonal(covariances), (k, d))
 
-    def take(self, covariances: Any, index: Any) -> Any:
-        return covariances
-
     def marginal(self, covariances: Any, columns: Any) -> Any:
         return covariances[columns][:, columns]
-
-    def n_free(self, n_live: Array, d: int) -> Array:
-        return jnp.full_like(n_live, d * (d + 1) // 2)

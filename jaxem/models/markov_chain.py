@@ -1,0 +1,168 @@
+"""The chain of a hidden Markov model: the law of the first state, and the transitions.
+
+Both say where their numbers may lie, and what an M-step makes of the expected counts: how often
+states begin, (k,), and follow each other, (k, k).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from jaxem.core import checks
+from jaxem.core.constraints import Shares, Simplex
+from jaxem.core.numerics import from_log_odds, log_odds, safe_divide
+from jaxem.core.parameters import Joint
+from jaxem.models import transitions
+
+Law = tuple[Float[Array, " k"], Float[Array, "k k"]]  # of the first state, and of the others
+
+
+@dataclass(frozen=True)
+class Free(Shares):
+    """Any law of the first state, estimated from the first steps."""
+
+    exact = True  # the M-step has a closed form
+    stationary = False
+
+    def begin(self, initial: Float[Array, " k"]) -> Float[Array, " k"]:
+        """The law that a start goes out from, of one that was estimated."""
+        return initial
+
+    def m_step(self, counts: Law, old: Law) -> Law:
+        initial, moves = counts
+        total = jnp.broadcast_to(jnp.sum(initial), initial.shape)
+        return safe_divide(initial, total), transitions.rows(moves, old[1])
+
+    def differentiable_m_step(self, counts: Law, old: Law) -> Law:
+        """A map with the same fixed points, and differentiable there."""
+        return self.m_step(counts, old)
+
+    def fisher_diagonal(self, value: Float[Array, " k"], share: Float[Array, " k"]) -> Array:
+        return jnp.zeros_like(value)
+
+    def ends(self, value: Float[Array, " k"]) -> Bool[Array, " k"]:
+        """An initial law at one state is the rule."""
+        return jnp.zeros(value.shape, bool)
+
+    def without_error(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, " k"]:
+        """The steps of one sequence put the law at one state."""
+        certain = (value < checks.BOUNDARY) | (value > 1 - checks.BOUNDARY)
+        return certain & active & (value.shape[0] > 1)
+
+
+@dataclass(frozen=True)
+class Fixed(Free):
+    """The law as it is given."""
+
+    def begin(self, initial: Float[Array, " k"]) -> Float[Array, " k"]:
+        there = (initial > 0).astype(initial.dtype)
+        return there / jnp.sum(there)
+
+    def m_step(self, counts: Law, old: Law) -> Law:
+        return old[0], transitions.rows(counts[1], old[1])
+
+    def from_unconstrained(self, coordinate: Float[Array, " k"]) -> Float[Array, " k"]:
+        """No direction leads away from it."""
+        return lax.stop_gradient(from_log_odds(coordinate))
+
+    def constant(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, " k"]:
+        return jnp.ones(value.shape, bool)
+
+    def without_error(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, " k"]:
+        return jnp.zeros(value.shape, bool)
+
+    def n_free(self, fixed: Float[Array, " k"], active: Bool[Array, " k"]) -> Array:
+        return jnp.int32(0)
+
+
+@dataclass(frozen=True)
+class Stationary(Free):
+    """The law that the chain stays in, which follows from the transitions."""
+
+    exact = False
+    stationary = True
+
+    def m_step(self, counts: Law, old: Law) -> Law:
+        initial, moves = counts
+        return _stationary(transitions.stationary_rows(moves, initial, old[1]))
+
+    def differentiable_m_step(self, counts: Law, old: Law) -> Law:
+        """A step that raises the law of the stationary chain, where the M-step searches."""
+        initial, moves = counts
+        return _stationary(transitions.stationary_target(moves, initial, old[1]))
+
+    def without_error(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, " k"]:
+        return jnp.zeros(value.shape, bool)
+
+    def n_free(self, fixed: Float[Array, " k"], active: Bool[Array, " k"]) -> Array:
+        return jnp.int32(0)
+
+
+def _stationary(transition: Float[Array, "k k"]) -> Law:
+    return transitions.stationary(transition), transition
+
+
+INITIALS = {"free": Free(), "stationary": Stationary(), "fixed": Fixed()}
+
+
+@dataclass(frozen=True)
+class StationaryChain(Joint):
+    """Parameters of a model whose initial law follows from its transitions."""
+
+    def settled(self, value: Any) -> Any:
+        return value._replace(initial=transitions.stationary(value.transition))
+
+
+@dataclass(frozen=True)
+class Transitions(Simplex):
+    """Rows that add up to 1, those of absent states 0; kind: which transitions are possible."""
+
+    kind: Any = "full"
+
+    def _open(self, active: Bool[Array, " k"]) -> Bool[Array, "k k"]:
+        possible = jnp.asarray(transitions.mask(self.kind, active.shape[0]))
+        return possible & active[:, None] & active[None]
+
+    def check_fixed(self, fixed: Any, name: str) -> None:
+        Simplex.check_fixed(self, fixed, name)
+        possible = transitions.mask(self.kind, len(fixed))
+        for i, row in enumerate(fixed):
+            closed = np.where(np.isnan(row), 0, row) * ~possible[i]
+            if closed.any():
+                j = int(np.argmax(closed))
+                raise ValueError(f"{name}[{i}, {j}] is {row[j]:g}, which {self.kind!r} rules out")
+            if np.isfinite(row[possible[i]]).all() and abs(row[possible[i]].sum() - 1) > 1e-3:
+                raise ValueError(
+                    f"{name}[{i}] is {row}: what {self.kind!r} leaves free cannot make it add up "
+                    "to 1"
+                )
+
+    def from_unconstrained(self, coordinate: Float[Array, "k k"]) -> Float[Array, "k k"]:
+        there = coordinate > 0.5 * log_odds(jnp.zeros_like(coordinate))
+        return jnp.where(jnp.any(there, axis=1)[:, None], from_log_odds(coordinate), 0)
+
+    def fix(self, value: Float[Array, "k k"], fixed: Float[Array, "k k"]) -> Array:
+        """What is not possible is known to be 0."""
+        possible = jnp.asarray(transitions.mask(self.kind, value.shape[0]))
+        rows = Simplex.fix(self, value, jnp.where(possible, fixed, 0))
+        return jnp.where(jnp.any(value > 0, axis=1)[:, None], rows, value)
+
+    def determined(self, fixed: Float[Array, "k k"]) -> Bool[Array, "k k"]:
+        possible = jnp.asarray(transitions.mask(self.kind, fixed.shape[0]))
+        return Simplex.determined(self, jnp.where(possible, fixed, 0))
+
+    def at_boundary(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "k k"]:
+        """Of transitions that are possible."""
+        return self._open(active) & (value < checks.BOUNDARY)
+
+    def n_free(self, fixed: Float[Array, "k k"], active: Bool[Array, " k"]) -> Array:
+        free = jnp.sum(jnp.isnan(fixed) & self._open(active), axis=1, dtype=jnp.int32)
+        return jnp.sum(jnp.maximum(free - 1, 0))
+
+    def take(self, value: Any, index: Any) -> Any:
+        there = np.asarray(index) >= 0
+        return np.where(there[:, None] & there[None], value[index][:, index], 0)
