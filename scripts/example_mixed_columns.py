@@ -31,7 +31,7 @@ def main() -> tuple[jaxem.Result, np.ndarray]:
     selection = jaxem.select(models, table, key=jax.random.key(0), n_init=100)
     print(selection, "\n")
     result = selection.candidates[3].result
-    labels = np.asarray(jaxem.predict(result.about.model, result.params, table))
+    labels = np.asarray(jaxem.predict(result.provenance.model, result.params, table))
     kinds = 2 * crabs.labels + crabs.x[:, 0].astype(int)
     counts = np.array([np.bincount(labels[kinds == kind], minlength=4) for kind in range(4)])
     print("published species and sex, by component")

@@ -37,9 +37,9 @@ def galaxies():
 def result_of(galaxies, model, params, x, status=Status.CONVERGED):
     """A result with the starts of another: a picture does not ask where numbers come from."""
     params = jax.tree.map(jnp.asarray, params)
-    about = type(galaxies.about)(model, *x.shape, None, "float64")
+    provenance = type(galaxies.provenance)(model, *x.shape, None, "float64")
     status = jnp.asarray(status, jnp.int32)
-    return galaxies._replace(params=params, status=status, about=about)
+    return galaxies._replace(params=params, status=status, provenance=provenance)
 
 
 def of_groups(galaxies, x, labels):
@@ -107,7 +107,9 @@ def one_column(params, column):
 class TestDensity:
     @pytest.mark.parametrize("column", [0, 1])
     def test_equals_scipy(self, geyser, ax, column):
-        assert plot.density(geyser.about.model, geyser.params, GEYSER, column=column, ax=ax) is ax
+        assert (
+            plot.density(geyser.provenance.model, geyser.params, GEYSER, column=column, ax=ax) is ax
+        )
         grid, total = line(ax, "mixture density").get_data()
         weights, means, deviations = one_column(geyser.params, column)
         expected = weights * stats.norm.pdf(np.asarray(grid)[:, None], means, deviations)
@@ -117,7 +119,7 @@ class TestDensity:
         assert ax.get_xlabel() == f"column {column}" and labelled(ax.figure)
 
     def test_histogram_has_area_one_and_holds_all_rows(self, galaxies, ax):
-        plot.density(galaxies.about.model, galaxies.params, VELOCITIES, ax=ax)
+        plot.density(galaxies.provenance.model, galaxies.params, VELOCITIES, ax=ax)
         (bars,) = ax.patches
         heights, edges, _ = bars.get_data()
         np.testing.assert_allclose(np.sum(heights * np.diff(edges)), 1)
@@ -134,7 +136,7 @@ class TestDensity:
     def test_mixing_weights(self, geyser):
         axes = Figure().subplots(1, 3)
         weights = (0.1, 0.5, 1.0)
-        drawn = plot.mixing_weights(geyser.about.model, geyser.params, weights, axes=axes)
+        drawn = plot.mixing_weights(geyser.provenance.model, geyser.params, weights, axes=axes)
         assert drawn.shape == (3,) and all(a is b for a, b in zip(drawn, axes, strict=True))
         fitted_weights, means, deviations = one_column(geyser.params, 0)
         for ax, weight in zip(drawn, weights, strict=True):
@@ -151,7 +153,7 @@ class TestClimbs:
 
     def test_slice_marks_its_maximum(self, geyser, ax):
         grid = np.linspace(0.05, 0.95, 19)
-        model, params = geyser.about.model, geyser.params
+        model, params = geyser.provenance.model, geyser.params
         values = jaxem.likelihood_slice(model, params, GEYSER, self.PATH, grid)
         assert plot.likelihood_slice(values, self.PATH, true=0.3, ax=ax) is ax
         highest = [float(values.argmax), float(np.max(values.log_likelihood))]
@@ -162,12 +164,12 @@ class TestClimbs:
 
     def test_slice_outside_the_domain_has_no_maximum(self, geyser, ax):
         grid = np.full(19, 2.0)
-        model, params = geyser.about.model, geyser.params
+        model, params = geyser.provenance.model, geyser.params
         values = jaxem.likelihood_slice(model, params, GEYSER, self.PATH, grid)
         assert not lines(plot.likelihood_slice(values, ax=ax), "maximum")
 
     def test_trace_shows_every_parameter(self, geyser):
-        model, true = geyser.about.model, geyser.params
+        model, true = geyser.provenance.model, geyser.params
         start = true._replace(weights=true.weights[::-1])
         trace = jaxem.em_trace(model, start, GEYSER, 7)
         axes = Figure().subplots(3, 2)
@@ -191,7 +193,7 @@ class TestClimbs:
 
 class TestRows:
     def test_responsibilities_of_one_column_are_curves(self, galaxies, ax):
-        model, params = galaxies.about.model, galaxies.params
+        model, params = galaxies.provenance.model, galaxies.params
         assert plot.responsibilities(model, params, VELOCITIES, ax=ax) is ax
         points = [line for line in ax.lines if len(line.get_xdata()) == 82]
         order = np.argsort(VELOCITIES[:, 0])
@@ -203,7 +205,7 @@ class TestRows:
         assert labelled(ax.figure)
 
     def test_responsibilities_of_more_columns_are_points(self, flowers, ax):
-        model, params = flowers.about.model, flowers.params
+        model, params = flowers.provenance.model, flowers.params
         plot.responsibilities(model, params, FLOWERS, column=2, ax=ax)
         order = np.argsort(FLOWERS[:, 2], kind="stable")
         expected = np.asarray(jaxem.predict_proba(model, params, FLOWERS))[order]
@@ -212,7 +214,7 @@ class TestRows:
     @pytest.mark.parametrize("columns", [(0, 1), (3, 2)])
     def test_ellipses_are_at_their_distance(self, geyser, flowers, ax, columns):
         result, x = (geyser, GEYSER) if columns == (0, 1) else (flowers, FLOWERS)
-        model, (_, (means, covariances)) = result.about.model, result.params
+        model, (_, (means, covariances)) = result.provenance.model, result.params
         assert plot.clusters(model, result.params, x, columns=columns, ax=ax) is ax
         ellipses = [line for line in ax.lines if len(line.get_xdata()) == 181]
         place = np.ix_(columns, columns)
@@ -227,7 +229,7 @@ class TestRows:
         assert labelled(ax.figure)
 
     def test_points_have_the_mixed_colours(self, geyser, ax):
-        model, params = geyser.about.model, geyser.params
+        model, params = geyser.provenance.model, geyser.params
         plot.clusters(model, params, GEYSER, ax=ax)
         points, contours = ax.collections
         np.testing.assert_array_equal(points.get_offsets(), GEYSER)
@@ -240,7 +242,7 @@ class TestRows:
 
     @pytest.mark.parametrize("columns", [(0,), (0, 1), ()])
     def test_uncertainty(self, geyser, ax, columns):
-        model, params = geyser.about.model, geyser.params
+        model, params = geyser.provenance.model, geyser.params
         assert plot.uncertainty(model, params, GEYSER, columns=columns, ax=ax) is ax
         doubt = 1 - np.asarray(jaxem.predict_proba(model, params, GEYSER)).max(1)
         if len(columns) == 2:
@@ -260,7 +262,7 @@ class TestRows:
     @pytest.mark.parametrize("function", [plot.clusters, plot.uncertainty, plot.responsibilities])
     def test_long_table_is_sampled_and_says_so(self, geyser, ax, function):
         x = np.resize(GEYSER, (20_000, 2))
-        function(geyser.about.model, geyser.params, x, ax=ax)
+        function(geyser.provenance.model, geyser.params, x, ax=ax)
         if function is plot.responsibilities:
             assert {len(line.get_xdata()) for line in lines(ax, "component")} == {5000}
         else:
@@ -390,7 +392,7 @@ class TestOverview:
             figure = plot.overview(result, GEYSER)
         figure.savefig(tmp_path / "fit.png", dpi=50)
         points = figure.axes[0].collections[0].get_facecolors()[:, :3]
-        shares = np.asarray(jaxem.predict_proba(geyser.about.model, geyser.params, GEYSER))
+        shares = np.asarray(jaxem.predict_proba(geyser.provenance.model, geyser.params, GEYSER))
         eps = 100 * np.finfo(dtype).eps
         np.testing.assert_allclose(points, shares @ style.colours(3), atol=eps)
 
@@ -417,7 +419,7 @@ class TestStyle:
     def test_names_come_from_the_frame(self, geyser, ax):
         pandas = pytest.importorskip("pandas")
         frame = pandas.DataFrame(GEYSER, columns=["eruption", "wait"])
-        plot.clusters(geyser.about.model, geyser.params, frame, ax=ax)
+        plot.clusters(geyser.provenance.model, geyser.params, frame, ax=ax)
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("eruption", "wait")
 
     def test_no_axes_means_the_current_ones(self, selection):
@@ -440,7 +442,7 @@ class TestStyle:
 )
 def test_bad_input_is_named(geyser, draw, says):
     with pytest.raises(ValueError, match=says):
-        draw(geyser.about.model, geyser.params)
+        draw(geyser.provenance.model, geyser.params)
     pyplot.close("all")
 
 

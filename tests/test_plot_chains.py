@@ -350,8 +350,8 @@ class TestOverview:
             assert not any(box.shrunk(0.98, 0.98).overlaps(other) for other in boxes[:i])
 
     def test_of_sequences_shows_the_column_that_separates(self, fitted, series):
-        about = type(fitted.about)(BELLS, 90, 2, None, "float64")
-        result = fitted._replace(params=BELL_PARAMS, about=about)
+        provenance = type(fitted.provenance)(BELLS, 90, 2, None, "float64")
+        result = fitted._replace(params=BELL_PARAMS, provenance=provenance)
         turned = series[:, :, ::-1]
         emissions = GaussianParams(MEANS[:, ::-1], VARIANCES[:, ::-1])
         result = result._replace(params=BELL_PARAMS._replace(emissions=emissions))
@@ -364,7 +364,7 @@ class TestOverview:
         odds = MultinomialParams(np.array([[0.2, 0.8], [0.7, 0.3]]))
         result = fitted._replace(
             params=BELL_PARAMS._replace(emissions=odds),
-            about=type(fitted.about)(model, 30, 2, None, "float64"),
+            provenance=type(fitted.provenance)(model, 30, 2, None, "float64"),
         )
         x = np.array([[1.0, 3.0], [4.0, 0.0]] * 15)
         figure = plot.overview(result, x)

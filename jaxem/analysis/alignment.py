@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from jaxem.core import parameters
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.numerics import einsum
-from jaxem.fitting.blocks import by_either, sum_blocks
+from jaxem.fitting.blocks import sum_blocks, with_stable_fallback
 
 
 def agreement(
@@ -34,9 +34,11 @@ def agreement(
         return sum_blocks(of_block, rows, block_size)
 
     def with_reference(one: Prepared) -> Float[Array, "k k"]:
-        return by_either(model, model.prepare(params, None), lambda other: of(one, other))
+        return with_stable_fallback(
+            model, model.prepare(params, None), lambda other: of(one, other)
+        )
 
-    return by_either(model, model.prepare(reference, None), with_reference)
+    return with_stable_fallback(model, model.prepare(reference, None), with_reference)
 
 
 def assignments(agreements: np.ndarray) -> np.ndarray:

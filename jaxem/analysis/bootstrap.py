@@ -159,13 +159,13 @@ def bootstrap(
     if not checks.is_concrete(x, params, sample_weight):
         raise ValueError("the data is traced; call bootstrap outside of jit, vmap and grad")
     if parametric:
-        arranged = resampling.individuals(model, x, sample_weight, lengths)
+        sorted_for_fit = resampling.individuals(model, x, sample_weight, lengths)
     else:
-        arranged = fitting.read(model, x, sample_weight, None, lengths)
+        sorted_for_fit = fitting.read(model, x, sample_weight, None, lengths)
     job = fitting.prepare(
         model, x, init=params, prior=prior, fixed=fixed, lengths=lengths, tol=tol,
         max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
-        min_count=min_count, min_variance_ratio=min_variance_ratio, arranged=arranged,
+        min_count=min_count, min_variance_ratio=min_variance_ratio, sorted_for_fit=sorted_for_fit,
     )  # fmt: skip
     rows, warm = job.rows, job.params
     estimate = jax.tree.map(lambda leaf: leaf[0], warm)

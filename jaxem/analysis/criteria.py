@@ -22,7 +22,7 @@ from jaxtyping import Array
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.fitting import em
-from jaxem.fitting.blocks import by_either, default_block_size, map_rows
+from jaxem.fitting.blocks import default_block_size, map_rows, with_stable_fallback
 
 
 @waits
@@ -98,7 +98,7 @@ def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
     def by(prepared: Prepared) -> Array:
         return map_rows(lambda block: model.entropy(prepared, block), rows, block_size)
 
-    each = jnp.transpose(by_either(model, model.prepare(params, None), by))
+    each = jnp.transpose(with_stable_fallback(model, model.prepare(params, None), by))
     return jnp.sum(jnp.where(rows.weight > 0, rows.weight * each, 0.0))
 
 

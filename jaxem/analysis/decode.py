@@ -18,7 +18,7 @@ from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.numerics import einsum
-from jaxem.fitting.blocks import by_either, default_block_size, map_rows
+from jaxem.fitting.blocks import default_block_size, map_rows, with_stable_fallback
 from jaxem.inference import forward_backward
 from jaxem.models import HMM, transitions
 from jaxem.models.layout import Layout
@@ -186,7 +186,7 @@ def _of_blocks(
     def by(prepared: Prepared) -> Any:
         return map_rows(lambda block: what(model, prepared, block), rows, block_size)
 
-    return by_either(model, model.prepare(params, None), by)
+    return with_stable_fallback(model, model.prepare(params, None), by)
 
 
 _draw = jax.jit(jax.vmap(forward_backward.sample_path, in_axes=(0, None, None, None)))

@@ -39,15 +39,15 @@ class Local(NamedTuple):
     rows: Rows
 
 
-class Way(NamedTuple):
+class BlockPlan(NamedTuple):
     """Rows a block, directions differentiated together, whether by what loses fewest digits."""
 
     block: int
     width: int
-    careful: bool
+    stable_form: bool
 
 
-def way(model: Model, local: Local, block: int) -> Way:
+def way(model: Model, local: Local, block: int) -> BlockPlan:
     """Small enough that the tangents of a block are some megabytes, however many there are.
 
     Careful where the parameters need it, and where they are traced.
@@ -56,24 +56,24 @@ def way(model: Model, local: Local, block: int) -> Way:
     numbers = block * model.numbers_per_row(rows)
     width = max(1, min(r, _TANGENTS // max(numbers, 1)))
     if not checks.is_concrete(local.params, local.prior):
-        return Way(block, width, True)
-    return Way(block, width, bool(_loses_digits(model, local.params, local.prior)))
+        return BlockPlan(block, width, True)
+    return BlockPlan(block, width, bool(_loses_digits(model, local.params, local.prior)))
 
 
 @partial(jax.jit, static_argnames=("model",))
 def _loses_digits(model: Model, params: Params, prior: Prior | None) -> Array:
-    careful = model.careful(model.prepare(params, prior))
-    return jnp.zeros((), bool) if careful is None else careful[0]
+    stable_form = model.stable_form(model.prepare(params, prior))
+    return jnp.zeros((), bool) if stable_form is None else stable_form[0]
 
 
-def _prepared(model: Model, local: Local, u: Array, way: Way) -> Prepared:
+def _prepared(model: Model, local: Local, u: Array, way: BlockPlan) -> Prepared:
     params = point(model, local.params, local.prior, local.basis, u)
     prepared = model.prepare(params, local.prior)
-    careful = model.careful(prepared) if way.careful else None
-    return prepared if careful is None else careful[1]
+    stable_form = model.stable_form(prepared) if way.stable_form else None
+    return prepared if stable_form is None else stable_form[1]
 
 
-def _log_likelihood(model: Model, local: Local, way: Way, rows: Rows, u: Array) -> Array:
+def _log_likelihood(model: Model, local: Local, way: BlockPlan, rows: Rows, u: Array) -> Array:
     weight = _weights(rows)
     terms = model.log_density(_prepared(model, local, u, way), rows)
     return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
@@ -103,7 +103,7 @@ def _zero(local: Local) -> Array:
 
 @partial(jax.jit, static_argnames=("model", "way"))
 def observed(
-    model: Model, local: Local, at: Array, way: Way
+    model: Model, local: Local, at: Array, way: BlockPlan
 ) -> tuple[Float[Array, ""], Float[Array, " r"], Float[Array, "r r"]]:
     """-> (l(u), l'(u), I = - l''(u)) at u = `at`."""
 
@@ -120,7 +120,7 @@ def observed(
 
 
 @partial(jax.jit, static_argnames=("model", "way"))
-def gradient(model: Model, local: Local, at: Array, way: Way) -> Float[Array, " r"]:
+def gradient(model: Model, local: Local, at: Array, way: BlockPlan) -> Float[Array, " r"]:
     """l'(u) at u = `at`."""
 
     def of_block(rows: Rows) -> Array:
@@ -132,7 +132,7 @@ def gradient(model: Model, local: Local, at: Array, way: Way) -> Float[Array, " 
 
 
 @partial(jax.jit, static_argnames=("model", "way"))
-def complete(model: Model, local: Local, way: Way) -> Float[Array, "r r"]:
+def complete(model: Model, local: Local, way: BlockPlan) -> Float[Array, "r r"]:
     """C: what could be known if the components were seen."""
 
     def of_block(rows: Rows) -> Array:
@@ -149,7 +149,7 @@ def complete(model: Model, local: Local, way: Way) -> Float[Array, "r r"]:
 
 
 @partial(jax.jit, static_argnames=("model", "way"))
-def missing(model: Model, local: Local, way: Way) -> Float[Array, "r r"]:
+def missing(model: Model, local: Local, way: BlockPlan) -> Float[Array, "r r"]:
     """M: what is not known since the components are hidden."""
 
     def of_block(rows: Rows) -> Array:
@@ -167,7 +167,9 @@ def missing(model: Model, local: Local, way: Way) -> Float[Array, "r r"]:
 
 
 @partial(jax.jit, static_argnames=("model", "way"))
-def outer(model: Model, local: Local, way: Way) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
+def outer(
+    model: Model, local: Local, way: BlockPlan
+) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
     """-> (the sum of the scores, O), the prior's information added to O."""
 
     def of_block(rows: Rows) -> tuple[Array, Array]:
@@ -175,7 +177,7 @@ def outer(model: Model, local: Local, way: Way) -> tuple[Float[Array, " r"], Flo
             return model.log_density(_prepared(model, local, u, way), rows)
 
         _, scores = _along(terms, _zero(local), way.width)
-        begins = model.begins(rows)
+        begins = model.sequence_starts(rows)
         if begins is None:
             weighted = scores * _weights(rows)[None]
             return jnp.sum(weighted, 1), einsum("in,jn->ij", weighted, scores)

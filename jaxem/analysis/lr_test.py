@@ -24,7 +24,7 @@ from jaxem.core.inputs import owned, waits
 from jaxem.core.status import Status
 from jaxem.fitting import fit as fitting
 from jaxem.fitting import refits
-from jaxem.fitting.fit import Job
+from jaxem.fitting.fit import FitPlan
 from jaxem.fitting.padding import padded
 from jaxem.fitting.result import Result
 
@@ -58,10 +58,11 @@ class LRTest(NamedTuple):
         return bool(self.null.converged) and bool(self.alternative.converged)
 
     def __str__(self) -> str:
-        null, other = (of.about.model.n_parts for of in (self.null, self.alternative))
+        null, other = (of.provenance.model.n_parts for of in (self.null, self.alternative))
         there = self.replicates[~np.isnan(self.replicates)]
+        model = self.null.provenance.model
         lines = [
-            f"likelihood-ratio test of {null} against {other} parts, {self.null.about.model!r}",
+            f"likelihood-ratio test of {null} against {other} parts, {model!r}",
             f"log-likelihood  {float(self.null.log_likelihood):.4f} and "
             f"{float(self.alternative.log_likelihood):.4f}",
             f"statistic       {self.statistic:.4f}",
@@ -73,7 +74,7 @@ class LRTest(NamedTuple):
             lines.append(f"under {null} parts   median {middle:.4f}, 95 % below {high:.4f}")
         for fit in (self.null, self.alternative):
             if not fit.converged:
-                lines.append(f"not to be trusted: {fit.about.model!r} {fit.explanation()}")
+                lines.append(f"not to be trusted: {fit.provenance.model!r} {fit.explanation()}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -140,11 +141,13 @@ def lr_tests(
         if not isinstance(other, Model) or other.n_parts <= model.n_parts:
             raise ValueError(f"{other!r} is no alternative to {model!r}: give one with more parts")
     data = resampling.individuals(models[0], owned(x), sample_weight, lengths)
-    alike = all(model.grows and model.with_parts(1) == models[0].with_parts(1) for model in models)
+    alike = all(
+        model.nested_in_k and model.with_parts(1) == models[0].with_parts(1) for model in models
+    )
     keys = jax.random.split(key, (len(models), 2))
     jobs = [
         fitting.prepare(
-            model, x, init="portfolio", key=own, n_init=n_init, arranged=data,
+            model, x, init="portfolio", key=own, n_init=n_init, sorted_for_fit=data,
             room=models[-1].n_parts if alike else None, **options,
         )
         for model, own in zip(models, keys[:, 0], strict=True)
@@ -152,7 +155,9 @@ def lr_tests(
     return _in_sequence(jobs, keys[:, 1], n_boot, n_init_boot)
 
 
-def _in_sequence(jobs: Sequence[Job], keys: Array, n_boot: int, n_init: int) -> Iterator[LRTest]:
+def _in_sequence(
+    jobs: Sequence[FitPlan], keys: Array, n_boot: int, n_init: int
+) -> Iterator[LRTest]:
     null = _fitted(jobs[0])
     for job, key in zip(jobs[1:], keys[1:], strict=True):
         other = _fitted(job)
@@ -163,11 +168,11 @@ def _in_sequence(jobs: Sequence[Job], keys: Array, n_boot: int, n_init: int) -> 
 class Fit(NamedTuple):
     """A fit of x, and the job that it was."""
 
-    job: Job
+    job: FitPlan
     result: Result
 
 
-def _fitted(job: Job) -> Fit:
+def _fitted(job: FitPlan) -> Fit:
     return Fit(job, fitting.uncut(job))
 
 

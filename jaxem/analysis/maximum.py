@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from jaxem.analysis import coordinates, information
 from jaxem.analysis.coordinates import Coordinates
-from jaxem.analysis.information import Inverse, Local, Way
+from jaxem.analysis.information import BlockPlan, Inverse, Local
 from jaxem.core import checks, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.numerics import einsum
@@ -35,7 +35,7 @@ class Fitted(NamedTuple):
     coordinates: Coordinates
     inverse: Inverse
     spread: Float[Array, "r r"]  # covariance of the coordinates
-    way: Way
+    way: BlockPlan
     complete: Float[Array, "r r"]
 
 
@@ -121,7 +121,7 @@ def _thin(found: Coordinates) -> Coordinates:
 
 
 def _inverse(
-    model: Model, local: Local, way: Way, method: str, complete: Float[Array, "r r"]
+    model: Model, local: Local, way: BlockPlan, method: str, complete: Float[Array, "r r"]
 ) -> tuple[Inverse, Float[Array, "r r"]]:
     """-> (the inverse, the covariance of the coordinates)."""
     zero = jnp.zeros(local.basis.shape[1], local.basis.dtype)
@@ -154,7 +154,7 @@ def eps(inverse: Inverse) -> Any:
 
 
 def _check_sequences(model: Model, rows: Rows) -> None:
-    begins = model.begins(rows)
+    begins = model.sequence_starts(rows)
     if begins is None or not checks.is_concrete(begins, rows.weight):
         return
     weight = np.moveaxis(np.asarray(rows.weight), 0, -1)
@@ -191,7 +191,7 @@ def _check_maximum(found: Fitted) -> None:
 def identical(found: Fitted) -> list[str]:
     """Pairs of components whose responsibilities are in one proportion in all rows."""
     model, local = found.model, found.local
-    if model.begins(local.rows) is not None:
+    if model.sequence_starts(local.rows) is not None:
         return []
     shares = np.asarray(_posterior(model, local))
     weight = np.asarray(local.rows.weight)

@@ -11,7 +11,7 @@ from jaxtyping import Array
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.inputs import waits
-from jaxem.fitting.blocks import by_either, default_block_size, map_rows
+from jaxem.fitting.blocks import default_block_size, map_rows, with_stable_fallback
 
 
 @waits
@@ -113,7 +113,7 @@ def _posterior(model: Model, params: Params, rows: Rows, block_size: int, what: 
 
         return map_rows(of_block, rows, block_size)
 
-    return jnp.transpose(by_either(model, model.prepare(params, None), by))
+    return jnp.transpose(with_stable_fallback(model, model.prepare(params, None), by))
 
 
 @partial(jax.jit, static_argnames=("model", "n"))

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
-from jaxem.core.contracts import Arranged, Model, Params, Rows
+from jaxem.core.contracts import Model, Params, Rows, SortedRows
 from jaxem.core.numerics import draw
 from jaxem.fitting import frequencies
 
@@ -66,7 +66,7 @@ def counts(
     return jax.vmap(one)(keys)
 
 
-def individuals(model: Model, x: Any, sample_weight: Any, lengths: Any) -> Arranged:
+def individuals(model: Model, x: Any, sample_weight: Any, lengths: Any) -> SortedRows:
     """The rows one by one, where a weight says that one stands for several.
 
     Weights that are no whole numbers are rounded so that their sum is kept to 1/2.
@@ -76,7 +76,7 @@ def individuals(model: Model, x: Any, sample_weight: Any, lengths: Any) -> Arran
         frequencies.check(model, rows)
     weight = np.asarray(rows.weight, np.float64)
     if np.isin(weight, (0, 1)).all():
-        return model.arranged(rows)
+        return model.sorted_for_fit(rows)
     if model.layout(x, lengths) is not None:
         raise ValueError(
             "sample_weight has other numbers than 0 and 1; for a parametric bootstrap give each "
@@ -85,10 +85,10 @@ def individuals(model: Model, x: Any, sample_weight: Any, lengths: Any) -> Arran
     often = np.diff(np.round(np.cumsum(weight)), prepend=0).astype(int)
     index = np.repeat(np.arange(len(weight)), often)
     x = jax.tree.map(lambda leaf: leaf[index], rows.x)
-    return model.arranged(Rows(x, checks.cast(np.ones(len(index)), rows.weight.dtype), None))
+    return model.sorted_for_fit(Rows(x, checks.cast(np.ones(len(index)), rows.weight.dtype), None))
 
 
 @partial(jax.jit, static_argnames="model")
 def simulated(model: Model, params: Params, rows: Rows, keys: Array) -> Rows:
     """Rows drawn from the model in the place of these."""
-    return jax.vmap(lambda key: model.redrawn(key, params, rows))(keys)
+    return jax.vmap(lambda key: model.resample_like(key, params, rows))(keys)

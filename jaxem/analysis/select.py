@@ -13,7 +13,7 @@ from jaxem.core.contracts import Model
 from jaxem.core.inputs import waits
 from jaxem.core.status import Status
 from jaxem.fitting import fit as fitting
-from jaxem.fitting.fit import Job
+from jaxem.fitting.fit import FitPlan
 from jaxem.fitting.padding import padded
 from jaxem.fitting.restarts import Splits
 from jaxem.fitting.result import Result
@@ -105,7 +105,7 @@ def select(
     jobs = plan(models, x, key=key, n_init=n_init, init=init, sample_weight=sample_weight,
                 labels=labels, **options)  # fmt: skip
     results: dict[int, Result] = {}
-    for i in sorted(range(len(jobs)), key=lambda i: jobs[i].about.model.n_parts):
+    for i in sorted(range(len(jobs)), key=lambda i: jobs[i].provenance.model.n_parts):
         job = divided(jobs[i], list(results.values()))
         results[i] = fitting.uncut(job)
     chosen = compare(jobs, [results[i] for i in range(len(jobs))], criterion)
@@ -132,7 +132,7 @@ def plan(
     labels: Any = None,
     lengths: Any = None,
     **options: Any,
-) -> list[Job]:
+) -> list[FitPlan]:
     """A checked fit for each model, to be run as it is or in pieces.
 
     Models that differ in their number of parts alone share their rows, and the room they are
@@ -152,16 +152,16 @@ def plan(
         for kind, n_parts in _kinds(models).items()
     }
 
-    def job(model: Model) -> Job:
+    def job(model: Model) -> FitPlan:
         room, n_split, rows = shared[_kind(model)]
         return fitting.prepare(
-            model, x, init=init, arranged=rows, room=room, n_split=n_split, **options
+            model, x, init=init, sorted_for_fit=rows, room=room, n_split=n_split, **options
         )
 
     return [job(model) for model in models]
 
 
-def divided(job: Job, results: Sequence[Result]) -> Job:
+def divided(job: FitPlan, results: Sequence[Result]) -> FitPlan:
     """The job with its last starts from the best fit so far of the same kind with fewer parts.
 
     Each of them divides one part of that fit, the heaviest first: there the new parts begin, in
@@ -170,16 +170,17 @@ def divided(job: Job, results: Sequence[Result]) -> Job:
     """
     if job.splits is None:
         return job
-    model = job.about.model
+    model = job.provenance.model
     kind = model.with_parts(1)
     smaller = [
         result
         for result in results
-        if result.about.model.with_parts(1) == kind and result.about.model.n_parts < model.n_parts
+        if result.provenance.model.with_parts(1) == kind
+        and result.provenance.model.n_parts < model.n_parts
     ]
     if not smaller:
         return job
-    nearest = max(smaller, key=lambda result: result.about.model.n_parts)
+    nearest = max(smaller, key=lambda result: result.provenance.model.n_parts)
     labels = likeliest(job.model, padded(job.model, nearest), job.rows, job.block_size)
     heaviest = np.argsort(-np.asarray(nearest.health.count), kind="stable")
     part = np.full(job.splits.part.shape, -1, np.int32)
@@ -203,10 +204,12 @@ def _kinds(models: Sequence[Any]) -> dict[Model, list[int]]:
 
 
 def _kind(model: Model) -> Model:
-    return model.with_parts(1) if model.grows else model
+    return model.with_parts(1) if model.nested_in_k else model
 
 
-def compare(jobs: Sequence[Job], results: Sequence[Result], criterion: str = "bic") -> Selection:
+def compare(
+    jobs: Sequence[FitPlan], results: Sequence[Result], criterion: str = "bic"
+) -> Selection:
     """The selection between fits that are done, one for each job."""
     check_criterion(criterion)
     candidates = tuple(_candidate(*pair) for pair in zip(jobs, results, strict=True))
@@ -224,7 +227,7 @@ def lowest(values: Sequence[float], status: Sequence[int]) -> int:
     return min(range(len(order)), key=lambda i: order[i][: 2 if order[i][0] else 3])
 
 
-def _candidate(job: Job, result: Result) -> Candidate:
+def _candidate(job: FitPlan, result: Result) -> Candidate:
     entropy = criteria.entropy(job.model, padded(job.model, result), job.rows, job.block_size)
     aic, bic = float(result.aic), float(result.bic)
-    return Candidate(result.about.model, result, aic, bic, bic + 2 * float(entropy))
+    return Candidate(result.provenance.model, result, aic, bic, bic + 2 * float(entropy))

@@ -36,7 +36,7 @@ def of(run: Run, about: str, seed: int) -> dict[str, Any]:
     penalised = abs(result.log_posterior - result.log_likelihood) > 0
     return {
         "data": about,
-        "n_rows": result.about.n_rows,
+        "n_rows": result.provenance.n_rows,
         "log_likelihood": float(result.log_likelihood),
         **({"log_posterior": float(result.log_posterior)} if penalised else {}),
         "aic": float(result.aic),

@@ -22,7 +22,7 @@ from jaxem.cli.fillable import Task, filling_model, of_model, of_table
 from jaxem.cli.frame import command, precision
 from jaxem.cli.options import Counts
 from jaxem.cli.series import Series
-from jaxem.fitting.fit import Job
+from jaxem.fitting.fit import FitPlan
 from jaxem.models import HMM
 
 _DRAWS = 1  # draws take this stream of the seed; fits take the seed itself, as jaxem fit does
@@ -182,7 +182,7 @@ def _draw(path: Path, task: Task) -> None:
 
 
 def _filler(
-    saved: io.Saved | None, jobs: Sequence[Job], file: Path, task: Task, out: Console
+    saved: io.Saved | None, jobs: Sequence[FitPlan], file: Path, task: Task, out: Console
 ) -> Filler:
     if not task.missing.any():
         report.complain(f"{file}: has no missing cells in {listed(task.names)}: it is copied")
@@ -199,7 +199,7 @@ def _filler(
     if not found.best.regular:
         report.complain(f"{file}: no fit is regular, so nothing is filled or written")
         return Filler(None, None, status or NOT_CONVERGED)
-    return Filler(result.about.model, result.params, status)
+    return Filler(result.provenance.model, result.params, status)
 
 
 def _fill(

@@ -54,7 +54,7 @@ def of(
 
 def _called(result: Result, columns: Sequence[str], levels: Levels) -> dict[str, str]:
     """What probabilities of categories are called, by their names: P(colour = red)[2]."""
-    family, own = result.about.model.of_rows(result.params)
+    family, own = result.provenance.model.of_rows(result.params)
     parts = [(f".{result.params._fields[-1]}", family, own)]
     if isinstance(family, Product):
         lead = parts[0][0]
@@ -80,7 +80,7 @@ def _called(result: Result, columns: Sequence[str], levels: Levels) -> dict[str,
 def _wald(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list[str]]:
     """-> ((standard errors, lower and upper ends), remarks)."""
     found = confidence_intervals(
-        result.about.model, result.params, x, LEVEL, errors=errors.method,
+        result.provenance.model, result.params, x, LEVEL, errors=errors.method,
         reg_covar=errors.reg_covar,
     )  # fmt: skip
     wide = 2 * float(jax.scipy.special.ndtri((1 + LEVEL) / 2))
@@ -92,7 +92,12 @@ def _resampled(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...],
     """By rows drawn with replacement."""
     key = jax.random.fold_in(jax.random.key(errors.seed), 2)  # the fit's own is used
     found = bootstrap(
-        result.about.model, result.params, x, key=key, n_boot=REFITS, reg_covar=errors.reg_covar
+        result.provenance.model,
+        result.params,
+        x,
+        key=key,
+        n_boot=REFITS,
+        reg_covar=errors.reg_covar,
     )
     remarks = []
     if found.n_failed:

@@ -103,7 +103,7 @@ def write_report(
 
     from jaxem import plot
 
-    model: Any = result.about.model
+    model: Any = result.provenance.model
     with told(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
         if isinstance(model, HMM) or isinstance(model.family, Gaussian):

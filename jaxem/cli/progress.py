@@ -14,7 +14,7 @@ from rich.text import Text
 from jaxem.cli.interrupts import pressed
 from jaxem.cli.work import Done, Work, n_ended, result_of
 from jaxem.core.status import Status
-from jaxem.fitting.fit import Job
+from jaxem.fitting.fit import FitPlan
 from jaxem.fitting.result import Result
 
 _GLANCE = 0.05  # seconds between two looks at the work
@@ -51,7 +51,7 @@ class Line:
         self.title = title
         self._say("choosing starting points")
 
-    def report(self, job: Job, done: Done) -> None:
+    def report(self, job: FitPlan, done: Done) -> None:
         if not done.results and done.state is None:
             return
         self.began = self.began or time.monotonic()
@@ -117,7 +117,7 @@ def live(console: Console, n_fits: int, above: RenderableType | None = None) -> 
         yield line
 
 
-def run(job: Job, line: Line, smaller: Sequence[Result] = ()) -> Run | None:
+def run(job: FitPlan, line: Line, smaller: Sequence[Result] = ()) -> Run | None:
     """Fit; at Ctrl-C the best so far, without waiting. None when there is nothing yet."""
     began = time.perf_counter()
     work = Work(job, smaller)

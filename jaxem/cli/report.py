@@ -139,7 +139,7 @@ def comparison() -> Table:
 def compare(table: Table, run: Run, mark: str = "") -> None:
     """Add the row of a candidate."""
     result = run.result
-    model: Any = result.about.model
+    model: Any = result.provenance.model
     table.add_row(
         mark,
         _used(model.n_parts, result.health.count),

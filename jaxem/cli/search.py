@@ -22,7 +22,7 @@ from jaxem.cli.progress import Run
 from jaxem.core import parameters
 from jaxem.core.contracts import Family, Model
 from jaxem.families import Product
-from jaxem.fitting.fit import Job, noted
+from jaxem.fitting.fit import FitPlan, noted
 from jaxem.fitting.result import Result
 from jaxem.models import HMM, Mixture
 
@@ -50,7 +50,7 @@ class Outputs(NamedTuple):
 class Found(NamedTuple):
     """The fits of a search, up to where Ctrl-C cut it short, and the place of the best of them."""
 
-    jobs: Sequence[Job]
+    jobs: Sequence[FitPlan]
     runs: Sequence[Run]
     index: int
 
@@ -62,7 +62,7 @@ class Found(NamedTuple):
 
 
 def search(
-    jobs: Sequence[Job], data: Data, seed: int, files: Outputs, errors: Errors | None = None
+    jobs: Sequence[FitPlan], data: Data, seed: int, files: Outputs, errors: Errors | None = None
 ) -> int:
     """Fit every job and conclude; return the exit status. errors: those that are asked for."""
     found = find(jobs, data.about)
@@ -93,7 +93,7 @@ def mixtures(kinds: Sequence[Family], components: Counts) -> list[Mixture]:
     return [Mixture(kind, k) for kind in kinds for k in counts]
 
 
-def planned(models: Sequence[Model], x: Any, seed: int, **options: Any) -> list[Job]:
+def planned(models: Sequence[Model], x: Any, seed: int, **options: Any) -> list[FitPlan]:
     """A fit of each model."""
     options["max_iter"] = min(options["max_iter"], LARGEST_INT32)
     with warnings.catch_warnings():  # what holes leave open is said by the names of columns
@@ -101,7 +101,7 @@ def planned(models: Sequence[Model], x: Any, seed: int, **options: Any) -> list[
         return select.plan(models, x, key=jax.random.key(seed), **options)
 
 
-def find(jobs: Sequence[Job], about: str) -> Found | None:
+def find(jobs: Sequence[FitPlan], about: str) -> Found | None:
     """Fit every job; None, which is said, where Ctrl-C left nothing."""
     with told(about):
         runs = _fit_all(jobs)
@@ -115,7 +115,7 @@ def find(jobs: Sequence[Job], about: str) -> Found | None:
     return Found(jobs, runs, index)
 
 
-def _fit_all(jobs: Sequence[Job]) -> list[Run]:
+def _fit_all(jobs: Sequence[FitPlan]) -> list[Run]:
     """The runs, up to the first that Ctrl-C cut short."""
     runs: list[Run] = []
     table = report.comparison() if len(jobs) > 1 else None
@@ -124,7 +124,7 @@ def _fit_all(jobs: Sequence[Job]) -> list[Run]:
         progress.live(report.errors(), len(jobs), above=table) as line,
     ):
         for job in jobs:
-            model: Any = job.about.model
+            model: Any = job.provenance.model
             line.begin(f"k = {model.n_parts}, {report.family(model)}")
             run = progress.run(job, line, [run.result for run in runs])
             if run is not None:
@@ -141,7 +141,7 @@ def _by_weight(result: Result) -> Result:
 
     States that only some others lead to stay in the order that says which.
     """
-    model: Any = result.about.model
+    model: Any = result.provenance.model
     if isinstance(model, HMM) and model.transitions != "full":
         return result
     params, health, collapsed = jax.device_get((result.params, result.health, result.collapsed))
@@ -163,10 +163,10 @@ def print_comparison(out: Console, found: Found, about: str, names: Sequence[str
     table = report.comparison()
     for i, run in enumerate(runs):
         report.compare(table, run, "*" if i == best else "")
-    model: Any = runs[best].result.about.model
+    model: Any = runs[best].result.provenance.model
     report.say(
         out,
-        f"{about}: {report.rows_of(jobs[0].about.n_rows, names)}; "
+        f"{about}: {report.rows_of(jobs[0].provenance.n_rows, names)}; "
         f"{len(jobs)} candidates, "
         f"{report.several(jobs[0].n_starts, 'start')} each{_of_these(jobs[0].n_split)}\n",
     )
@@ -189,8 +189,10 @@ def _of_these(n_split: int) -> str:
 
 def _print_fit(out: Console, run: Run, data: Data, seed: int) -> None:
     result = run.result
-    model = result.about.model
-    report.say(out, f"{data.about}: {report.subject(model, result.about.n_rows, data.names)}\n")
+    model = result.provenance.model
+    report.say(
+        out, f"{data.about}: {report.subject(model, result.provenance.n_rows, data.names)}\n"
+    )
     for part in describe.tables(model, result.params, data.names, data.levels):
         out.print(part, "")
     out.print(report.two_columns(facts.words(_notes(run, data, seed))))
@@ -223,7 +225,7 @@ def tell_open(found: Found, about: str, names: Sequence[str]) -> None:
 
 def _in_blocks(result: Result, names: Sequence[str]) -> Any:
     """The names of the columns, of a product those of each block."""
-    family, own = result.about.model.of_rows(result.params)
+    family, own = result.provenance.model.of_rows(result.params)
     if not isinstance(family, Product):
         return names
     found, first = {}, 0
@@ -258,8 +260,8 @@ def _write(found: Found, best: Run, data: Data, seed: int, files: Outputs) -> No
         notes = _notes(best, data, seed)
         with told():
             io.save(
-                files.model, result.about.model, result.params, columns=data.names, notes=notes,
-                levels=data.levels,
+                files.model, result.provenance.model, result.params, columns=data.names,
+                notes=notes, levels=data.levels,
             )  # fmt: skip
     if files.report is not None:
         selection = None

@@ -14,7 +14,7 @@ from jaxem.analysis.select import divided
 from jaxem.cli.errors import INTERRUPTED
 from jaxem.core.status import Status
 from jaxem.fitting.em import State
-from jaxem.fitting.fit import Job, advance, finish, start
+from jaxem.fitting.fit import FitPlan, advance, finish, start
 from jaxem.fitting.restarts import best_of
 from jaxem.fitting.result import Result
 
@@ -36,7 +36,7 @@ class Done(NamedTuple):
 class Work:
     """A fit under way. `done` is what there is of it, at any moment."""
 
-    def __init__(self, job: Job, smaller: Sequence[Result] = ()) -> None:
+    def __init__(self, job: FitPlan, smaller: Sequence[Result] = ()) -> None:
         """smaller: fits of fewer components, of which some starts divide one."""
         self.job, self.smaller = job, smaller
         self.done = Done()
@@ -57,7 +57,7 @@ class Work:
             self.error = error
 
 
-def pieces(job: Job) -> Iterator[Done]:
+def pieces(job: FitPlan) -> Iterator[Done]:
     """Fit in pieces of less than a second, where one iteration of a start takes no longer."""
     states = jax.device_get(start(job))
     results: tuple[Result, ...] = ()
@@ -76,7 +76,7 @@ def pieces(job: Job) -> Iterator[Done]:
         yield Done(results)
 
 
-def result_of(job: Job, done: Done) -> Result | None:
+def result_of(job: FitPlan, done: Done) -> Result | None:
     """The best so far; None when no start has been evaluated yet."""
     results = done.results
     if done.state is not None and np.isfinite(done.state.objective).any():
@@ -84,18 +84,18 @@ def result_of(job: Job, done: Done) -> Result | None:
     return _merged(results, job.n_starts) if results else None
 
 
-def _rehearse(job: Job, state: State) -> None:
+def _rehearse(job: FitPlan, state: State) -> None:
     """Compile what a result takes before the first is there: at Ctrl-C there is no time for it."""
     result_of(job, Done((), state))
 
 
-def n_ended(job: Job, done: Done) -> int:
+def n_ended(job: FitPlan, done: Done) -> int:
     """Starts that have converged, failed or used up their iterations."""
     running = 0 if done.state is None else _n_ended(_group(job, done.n_begun), done.state)
     return done.n_begun + running
 
 
-def _n_ended(job: Job, state: State) -> int:
+def _n_ended(job: FitPlan, state: State) -> int:
     ended = (state.status != Status.RUNNING) | (state.n_iter >= int(job.max_iter))
     return int(np.sum(ended[: job.n_starts]))
 
@@ -111,7 +111,7 @@ def leave(status: int) -> None:
         os._exit(status)
 
 
-def _group(job: Job, first: int) -> Job:
+def _group(job: FitPlan, first: int) -> FitPlan:
     """The job of a chunk of its starts."""
     return job._replace(n_starts=min(job.chunk, job.n_starts - first))
 

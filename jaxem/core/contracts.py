@@ -14,9 +14,9 @@ from jaxem.core.family import Family as Family
 from jaxem.core.family import Place as Place
 from jaxem.core.model import Model as Model
 from jaxem.core.rows import Rows as Rows
-from jaxem.core.values import Arranged as Arranged
 from jaxem.core.values import Health as Health
 from jaxem.core.values import Params as Params
 from jaxem.core.values import Prepared as Prepared
 from jaxem.core.values import Prior as Prior
+from jaxem.core.values import SortedRows as SortedRows
 from jaxem.core.values import Statistics as Statistics

@@ -191,7 +191,7 @@ class Family(abc.ABC):
         """Host side: which components' do, where it can; statistics: where the fit has ended."""
         return ()
 
-    def gone(self, x: PyTree) -> Any:
+    def missing_mask(self, x: PyTree) -> Any:
         """Host side: (n, c) bool, the holes that rows alike in which share work on; None: no such
         holes."""
         return None
@@ -245,7 +245,7 @@ class Family(abc.ABC):
         """What every row needs, once an iteration: factors, normalisers, the pivot."""
         return params
 
-    def careful(self, prepared: Prepared) -> tuple[Array, Prepared] | None:
+    def stable_form(self, prepared: Prepared) -> tuple[Array, Prepared] | None:
         """-> (whether these parameters need it, what is then to be used instead of `prepared`).
 
         For a family that has a fast way and a slower one that loses fewer digits; None: one way.
@@ -329,7 +329,9 @@ class Family(abc.ABC):
     def sample(self, key: Array, params: Params, labels: Int[Array, " n"]) -> PyTree:
         """One row of component `labels[i]` for each i."""
 
-    def redrawn(self, key: Array, params: Params, x: PyTree, labels: Int[Array, " n"]) -> PyTree:
+    def resample_like(
+        self, key: Array, params: Params, x: PyTree, labels: Int[Array, " n"]
+    ) -> PyTree:
         """x, as it was read, with new numbers from component `labels[i]` in row i.
 
         What the family says nothing of stays as it is: regressors, exposures, which cells are

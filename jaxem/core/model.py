@@ -12,7 +12,7 @@ from jaxem.core import checks, parameters, tables
 from jaxem.core.family import Family, Place
 from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import Rows, as_rows
-from jaxem.core.values import Arranged, Health, Params, Prepared, Prior, Statistics
+from jaxem.core.values import Health, Params, Prepared, Prior, SortedRows, Statistics
 
 
 class Model(abc.ABC):
@@ -62,9 +62,9 @@ class Model(abc.ABC):
         """Host side: ValueError for values that cannot be, in rows of positive weight."""
         checks.finite(x, weight, names)
 
-    def arranged(self, rows: Rows) -> Arranged:
+    def sorted_for_fit(self, rows: Rows) -> SortedRows:
         """Host side: the rows in the order in which they are fitted fastest."""
-        return Arranged(rows, self.n_rows(rows), 1)
+        return SortedRows(rows, self.n_rows(rows), 1)
 
     def unbounded(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         """Host side: as that of the family."""
@@ -97,12 +97,12 @@ class Model(abc.ABC):
         return self
 
     @property
-    def divides(self) -> bool:
+    def parallel_over_rows(self) -> bool:
         """Whether the E-step of many rows is work that XLA divides between the cores of a CPU."""
         return True
 
     @property
-    def grows(self) -> bool:
+    def nested_in_k(self) -> bool:
         """Whether it is the same model within one of more parts, those beyond its own absent."""
         return False
 
@@ -163,7 +163,7 @@ class Model(abc.ABC):
             return jax.tree.map(lambda p: checks.floating(tables.array(p, "params")), params)
 
         def start(rows: Rows) -> Params:
-            given = self.survey(rows), jnp.int32(0), jnp.int32(self.n_parts), None
+            given = self.shared_start_statistics(rows), jnp.int32(0), jnp.int32(self.n_parts), None
             return self.start(jax.random.key(0), rows, *given)
 
         return checks.parameters(params, jax.eval_shape(start, rows), "params", repr(self))
@@ -193,7 +193,7 @@ class Model(abc.ABC):
         """About how many numbers an E-step makes of each row: blocks are sized by it."""
         return self.n_parts * (2 + checks.n_numbers(rows.x, rows.weight.shape[0]))
 
-    def survey(self, rows: Rows) -> Any:
+    def shared_start_statistics(self, rows: Rows) -> Any:
         """What all starts from these rows share, whatever their labels; None: nothing."""
         return None
 
@@ -202,9 +202,9 @@ class Model(abc.ABC):
         self,
         key: Array,
         rows: Rows,
-        survey: Any,
+        shared_start_statistics: Any,
         method: Int[Array, ""],
-        n_live: Int[Array, ""],
+        n_active: Int[Array, ""],
         prior: Prior | None,
     ) -> Params:
         """Starting parameters from (a sample of) the rows, by a traced method code.
@@ -217,7 +217,7 @@ class Model(abc.ABC):
         """What every row needs, once an iteration."""
         return params
 
-    def careful(self, prepared: Prepared) -> tuple[Array, Prepared] | None:
+    def stable_form(self, prepared: Prepared) -> tuple[Array, Prepared] | None:
         """As that of the family: when something else must be used instead of `prepared`."""
         return None
 
@@ -237,7 +237,9 @@ class Model(abc.ABC):
     def m_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
         """The maximiser of the expected complete log-likelihood plus log prior."""
 
-    def smooth_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
+    def differentiable_m_step(
+        self, params: Params, statistics: Statistics, prior: Prior | None
+    ) -> Params:
         """A map with the fixed points of `m_step`, and differentiable there.
 
         The M-step itself, unless that is a search.
@@ -305,7 +307,7 @@ class Model(abc.ABC):
         """Q = E[log p(x, z; prepared) | x; then], weighted and summed over the rows."""
         raise ValueError(f"{self!r} does not tell its complete log-likelihood")
 
-    def begins(self, rows: Rows) -> Bool[Array, "t n"] | None:
+    def sequence_starts(self, rows: Rows) -> Bool[Array, "t n"] | None:
         """At which steps sequences begin; None: every row is independent of the others."""
         return None
 
@@ -317,6 +319,6 @@ class Model(abc.ABC):
         """-> (n rows, their labels)."""
         raise ValueError(f"{self!r} does not tell how rows are drawn: give it a method `sample`")
 
-    def redrawn(self, key: Array, params: Params, rows: Rows) -> Rows:
+    def resample_like(self, key: Array, params: Params, rows: Rows) -> Rows:
         """The rows with new numbers in them, drawn from the model; all else is as it was."""
         raise ValueError(f"{self!r} does not tell how rows are drawn: give it a method `redrawn`")

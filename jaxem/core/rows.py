@@ -47,7 +47,7 @@ def taken(rows: Rows, index: Array) -> Rows:
     return _picked(rows, lambda leaf: leaf[index])
 
 
-def laid_out(rows: Rows) -> Rows:
+def materialize_order(rows: Rows) -> Rows:
     """x copied so that it lies as the weights do."""
     return _picked(rows, lambda leaf: leaf)
 
@@ -69,7 +69,7 @@ def reordered(rows: Rows, index: np.ndarray) -> Rows:
     own = jax.tree.map(lambda leaf: leaf[order], rows._replace(x=None))
     rows = own._replace(x=rows.x, order=order)
     large = sum(leaf.nbytes for leaf in jax.tree.leaves(rows.x)) > _COPIED
-    return rows if large else laid_out(rows)
+    return rows if large else materialize_order(rows)
 
 
 def replace_absent(x: Any, weight: Float[Array, " n"]) -> Any:

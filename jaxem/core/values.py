@@ -12,7 +12,7 @@ Statistics = Any
 Prior = Any
 
 
-class Arranged(NamedTuple):
+class SortedRows(NamedTuple):
     """Rows to be fitted; n_rows: those that were given; together: a block has whole multiples."""
 
     rows: Rows

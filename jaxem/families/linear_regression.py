@@ -263,7 +263,7 @@ class LinearRegression(Family):
         X = jax.random.normal(key_x, (labels.shape[0], b.shape[1] - self.intercept), b.dtype)
         return X, self._responses(key_y, params, (X, labels), labels)
 
-    def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
+    def resample_like(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
         y = jnp.where(jnp.isnan(x[1]), x[1], self._responses(key, params, x, labels))
         return pivot.with_responses(x, y)
 

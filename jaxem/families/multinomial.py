@@ -123,6 +123,6 @@ class Multinomial(PivotFamily):
         p = params.probabilities[labels]
         return jax.random.multinomial(key, jnp.asarray(self.n_trials, p.dtype), p)
 
-    def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
+    def resample_like(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
         counts = jax.random.multinomial(key, jnp.nansum(x, axis=1), params.probabilities[labels])
         return jnp.where(jnp.isnan(x), x, counts)

@@ -148,7 +148,7 @@ class Poisson(PivotFamily):
         counts = jax.random.poisson(key, rates).astype(rates.dtype)
         return (counts, jnp.ones(labels.shape, rates.dtype)) if self.exposure else counts
 
-    def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
+    def resample_like(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> Any:
         old, exposure = _parts(x)
         rates = params.rates[labels]
         means = rates if exposure is None else rates * exposure[:, None]

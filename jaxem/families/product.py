@@ -129,8 +129,8 @@ class Product(Family):
         found = self._each(lambda of, s, part: of.run_away(s, part, weight), statistics, x)
         return tuple(f"block {name!r}: {text}" for name in found for text in found[name])
 
-    def gone(self, x: Any) -> np.ndarray | None:
-        found = self._each(lambda of, part: of.gone(part), x).values()
+    def missing_mask(self, x: Any) -> np.ndarray | None:
+        found = self._each(lambda of, part: of.missing_mask(part), x).values()
         found = [gone for gone in found if gone is not None]
         return np.concatenate(found, axis=1) if found else None
 
@@ -208,12 +208,12 @@ class Product(Family):
     def prepare(self, params: Any, prior: Any) -> dict[str, Any]:
         return self._each(lambda of, own, p: of.prepare(own, p), params, self._parts(prior))
 
-    def careful(self, prepared: Any) -> tuple[Array, dict[str, Any]] | None:
-        careful = self._each(lambda of, own: of.careful(own), prepared)
-        needed = [of[0] for of in careful.values() if of is not None]
+    def stable_form(self, prepared: Any) -> tuple[Array, dict[str, Any]] | None:
+        stable = self._each(lambda of, own: of.stable_form(own), prepared)
+        needed = [of[0] for of in stable.values() if of is not None]
         if not needed:
             return None
-        instead = {name: prepared[name] if of is None else of[1] for name, of in careful.items()}
+        instead = {name: prepared[name] if of is None else of[1] for name, of in stable.items()}
         return reduce(jnp.logical_or, needed), instead
 
     def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
@@ -309,8 +309,10 @@ class Product(Family):
         keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
         return self._each(lambda of, own, k: of.sample(k, own, labels), params, keys)
 
-    def redrawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> dict[str, Any]:
+    def resample_like(
+        self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]
+    ) -> dict[str, Any]:
         keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
         return self._each(
-            lambda of, own, part, k: of.redrawn(k, own, part, labels), params, x, keys
+            lambda of, own, part, k: of.resample_like(k, own, part, labels), params, x, keys
         )

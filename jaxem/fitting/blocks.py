@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from jaxem.core.contracts import Model, Prepared, Rows
 from jaxem.core.numerics import Sums, add_exactly, sums
-from jaxem.core.rows import laid_out, part
+from jaxem.core.rows import materialize_order, part
 
 
 def block_of(rows: Rows, index: Any, size: int) -> tuple[Rows, Array, Bool[Array, " size"]]:
@@ -33,18 +33,20 @@ def accumulate(model: Model, prepared: Prepared, rows: Rows, block_size: int) ->
         )
         return model.collect(prepared, statistics), objective
 
-    return by_either(model, prepared, by)
+    return with_stable_fallback(model, prepared, by)
 
 
-def by_either(model: Model, prepared: Prepared, function: Callable[[Prepared], PyTree]) -> PyTree:
+def with_stable_fallback(
+    model: Model, prepared: Prepared, function: Callable[[Prepared], PyTree]
+) -> PyTree:
     """function of `prepared`, or of what the parameters need instead.
 
     Asked once, around the loop over blocks: in each block it cost diagonal covariances 9 %.
     """
-    careful = model.careful(prepared)
-    if careful is None:
+    stable = model.stable_form(prepared)
+    if stable is None:
         return function(prepared)
-    needed, instead = careful
+    needed, instead = stable
     return lax.cond(needed, lambda: function(instead), lambda: function(prepared))
 
 
@@ -52,7 +54,7 @@ def sum_blocks(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) 
     """The sum of function over blocks of rows; a row of weight 0 must add nothing to it."""
     n = rows.weight.shape[0]
     if n <= block_size:
-        return jax.checkpoint(function)(laid_out(rows))
+        return jax.checkpoint(function)(materialize_order(rows))
 
     @jax.checkpoint
     def of_block(index: Any) -> PyTree:
@@ -73,7 +75,7 @@ def map_rows(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) ->
     """function over blocks of rows, its results side by side; their last axis is that of rows."""
     n = rows.weight.shape[0]
     if n <= block_size:
-        return function(laid_out(rows))
+        return function(materialize_order(rows))
 
     def put(index: Array, out: PyTree) -> PyTree:
         block, start, _ = block_of(rows, index, block_size)

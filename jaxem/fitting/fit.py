@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jaxem.core import checks, remarks, tables
-from jaxem.core.contracts import Arranged, Model, Params, Prior, Rows
+from jaxem.core.contracts import Model, Params, Prior, Rows, SortedRows
 from jaxem.core.inputs import waits
 from jaxem.core.status import Status
 from jaxem.fitting import frequencies, identified, implicit, padding, restarts, spread, starts
@@ -17,14 +17,14 @@ from jaxem.fitting.accelerate import Acceleration, Plain
 from jaxem.fitting.blocks import accumulate, default_block_size
 from jaxem.fitting.em import State, Thresholds
 from jaxem.fitting.restarts import Splits
-from jaxem.fitting.result import About, Result, gathered
+from jaxem.fitting.result import Provenance, Result, gathered
 from jaxem.fitting.squarem import Squarem
 
 ACCELERATIONS = {"squarem": Squarem(), None: Plain()}
 DEFAULT = "squarem"
 
 
-class Job(NamedTuple):
+class FitPlan(NamedTuple):
     """A checked fit: what `start`, `advance` and `finish` need. Cut it where you like:
 
     state = start(job); state = advance(job, state, 50); ...; result = finish(job, state)
@@ -37,7 +37,7 @@ class Job(NamedTuple):
     methods: Array  # (r,) codes, filled up to whole chunks
     params: Params | None  # (r, ...) starting parameters, in place of methods
     n_starts: int
-    n_live: Array  # parts that a start from a method has; the others are absent
+    n_active: Array  # parts that a start from a method has; the others are absent
     splits: Splits | None  # for the last n_split of the starts
     n_split: int
     tol: Array
@@ -47,7 +47,7 @@ class Job(NamedTuple):
     chunk: int
     n_threads: int
     acceleration: Acceleration
-    about: About
+    provenance: Provenance
 
 
 @waits
@@ -148,7 +148,7 @@ def em(
     return _run(job, x, lengths)
 
 
-def _run(job: Job, x: Any, lengths: Any) -> Result:
+def _run(job: FitPlan, x: Any, lengths: Any) -> Result:
     seen, inputs = _without_derivatives(job), (job.rows, job.prior, job.params)
     result = uncut(seen)
     if not checks.is_concrete(inputs):
@@ -164,7 +164,7 @@ def _run(job: Job, x: Any, lengths: Any) -> Result:
 
 
 def noted(
-    job: Job, result: Result, names: identified.Names = None
+    job: FitPlan, result: Result, names: identified.Names = None
 ) -> tuple[Result, tuple[str, ...]]:
     """-> (the result with what its rows leave open among its remarks, those alone).
 
@@ -172,19 +172,21 @@ def noted(
     """
     if not checks.is_concrete(result, job.rows, job.prior) or np.ndim(result.status):
         return result, ()
-    params = result.params if job.model == result.about.model else padding.padded(job.model, result)
+    params = (
+        result.params if job.model == result.provenance.model else padding.padded(job.model, result)
+    )
     opened = identified.left_open(job.model, params, job.rows, job.prior, job.block_size)
-    found = identified.remarks(job.model, opened, job.rows, names or job.about.columns)
-    about = replace(result.about, remarks=(*result.about.remarks, *found))
-    return result._replace(about=about), found
+    found = identified.remarks(job.model, opened, job.rows, names or job.provenance.columns)
+    provenance = replace(result.provenance, remarks=(*result.provenance.remarks, *found))
+    return result._replace(provenance=provenance), found
 
 
-def uncut(job: Job) -> Result:
+def uncut(job: FitPlan) -> Result:
     """The fit in one piece."""
     return finish(job, advance(job, start(job), job.max_iter))
 
 
-def _without_derivatives(job: Job) -> Job:
+def _without_derivatives(job: FitPlan) -> FitPlan:
     """For the loop: derivatives are of where it ends, and come after it."""
 
     def constant(leaf: Any) -> Any:
@@ -215,10 +217,10 @@ def prepare(
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
-    arranged: Arranged | None = None,
+    sorted_for_fit: SortedRows | None = None,
     room: int | None = None,
     n_split: int = 0,
-) -> Job:
+) -> FitPlan:
     """Check everything, and give all numbers their fixed dtypes: nothing retraces for a new tol.
 
     arranged: the rows of x, where they were `read` before.
@@ -233,9 +235,9 @@ def prepare(
     checks.nonnegative(tol, "tol")
     if checks.is_concrete(max_iter):
         max_iter = checks.whole(max_iter, "max_iter", least=0)
-    if arranged is None:
-        arranged = read(model, x, sample_weight, labels, lengths)
-    rows, n_rows, together = arranged
+    if sorted_for_fit is None:
+        sorted_for_fit = read(model, x, sample_weight, labels, lengths)
+    rows, n_rows, together = sorted_for_fit
     names = tables.column_names(x)
     min_count = model.default_min_count(rows) if min_count is None else min_count
     checks.nonnegative(min_count, "min_count")
@@ -268,7 +270,7 @@ def prepare(
     if n_split:
         unknown = (np.full(shape, -1, np.int32) for shape in (rows.weight.shape, filled))
         splits = Splits(*jax.device_put(tuple(unknown)))
-    return Job(
+    return FitPlan(
         model=padded,
         rows=rows,
         prior=prior,
@@ -276,7 +278,7 @@ def prepare(
         methods=jax.device_put(codes),
         params=params,
         n_starts=n_starts,
-        n_live=checks.cast(model.n_parts, np.int32),
+        n_active=checks.cast(model.n_parts, np.int32),
         splits=splits,
         n_split=n_split,
         tol=checks.cast(tol, dtype),
@@ -288,7 +290,7 @@ def prepare(
         chunk=chunk,
         n_threads=spread.n_threads(padded, rows, n_starts),
         acceleration=_acceleration(acceleration),
-        about=About(
+        provenance=Provenance(
             model,
             n_rows,
             padded.n_columns(rows),
@@ -299,12 +301,12 @@ def prepare(
     )
 
 
-def read(model: Model, x: Any, sample_weight: Any, labels: Any, lengths: Any) -> Arranged:
+def read(model: Model, x: Any, sample_weight: Any, labels: Any, lengths: Any) -> SortedRows:
     """The rows of x, checked, in the order in which they are fitted."""
     rows = model.rows(x, sample_weight, labels, lengths)
     if sample_weight is not None:
         frequencies.check(model, rows)
-    return model.arranged(rows)
+    return model.sorted_for_fit(rows)
 
 
 def _acceleration(given: Any) -> Acceleration:
@@ -316,14 +318,14 @@ def _acceleration(given: Any) -> Acceleration:
     return ACCELERATIONS[given]
 
 
-def start(job: Job) -> State:
+def start(job: FitPlan) -> State:
     """All starts at their starting parameters."""
     if job.params is not None:
         return restarts.start_from(job.model, job.rows, job.params, job.acceleration)
 
     def run(index: Any) -> State:
         return restarts.start(
-            job.model, job.rows, job.prior, job.key, index, job.methods, job.n_live, job.splits,
+            job.model, job.rows, job.prior, job.key, index, job.methods, job.n_active, job.splits,
             job.chunk, job.acceleration,
         )  # fmt: skip
 
@@ -333,7 +335,7 @@ def start(job: Job) -> State:
     return run(np.arange(n_starts, dtype=np.int32))
 
 
-def advance(job: Job, state: State, until: Any) -> State:
+def advance(job: FitPlan, state: State, until: Any) -> State:
     """Every running start, up to `until` iterations in all."""
     until = checks.cast(until, np.int32)
 
@@ -348,26 +350,26 @@ def advance(job: Job, state: State, until: Any) -> State:
     return run(state)
 
 
-def _spreads(job: Job, n_starts: int, values: Any) -> bool:
+def _spreads(job: FitPlan, n_starts: int, values: Any) -> bool:
     """Whether there are threads to spread over, and numbers to do it with."""
     leaves = jax.tree.leaves((job.rows, job.prior, values))
     return job.n_threads > 1 and n_starts > 1 and all(map(checks.is_concrete, leaves))
 
 
-def finish(job: Job, state: State) -> Result:
+def finish(job: FitPlan, state: State) -> Result:
     """Judge every start on its final parameters and return the best with all of them."""
     best, all_starts, n_free = restarts.finish(
         job.model, job.rows, job.prior, state, job.thresholds, job.n_starts, job.block_size,
         job.chunk,
     )  # fmt: skip
-    about = job.about
+    about = job.provenance
     if job.model.runs_away and checks.is_concrete(best, job.rows, job.prior):
         about = replace(about, remarks=(*about.remarks, *_run_away(job, best.params)))
     result = gathered(best, all_starts, n_free, about)
-    return result if job.model == job.about.model else padding.without(result)
+    return result if job.model == job.provenance.model else padding.without(result)
 
 
-def _run_away(job: Job, params: Params) -> tuple[str, ...]:
+def _run_away(job: FitPlan, params: Params) -> tuple[str, ...]:
     """Which parameters have run away, so that the fit means nothing by them."""
     prepared = job.model.prepare(params, None)
     statistics, _ = _sums(job.model, prepared, job.rows, job.block_size)

@@ -35,7 +35,7 @@ class Inputs(NamedTuple):
     origin: Params
 
 
-class Look(NamedTuple):
+class Linearization(NamedTuple):
     """The map around some parameters."""
 
     em_step: Vector
@@ -56,23 +56,23 @@ def em_map(model: Model, block_size: int, params: Params, inputs: Inputs) -> Par
     """One EM step; what it hands on comes from the origin."""
     rows, prior, origin = inputs
     statistics, _ = accumulate(model, model.prepare(params, prior), rows, block_size)
-    new = model.smooth_step(params, statistics, prior)
+    new = model.differentiable_m_step(params, statistics, prior)
     same = parameters.constant(model.constraints, params, model.active(params))
     return jax.tree.map(jnp.where, same, origin, new)
 
 
-def look(model: Model, block_size: int, params: Params, inputs: Inputs) -> Look:
+def look(model: Model, block_size: int, params: Params, inputs: Inputs) -> Linearization:
     """One EM step, and one Newton step of the same equations."""
     function, vector, back = _as_vectors(model, block_size, params, inputs)
     if vector.size > DIRECT:
         step = function(vector) - vector
         derivative = _derivative(function, vector)
         newton = equations.krylov(lambda t: t - derivative(t), step, units(model, params))
-        return Look(back(step), back(newton), None)
+        return Linearization(back(step), back(newton), None)
     chunk = _chunk(model, inputs.rows, block_size, vector.size)
     value, jacobian = equations.value_and_jacobian(function, vector, chunk)
     step = value - vector
-    return Look(back(step), back(lu_solve(_factor(jacobian), step)), jacobian)
+    return Linearization(back(step), back(lu_solve(_factor(jacobian), step)), jacobian)
 
 
 def slowest(

@@ -14,7 +14,7 @@ def check(model: Model, rows: Rows) -> None:
 
     Host side, of weights that a person gave; of sequences they add up to fewer than two.
     """
-    begins = model.begins(rows)
+    begins = model.sequence_starts(rows)
     if not checks.is_concrete(rows.weight, begins):
         return
     each = np.asarray(rows.weight)

@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 from jaxem.core.contracts import Model, Params, Place, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
-from jaxem.fitting.blocks import by_either, sum_blocks
+from jaxem.fitting.blocks import sum_blocks, with_stable_fallback
 
 _SHOWN = 6  # columns, or pairs of them
 
@@ -46,7 +46,7 @@ def left_open(
 
 def remarks(model: Model, found: Open, rows: Rows, names: Names) -> tuple[str, ...]:
     """What is to be said of it; names: of the columns, or of those of each block."""
-    part = "component" if model.begins(rows) is None else "state"
+    part = "component" if model.sequence_starts(rows) is None else "state"
     by_parts: dict[tuple[int, ...], list[str]] = {}
     for place, parts in found.places.items():
         by_parts.setdefault(parts, []).append(_called(place, names))
@@ -100,6 +100,6 @@ def _counts(model: Model, params: Params, rows: Rows, block_size: int) -> tuple[
 
         return sum_blocks(of_block, rows, block_size)
 
-    n, counts, both = by_either(model, model.prepare(params, None), by)
+    n, counts, both = with_stable_fallback(model, model.prepare(params, None), by)
     unit = jnp.sum(counts) / n
     return jax.tree.map(lambda leaf: leaf / unit, (counts, both))

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxem.core import checks, tables
-from jaxem.core.contracts import Arranged, Model, Prior, Rows
+from jaxem.core.contracts import Model, Prior, Rows, SortedRows
 from jaxem.core.inputs import waits
 from jaxem.core.rows import replace_absent
 from jaxem.fitting import fit as fitting
@@ -55,11 +55,11 @@ def fit_many(
         raise ValueError(f"init is {init!r}; name a method, or use jax.vmap over jaxem.em")
     checks.key(key)
     rows = _rows(model, *_filled_up(xs, sample_weight, labels))
-    first = Arranged(jax.tree.map(lambda leaf: leaf[0], rows), rows.weight.shape[1], 1)
+    first = SortedRows(jax.tree.map(lambda leaf: leaf[0], rows), rows.weight.shape[1], 1)
     job = fitting.prepare(
         model, xs, key=key, n_init=n_init, init=init, prior=prior, fixed=fixed, tol=tol,
         max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
-        min_count=min_count, min_variance_ratio=min_variance_ratio, arranged=first,
+        min_count=min_count, min_variance_ratio=min_variance_ratio, sorted_for_fit=first,
     )  # fmt: skip
     host = jax.device_get(rows)
 
@@ -70,7 +70,9 @@ def fit_many(
     found: refits.Fits = refits.run(
         job, keys, None, job.n_starts, init, refits.own_rows, None, make, lambda fits: fits
     )
-    return jax.device_put(gathered(found.best, found.restarts, found.n_free_parameters, job.about))
+    return jax.device_put(
+        gathered(found.best, found.restarts, found.n_free_parameters, job.provenance)
+    )
 
 
 def _filled_up(xs: Any, sample_weight: Any, labels: Any) -> tuple[Any, Any, Any]:

@@ -14,13 +14,13 @@ from jaxem.fitting.result import Result
 def padded(model: Model, result: Result) -> Params:
     """The parameters with as many parts as `model` has, those beyond the result's own absent."""
     parts = np.arange(model.n_parts)
-    index = np.where(parts < result.about.model.n_parts, parts, -1)
+    index = np.where(parts < result.provenance.model.n_parts, parts, -1)
     return jax.device_put(parameters.take(model.constraints, jax.device_get(result.params), index))
 
 
 def without(result: Result) -> Result:
     """The result of the model that it is about."""
-    model, host = result.about.model, jax.device_get(result)
+    model, host = result.provenance.model, jax.device_get(result)
     live = np.arange(model.n_parts)
 
     def take(i: int) -> Params:

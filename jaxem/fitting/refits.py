@@ -19,7 +19,7 @@ from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.fitting import restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration
 from jaxem.fitting.em import Outcome, Thresholds
-from jaxem.fitting.fit import Job
+from jaxem.fitting.fit import FitPlan
 from jaxem.fitting.restarts import Restarts
 
 _GROUP = 1 << 22  # numbers of data that a CPU makes for one group
@@ -49,7 +49,7 @@ def own_weight(shared: Rows, own: Array) -> Rows:
     return shared._replace(weight=own)
 
 
-def run(job: Job, keys: Array, warm: Params | None, n_init: int, init: str, join: Join,
+def run(job: FitPlan, keys: Array, warm: Params | None, n_init: int, init: str, join: Join,
         shared: Any, make: Make, keep: Keep) -> Any:  # fmt: skip
     """What is kept of the fit of each set, one for each key, on the host.
 
@@ -65,7 +65,7 @@ def run(job: Job, keys: Array, warm: Params | None, n_init: int, init: str, join
         own = np.minimum(index, n_sets - 1)
         found = _fit(
             job.model, join, shared, make(own), job.prior, warm,
-            keys[own], methods, job.n_live, job.tol, job.max_iter,
+            keys[own], methods, job.n_active, job.tol, job.max_iter,
             job.thresholds, job.block_size, lanes(size), job.chunk, job.acceleration,
         )  # fmt: skip
         return keep(found)
@@ -73,7 +73,7 @@ def run(job: Job, keys: Array, warm: Params | None, n_init: int, init: str, join
     return spread.over(group, n_sets, size, threads(job, n_sets))
 
 
-def threads(job: Job, n_sets: int) -> int:
+def threads(job: FitPlan, n_sets: int) -> int:
     return spread.n_threads(job.model, job.rows, n_sets)
 
 
@@ -82,7 +82,7 @@ def lanes(size: int) -> int:
     return 1 if jax.default_backend() == "cpu" else size
 
 
-def group_size(job: Job, n_sets: int) -> int:
+def group_size(job: FitPlan, n_sets: int) -> int:
     """Sets a group: as many for each thread, twice; no more than memory holds."""
     rows = job.rows
     n = rows.weight.size
@@ -103,7 +103,7 @@ def _fit(
     warm: Params | None,
     keys: Array,
     methods: Int[Array, " r"],
-    n_live: Int[Array, ""],
+    n_active: Int[Array, ""],
     tol: Float[Array, ""],
     max_iter: Int[Array, ""],
     thresholds: Thresholds,
@@ -122,7 +122,7 @@ def _fit(
             index = jnp.arange(methods.size, dtype=jnp.int32)
             begun.append(
                 restarts.start(
-                    model, rows, prior, key, index, methods, n_live, None, chunk, acceleration
+                    model, rows, prior, key, index, methods, n_active, None, chunk, acceleration
                 )
             )
         state = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *begun)

@@ -73,7 +73,7 @@ def start(
     key: Array,
     index: Int[Array, " some"],
     methods: Int[Array, " r"],
-    n_live: Int[Array, ""],
+    n_active: Int[Array, ""],
     splits: Splits | None,
     chunk: int,
     acceleration: Acceleration,
@@ -86,19 +86,19 @@ def start(
         key: Array,
         index: Int[Array, " some"],
         methods: Int[Array, " r"],
-        n_live: Int[Array, ""],
+        n_active: Int[Array, ""],
         splits: Splits | None,
     ) -> Params:
-        shared = model.survey(rows)
+        shared = model.shared_start_statistics(rows)
 
         def one(index: Array) -> Params:
             own = rows if splits is None else _labelled(rows, splits.labels, splits.part[index])
             own_key = jax.random.fold_in(key, index)
-            return model.start(own_key, own, shared, methods[index], n_live, prior)
+            return model.start(own_key, own, shared, methods[index], n_active, prior)
 
         return _each(one, index, chunk)
 
-    params = _in_turn(some)(rows, prior, key, index, methods, n_live, splits)
+    params = _in_turn(some)(rows, prior, key, index, methods, n_active, splits)
     return start_from(model, rows, params, acceleration)
 
 

@@ -19,7 +19,7 @@ from jaxem.fitting.restarts import Restarts
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class About:
+class Provenance:
     """What a result is about; static, so that a result goes through jit and vmap."""
 
     model: Model
@@ -60,7 +60,7 @@ class Result:
     total_weight: Any  # (*batch)
     n_free_parameters: Any  # (*batch)
     restarts: Any  # a `Restarts`
-    about: About = field(metadata={"static": True})
+    provenance: Provenance = field(metadata={"static": True})
 
     def _replace(self, **fields: Any) -> "Result":
         """As that of a NamedTuple."""
@@ -109,7 +109,7 @@ class Result:
         Probabilities of 0 or 1 and rates of 0, each within 1e-6: legal optima, for which standard
         errors mean nothing. A prior is the remedy.
         """
-        model = self.about.model
+        model = self.provenance.model
         marks = parameters.at_boundary(model.constraints, self.params, model.active(self.params))
         return tuple(
             name(path, at)
@@ -151,11 +151,11 @@ class Result:
                 )
             else:
                 parts.append(f"component {i} has {rows} and variance ratio {ratio[i]:.2g}")
-        return parts + frequencies.told(weight, self.about.n_rows, len(count))
+        return parts + frequencies.told(weight, self.provenance.n_rows, len(count))
 
     def __str__(self) -> str:
         if not checks.is_concrete(self):
-            return f"a traced fit of {self.about.model!r}"
+            return f"a traced fit of {self.provenance.model!r}"
         if np.ndim(self.status):
             return "\n".join(self._lines_of_many())
         return "\n".join(self._lines())
@@ -166,7 +166,10 @@ class Result:
     def _lines_of_many(self) -> list[str]:
         status = np.ravel(self.status)
         values = np.ravel(self.log_likelihood)[np.isin(status, CONVERGED)]
-        lines = [f"{status.size} fits of {self.about.model!r}", f"status          {tally(status)}"]
+        lines = [
+            f"{status.size} fits of {self.provenance.model!r}",
+            f"status          {tally(status)}",
+        ]
         if values.size:
             low, middle, high = np.quantile(values, [0, 0.5, 1])
             lines.append(
@@ -176,7 +179,7 @@ class Result:
         return [*lines, f"iterations      {mean:.1f} on average, {most} at most"]
 
     def _lines(self) -> list[str]:
-        about, restarts = self.about, self.restarts
+        about, restarts = self.provenance, self.restarts
         status = Status(int(self.status))
         n_starts = np.size(restarts.status)
         n_degenerate = int(np.sum(np.asarray(restarts.status) == Status.DEGENERATE))
@@ -208,7 +211,7 @@ class Result:
         return lines
 
 
-def gathered(best: Outcome, restarts: Restarts, n_free: Any, about: About) -> Result:
+def gathered(best: Outcome, restarts: Restarts, n_free: Any, provenance: Provenance) -> Result:
     """The result of a fit that is judged."""
     return Result(
         params=best.params,
@@ -221,5 +224,5 @@ def gathered(best: Outcome, restarts: Restarts, n_free: Any, about: About) -> Re
         total_weight=best.total_weight,
         n_free_parameters=n_free,
         restarts=restarts,
-        about=about,
+        provenance=provenance,
     )

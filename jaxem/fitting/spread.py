@@ -29,7 +29,7 @@ def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
     if jax.default_backend() != "cpu":
         return 1
     numbers = rows.weight.shape[0] * model.numbers_per_row(rows)
-    if numbers > _SMALL and model.divides:
+    if numbers > _SMALL and model.parallel_over_rows:
         return 1
     return min(_n_cores(), n_starts)
 

@@ -62,7 +62,7 @@ def seeds(
     weight: Float[Array, " n"],
     labels: Int[Array, " n"] | None,
     k: int,
-    n_live: Int[Array, ""],
+    n_active: Int[Array, ""],
     method: Int[Array, ""],
 ) -> Int[Array, " k"]:
     """Indices of n_live <= k distinct rows; n for the others and where distinct rows run out.
@@ -73,7 +73,7 @@ def seeds(
 
     def next_seed(j: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         chosen, nearest, clocks = state
-        free = (nearest > 0) & (j < n_live)
+        free = (nearest > 0) & (j < n_active)
         if labels is not None:
             own = (labels == j) & (weight > 0)
             free = free & jnp.where(jnp.any(own), own, labels < 0)

@@ -122,11 +122,11 @@ class HMM(Model):
         return jnp.sum(params.transition, axis=1) > 0
 
     @property
-    def divides(self) -> bool:
+    def parallel_over_rows(self) -> bool:
         return False
 
     @property
-    def grows(self) -> bool:
+    def nested_in_k(self) -> bool:
         return self.transitions in ("full", "left-right")
 
     @property
@@ -268,23 +268,31 @@ class HMM(Model):
 
     # ---- starts
 
-    def survey(self, rows: Rows) -> Any:
+    def shared_start_statistics(self, rows: Rows) -> Any:
         """None where each start looks at a window of its own."""
         if rows.weight.size > seeding.SAMPLE:
             return None
-        return hmm_start.survey(self.family, rows, self.n_states)
+        return hmm_start.shared_start_statistics(self.family, rows, self.n_states)
 
     def start(
         self,
         key: Array,
         rows: Rows,
-        survey: Any,
+        shared_start_statistics: Any,
         method: Int[Array, ""],
-        n_live: Int[Array, ""],
+        n_active: Int[Array, ""],
         prior: HMMPrior | None,
     ) -> HMMParams:
         params = hmm_start.start(
-            self.family, self.transitions, key, rows, survey, method, n_live, prior, self.n_states
+            self.family,
+            self.transitions,
+            key,
+            rows,
+            shared_start_statistics,
+            method,
+            n_active,
+            prior,
+            self.n_states,
         )
         return self._settled(params._replace(initial=self.initial_law.begin(params.initial)))
 
@@ -297,17 +305,17 @@ class HMM(Model):
     def prepare(self, params: HMMParams, prior: HMMPrior | None) -> HMMPrepared:
         live = self.active(params)
         # Absent states stand for one that is there: log 0 is enough to rule them out.
-        stand_in = jnp.where(live, jnp.arange(self.n_states), jnp.argmax(live))
-        emissions = parameters.take(self.family.constraints, params.emissions, stand_in)
+        substitute = jnp.where(live, jnp.arange(self.n_states), jnp.argmax(live))
+        emissions = parameters.take(self.family.constraints, params.emissions, substitute)
         own = None if prior is None else prior.emissions
         chain = Chain(params.initial, params.transition)
         return HMMPrepared(chain, self.family.prepare(emissions, own))
 
-    def careful(self, prepared: HMMPrepared) -> tuple[Array, HMMPrepared] | None:
-        careful = self.family.careful(prepared.emissions)
-        if careful is None:
+    def stable_form(self, prepared: HMMPrepared) -> tuple[Array, HMMPrepared] | None:
+        stable = self.family.stable_form(prepared.emissions)
+        if stable is None:
             return None
-        return careful[0], prepared._replace(emissions=careful[1])
+        return stable[0], prepared._replace(emissions=stable[1])
 
     def e_step(self, prepared: HMMPrepared, rows: Rows) -> tuple[HMMStatistics, Float[Array, ""]]:
         t = rows.weight.shape[1]
@@ -421,7 +429,7 @@ class HMM(Model):
             jnp.zeros((), logs.dtype),
         )
 
-    def begins(self, rows: Rows) -> Bool[Array, "t b"]:
+    def sequence_starts(self, rows: Rows) -> Bool[Array, "t b"]:
         return rows.x.first.T
 
     def entropy(self, prepared: HMMPrepared, rows: Rows) -> Float[Array, "t b"]:
@@ -465,7 +473,7 @@ class HMM(Model):
             moves + jnp.where(params.transition > 0, pseudo, 0),
         )
 
-    def smooth_step(
+    def differentiable_m_step(
         self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None
     ) -> HMMParams:
         new = self.m_step(params, statistics, prior)
@@ -535,7 +543,7 @@ class HMM(Model):
         labels = jnp.concatenate([start[None], rest]).astype(jnp.int32)
         return self.family.sample(key_rows, params.emissions, labels), labels
 
-    def redrawn(self, key: Array, params: HMMParams, rows: Rows) -> Rows:
+    def resample_like(self, key: Array, params: HMMParams, rows: Rows) -> Rows:
         """Every sequence with as many steps as it had, those not observed left out again."""
         key_chain, key_rows = jax.random.split(key)
         lanes, t = rows.weight.shape
@@ -549,6 +557,8 @@ class HMM(Model):
 
         keys = jax.random.split(key_chain, t)
         states = lax.scan(move, jnp.zeros(lanes, jnp.int32), (rows.x.first.T, keys))[1]
-        drawn = self.family.redrawn(key_rows, params.emissions, flat(rows.x.x), jnp.ravel(states.T))
+        drawn = self.family.resample_like(
+            key_rows, params.emissions, flat(rows.x.x), jnp.ravel(states.T)
+        )
         x = jax.tree.map(lambda leaf: leaf.reshape(lanes, t, *leaf.shape[1:]), drawn)
         return rows._replace(x=rows.x._replace(x=x))

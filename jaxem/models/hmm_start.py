@@ -13,9 +13,9 @@ from jaxem.models.hmm_door import HMMParams, HMMPrior
 from jaxem.models.layout import flat
 
 
-def survey(family: Family, rows: Rows, k: int) -> seeding.Survey:
+def shared_start_statistics(family: Family, rows: Rows, k: int) -> seeding.SharedStartStatistics:
     weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
-    return seeding.survey(family, flat(rows.x.x), flat(weight), k)
+    return seeding.shared_start_statistics(family, flat(rows.x.x), flat(weight), k)
 
 
 def start(
@@ -25,7 +25,7 @@ def start(
     rows: Rows,
     surveyed: Any,
     method: Int[Array, ""],
-    n_live: Int[Array, ""],
+    n_active: Int[Array, ""],
     prior: HMMPrior | None,
     k: int,
 ) -> HMMParams:
@@ -33,12 +33,12 @@ def start(
     if surveyed is None:
         key_window, key = jax.random.split(key)
         rows = _window(key_window, rows)
-        surveyed = survey(family, rows, k)
+        surveyed = shared_start_statistics(family, rows, k)
     weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
     told = None if rows.labels is None else flat(rows.labels)
-    seeds = seeding.seeded(key, family, surveyed, flat(weight), told, k, n_live, method)
+    seeds = seeding.seeded(key, family, surveyed, flat(weight), told, k, n_active, method)
     if not family.regularised:
-        seeds = _seedless(jax.random.fold_in(key, 1), seeds, flat(weight), told, n_live)
+        seeds = _seedless(jax.random.fold_in(key, 1), seeds, flat(weight), told, n_active)
     own, fixed = (None, None) if prior is None else (prior.emissions, prior.fixed)
     if kind == "left-right" and told is None and fixed is None:
         seeds = _by_time(seeds, weight, rows.x.first)
@@ -55,11 +55,11 @@ def start(
 
 
 def _seedless(
-    key: Array, seeds: seeding.Seeded, weight: Array, told: Any, n_live: Int[Array, ""]
+    key: Array, seeds: seeding.Seeded, weight: Array, told: Any, n_active: Int[Array, ""]
 ) -> seeding.Seeded:
     """States beyond the distinct steps, which differ in the chain alone, take steps at random."""
     k, n = seeds.found.shape[0], weight.shape[0]
-    live = jnp.arange(k, dtype=jnp.int32) < n_live
+    live = jnp.arange(k, dtype=jnp.int32) < n_active
     without = live & ~seeds.found
     key_which, key_state = jax.random.split(key)
     share = jnp.sum(without) / jnp.sum(live)

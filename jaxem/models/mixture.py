@@ -18,7 +18,6 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import checks, parameters, tables, tiles
 from jaxem.core.constraints import Shares
 from jaxem.core.contracts import (
-    Arranged,
     Family,
     Health,
     Model,
@@ -27,6 +26,7 @@ from jaxem.core.contracts import (
     Prepared,
     Prior,
     Rows,
+    SortedRows,
     Statistics,
 )
 from jaxem.core.family import n_columns
@@ -36,9 +36,9 @@ from jaxem.core.numerics import (
     safe_log,
 )
 from jaxem.core.parameters import Coordinates
-from jaxem.core.rows import as_rows, laid_out, reordered
+from jaxem.core.rows import as_rows, materialize_order, reordered
 from jaxem.models import seeding
-from jaxem.models.seeding import Survey
+from jaxem.models.seeding import SharedStartStatistics
 
 
 class MixtureParams(NamedTuple):
@@ -97,7 +97,7 @@ class Mixture(Model):
         return params.weights > 0
 
     @property
-    def grows(self) -> bool:
+    def nested_in_k(self) -> bool:
         return True
 
     @property
@@ -109,7 +109,7 @@ class Mixture(Model):
         return self.family.runs_away
 
     def run_away(self, statistics: MixtureStatistics, rows: Rows) -> tuple[str, ...]:
-        x, weight, *_ = laid_out(rows)
+        x, weight, *_ = materialize_order(rows)
         return self.family.run_away(statistics.components, x, weight)
 
     def with_parts(self, n: int) -> "Mixture":
@@ -133,17 +133,17 @@ class Mixture(Model):
         self.family.check(x, weight, tables.column_names(data))
         return as_rows(self.family.measured(x, weight), weight, labels)
 
-    def arranged(self, rows: Rows) -> Arranged:
+    def sorted_for_fit(self, rows: Rows) -> SortedRows:
         """By their patterns of holes, where they have any."""
         n = self.n_rows(rows)
         if not checks.is_concrete(rows.x):
-            return Arranged(rows, n, 1)
-        patterns = tiles.patterns(map(self.family.gone, checks.blocks(rows.x)))
+            return SortedRows(rows, n, 1)
+        patterns = tiles.patterns(map(self.family.missing_mask, checks.blocks(rows.x)))
         if patterns is None:
-            return Arranged(rows, n, 1)
+            return SortedRows(rows, n, 1)
         index, real, together = tiles.by_pattern(patterns)
         rows = reordered(rows._replace(x=self.family.tiled(rows.x, together)), index)
-        return Arranged(rows._replace(weight=jnp.where(real, rows.weight, 0)), n, together)
+        return SortedRows(rows._replace(weight=jnp.where(real, rows.weight, 0)), n, together)
 
     def _told(self, rows: Rows) -> Bool[Array, " n"]:
         """Which rows tell anything: with a number, or of a component that is known."""
@@ -243,41 +243,48 @@ class Mixture(Model):
 
     # ---- starts
 
-    def survey(self, rows: Rows) -> Survey | None:
+    def shared_start_statistics(self, rows: Rows) -> SharedStartStatistics | None:
         """None where each start looks at a sample of its own."""
         if rows.weight.shape[0] > seeding.SAMPLE:
             return None
         return self._survey(rows)
 
-    def _survey(self, rows: Rows) -> Survey:
-        x, weight, *_ = laid_out(rows)
-        return seeding.survey(self.family, x, weight, self.n_components)
+    def _survey(self, rows: Rows) -> SharedStartStatistics:
+        x, weight, *_ = materialize_order(rows)
+        return seeding.shared_start_statistics(self.family, x, weight, self.n_components)
 
     def start(
         self,
         key: Array,
         rows: Rows,
-        survey: Survey | None,
+        shared_start_statistics: SharedStartStatistics | None,
         method: Int[Array, ""],
-        n_live: Int[Array, ""],
+        n_active: Int[Array, ""],
         prior: MixturePrior | None,
     ) -> MixtureParams:
         """One M-step from hard labels; the weights have a pseudo-row for each component."""
-        if survey is None:
+        if shared_start_statistics is None:
             key_sample, key = jax.random.split(key)
             rows = seeding.sample(key_sample, rows)
             rows = rows._replace(x=self.family.tiled(rows.x, 1))
-            survey = self._survey(rows)
-        x, weight, known, _ = laid_out(rows)
+            shared_start_statistics = self._survey(rows)
+        x, weight, known, _ = materialize_order(rows)
         seeds = seeding.seeded(
-            key, self.family, survey, weight, known, self.n_components, n_live, method
+            key,
+            self.family,
+            shared_start_statistics,
+            weight,
+            known,
+            self.n_components,
+            n_active,
+            method,
         )
         counts = jnp.sum(seeds.responsibilities, axis=1)
         weights = jnp.where(seeds.found, counts + 1, jnp.zeros_like(counts))
         own = None if prior is None else prior.components
         fixed = self.fixed(prior)
         fixed = None if fixed is None else fixed.components
-        components = seeding.components(self.family, survey, x, seeds, own, fixed)
+        components = seeding.components(self.family, shared_start_statistics, x, seeds, own, fixed)
         return MixtureParams(weights / jnp.sum(weights), components)
 
     def from_responsibilities(
@@ -304,15 +311,15 @@ class Mixture(Model):
     def prepare(self, params: MixtureParams, prior: MixturePrior | None) -> MixturePrepared:
         weights, prior = params.weights, None if prior is None else prior.components
         # Absent components stand for the heaviest: at its densities, log 0 is enough to rule out.
-        stand_in = jnp.where(weights > 0, jnp.arange(self.n_components), jnp.argmax(weights))
-        components = parameters.take(self.family.constraints, params.components, stand_in)
+        substitute = jnp.where(weights > 0, jnp.arange(self.n_components), jnp.argmax(weights))
+        components = parameters.take(self.family.constraints, params.components, substitute)
         return MixturePrepared(safe_log(weights), self.family.prepare(components, prior))
 
-    def careful(self, prepared: MixturePrepared) -> tuple[Array, MixturePrepared] | None:
-        careful = self.family.careful(prepared.components)
-        if careful is None:
+    def stable_form(self, prepared: MixturePrepared) -> tuple[Array, MixturePrepared] | None:
+        stable = self.family.stable_form(prepared.components)
+        if stable is None:
             return None
-        return careful[0], prepared._replace(components=careful[1])
+        return stable[0], prepared._replace(components=stable[1])
 
     def e_step(
         self, prepared: MixturePrepared, rows: Rows
@@ -420,11 +427,13 @@ class Mixture(Model):
         labels = labels.astype(jnp.int32)
         return self.family.sample(key_rows, params.components, labels), labels
 
-    def redrawn(self, key: Array, params: MixtureParams, rows: Rows) -> Rows:
+    def resample_like(self, key: Array, params: MixtureParams, rows: Rows) -> Rows:
         key_labels, key_rows = jax.random.split(key)
         labels = draw(key_labels, params.weights, rows.weight.shape)
-        rows = laid_out(rows)
-        return rows._replace(x=self.family.redrawn(key_rows, params.components, rows.x, labels))
+        rows = materialize_order(rows)
+        return rows._replace(
+            x=self.family.resample_like(key_rows, params.components, rows.x, labels)
+        )
 
     def marginal(self, params: MixtureParams, columns: Any) -> MixtureParams:
         """The parameters of the same mixture of some columns only."""

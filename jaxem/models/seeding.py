@@ -15,7 +15,7 @@ from jaxem.inference import kmeans
 SAMPLE = 8192  # rows one start looks at
 
 
-class Survey(NamedTuple):
+class SharedStartStatistics(NamedTuple):
     """What starts from the same rows share."""
 
     points: kmeans.Scaled
@@ -31,18 +31,22 @@ class Seeded(NamedTuple):
     responsibilities: Float[Array, "k n"]
 
 
-def survey(family: Family, x: Any, weight: Float[Array, " n"], k: int) -> Survey:
-    return Survey(kmeans.scaled(family.coordinates(x), weight), family.pooled(x, weight, k), x)
+def shared_start_statistics(
+    family: Family, x: Any, weight: Float[Array, " n"], k: int
+) -> SharedStartStatistics:
+    return SharedStartStatistics(
+        kmeans.scaled(family.coordinates(x), weight), family.pooled(x, weight, k), x
+    )
 
 
 def seeded(
     key: Array,
     family: Family,
-    survey: Survey,
+    shared_start_statistics: SharedStartStatistics,
     weight: Float[Array, " n"],
     known: Int[Array, " n"] | None,
     k: int,
-    n_live: Int[Array, ""],
+    n_active: Int[Array, ""],
     method: Int[Array, ""],
 ) -> Seeded:
     """Labels of k-means, or of a random row for each part: as many as determine it.
@@ -51,12 +55,18 @@ def seeded(
     identical. Parts from n_live on, and where distinct rows run out, have none. Where one part
     alone may have several maxima, rows have random weights: the Bayesian bootstrap (Rubin 1981).
     """
-    points = survey.points.by(method)
-    seeds = kmeans.seeds(key, points, weight, known, k, n_live, method)
+    points = shared_start_statistics.points.by(method)
+    seeds = kmeans.seeds(key, points, weight, known, k, n_active, method)
     labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
     whole = (method != kmeans.ROWS) | (k == 1)
     odds = kmeans.odds(weight, known, seeds < weight.shape[0])
-    by_few = family.labelled(jax.random.fold_in(key, 3), survey.pooled, survey.x, weight, odds)
+    by_few = family.labelled(
+        jax.random.fold_in(key, 3),
+        shared_start_statistics.pooled,
+        shared_start_statistics.x,
+        weight,
+        odds,
+    )
     if by_few is not None:
         by_few = by_few if known is None else jnp.where(known >= 0, known, by_few)
         labels, whole = jnp.where(whole, labels, by_few), jnp.ones_like(whole)
@@ -70,7 +80,7 @@ def seeded(
 
 def components(
     family: Family,
-    survey: Survey,
+    shared_start_statistics: SharedStartStatistics,
     x: Any,
     seeded: Seeded,
     prior: Prior | None,
@@ -78,8 +88,8 @@ def components(
 ) -> Params:
     """One M-step under a weak prior around the pooled fit."""
     counts = jnp.where(seeded.found, jnp.sum(seeded.responsibilities, axis=1), 0)
-    weak = family.starting_prior(survey.pooled, counts, prior)
-    first = family.first(survey.pooled, x, seeded.responsibilities)
+    weak = family.starting_prior(shared_start_statistics.pooled, counts, prior)
+    first = family.first(shared_start_statistics.pooled, x, seeded.responsibilities)
     prepared = family.prepare(first, None)
     _, cache = family.evaluate(prepared, x)
     sums = family.statistics(prepared, x, cache, seeded.responsibilities)

@@ -45,14 +45,14 @@ def overview(
     Errors: ValueError for a batch of fits, and where x, result or names disagree.
     """
     check_single(result)
-    model, d = result.about.model, result.about.n_columns
+    model, d = result.provenance.model, result.provenance.n_columns
     if isinstance(model, HMM):
         return _of_chain(result, x, selection, names, lengths)
     if lengths is not None:
         raise ValueError("lengths are of sequences; a mixture's rows have no order")
     params = evaluate.ready(model, result.params)
-    names = result.about.columns if names is None else names
-    title = _title(result, f"{result.about.n_rows:,} rows")
+    names = result.provenance.columns if names is None else names
+    title = _title(result, f"{result.provenance.n_rows:,} rows")
     upper, lower = ["first", "second"], ["starts", "starts" if selection is None else "criterion"]
     shared = ["first"] if d == 2 else ["first", "second"]  # those with the components' colours
     if d > 2:
@@ -96,7 +96,7 @@ def _of_chain(
     result: Result, x: Any, selection: Selection | None, names: Any, lengths: Any
 ) -> Figure:
     """The page of a hidden Markov model."""
-    model: Any = result.about.model
+    model: Any = result.provenance.model
     params, table = evaluate.given(model, result.params, x, lengths)
     d = table.shape[1]
     has_density = columns.kind(model.family, d) is not None
@@ -108,7 +108,7 @@ def _of_chain(
     above = panels[3:]  # beside the series: a fourth panel would be too narrow for its legend
     mosaic: Any = [["decoded"] * (len(lower) - len(above)) + above, lower]
     axes: Any = figure.subplot_mosaic(mosaic)
-    names = result.about.columns if names is None else names
+    names = result.provenance.columns if names is None else names
     data = {"column": column, "names": names, "lengths": lengths}
     decoded(model, params, x, **data, ax=axes["decoded"])
     if has_density:
@@ -153,7 +153,7 @@ def _separation(weights: Any, means: np.ndarray, deviations: np.ndarray) -> np.n
 
 
 def _title(result: Result, data: str) -> str:
-    about = result.about
+    about = result.provenance
     columns = f"{about.n_columns} column{'s' if about.n_columns > 1 else ''}"
     model = repr(about.model)
     if len(model) > _MOST_LETTERS:  # such as a mask of many states

@@ -16,7 +16,7 @@ from jaxem.core.status import Status
 from jaxem.families import Gaussian
 from jaxem.families.gaussian.prior import GaussianPrior
 from jaxem.fitting.em import State
-from jaxem.fitting.fit import Job, advance, finish, prepare, start
+from jaxem.fitting.fit import FitPlan, advance, finish, prepare, start
 from jaxem.fitting.result import Result
 from jaxem.models.mixture import Mixture, MixturePrior
 from jaxem.sklearn import initial, precisions
@@ -155,7 +155,7 @@ class GaussianMixture(FittedMixture):
         """Fit, then the most probable component of each row, (n,)."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _begin(self, X: np.ndarray, sample_weight: Any) -> tuple[Job, State]:
+    def _begin(self, X: np.ndarray, sample_weight: Any) -> tuple[FitPlan, State]:
         """-> (the checked fit, every start at its starting parameters)."""
         k, family = self.n_components, Gaussian(self.covariance_type)
         structure, model = family.covariance, Mixture(family, k)
@@ -187,7 +187,7 @@ class GaussianMixture(FittedMixture):
         params = initial.complete(params, given)
         return job._replace(n_threads=1), state._replace(params=params, successor=params)
 
-    def _iterate(self, job: Job, state: State) -> tuple[State, np.ndarray, int]:
+    def _iterate(self, job: FitPlan, state: State) -> tuple[State, np.ndarray, int]:
         """-> (all starts at their end, lower bounds (t, r), the iterations before this fit)."""
         began = time.perf_counter()
         state, before = self._take_up(advance(job, state, 0))

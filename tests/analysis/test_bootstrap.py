@@ -163,7 +163,7 @@ def test_float32_stays_float32(x, params):
 # ---- parametric: what the model says nothing of stays
 
 
-def redrawn(model, params, x, weight=None):
+def resample_like(model, params, x, weight=None):
     rows = resampling.individuals(model, x, weight, None).rows
     return rows, jax.tree.map(
         lambda leaf: np.asarray(leaf[0]),
@@ -178,7 +178,7 @@ def test_holes_stay_where_they_were():
     x = x[~np.isnan(x).all(axis=1)]
     model = Mixture(Gaussian("full", missing=True), 2)
     params = jaxem.fit(model, x, key=KEY, n_init=2).params
-    rows, new = redrawn(model, params, x)
+    rows, new = resample_like(model, params, x)
     np.testing.assert_array_equal(np.isnan(new.x.values), np.isnan(rows.x.values))
     seen = ~np.isnan(new.x.values) & (np.asarray(rows.weight) > 0)[:, None]
     assert (new.x.values != np.asarray(rows.x.values))[seen].all()
@@ -192,20 +192,20 @@ def test_regressors_exposures_and_totals_stay():
     y[3] = np.nan
     model = Mixture(LinearRegression(), 1)
     params = jaxem.fit(model, (X, y), key=KEY, n_init=1).params
-    _, new = redrawn(model, params, (X, y))
+    _, new = resample_like(model, params, (X, y))
     np.testing.assert_array_equal(new.x[0], X)
     np.testing.assert_array_equal(np.isnan(new.x[1]), np.isnan(y))
     exposure = rng.uniform(1, 500, 40)
     counts = rng.poisson(3 * exposure).astype(float)[:, None]
     model = Mixture(Poisson(exposure=True), 1)
     params = jaxem.fit(model, (counts, exposure), key=KEY, n_init=1).params
-    _, new = redrawn(model, params, (counts, exposure))
+    _, new = resample_like(model, params, (counts, exposure))
     np.testing.assert_array_equal(new.x[1], exposure)
     assert abs(new.x[0].sum() / counts.sum() - 1) < 0.05
     totals = rng.multinomial(rng.integers(1, 30, 40), [0.2, 0.3, 0.5]).astype(float)
     model = Mixture(Multinomial(), 1)
     params = jaxem.fit(model, totals, key=KEY, n_init=1).params
-    _, new = redrawn(model, params, totals)
+    _, new = resample_like(model, params, totals)
     np.testing.assert_array_equal(new.x.sum(axis=1), totals.sum(axis=1))
 
 
@@ -215,14 +215,14 @@ def test_a_product_is_drawn_block_by_block():
     x["b"][0, 0] = -1
     model = Mixture(Product({"a": Gaussian("diag"), "b": Categorical(3)}), 1)
     params = jaxem.fit(model, x, key=KEY, n_init=1).params
-    _, new = redrawn(model, params, x)
+    _, new = resample_like(model, params, x)
     assert np.isnan(new.x["b"][0, 0]) and np.isnan(new.x["b"]).sum() == 1
     assert (new.x["a"] != x["a"]).all()
 
 
 def test_rows_of_weight_three_are_three_rows(params):
     x, weight = data(10, 1), np.array([3.0, 0, 1, 0.5, 0.5, 1, 1, 1, 1, 2.0])
-    rows, new = redrawn(TWO, params, x, weight)
+    rows, new = resample_like(TWO, params, x, weight)
     assert rows.weight.shape == (11,) and (np.asarray(rows.weight) == 1).all()
     assert len(np.unique(new.x)) == 11
 

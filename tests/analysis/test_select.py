@@ -52,7 +52,7 @@ def test_every_candidate_is_the_fit_alone_with_further_starts(x):
     selection = jaxem.select(models, x, key=KEY, n_init=3, criterion="icl")
     for model, candidate in zip(models, selection.candidates, strict=True):
         alone = jaxem.fit(model, x, key=KEY, n_init=3)
-        assert candidate.model == model and candidate.result.about == alone.about
+        assert candidate.model == model and candidate.result.provenance == alone.provenance
         found = candidate.result.restarts.log_likelihood
         np.testing.assert_allclose(found[:3], alone.restarts.log_likelihood, rtol=1e-9)
         assert len(found) == 4  # one that divides the only component of k = 1
@@ -69,7 +69,7 @@ def test_dividing_starts_begin_in_the_component_they_divide(x):
     job = divided(jobs[1], [two])
     assert divided(jobs[0], [two]) is jobs[0]
     state = fitting.start(job)
-    labels = np.asarray(jaxem.predict(two.about.model, two.params, x))
+    labels = np.asarray(jaxem.predict(two.provenance.model, two.params, x))
     heaviest = int(np.argmax(two.params.weights))
     for i, part in ((2, heaviest), (3, 1 - heaviest)):
         means = np.asarray(state.params.components.means[i])

@@ -223,7 +223,7 @@ def interrupted_at(n_components, monkeypatch):
     real = progress.run
 
     def run(job, line, smaller=()):
-        if job.about.model.n_components == n_components:
+        if job.provenance.model.n_components == n_components:
             signal.raise_signal(signal.SIGINT)
         return real(job, line, smaller)
 

@@ -74,7 +74,7 @@ def test_the_model_file_is_the_fit_by_falling_weight(model):
     result = jaxem.fit(jaxem.Mixture(jaxem.families.Gaussian("full"), 2), X,
                        key=jax.random.key(3), n_init=4)  # fmt: skip
     saved = io.read(model)
-    assert saved.model == result.about.model and saved.columns == NAMES
+    assert saved.model == result.provenance.model and saved.columns == NAMES
     order = np.argsort(-np.asarray(result.params.weights))
     np.testing.assert_array_equal(saved.params.weights, result.params.weights[order])
     for ours, theirs in zip(saved.params.components, result.params.components, strict=True):

@@ -100,7 +100,7 @@ def test_no_program_gives_lapack_a_batch(family):
     )
     given = job.model, job.rows, job.prior
     index = np.arange(4, dtype=np.int32)
-    begin = (*given, job.key, index, job.methods, job.n_live, None, 1, job.acceleration)
+    begin = (*given, job.key, index, job.methods, job.n_active, None, 1, job.acceleration)
     state = jax.eval_shape(lambda: restarts.start(*begin))
     go = (*given, state, job.tol, job.max_iter, job.block_size, 1, job.acceleration)
     end = (*given, state, job.thresholds, 4, job.block_size, 1)

@@ -20,7 +20,7 @@ def told(model, data, **options):
         warnings.simplefilter("always")
         result = jaxem.fit(model, data, key=jax.random.key(0), n_init=2, max_iter=3, **options)
     texts = [str(warning.message) for warning in caught]
-    assert set(texts) <= set(result.about.remarks)
+    assert set(texts) <= set(result.provenance.remarks)
     return [text for text in texts if "distinct values" in text]
 
 

@@ -211,10 +211,10 @@ def test_products_are_taken_while_they_lose_little(covariance):
         params = apart(covariance, d, distance)
         x = jnp.asarray(noise + side * distance, jnp.float32)
         prepared = family.prepare(params, None)
-        lossy, residuals = family.careful(prepared)
-        seen.add(bool(lossy))
-        assert bool(lossy) == (distance > 17)
-        prepared = residuals if lossy else prepared
+        loses_precision, residuals = family.stable_form(prepared)
+        seen.add(bool(loses_precision))
+        assert bool(loses_precision) == (distance > 17)
+        prepared = residuals if loses_precision else prepared
         log_density, _ = family.evaluate(prepared, x)
         own = np.max(log_density, axis=0)
         exact = np.asarray(x, np.float64) - side * np.float32(distance)

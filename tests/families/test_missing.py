@@ -280,9 +280,9 @@ def test_tiles_of_one_pattern_are_the_rows_by_themselves(structure, block_size):
     labels = np.where(rng.random(len(x)) < 0.1, rng.integers(0, K, len(x)), -1)
     model, params = jaxem.Mixture(Gaussian(structure, missing=True), K), params_of(structure)
     rows = model.rows(x, weight, labels)
-    arranged = model.arranged(rows)
-    assert arranged.together > 8 and arranged.n_rows == len(x)
-    assert len(arranged.rows.weight) % arranged.together == 0
+    sorted_for_fit = model.sorted_for_fit(rows)
+    assert sorted_for_fit.together > 8 and sorted_for_fit.n_rows == len(x)
+    assert len(sorted_for_fit.rows.weight) % sorted_for_fit.together == 0
     kept = {"sample_weight": weight, "labels": labels, "max_iter": 4}
     tiled = jaxem.em(model, params, x, block_size=block_size, **kept)
     alone = jax.jit(lambda x: jaxem.em(model, params, x, **kept))(x)
@@ -305,8 +305,8 @@ def test_a_large_table_is_not_copied_and_says_the_same(share, monkeypatch):
 
     copied = found()
     monkeypatch.setattr(jaxem.core.rows, "_COPIED", 0)
-    arranged = model.arranged(model.rows(x, None, labels))
-    assert arranged.rows.order is not None and arranged.rows.x.values.shape == x.shape
+    sorted_for_fit = model.sorted_for_fit(model.rows(x, None, labels))
+    assert sorted_for_fit.rows.order is not None and sorted_for_fit.rows.x.values.shape == x.shape
     close(found(), copied, rtol=1e-9)
 
 
@@ -348,9 +348,9 @@ def test_tiles_of_groups_far_apart_lose_no_digits():
 def test_every_pattern_its_own_is_no_tile():
     x = holed(np.random.default_rng(0).normal(size=(200, 12)), 0.4)
     model = jaxem.Mixture(Gaussian("full", missing=True), 1)
-    arranged = model.arranged(model.rows(x, None, None))
-    assert arranged.together == 1
-    holes = np.isnan(np.asarray(arranged.rows.x.values)).sum(1)
+    sorted_for_fit = model.sorted_for_fit(model.rows(x, None, None))
+    assert sorted_for_fit.together == 1
+    holes = np.isnan(np.asarray(sorted_for_fit.rows.x.values)).sum(1)
     assert np.all(np.diff(holes) >= 0)  # blocks of few holes are fast
 
 
@@ -358,7 +358,7 @@ def test_blocks_of_columns_share_their_patterns():
     x = few_patterns()
     family = Product({"a": Gaussian("full", missing=True), "b": Gaussian("tied", missing=True)})
     model, data = jaxem.Mixture(family, 2), {"a": x[:, :2], "b": x[:, 2:]}
-    assert model.arranged(model.rows(data, None, None)).together > 1
+    assert model.sorted_for_fit(model.rows(data, None, None)).together > 1
     first = jaxem.fit(model, data, key=jax.random.key(0), n_init=2, max_iter=3)
     again = jax.jit(lambda data: jaxem.em(model, first.params, data, max_iter=3))(data)
     close(jaxem.em(model, first.params, data, max_iter=3).params, again.params, rtol=1e-9)
@@ -371,7 +371,7 @@ def test_starts_look_at_a_sample_of_many_rows():
     result = jaxem.fit(model, x, key=jax.random.key(0), n_init=1, max_iter=0)
     means = np.asarray(result.params.components.means)
     assert np.all(np.isfinite(means)) and np.all(np.abs(means - np.nanmean(x, axis=0)) < 12)
-    assert result.about.n_rows == 9000
+    assert result.provenance.n_rows == 9000
 
 
 # Twelve rows of two columns whose likelihood has two maxima and a saddle (Murray 1977, in the

@@ -57,9 +57,9 @@ def test_one_line_is_least_squares(offset, width):
     assert result.converged
     np.testing.assert_allclose(result.log_likelihood, log_likelihood, rtol=1e-9)
     np.testing.assert_allclose(result.params.components.coefficients[0, 1], slope, rtol=1e-9)
-    again = jaxem.log_likelihood(result.about.model, result.params, (x[:, None], LINES))
+    again = jaxem.log_likelihood(result.provenance.model, result.params, (x[:, None], LINES))
     np.testing.assert_allclose(again, log_likelihood, rtol=1e-9)
-    errors = jaxem.standard_errors(result.about.model, result.params, (x[:, None], LINES))
+    errors = jaxem.standard_errors(result.provenance.model, result.params, (x[:, None], LINES))
     expected = np.sqrt(variance / N) / x.std()
     np.testing.assert_allclose(errors.components.coefficients[0, 1], expected, rtol=1e-5)
 
@@ -79,7 +79,7 @@ def test_one_component_is_irls(family, y, mean, variance, offset, width):
     slope, error = irls(x, y, mean, variance)
     result = one(family, x, y)
     np.testing.assert_allclose(result.params.components.coefficients[0, 1], slope, rtol=1e-5)
-    errors = jaxem.standard_errors(result.about.model, result.params, (x[:, None], y))
+    errors = jaxem.standard_errors(result.provenance.model, result.params, (x[:, None], y))
     np.testing.assert_allclose(errors.components.coefficients[0, 1], error, rtol=1e-5)
 
 
@@ -113,7 +113,7 @@ def test_fits_do_not_depend_on_the_place(model, place):
     np.testing.assert_allclose(far.bic, near.bic, rtol=1e-7)
     again = jaxem.log_likelihood(model, far.params, x)
     np.testing.assert_allclose(again, far.log_likelihood, rtol=1e-9)
-    assert far.about.n_columns == near.about.n_columns
+    assert far.provenance.n_columns == near.provenance.n_columns
 
 
 def test_responses_have_their_units_too():
@@ -134,7 +134,7 @@ def test_float32_keeps_years():
         assert result.dtype == np.float32
         np.testing.assert_allclose(result.log_likelihood, log_likelihood, atol=1e-6 * N)
         np.testing.assert_allclose(result.params.components.coefficients[0, 1], slope, rtol=1e-5)
-        again = jaxem.log_likelihood(result.about.model, result.params, (x[:, None], LINES))
+        again = jaxem.log_likelihood(result.provenance.model, result.params, (x[:, None], LINES))
         np.testing.assert_allclose(again, log_likelihood, atol=1e-6 * N)
 
 

@@ -43,7 +43,7 @@ def test_frames_lists_and_whole_numbers_are_accepted(x):
         result = fit(data)
         close(result.params, expected.params)
         named = not isinstance(data, (np.ndarray, list, jax.Array))
-        assert result.about.columns == (("a", "b c") if named else None)
+        assert result.provenance.columns == (("a", "b c") if named else None)
 
 
 def test_one_feature_may_be_flat(x):

@@ -172,7 +172,7 @@ def test_a_few_rows_far_apart_are_no_collapse():
     fit = jaxem.fit(k, TIED, key=jax.random.key(0), n_init=30)
     assert fit.converged and abs(float(fit.log_likelihood) - 21.7053) < 1e-3
     models = [jaxem.Mixture(Gaussian("full"), n) for n in (1, 2)]
-    assert jaxem.select(models, TIED, key=jax.random.key(0), n_init=30).best.about.model == k
+    assert jaxem.select(models, TIED, key=jax.random.key(0), n_init=30).best.provenance.model == k
 
 
 def test_few_rows_near_each_other_are_one():

@@ -140,7 +140,7 @@ def test_tables_without_holes_and_models_of_other_rows_are_silent():
     model = jaxem.Mixture(Gaussian("full", missing=True), 2)
     whole = np.where(np.isnan(groups()), 5.0 + np.arange(2 * N)[:, None] % 3, groups())
     result = jaxem.fit(model, whole, key=jax.random.key(0), n_init=2)
-    assert result.about.remarks == ()
+    assert result.provenance.remarks == ()
     whole[:, 2] = np.nan
     assert np.isfinite(np.asarray(jaxem.impute(model, result.params, whole))).all()
 

@@ -33,7 +33,7 @@ def check_model(case: ModelCase, key: jax.Array) -> None:
     pieces_have_the_same_bits(case, key)
     the_objective_never_falls(case)
     acceleration_ends_no_lower(case)
-    if case.model.grows:
+    if case.model.nested_in_k:
         absent_parts_change_nothing(case, key)
 
 
@@ -122,7 +122,7 @@ def absent_parts_change_nothing(case: ModelCase, key: jax.Array) -> None:
                               tol=0, max_iter=20)  # fmt: skip
         results.append(fitting.finish(job, fitting.advance(job, fitting.start(job), job.max_iter)))
     plain, padded = results
-    assert padded.about == plain.about
+    assert padded.provenance == plain.provenance
     assert jax.tree.map(jnp.shape, padded.params) == jax.tree.map(jnp.shape, plain.params)
     close(padded.restarts.params, plain.restarts.params, rtol=1e-8, atol=1e-8)
     close(padded.log_likelihood, plain.log_likelihood)

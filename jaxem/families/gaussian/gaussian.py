@@ -112,7 +112,7 @@ class Gaussian(Family):
             )
             checks.finite(x, weight, names, remedy=remedy)
 
-    def gone(self, x: Any) -> np.ndarray | None:
+    def missing_mask(self, x: Any) -> np.ndarray | None:
         if not self.missing or not self.covariance.matrices:
             return None
         return np.isnan(np.asarray(x.values))
@@ -197,14 +197,14 @@ class Gaussian(Family):
         d = pooled.means.shape[1]
         own = priors.flat(structure, *pooled) if prior is None else prior
         pseudo, entries = d + 1.0, structure.entries(d)
-        n_live = structure.per_covariance((counts > 0).astype(pooled.means.dtype))
+        n_active = structure.per_covariance((counts > 0).astype(pooled.means.dtype))
         # Groups far apart correlate all columns, beyond what is regular in float32.
         apart = (structure.identity(d, pooled.means.dtype) > 0) | (not structure.matrices)
         less = 1 - jnp.finfo(pooled.means.dtype).eps ** 0.5
         scatter = jnp.where(apart, pooled.covariances, less * pooled.covariances)
         return own._replace(
             mean_precision=jnp.zeros_like(own.mean_precision),
-            degrees_of_freedom=own.degrees_of_freedom + entries * (pseudo - n_live),
+            degrees_of_freedom=own.degrees_of_freedom + entries * (pseudo - n_active),
             scale=own.scale + pseudo * entries * scatter,
         )
 
@@ -229,10 +229,10 @@ class Gaussian(Family):
             return residuals
         return product_form.prepare(self.covariance, residuals, covariances)
 
-    def careful(self, prepared: Any) -> tuple[Bool[Array, ""], ResidualForm] | None:
+    def stable_form(self, prepared: Any) -> tuple[Bool[Array, ""], ResidualForm] | None:
         if not isinstance(prepared, ProductForm):
             return None
-        return prepared.lossy, prepared.residuals
+        return prepared.loses_precision, prepared.residuals
 
     def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
         if self.missing:
@@ -359,7 +359,9 @@ class Gaussian(Family):
 
         return lax.fori_loop(0, k, place, noise)
 
-    def redrawn(self, key: Array, params: GaussianParams, x: Any, labels: Int[Array, " n"]) -> Any:
+    def resample_like(
+        self, key: Array, params: GaussianParams, x: Any, labels: Int[Array, " n"]
+    ) -> Any:
         rows = self.sample(key, params, labels)
         if not self.missing:
             return rows

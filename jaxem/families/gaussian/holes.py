@@ -61,7 +61,9 @@ class Dense(NamedTuple):
     precision: Float[Array, "#k d d"]
     log_det: Float[Array, " k"]
     log_normaliser: Float[Array, " k"]
-    lossy: Any  # whether products of whole rows lose digits: of parts of rows they lose fewer
+    loses_precision: (
+        Any  # whether products of whole rows lose digits: of parts of rows they lose fewer
+    )
 
 
 class Diagonal(NamedTuple):
@@ -198,8 +200,8 @@ def prepare(
     whole = jnp.reshape(root, (-1, d, d))
     precision = einsum("kil,kij->klj", whole, whole)
     own = ResidualForm(means, root, log_normaliser)
-    lossy = product_form.prepare(structure, own, covariances).lossy
-    return Dense(means, covariances, root, precision, log_det, log_normaliser, lossy)
+    loses_precision = product_form.prepare(structure, own, covariances).loses_precision
+    return Dense(means, covariances, root, precision, log_det, log_normaliser, loses_precision)
 
 
 def evaluate(structure: Covariance, form: Form, x: Holes) -> tuple[Float[Array, "k n"], Any]:

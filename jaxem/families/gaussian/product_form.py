@@ -31,7 +31,7 @@ class ProductForm(NamedTuple):
     precision: Array
     linear: Float[Array, "k d"]
     constant: Float[Array, " k"]
-    lossy: Bool[Array, ""]
+    loses_precision: Bool[Array, ""]
     residuals: ResidualForm  # what to take instead
 
 
@@ -47,14 +47,14 @@ def prepare(structure: Covariance, residuals: ResidualForm, covariances: Array) 
     linear = structure.solve(root, offset)
     reach = jnp.max(offset**2 + structure.variances(covariances, *means.shape), axis=0)
     largest = jnp.max(structure.magnitude(root, jnp.sqrt(reach)))
-    lossy = any_lane(~(largest <= _MOST * means.shape[1]))
+    loses_precision = any_lane(~(largest <= _MOST * means.shape[1]))
     return ProductForm(
         pivot=pivot,
         offset=offset,
         precision=structure.precision(root),
         linear=linear,
         constant=log_normaliser - 0.5 * jnp.sum(linear * offset, axis=1),
-        lossy=lossy,
+        loses_precision=loses_precision,
         residuals=residuals,
     )
 

@@ -102,7 +102,7 @@ def _either(
     """As rows without holes: by residuals where there are few columns, or digits to lose."""
     if form.means.shape[1] < structure.least_columns:
         return by_residuals()
-    return lax.cond(form.lossy, by_residuals, by_products)
+    return lax.cond(form.loses_precision, by_residuals, by_products)
 
 
 def _marginal(
