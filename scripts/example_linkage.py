@@ -53,7 +53,9 @@ class Linkage(Model):
         checks.finite(x, weight, names)
         if x.shape[1] != 4:
             raise ValueError(f"x has {x.shape[1]} columns; give the counts of the four cells")
-        checks.cells(x, weight, names, lambda y: y < 0, "negative counts", "counts are from 0")
+        checks.require_cells(
+            x, weight, names, lambda y: y < 0, "negative counts", "counts are from 0"
+        )
 
     def total_weight(self, rows):
         return jnp.sum(rows.weight[:, None] * rows.x)

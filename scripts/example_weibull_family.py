@@ -36,7 +36,7 @@ class WeibullFamily(Family):
     constraints = WeibullParams(Positive(), Positive())
 
     @property
-    def exact(self):
+    def exact_m_step(self):
         return False  # the M-step is a Newton step: the loop halves it where it is too long
 
     def pooled(self, x, weight, k):

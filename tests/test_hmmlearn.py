@@ -233,7 +233,7 @@ def test_models_that_cannot_be_converted():
     with pytest.raises(ValueError, match="of 2 columns; a CategoricalHMM has one"):
         to_hmmlearn(HMM(families.Categorical(4), 3), two)
     with pytest.raises(ValueError, match="for 2 states"):
-        to_hmmlearn(model.with_parts(2), params)
+        to_hmmlearn(model.with_n_components(2), params)
     with pytest.raises(ValueError, match=r"transition adds up to .*; scale it to 1"):
         to_hmmlearn(model, params._replace(transition=TRANSITION * 1.0001))
     absent = params._replace(transition=TRANSITION * [[1], [1], [0]])

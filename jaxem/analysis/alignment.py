@@ -28,7 +28,7 @@ def agreement(
             weight = jnp.moveaxis(rows.weight, 0, -1)[None]
             shares = [model.posterior(prepared, rows)[1] for prepared in (one, other)]
             a, b = (jnp.where((weight > 0) & (s == s), s, jnp.zeros_like(s)) for s in shares)
-            k = model.n_parts
+            k = model.n_components
             return einsum("in,jn->ij", (a * weight).reshape(k, -1), b.reshape(k, -1))
 
         return sum_blocks(of_block, rows, block_size)

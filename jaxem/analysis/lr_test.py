@@ -58,7 +58,7 @@ class LRTest(NamedTuple):
         return bool(self.null.converged) and bool(self.alternative.converged)
 
     def __str__(self) -> str:
-        null, other = (of.provenance.model.n_parts for of in (self.null, self.alternative))
+        null, other = (of.provenance.model.n_components for of in (self.null, self.alternative))
         there = self.replicates[~np.isnan(self.replicates)]
         model = self.null.provenance.model
         lines = [
@@ -107,7 +107,7 @@ def lr_test(
     """
     if not isinstance(model, Model):
         raise ValueError(f"model is {model!r}; give one, such as jaxem.Mixture(family, k)")
-    other = model.with_parts(model.n_parts + 1) if alternative is None else alternative
+    other = model.with_n_components(model.n_components + 1) if alternative is None else alternative
     tests = lr_tests(
         [model, other], x, key=key, n_boot=n_boot, n_init=n_init, n_init_boot=n_init_boot,
         sample_weight=sample_weight, lengths=lengths, **options,
@@ -138,17 +138,18 @@ def lr_tests(
     n_init_boot = checks.whole(n_init_boot, "n_init_boot", least=0)
     checks.key(key)
     for model, other in itertools.pairwise(models):
-        if not isinstance(other, Model) or other.n_parts <= model.n_parts:
+        if not isinstance(other, Model) or other.n_components <= model.n_components:
             raise ValueError(f"{other!r} is no alternative to {model!r}: give one with more parts")
     data = resampling.individuals(models[0], owned(x), sample_weight, lengths)
     alike = all(
-        model.nested_in_k and model.with_parts(1) == models[0].with_parts(1) for model in models
+        model.nested_in_k and model.with_n_components(1) == models[0].with_n_components(1)
+        for model in models
     )
     keys = jax.random.split(key, (len(models), 2))
     jobs = [
         fitting.prepare(
             model, x, init="portfolio", key=own, n_init=n_init, sorted_for_fit=data,
-            room=models[-1].n_parts if alike else None, **options,
+            padded_k=models[-1].n_components if alike else None, **options,
         )
         for model, own in zip(models, keys[:, 0], strict=True)
     ]  # fmt: skip

@@ -105,7 +105,7 @@ def select(
     jobs = plan(models, x, key=key, n_init=n_init, init=init, sample_weight=sample_weight,
                 labels=labels, **options)  # fmt: skip
     results: dict[int, Result] = {}
-    for i in sorted(range(len(jobs)), key=lambda i: jobs[i].provenance.model.n_parts):
+    for i in sorted(range(len(jobs)), key=lambda i: jobs[i].provenance.model.n_components):
         job = divided(jobs[i], list(results.values()))
         results[i] = fitting.uncut(job)
     chosen = compare(jobs, [results[i] for i in range(len(jobs))], criterion)
@@ -147,15 +147,15 @@ def plan(
         kind: (
             max(n_parts),
             max(n_parts) - 1 if len(set(n_parts)) > 1 else 0,
-            fitting.read(kind.with_parts(min(n_parts)), x, sample_weight, labels, lengths),
+            fitting.read(kind.with_n_components(min(n_parts)), x, sample_weight, labels, lengths),
         )
         for kind, n_parts in _kinds(models).items()
     }
 
     def job(model: Model) -> FitPlan:
-        room, n_split, rows = shared[_kind(model)]
+        padded_k, n_split, rows = shared[_kind(model)]
         return fitting.prepare(
-            model, x, init=init, sorted_for_fit=rows, room=room, n_split=n_split, **options
+            model, x, init=init, sorted_for_fit=rows, padded_k=padded_k, n_split=n_split, **options
         )
 
     return [job(model) for model in models]
@@ -171,16 +171,16 @@ def divided(job: FitPlan, results: Sequence[Result]) -> FitPlan:
     if job.splits is None:
         return job
     model = job.provenance.model
-    kind = model.with_parts(1)
+    kind = model.with_n_components(1)
     smaller = [
         result
         for result in results
-        if result.provenance.model.with_parts(1) == kind
-        and result.provenance.model.n_parts < model.n_parts
+        if result.provenance.model.with_n_components(1) == kind
+        and result.provenance.model.n_components < model.n_components
     ]
     if not smaller:
         return job
-    nearest = max(smaller, key=lambda result: result.provenance.model.n_parts)
+    nearest = max(smaller, key=lambda result: result.provenance.model.n_components)
     labels = likeliest(job.model, padded(job.model, nearest), job.rows, job.block_size)
     heaviest = np.argsort(-np.asarray(nearest.health.count), kind="stable")
     part = np.full(job.splits.part.shape, -1, np.int32)
@@ -199,12 +199,12 @@ def _kinds(models: Sequence[Any]) -> dict[Model, list[int]]:
             raise ValueError(
                 f"models holds {model!r}; give specs, such as jaxem.Mixture(family, k)"
             )
-        kinds.setdefault(_kind(model), []).append(model.n_parts)
+        kinds.setdefault(_kind(model), []).append(model.n_components)
     return kinds
 
 
 def _kind(model: Model) -> Model:
-    return model.with_parts(1) if model.nested_in_k else model
+    return model.with_n_components(1) if model.nested_in_k else model
 
 
 def compare(

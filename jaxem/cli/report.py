@@ -64,8 +64,8 @@ def subject(model: Any, n_rows: int, names: Sequence[str]) -> str:
 def kind(model: Any) -> str:
     """How many components or states, and of what kind."""
     if not isinstance(model, HMM):
-        return f"{several(model.n_parts, 'component')}, {family(model)}"
-    parts = [several(model.n_parts, "state"), family(model)]
+        return f"{several(model.n_components, 'component')}, {family(model)}"
+    parts = [several(model.n_components, "state"), family(model)]
     parts += [f"{model.initial} initial law"] if model.initial != "free" else []
     if model.transitions != "full":
         parts.append(f"{model.transitions if isinstance(model.transitions, str) else 'masked'} "
@@ -142,7 +142,7 @@ def compare(table: Table, run: Run, mark: str = "") -> None:
     model: Any = result.provenance.model
     table.add_row(
         mark,
-        _used(model.n_parts, result.health.count),
+        _used(model.n_components, result.health.count),
         covariance(model),
         f"{float(result.log_likelihood):.3f}",
         f"{float(result.bic):.2f}" if run.regular else "-",

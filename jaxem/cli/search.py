@@ -125,7 +125,7 @@ def _fit_all(jobs: Sequence[FitPlan]) -> list[Run]:
     ):
         for job in jobs:
             model: Any = job.provenance.model
-            line.begin(f"k = {model.n_parts}, {report.family(model)}")
+            line.begin(f"k = {model.n_components}, {report.family(model)}")
             run = progress.run(job, line, [run.result for run in runs])
             if run is not None:
                 runs.append(run)
@@ -176,7 +176,7 @@ def print_comparison(out: Console, found: Found, about: str, names: Sequence[str
         report.say(
             out,
             f"* The lowest BIC{regular}, {float(runs[best].result.bic):.2f}, is that of "
-            f"k = {model.n_parts}, {report.family(model)}.\n",
+            f"k = {model.n_components}, {report.family(model)}.\n",
         )
 
 

@@ -91,11 +91,11 @@ def _print(out: Any, tests: Any, level: float, file: str) -> int:
     report.say(out, _line("k", "against", "log-lik.", "log-lik.", "statistic", "p-value", "failed"))
     calls_for, status = None, DONE
     for test in tests:
-        k, other = (fit.provenance.model.n_parts for fit in (test.null, test.alternative))
+        k, other = (fit.provenance.model.n_components for fit in (test.null, test.alternative))
         report.say(out, _row(test))
         if not test.trusted:
             bad = next(fit for fit in (test.alternative, test.null) if not fit.converged)
-            report.complain(f"{file}: {bad.provenance.model.n_parts} components: "
+            report.complain(f"{file}: {bad.provenance.model.n_components} components: "
                             f"{in_options(bad.explanation())}")  # fmt: skip
             status = NOT_CONVERGED
         if calls_for is None and test.p_value > level:
@@ -113,7 +113,7 @@ def _print(out: Any, tests: Any, level: float, file: str) -> int:
 def _row(test: LRTest) -> str:
     fits = (test.null, test.alternative)
     return _line(
-        *(str(fit.provenance.model.n_parts) for fit in fits),
+        *(str(fit.provenance.model.n_components) for fit in fits),
         *(f"{float(fit.log_likelihood):.3f}" for fit in fits),
         f"{test.statistic:.3f}",
         f"{test.p_value:.4g}",

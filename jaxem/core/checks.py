@@ -116,7 +116,7 @@ def finite(
         )
 
 
-def cells(
+def require_cells(
     x: Any,
     weight: Any,
     names: tuple[str, ...] | None,
@@ -147,7 +147,7 @@ def regression(data: Any, weight: Any) -> None:
     """ValueError unless X is finite and y finite or missing (NaN)."""
     X, y = data
     finite(X, weight)
-    cells(y[:, None], weight, ("y",), np.isinf, "infinite values", "drop those rows")
+    require_cells(y[:, None], weight, ("y",), np.isinf, "infinite values", "drop those rows")
 
 
 def weights(weight: Any, n: int) -> Any:

@@ -74,15 +74,15 @@ class Constraint(abc.ABC):
 
     def at_boundary(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:
         """Which of those are of components that are there: legal optima, but no inner ones."""
-        return self.ends(value) & ~self.absent(value, active)
+        return self.ends(value) & ~self.inactive(value, active)
 
     def without_error(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:
         """Which numbers have no standard error: at the end of their range, or absent."""
-        return self.at_boundary(value, active) | self.absent(value, active)
+        return self.at_boundary(value, active) | self.inactive(value, active)
 
     def constant(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:
         """Which numbers no M-step changes."""
-        return self.absent(value, active)
+        return self.inactive(value, active)
 
     def fix(self, value: Array, fixed: Array) -> Array:
         return jnp.where(jnp.isnan(fixed), value, fixed)
@@ -96,7 +96,7 @@ class Constraint(abc.ABC):
         free = jnp.isnan(fixed) & self.by_component(active, fixed)
         return jnp.sum(free, dtype=jnp.int32)
 
-    def absent(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:
+    def inactive(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:
         """Which numbers are those of components that are not there."""
         return jnp.broadcast_to(~self.by_component(active, value), value.shape)
 

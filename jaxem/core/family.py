@@ -78,7 +78,7 @@ class Family(abc.ABC):
         return False
 
     @property
-    def exact(self) -> bool:
+    def exact_m_step(self) -> bool:
         """Whether `m_step` is the maximiser; else it is a step uphill, which may be too long."""
         return True
 
@@ -196,7 +196,7 @@ class Family(abc.ABC):
         holes."""
         return None
 
-    def tiled(self, x: PyTree, together: int) -> PyTree:
+    def with_tile_size(self, x: PyTree, tile_size: int) -> PyTree:
         """x, of which so many rows after each other, from the first on, have one pattern."""
         return x
 
@@ -262,7 +262,7 @@ class Family(abc.ABC):
     ) -> Statistics:
         """Sums over rows, additive over blocks of rows for one and the same `prepared`."""
 
-    def collect(self, prepared: Prepared, statistics: Statistics) -> Statistics:
+    def finalize_statistics(self, prepared: Prepared, statistics: Statistics) -> Statistics:
         """The sums over all rows as `m_step` takes them: linear in them, and once an iteration."""
         return statistics
 
@@ -279,7 +279,7 @@ class Family(abc.ABC):
         params: Params,
         statistics: Statistics,
         prior: Prior | None,
-        live: Array,
+        active: Array,
         fixed: Params | None = None,
     ) -> Params:
         """The maximiser; `params` are those of the E-step; absent components keep them.
@@ -292,7 +292,7 @@ class Family(abc.ABC):
         """Which components cannot collapse, (k,), since what would have to is fixed."""
         return jnp.ones(jax.tree.leaves(fixed)[0].shape[0], bool)
 
-    def log_prior(self, params: Params, prior: Prior, live: Array) -> Float[Array, ""]:
+    def log_prior(self, params: Params, prior: Prior, active: Array) -> Float[Array, ""]:
         """Log density of the prior, up to its normalising constant."""
         return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
 
@@ -346,18 +346,20 @@ class Family(abc.ABC):
         """The same family for rows with NaN where a cell was not observed."""
         return self
 
-    def cells(self, data: Any) -> PyTree:
+    def read_incomplete(self, data: Any) -> PyTree:
         """Host side: data as a person has it -> its numbers as they are, NaN in the holes."""
         raise ValueError(f"{self!r} observes its rows whole: there are no holes to fill")
 
-    def filled(self, params: Params, x: PyTree, shares: Float[Array, "k n"]) -> PyTree:
+    def impute_mean(self, params: Params, x: PyTree, shares: Float[Array, "k n"]) -> PyTree:
         """Of x, as it was read, the cells, with E[hole | what was observed] in the holes.
 
         shares: P(component | row).
         """
         raise ValueError(f"{self!r} does not tell what to expect in a hole")
 
-    def drawn(self, key: Array, params: Params, x: PyTree, labels: Int[Array, " n"]) -> PyTree:
+    def impute_draw(
+        self, key: Array, params: Params, x: PyTree, labels: Int[Array, " n"]
+    ) -> PyTree:
         """The cells of x, with holes drawn from component labels[i] given the rest of row i.
 
         Right as it is where columns are independent given the component.

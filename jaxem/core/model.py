@@ -25,25 +25,22 @@ class Model(abc.ABC):
     each component or state. Both are summed like the others.
     """
 
+    n_components: Any = 1  # or states
+
     @property
     @abc.abstractmethod
     def constraints(self) -> PyTree:
         """Where the parameters may lie: a tree of `Constraint` like theirs."""
 
     @property
-    def n_parts(self) -> int:
-        """How many components or states."""
-        return 1
-
-    @property
-    def exact(self) -> bool:
+    def exact_m_step(self) -> bool:
         """Whether `m_step` is the maximiser; else the loop halves steps that lead down."""
         return True
 
-    def with_parts(self, n: int) -> "Model":
+    def with_n_components(self, n: int) -> "Model":
         """The same model with n components or states."""
-        if n != self.n_parts:
-            raise ValueError(f"{self!r} comes with {self.n_parts} parts alone, not with {n}")
+        if n != self.n_components:
+            raise ValueError(f"{self!r} comes with {self.n_components} parts alone, not with {n}")
         return self
 
     def rows(self, data: Any, sample_weight: Any, labels: Any, lengths: Any = None) -> Rows:
@@ -151,11 +148,11 @@ class Model(abc.ABC):
 
     def check_enough(self, rows: Rows) -> None:
         """Host side: ValueError when there are fewer distinct rows than parts to start from."""
-        checks.enough_rows(rows.x, self.n_parts)
+        checks.enough_rows(rows.x, self.n_components)
 
     def active(self, params: Params) -> Bool[Array, " k"]:
         """Which parts are there."""
-        return jnp.ones(self.n_parts, bool)
+        return jnp.ones(self.n_components, bool)
 
     def as_params(self, params: Params, rows: Rows | None) -> Params:
         """Host side: parameters as a person has them -> arrays, checked; None: for any rows."""
@@ -163,8 +160,8 @@ class Model(abc.ABC):
             return jax.tree.map(lambda p: checks.floating(tables.array(p, "params")), params)
 
         def start(rows: Rows) -> Params:
-            given = self.shared_start_statistics(rows), jnp.int32(0), jnp.int32(self.n_parts), None
-            return self.start(jax.random.key(0), rows, *given)
+            shared, k = self.shared_start_statistics(rows), jnp.int32(self.n_components)
+            return self.start(jax.random.key(0), rows, shared, jnp.int32(0), k, None)
 
         return checks.parameters(params, jax.eval_shape(start, rows), "params", repr(self))
 
@@ -191,7 +188,7 @@ class Model(abc.ABC):
 
     def numbers_per_row(self, rows: Rows) -> int:
         """About how many numbers an E-step makes of each row: blocks are sized by it."""
-        return self.n_parts * (2 + checks.n_numbers(rows.x, rows.weight.shape[0]))
+        return self.n_components * (2 + checks.n_numbers(rows.x, rows.weight.shape[0]))
 
     def shared_start_statistics(self, rows: Rows) -> Any:
         """What all starts from these rows share, whatever their labels; None: nothing."""
@@ -210,7 +207,7 @@ class Model(abc.ABC):
         """Starting parameters from (a sample of) the rows, by a traced method code.
 
         Parts from n_live on are absent, of weight 0, and stay so: one compilation serves every
-        number of parts up to `n_parts`.
+        number of parts up to `n_components`.
         """
 
     def prepare(self, params: Params, prior: Prior | None) -> Prepared:
@@ -225,7 +222,7 @@ class Model(abc.ABC):
     def e_step(self, prepared: Prepared, rows: Rows) -> tuple[Statistics, Float[Array, ""]]:
         """-> (statistics, log-likelihood), both additive over blocks of rows."""
 
-    def collect(self, prepared: Prepared, statistics: Statistics) -> Statistics:
+    def finalize_statistics(self, prepared: Prepared, statistics: Statistics) -> Statistics:
         """The sums over all rows as `m_step` takes them."""
         return statistics
 

@@ -37,12 +37,12 @@ def as_rows(x: Any, weight: Any, labels: Any) -> Rows:
     return Rows(replace_absent(x, weight), weight, labels)
 
 
-def part(rows: Rows, start: Any, size: int) -> Rows:
+def slice_rows(rows: Rows, start: Any, size: int) -> Rows:
     """`size` rows from `start` on."""
     return _picked(rows, lambda leaf: lax.dynamic_slice_in_dim(leaf, start, size))
 
 
-def taken(rows: Rows, index: Array) -> Rows:
+def take_rows(rows: Rows, index: Array) -> Rows:
     """The rows at some places."""
     return _picked(rows, lambda leaf: leaf[index])
 

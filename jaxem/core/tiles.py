@@ -30,7 +30,7 @@ class Order(NamedTuple):
 
     index: np.ndarray
     real: np.ndarray
-    together: int
+    tile_size: int
 
 
 def patterns(gone: Iterable[np.ndarray | None]) -> Patterns | None:
@@ -49,14 +49,14 @@ def by_pattern(rows: Patterns) -> Order:
     bits, d = rows
     keys = bits.view(f"V{bits.shape[1]}")[:, 0]
     kinds, counts = np.unique(keys, return_counts=True)
-    together = _size(counts, len(bits), d)
-    if together == 1:
+    tile_size = _size(counts, len(bits), d)
+    if tile_size == 1:
         holes = np.concatenate([_holes(block) for block in checks.blocks(bits)])
         return _laid(checks.blocks(holes), np.bincount(holes), 1)
     order = np.argsort(_holes(kinds.view(np.uint8).reshape(len(kinds), -1)), kind="stable")
     rank = np.argsort(order)
     numbers = (rank[np.searchsorted(kinds, block)] for block in checks.blocks(keys))
-    return _laid(numbers, counts[order], together)
+    return _laid(numbers, counts[order], tile_size)
 
 
 def seen_together(gone: np.ndarray) -> np.ndarray:
@@ -86,9 +86,9 @@ def _size(counts: np.ndarray, n: int, d: int) -> int:
     return int(sizes[best]) if work[best] < _ALONE * n else 1
 
 
-def _laid(kinds: Iterable[np.ndarray], counts: np.ndarray, together: int) -> Order:
+def _laid(kinds: Iterable[np.ndarray], counts: np.ndarray, tile_size: int) -> Order:
     """kinds: of rows block by block; counts: rows of each. Those of a kind lie as they came."""
-    sizes = -(-counts // together) * together
+    sizes = -(-counts // tile_size) * tile_size
     first = np.cumsum(sizes) - sizes
     index, free, row = np.empty(sizes.sum(), np.int32), first.copy(), 0
     for block in kinds:
@@ -102,4 +102,4 @@ def _laid(kinds: Iterable[np.ndarray], counts: np.ndarray, together: int) -> Ord
     index[gaps] = np.repeat(index[free - 1], spare)
     real = np.ones(len(index), bool)
     real[gaps] = False
-    return Order(index, real, together)
+    return Order(index, real, tile_size)

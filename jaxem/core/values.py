@@ -17,7 +17,7 @@ class SortedRows(NamedTuple):
 
     rows: Rows
     n_rows: int
-    together: int
+    tile_size: int
 
 
 class Health(NamedTuple):

@@ -15,7 +15,7 @@ from jaxem.core.constraints import Probability
 from jaxem.core.numerics import einsum
 from jaxem.core.parameters import tree
 from jaxem.families.direct_form import DirectFamily
-from jaxem.families.exponential_family import cells, guarded_log, ratio
+from jaxem.families.exponential_family import guarded_log, observed_cells, ratio
 
 
 class BernoulliParams(NamedTuple):
@@ -44,7 +44,7 @@ class Bernoulli(DirectFamily):
         return ~((x == 0) | (x == 1) | np.isnan(x))
 
     def features(self, x: Float[Array, "n d"]) -> Float[Array, "f n"]:
-        known, seen = cells(x)
+        known, seen = observed_cells(x)
         return jnp.concatenate([known, seen - known])
 
     def log_base(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
@@ -61,7 +61,7 @@ class Bernoulli(DirectFamily):
     def mean(self, params: Any) -> Float[Array, "k d"]:
         return params.probabilities
 
-    def filled(
+    def impute_mean(
         self, params: Any, x: Float[Array, "n d"], shares: Float[Array, "k n"]
     ) -> Float[Array, "n d"]:
         """The likelier of 0 and 1."""

@@ -122,7 +122,7 @@ class Categorical(DirectFamily):
         parts = zip(jnp.split(sums, ends, axis=1), params.probabilities, strict=True)
         return CategoricalParams(tuple(shares(count, old) for count, old in parts))
 
-    def filled(
+    def impute_mean(
         self, params: Any, x: Float[Array, "n d"], shares: Float[Array, "k n"]
     ) -> Float[Array, "n d"]:
         """The likeliest level."""

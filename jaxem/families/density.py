@@ -94,7 +94,7 @@ class Density(Family):
         return Own(Real(), self.to_unconstrained, self.from_unconstrained)
 
     @property
-    def exact(self) -> bool:
+    def exact_m_step(self) -> bool:
         return False
 
     # ---- starts
@@ -115,13 +115,13 @@ class Density(Family):
         def begin(weight: Float[Array, " n"]) -> Any:
             return jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), self.start(x, weight))
 
-        live = jnp.ones(weight.shape[0], bool)
+        active = jnp.ones(weight.shape[0], bool)
         shares = jnp.asarray(_SHARES, x.dtype)
 
         def step(_: Array, params: Any) -> Any:
             sums = self.statistics(params, x, self.evaluate(params, x)[1], weight)
             here = self._to_unconstrained(params)
-            ahead = self._to_unconstrained(self.m_step(params, sums, None, live))
+            ahead = self._to_unconstrained(self.m_step(params, sums, None, active))
 
             def part(share: Float[Array, ""]) -> Any:
                 tried = jax.tree.map(lambda a, b: a + share * (b - a), here, ahead)
@@ -190,7 +190,12 @@ class Density(Family):
         return jnp.sum(lost(statistics.noise))
 
     def m_step(
-        self, params: Any, statistics: Any, prior: None, live: Bool[Array, " k"], fixed: Any = None
+        self,
+        params: Any,
+        statistics: Any,
+        prior: None,
+        active: Bool[Array, " k"],
+        fixed: Any = None,
     ) -> Any:
         """A step in the coordinates of free numbers: those of a leaf are a leaf of its shape."""
         fixed = parameters.free(params) if fixed is None else self._each_for_one(fixed)
@@ -204,13 +209,13 @@ class Density(Family):
         damping = 1 / (1 + root(decrement / jnp.maximum(count, 1)))
         step = damping[:, None] * step
 
-        def move(own: Any, step: Float[Array, " p"], live: Bool[Array, ""]) -> Any:
+        def move(own: Any, step: Float[Array, " p"], active: Bool[Array, ""]) -> Any:
             vector, unravel = ravel_pytree(self.to_unconstrained(own))
             new = self.from_unconstrained(unravel(vector + step))
-            return jax.tree.map(lambda a, b: jnp.where(live, a, b), new, own)
+            return jax.tree.map(lambda a, b: jnp.where(active, a, b), new, own)
 
         params = parameters.fix(self.constraints, params, fixed)
-        return jax.vmap(move)(params, step, live)
+        return jax.vmap(move)(params, step, active)
 
     def _each_for_one(self, fixed: Any) -> Any:
         """The same; ValueError where no coordinate stands for each number that may be fixed."""

@@ -71,13 +71,13 @@ class DirectFamily(ExponentialFamily):
         return einsum("kn,fn->kf", responsibilities, cache)
 
     def m_step(
-        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], fixed: Any = None
+        self, params: Any, statistics: Any, prior: Any, active: Bool[Array, " k"], fixed: Any = None
     ) -> Any:
         sums = statistics if prior is None else statistics + prior
-        return self.estimate_active(sums, params, live, fixed)
+        return self.estimate_active(sums, params, active, fixed)
 
-    def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
-        return jnp.sum(jnp.where(live[:, None], prior * self.natural(params), 0))
+    def log_prior(self, params: Any, prior: Any, active: Bool[Array, " k"]) -> Float[Array, ""]:
+        return jnp.sum(jnp.where(active[:, None], prior * self.natural(params), 0))
 
 
 @lru_cache

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from jaxem.core.constraints import Positive
 from jaxem.core.parameters import tree
 from jaxem.families.direct_form import DirectFamily
-from jaxem.families.exponential_family import cells, filled, ratio
+from jaxem.families.exponential_family import observed_cells, ratio, with_column_means
 
 
 class ExponentialParams(NamedTuple):
@@ -42,10 +42,10 @@ class Exponential(DirectFamily):
         return ~(np.isnan(x) | ((x > 0) & (x < np.inf)))
 
     def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        return filled(jnp.log(x))
+        return with_column_means(jnp.log(x))
 
     def features(self, x: Float[Array, "n d"]) -> Float[Array, "f n"]:
-        return jnp.concatenate(cells(x))
+        return jnp.concatenate(observed_cells(x))
 
     def log_base(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
         return jnp.zeros(x.shape[0], x.dtype)

@@ -46,7 +46,7 @@ def ratio(
     return jnp.where(known, a / jnp.where(known, b, jnp.ones_like(b)), otherwise)
 
 
-def cells(x: Float[Array, "n d"]) -> tuple[Float[Array, "d n"], Float[Array, "d n"]]:
+def observed_cells(x: Float[Array, "n d"]) -> tuple[Float[Array, "d n"], Float[Array, "d n"]]:
     """-> (x with 0 for missing cells, 1 where a cell is observed), columns first."""
     seen = ~jnp.isnan(x.T)
     return jnp.where(seen, x.T, jnp.zeros_like(x.T)), seen.astype(x.dtype)
@@ -76,14 +76,14 @@ class ExponentialFamily(Family):
         return self.estimate(sums, params)
 
     def estimate_active(
-        self, sums: Float[Array, "k f"], params: Any, live: Bool[Array, " k"], fixed: Any
+        self, sums: Float[Array, "k f"], params: Any, active: Bool[Array, " k"], fixed: Any
     ) -> Any:
         """Of the components that are there; the others keep their parameters."""
         if fixed is None:
             new = self.estimate(sums, params)
         else:
             new = self.fixed_estimate(sums, params, fixed)
-        return jax.tree.map(lambda a, b: jnp.where(live[:, None], a, b), new, params)
+        return jax.tree.map(lambda a, b: jnp.where(active[:, None], a, b), new, params)
 
     @abc.abstractmethod
     def expected(self, params: Any) -> Float[Array, "k f"]:
@@ -113,12 +113,12 @@ class ExponentialFamily(Family):
 
     # ---- host side
 
-    def cells(self, data: Any) -> Any:
+    def read_incomplete(self, data: Any) -> Any:
         return self.read(data)
 
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         what = f"{self.cells_are}, as {self!r} asks"
-        checks.cells(x, weight, names, self.wrong, what, "drop or mend those rows")
+        checks.require_cells(x, weight, names, self.wrong, what, "drop or mend those rows")
 
     def as_params(self, params: Params, x: Any, k: int) -> Any:
         checks.fields(params, self.params_type, "components")
@@ -152,7 +152,7 @@ class ExponentialFamily(Family):
     # ---- starts
 
     def coordinates(self, x: Any) -> Float[Array, "n p"]:
-        return filled(x)
+        return with_column_means(x)
 
     def blank(self, x: Any, k: int) -> Any:
         """Parameters for columns of which nothing is known."""
@@ -162,7 +162,7 @@ class ExponentialFamily(Family):
 
     # ---- cells that were not observed
 
-    def filled(
+    def impute_mean(
         self, params: Any, x: Float[Array, "n d"], shares: Float[Array, "k n"]
     ) -> Float[Array, "n d"]:
         expected = einsum("kn,kd->nd", shares, self.mean(params))
@@ -205,7 +205,7 @@ def spread_ratio(
     return smallest if rows is None else jnp.where(jnp.all(rows > 0), jnp.inf, smallest)
 
 
-def filled(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+def with_column_means(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
     """x with the mean of the column in missing cells."""
     seen = ~jnp.isnan(x)
     known = jnp.where(seen, x, jnp.zeros_like(x))

@@ -25,7 +25,7 @@ from jaxem.core.constraints import Positive
 from jaxem.core.numerics import einsum, from_log, to_log
 from jaxem.core.parameters import Joint, tree
 from jaxem.core.special import log1p_excess, log_excess, log_less_digamma, stirling
-from jaxem.families.exponential_family import cells, filled, ratio, spread_ratio
+from jaxem.families.exponential_family import observed_cells, ratio, spread_ratio, with_column_means
 from jaxem.families.pivot_form import Earlier, PivotFamily
 
 _N_NEWTON = 6  # from Minka's start to the last digit
@@ -73,11 +73,11 @@ class Gamma(PivotFamily):
         return 2.5 if d == 1 else 2.0 * (d + 1)
 
     def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        return filled(jnp.log(x))
+        return with_column_means(jnp.log(x))
 
     def rough(self, x: Float[Array, "n d"], share: Float[Array, " n"]) -> GammaParams:
         """Exponential columns of these means: any unit is far from some others."""
-        total, count = (einsum("n,dn->d", share, of)[None] for of in cells(x))
+        total, count = (einsum("n,dn->d", share, of)[None] for of in observed_cells(x))
         one = jnp.ones_like(count)
         return GammaParams(one, ratio(count, total, one))
 

@@ -79,7 +79,7 @@ class GeneralizedRegression(Family):
         return self.params_type(Real())
 
     @property
-    def exact(self) -> bool:
+    def exact_m_step(self) -> bool:
         return False
 
     # ---- host side
@@ -96,7 +96,7 @@ class GeneralizedRegression(Family):
     def check(self, x: Any, weight: Any, names: Any) -> None:
         checks.regression(x, weight)
         remedy = "drop or mend those rows; NaN is a missing response"
-        checks.cells(x[1][:, None], weight, ("y",), self.wrong, self.responses_are, remedy)
+        checks.require_cells(x[1][:, None], weight, ("y",), self.wrong, self.responses_are, remedy)
 
     def _shape(self, x: Any, k: int) -> tuple[int, int]:
         return k, x[0].shape[1] + self.intercept
@@ -144,11 +144,13 @@ class GeneralizedRegression(Family):
 
     def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
         blank = self.params_type(jnp.zeros(self._shape(x, 1), x[0].dtype))
-        live = jnp.ones(1, bool)
+        active = jnp.ones(1, bool)
 
         def step(_: Array, params: Any) -> Any:
             _, cache = self.evaluate(params, x)
-            return self.m_step(params, self.statistics(params, x, cache, weight[None]), None, live)
+            return self.m_step(
+                params, self.statistics(params, x, cache, weight[None]), None, active
+            )
 
         one = lax.fori_loop(0, _N_POOLED, step, blank)
         return jax.tree.map(lambda b: jnp.broadcast_to(b, (k, b.shape[1])), one)
@@ -206,7 +208,7 @@ class GeneralizedRegression(Family):
         return Derivatives(count, jnp.sum(weight, axis=1), sums)
 
     def m_step(
-        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], fixed: Any = None
+        self, params: Any, statistics: Any, prior: Any, active: Bool[Array, " k"], fixed: Any = None
     ) -> Any:
         fixed = parameters.free(params) if fixed is None else fixed
         count, curvature, sums = statistics
@@ -216,11 +218,11 @@ class GeneralizedRegression(Family):
         change = root(safe_divide(step.bend, curvature) * safe_divide(step.bend, step.slope))
         share = jnp.where(change > 0, jnp.log1p(change) / jnp.where(change > 0, change, 1), 1)
         new = moved(b, step, share[:, None], fixed.coefficients)
-        return self.params_type(jnp.where(live[:, None], new, b))
+        return self.params_type(jnp.where(active[:, None], new, b))
 
-    def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
+    def log_prior(self, params: Any, prior: Any, active: Bool[Array, " k"]) -> Float[Array, ""]:
         penalty = prior.precision * (params.coefficients - prior.mean) ** 2
-        return -0.5 * jnp.sum(jnp.where(live[:, None], penalty, 0))
+        return -0.5 * jnp.sum(jnp.where(active[:, None], penalty, 0))
 
     @property
     def runs_away(self) -> bool:

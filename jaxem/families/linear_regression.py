@@ -199,7 +199,7 @@ class LinearRegression(Family):
         return RegressionSums(count, normal(r, weighted, count, u, x), squares)
 
     def m_step(
-        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], fixed: Any = None
+        self, params: Any, statistics: Any, prior: Any, active: Bool[Array, " k"], fixed: Any = None
     ) -> LinearRegressionParams:
         fixed = parameters.free(params) if fixed is None else fixed
         count, sums, squares = statistics
@@ -213,23 +213,24 @@ class LinearRegression(Family):
         squares = jnp.maximum(residual, 0) + penalty + prior.rows * prior.variance
         if self.common_scale:
             squares, total = (
-                jnp.broadcast_to(jnp.sum(jnp.where(live, a, 0)), a.shape) for a in (squares, total)
+                jnp.broadcast_to(jnp.sum(jnp.where(active, a, 0)), a.shape)
+                for a in (squares, total)
             )
         variance = safe_divide(squares, total)
         spread = jnp.where(total > 0, jnp.sqrt(variance), scales)
         return LinearRegressionParams(
-            jnp.where(live[:, None], new, b), jnp.where(live, spread, scales)
+            jnp.where(active[:, None], new, b), jnp.where(active, spread, scales)
         )
 
     def spread_fixed(self, fixed: Any) -> Bool[Array, " k"]:
         return ~jnp.isnan(fixed.scales)
 
-    def log_prior(self, params: Any, prior: Any, live: Bool[Array, " k"]) -> Float[Array, ""]:
+    def log_prior(self, params: Any, prior: Any, active: Bool[Array, " k"]) -> Float[Array, ""]:
         b, scales = params
         penalty = jnp.sum(prior.precision * (b - prior.mean) ** 2, axis=1)
         exponent = prior.rows + jnp.sum(prior.precision > 0, axis=1, dtype=b.dtype)
         squares = (penalty + prior.rows * prior.variance) / scales**2
-        return jnp.sum(jnp.where(live, -exponent * jnp.log(scales) - 0.5 * squares, 0))
+        return jnp.sum(jnp.where(active, -exponent * jnp.log(scales) - 0.5 * squares, 0))
 
     def fisher_diagonal(self, params: Any, share: Float[Array, " k"]) -> LinearRegressionParams:
         """share / scale^2 times the columns' second moments, which are taken as 1."""

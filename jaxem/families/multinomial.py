@@ -21,7 +21,7 @@ from jaxem.core import checks
 from jaxem.core.constraints import Simplex
 from jaxem.core.parameters import tree
 from jaxem.core.special import log_poisson
-from jaxem.families.exponential_family import cells, check_mode, ratio
+from jaxem.families.exponential_family import check_mode, observed_cells, ratio
 from jaxem.families.pivot_form import Earlier, PivotFamily, largest, relative
 
 
@@ -73,11 +73,11 @@ class Multinomial(PivotFamily):
         return jnp.mean(location, axis=0, keepdims=True)
 
     def features(self, x: Float[Array, "n d"], pivot: Float[Array, "1 d"]) -> Float[Array, "f n"]:
-        counts, _ = cells(x)
+        counts, _ = observed_cells(x)
         return jnp.concatenate([counts, jnp.sum(counts, axis=0, keepdims=True)])
 
     def log_base(self, x: Float[Array, "n d"], pivot: Float[Array, "1 d"]) -> Float[Array, " n"]:
-        counts, _ = cells(x)
+        counts, _ = observed_cells(x)
         total = jnp.sum(counts, axis=0)
         each = log_poisson(counts, total[None] * pivot.T)
         return jnp.sum(each, axis=0) - log_poisson(total, total)
@@ -87,7 +87,7 @@ class Multinomial(PivotFamily):
         return jnp.concatenate([logs, jnp.sum(less, axis=1, keepdims=True)], axis=1)
 
     def reach(self, params: Any, pivot: Float[Array, "1 d"], x: Any) -> Float[Array, ""]:
-        total = jnp.max(jnp.sum(cells(x)[0], axis=0))
+        total = jnp.max(jnp.sum(observed_cells(x)[0], axis=0))
         return total * jnp.max(largest(params.probabilities, pivot))
 
     def moved(
@@ -100,7 +100,7 @@ class Multinomial(PivotFamily):
         total = jnp.broadcast_to(jnp.sum(counts, axis=1, keepdims=True), counts.shape)
         return MultinomialParams(ratio(counts, total, params.probabilities))
 
-    def cells(self, data: Any) -> Any:
+    def read_incomplete(self, data: Any) -> Any:
         raise ValueError(f"{self!r} observes its rows whole: there are no holes to fill")
 
     def conditional(self, params: Any, given: dict) -> Any:

@@ -147,10 +147,10 @@ class PivotFamily(ExponentialFamily):
         return lax.cond(far, each, together)
 
     def m_step(
-        self, params: Any, statistics: Any, prior: Any, live: Bool[Array, " k"], fixed: Any = None
+        self, params: Any, statistics: Any, prior: Any, active: Bool[Array, " k"], fixed: Any = None
     ) -> Any:
         return self.estimate_active(
-            self._with_prior(statistics, params, prior), params, live, fixed
+            self._with_prior(statistics, params, prior), params, active, fixed
         )
 
     def _with_prior(
@@ -160,9 +160,9 @@ class PivotFamily(ExponentialFamily):
             return sums
         return sums + self.moved(prior.sums, prior.pivot, self.location(params))
 
-    def log_prior(self, params: Any, prior: Earlier, live: Bool[Array, " k"]) -> Float[Array, ""]:
+    def log_prior(self, params: Any, prior: Earlier, active: Bool[Array, " k"]) -> Float[Array, ""]:
         terms = prior.sums * self.natural(params, prior.pivot)
-        return jnp.sum(jnp.where(live[:, None], terms, 0))
+        return jnp.sum(jnp.where(active[:, None], terms, 0))
 
 
 def relative(mean: Float[Array, "k d"], pivot: Float[Array, "#k d"]) -> Float[Array, "k f"]:

@@ -19,7 +19,7 @@ from jaxem.core import checks, tables
 from jaxem.core.constraints import NonNegative
 from jaxem.core.parameters import tree
 from jaxem.core.special import log_poisson
-from jaxem.families.exponential_family import cells, check_mode, filled, ratio
+from jaxem.families.exponential_family import check_mode, observed_cells, ratio, with_column_means
 from jaxem.families.pivot_form import Earlier, PivotFamily, largest, relative
 
 
@@ -55,7 +55,7 @@ class Poisson(PivotFamily):
         counts, exposure = tables.pair(data, "(counts, exposure)")
         return tables.table(counts, "counts"), tables.column(exposure, "exposure", len(counts))
 
-    def cells(self, data: Any) -> Any:
+    def read_incomplete(self, data: Any) -> Any:
         if self.exposure:
             raise ValueError(
                 "holes of counts with an exposure are not filled; take Poisson() if all are 1"
@@ -66,7 +66,7 @@ class Poisson(PivotFamily):
         counts, exposure = _parts(x)
         super().check(counts, weight, names)
         if exposure is not None:
-            checks.cells(
+            checks.require_cells(
                 exposure[:, None], weight, ("exposure",), lambda e: ~((e > 0) & (e < np.inf)),
                 "exposures that are missing or not above 0", "drop those rows",
             )  # fmt: skip
@@ -88,7 +88,7 @@ class Poisson(PivotFamily):
         """Square roots, whose variances differ little."""
         counts, exposure = _parts(x)
         unit = 1.0 if exposure is None else exposure[:, None]
-        return jnp.sqrt(filled(counts) / unit)
+        return jnp.sqrt(with_column_means(counts) / unit)
 
     def location(self, params: Any) -> Float[Array, "k d"]:
         return params.rates
@@ -98,7 +98,7 @@ class Poisson(PivotFamily):
 
     def features(self, x: Any, pivot: Float[Array, "1 d"]) -> Float[Array, "f n"]:
         counts, exposure = _parts(x)
-        known, seen = cells(counts)
+        known, seen = observed_cells(counts)
         return jnp.concatenate([known, seen if exposure is None else seen * exposure[None]])
 
     def log_base(self, x: Any, pivot: Float[Array, "1 d"]) -> Float[Array, " n"]:

@@ -51,8 +51,8 @@ class Product(Family):
         return any(of.regularised for _, of in self.blocks)
 
     @property
-    def exact(self) -> bool:
-        return all(of.exact for _, of in self.blocks)
+    def exact_m_step(self) -> bool:
+        return all(of.exact_m_step for _, of in self.blocks)
 
     @property
     def unimodal(self) -> bool:
@@ -134,8 +134,8 @@ class Product(Family):
         found = [gone for gone in found if gone is not None]
         return np.concatenate(found, axis=1) if found else None
 
-    def tiled(self, x: Any, together: int) -> dict[str, Any]:
-        return self._each(lambda of, part: of.tiled(part, together), x)
+    def with_tile_size(self, x: Any, tile_size: int) -> dict[str, Any]:
+        return self._each(lambda of, part: of.with_tile_size(part, tile_size), x)
 
     def unbounded(self, x: Any, weight: Any, names: Any, k: int) -> tuple[str, ...]:
         found = self._each(lambda of, part: of.unbounded(part, weight, None, k), x)
@@ -229,17 +229,19 @@ class Product(Family):
             prepared, x, cache,
         )  # fmt: skip
 
-    def collect(self, prepared: Any, statistics: Any) -> dict[str, Any]:
-        return self._each(lambda of, own, sums: of.collect(own, sums), prepared, statistics)
+    def finalize_statistics(self, prepared: Any, statistics: Any) -> dict[str, Any]:
+        return self._each(
+            lambda of, own, sums: of.finalize_statistics(own, sums), prepared, statistics
+        )
 
     def rounding(self, statistics: Any) -> Float[Array, ""]:
         return reduce(jnp.add, self._each(lambda of, own: of.rounding(own), statistics).values())
 
     def m_step(
-        self, params: Any, statistics: Any, prior: Any, live: Array, fixed: Any = None
+        self, params: Any, statistics: Any, prior: Any, active: Array, fixed: Any = None
     ) -> dict[str, Any]:
         return self._each(
-            lambda of, own, sums, p, known: of.m_step(own, sums, p, live, known),
+            lambda of, own, sums, p, known: of.m_step(own, sums, p, active, known),
             params, statistics, self._parts(prior), self._parts(fixed),
         )  # fmt: skip
 
@@ -248,8 +250,8 @@ class Product(Family):
             jnp.logical_and, self._each(lambda of, own: of.spread_fixed(own), fixed).values()
         )
 
-    def log_prior(self, params: Any, prior: Any, live: Array) -> Float[Array, ""]:
-        terms = [of.log_prior(params[name], prior[name], live)
+    def log_prior(self, params: Any, prior: Any, active: Array) -> Float[Array, ""]:
+        terms = [of.log_prior(params[name], prior[name], active)
                  for name, of in self.blocks if prior[name] is not None]  # fmt: skip
         return reduce(jnp.add, terms, jnp.zeros((), jax.tree.leaves(params)[0].dtype))
 
@@ -258,15 +260,19 @@ class Product(Family):
     def with_holes(self) -> "Product":
         return Product(self._each(lambda of: of.with_holes()))
 
-    def cells(self, data: Any) -> dict[str, Any]:
-        return self._each(lambda of, part: of.cells(part), self._named(data, "x"))
+    def read_incomplete(self, data: Any) -> dict[str, Any]:
+        return self._each(lambda of, part: of.read_incomplete(part), self._named(data, "x"))
 
-    def filled(self, params: Any, x: Any, shares: Float[Array, "k n"]) -> dict[str, Any]:
-        return self._each(lambda of, own, part: of.filled(own, part, shares), params, x)
+    def impute_mean(self, params: Any, x: Any, shares: Float[Array, "k n"]) -> dict[str, Any]:
+        return self._each(lambda of, own, part: of.impute_mean(own, part, shares), params, x)
 
-    def drawn(self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]) -> dict[str, Any]:
+    def impute_draw(
+        self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]
+    ) -> dict[str, Any]:
         keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
-        return self._each(lambda of, own, part, k: of.drawn(k, own, part, labels), params, x, keys)
+        return self._each(
+            lambda of, own, part, k: of.impute_draw(k, own, part, labels), params, x, keys
+        )
 
     def conditional(self, params: Any, given: dict) -> tuple["Product", Any, Float[Array, " k"]]:
         """given: of each block its values by column; a block all given is gone."""

@@ -23,7 +23,7 @@ from jaxem.core.constraints import Angle, NonNegative
 from jaxem.core.numerics import einsum
 from jaxem.core.parameters import Joint, tree
 from jaxem.core.special import length_gap, log_i0e
-from jaxem.families.exponential_family import cells, ratio, spread_ratio
+from jaxem.families.exponential_family import observed_cells, ratio, spread_ratio
 from jaxem.families.pivot_form import Earlier, PivotFamily
 
 _N_NEWTON = 6  # from the start of Best and Fisher to the last digit
@@ -83,7 +83,7 @@ class VonMises(PivotFamily):
         return 2.5 if d == 1 else 2.0 * (d + 1)
 
     def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n p"]:
-        known, seen = cells(x)
+        known, seen = observed_cells(x)
         return jnp.concatenate([seen * jnp.cos(known), jnp.sin(known)]).T
 
     def location(self, params: Any) -> Float[Array, "k d"]:
@@ -142,7 +142,7 @@ class VonMises(PivotFamily):
     def spread_fixed(self, fixed: Any) -> Bool[Array, " k"]:
         return jnp.all(~jnp.isnan(fixed.concentrations), axis=1)
 
-    def filled(
+    def impute_mean(
         self, params: Any, x: Float[Array, "n d"], shares: Float[Array, "k n"]
     ) -> Float[Array, "n d"]:
         """The direction of E exp(i x)."""

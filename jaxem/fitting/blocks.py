@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from jaxem.core.contracts import Model, Prepared, Rows
 from jaxem.core.numerics import Sums, add_exactly, sums
-from jaxem.core.rows import materialize_order, part
+from jaxem.core.rows import materialize_order, slice_rows
 
 
 def block_of(rows: Rows, index: Any, size: int) -> tuple[Rows, Array, Bool[Array, " size"]]:
@@ -21,7 +21,7 @@ def block_of(rows: Rows, index: Any, size: int) -> tuple[Rows, Array, Bool[Array
     n = rows.weight.shape[0]
     first = index * size
     start = jnp.minimum(first, n - size).astype(jnp.int32)
-    return part(rows, start, size), start, start + jnp.arange(size, dtype=jnp.int32) >= first
+    return slice_rows(rows, start, size), start, start + jnp.arange(size, dtype=jnp.int32) >= first
 
 
 def accumulate(model: Model, prepared: Prepared, rows: Rows, block_size: int) -> tuple[Any, Array]:
@@ -31,7 +31,7 @@ def accumulate(model: Model, prepared: Prepared, rows: Rows, block_size: int) ->
         statistics, objective = sum_blocks(
             lambda block: model.e_step(prepared, block), rows, block_size
         )
-        return model.collect(prepared, statistics), objective
+        return model.finalize_statistics(prepared, statistics), objective
 
     return with_stable_fallback(model, prepared, by)
 
@@ -85,7 +85,7 @@ def map_rows(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) ->
             function(block),
         )
 
-    one = jax.eval_shape(lambda: function(part(rows, 0, block_size)))
+    one = jax.eval_shape(lambda: function(slice_rows(rows, 0, block_size)))
     empty = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], n), leaf.dtype), one)
     return lax.fori_loop(0, -(-n // block_size), put, empty)
 
@@ -101,7 +101,7 @@ def default_block_size(model: Model, rows: Rows) -> int:
     if jax.default_backend() != "cpu":
         return min(n, max(model.least_rows, (1 << 27) // numbers))
     size = rows.weight.dtype.itemsize
-    most = min(model.block_bytes // (size * numbers), (1 << 20) // (size * model.n_parts))
+    most = min(model.block_bytes // (size * numbers), (1 << 20) // (size * model.n_components))
     most = max(model.least_rows, most)
     return min(n, max(model.least_rows, _alike(n, most)))
 

@@ -75,7 +75,7 @@ def begin(model: Model, params: Params, rows: Rows, acceleration: Acceleration) 
     infinite = jnp.full((), jnp.inf, dtype)
     return State(
         params=params,
-        counts=jnp.zeros(model.n_parts, dtype),
+        counts=jnp.zeros(model.n_components, dtype),
         total_weight=jnp.zeros((), dtype),
         objective=-infinite,
         rounding=jnp.zeros((), dtype),
@@ -144,7 +144,7 @@ def advance(
         refused = state._replace(
             n_iter=n_iter, status=status, memory=acceleration.reject(state.memory)
         )
-        if not model.exact:
+        if not model.exact_m_step:
             shorter = _halved(model, refused, acceleration)
             shorten = plain & bad & (state.halved < _HALVINGS) & (state.n_iter >= 0)
             refused = jax.tree.map(lambda a, b: jnp.where(shorten, a, b), shorter, refused)
@@ -254,8 +254,8 @@ def has_collapsed(health: Health, thresholds: Thresholds) -> Bool[Array, " k"]:
     A spike is narrow: a few rows far apart, such as outliers have, are no collapse.
     """
     count, ratio = health
-    live = count > 0
-    count = jnp.where(jnp.sum(live) > 1, count, jnp.inf)  # one alone has no rows to leave
-    few = live & (count < thresholds.min_count) & (ratio < _NARROW)
-    thin = live & (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)
+    active = count > 0
+    count = jnp.where(jnp.sum(active) > 1, count, jnp.inf)  # one alone has no rows to leave
+    few = active & (count < thresholds.min_count) & (ratio < _NARROW)
+    thin = active & (ratio < thresholds.min_variance_ratio) & (count < 5 * thresholds.min_count)
     return few | thin | (ratio <= 0)

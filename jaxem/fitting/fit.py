@@ -218,7 +218,7 @@ def prepare(
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
     sorted_for_fit: SortedRows | None = None,
-    room: int | None = None,
+    padded_k: int | None = None,
     n_split: int = 0,
 ) -> FitPlan:
     """Check everything, and give all numbers their fixed dtypes: nothing retraces for a new tol.
@@ -237,24 +237,24 @@ def prepare(
         max_iter = checks.whole(max_iter, "max_iter", least=0)
     if sorted_for_fit is None:
         sorted_for_fit = read(model, x, sample_weight, labels, lengths)
-    rows, n_rows, together = sorted_for_fit
+    rows, n_rows, tile_size = sorted_for_fit
     names = tables.column_names(x)
     min_count = model.default_min_count(rows) if min_count is None else min_count
     checks.nonnegative(min_count, "min_count")
     checks.nonnegative(min_variance_ratio, "min_variance_ratio")
     dtype = rows.weight.dtype
 
-    padded = model if room is None else model.with_parts(room)
+    padded = model if padded_k is None else model.with_n_components(padded_k)
     prior = padded.as_prior(prior, reg_covar, rows.x, fixed)
     found = model.check_identified(rows, names)
     found = found if prior is not None else (*found, *model.unbounded(rows, names))
     for remark in found:
         remarks.warn(remark)
-    k = padded.n_parts
+    k = padded.n_components
     n = rows.weight.shape[0]
     block = default_block_size(padded, rows) if block_size is None else block_size
     block = min(checks.whole(block, "block_size", least=1), n)
-    block = together * max(1, block // together)
+    block = tile_size * max(1, block // tile_size)
     if isinstance(init, str):
         starts.check(init)
         checks.key(key)
@@ -278,7 +278,7 @@ def prepare(
         methods=jax.device_put(codes),
         params=params,
         n_starts=n_starts,
-        n_active=checks.cast(model.n_parts, np.int32),
+        n_active=checks.cast(model.n_components, np.int32),
         splits=splits,
         n_split=n_split,
         tol=checks.cast(tol, dtype),

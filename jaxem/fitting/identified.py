@@ -39,7 +39,7 @@ def left_open(
 ) -> Open:
     """Of concrete values; nothing where the rows have no holes."""
     if not any(bool(_holed(leaf)) for leaf in jax.tree.leaves(rows.x)):
-        return Open(np.zeros(model.n_parts), {})
+        return Open(np.zeros(model.n_components), {})
     counts, both = jax.device_get(_counts(model, params, rows, block_size))
     return Open(counts, model.left_open(counts, both, prior))
 

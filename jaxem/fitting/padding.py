@@ -13,15 +13,15 @@ from jaxem.fitting.result import Result
 
 def padded(model: Model, result: Result) -> Params:
     """The parameters with as many parts as `model` has, those beyond the result's own absent."""
-    parts = np.arange(model.n_parts)
-    index = np.where(parts < result.provenance.model.n_parts, parts, -1)
+    parts = np.arange(model.n_components)
+    index = np.where(parts < result.provenance.model.n_components, parts, -1)
     return jax.device_put(parameters.take(model.constraints, jax.device_get(result.params), index))
 
 
 def without(result: Result) -> Result:
     """The result of the model that it is about."""
     model, host = result.provenance.model, jax.device_get(result)
-    live = np.arange(model.n_parts)
+    live = np.arange(model.n_components)
 
     def take(i: int) -> Params:
         return parameters.take(

@@ -90,7 +90,7 @@ def group_size(job: FitPlan, n_sets: int) -> int:
     if jax.default_backend() == "cpu":
         most = max(1, _GROUP // (n * width))
         return min(most, spread.group_size(n_sets, threads(job, n_sets)))
-    return min(n_sets, max(1, (1 << 28) // (n * job.model.n_parts * (width + 1))))
+    return min(n_sets, max(1, (1 << 28) // (n * job.model.n_components * (width + 1))))
 
 
 @partial(jax.jit, static_argnames=_STATIC)

@@ -114,7 +114,7 @@ class HMM(Model):
         return StationaryChain(each) if self.initial_law.stationary else each
 
     @property
-    def n_parts(self) -> int:
+    def n_components(self) -> int:
         return self.n_states
 
     def active(self, params: HMMParams) -> Bool[Array, " k"]:
@@ -150,8 +150,8 @@ class HMM(Model):
         return RECURSIONS[self.recursion]
 
     @property
-    def exact(self) -> bool:
-        return self.family.exact and self.initial_law.exact
+    def exact_m_step(self) -> bool:
+        return self.family.exact_m_step and self.initial_law.exact_m_step
 
     @property
     def least_rows(self) -> int:
@@ -162,7 +162,7 @@ class HMM(Model):
         """More than for rows: a step costs nearly as much for one lane as for a hundred."""
         return 256 << 20
 
-    def with_parts(self, n: int) -> "HMM":
+    def with_n_components(self, n: int) -> "HMM":
         """A mask is for its own number of states: it becomes "full" for another."""
         own = (
             self.transitions if isinstance(self.transitions, str) or n == self.n_states else "full"
@@ -303,9 +303,9 @@ class HMM(Model):
     # ---- the two steps
 
     def prepare(self, params: HMMParams, prior: HMMPrior | None) -> HMMPrepared:
-        live = self.active(params)
+        active = self.active(params)
         # Absent states stand for one that is there: log 0 is enough to rule them out.
-        substitute = jnp.where(live, jnp.arange(self.n_states), jnp.argmax(live))
+        substitute = jnp.where(active, jnp.arange(self.n_states), jnp.argmax(active))
         emissions = parameters.take(self.family.constraints, params.emissions, substitute)
         own = None if prior is None else prior.emissions
         chain = Chain(params.initial, params.transition)
@@ -395,8 +395,10 @@ class HMM(Model):
                 "probabilities and rates from 0)"
             )
 
-    def collect(self, prepared: HMMPrepared, statistics: HMMStatistics) -> HMMStatistics:
-        emissions = self.family.collect(prepared.emissions, statistics.emissions)
+    def finalize_statistics(
+        self, prepared: HMMPrepared, statistics: HMMStatistics
+    ) -> HMMStatistics:
+        emissions = self.family.finalize_statistics(prepared.emissions, statistics.emissions)
         return statistics._replace(emissions=emissions)
 
     def rounding(self, statistics: HMMStatistics) -> Float[Array, ""]:
@@ -526,8 +528,8 @@ class HMM(Model):
         if fixed is not None:
             safe = self.family.spread_fixed(fixed.emissions) & ~jnp.isnan(ratio)
             ratio = jnp.where(safe, jnp.inf, ratio)
-        live = self.active(params)
-        return Health(jnp.where(live, counts, 0), jnp.where(live, ratio, jnp.inf))
+        active = self.active(params)
+        return Health(jnp.where(active, counts, 0), jnp.where(active, ratio, jnp.inf))
 
     def sample(self, key: Array, params: HMMParams, n: int) -> tuple[Any, Int[Array, " n"]]:
         """One sequence of n steps, and its states."""

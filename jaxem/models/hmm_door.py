@@ -45,8 +45,8 @@ def as_params(family: Family, k: int, kind: Any, params: Params, x: Any) -> HMMP
 
 def _check_transition(transition: np.ndarray, initial: np.ndarray, kind: Any) -> None:
     """A state that is absent has no way in or out."""
-    absent = ~transition.any(axis=1) & ~transition.any(axis=0) & (initial == 0)
-    for i in np.flatnonzero(~absent):
+    inactive = ~transition.any(axis=1) & ~transition.any(axis=0) & (initial == 0)
+    for i in np.flatnonzero(~inactive):
         checks.probabilities(transition[i], f"row {i} of transition")
     closed = transition * ~transitions.mask(kind, len(transition))
     if closed.any():

@@ -59,17 +59,17 @@ def _seedless(
 ) -> seeding.Seeded:
     """States beyond the distinct steps, which differ in the chain alone, take steps at random."""
     k, n = seeds.found.shape[0], weight.shape[0]
-    live = jnp.arange(k, dtype=jnp.int32) < n_active
-    without = live & ~seeds.found
+    active = jnp.arange(k, dtype=jnp.int32) < n_active
+    without = active & ~seeds.found
     key_which, key_state = jax.random.split(key)
-    share = jnp.sum(without) / jnp.sum(live)
+    share = jnp.sum(without) / jnp.sum(active)
     taken = jax.random.uniform(key_which, (n,), weight.dtype) < share.astype(weight.dtype)
     taken = taken if told is None else taken & (told < 0)
     odds = jnp.where(without, 0.0, -jnp.inf)
     drawn = jax.random.categorical(key_state, odds, shape=(n,)).astype(jnp.int32)
     labels = jnp.where(taken, drawn, seeds.labels)
     own = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
-    again = seeding.Seeded(labels, live, jnp.where(own, weight[None], 0))
+    again = seeding.Seeded(labels, active, jnp.where(own, weight[None], 0))
     some = jnp.any(without)
     return jax.tree.map(lambda new, old: jnp.where(some, new, old), again, seeds)
 

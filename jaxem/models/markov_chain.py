@@ -25,7 +25,7 @@ Law = tuple[Float[Array, " k"], Float[Array, "k k"]]  # of the first state, and 
 class Free(Shares):
     """Any law of the first state, estimated from the first steps."""
 
-    exact = True  # the M-step has a closed form
+    exact_m_step = True  # the M-step has a closed form
     stationary = False
 
     def begin(self, initial: Float[Array, " k"]) -> Float[Array, " k"]:
@@ -83,7 +83,7 @@ class Fixed(Free):
 class Stationary(Free):
     """The law that the chain stays in, which follows from the transitions."""
 
-    exact = False
+    exact_m_step = False
     stationary = True
 
     def m_step(self, counts: Law, old: Law) -> Law:

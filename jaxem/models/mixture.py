@@ -5,7 +5,7 @@ r[k, n] = w[k] p_k(x[n]) / sum_j w[j] p_j(x[n])      E-step: responsibilities
 w[k] = N[k] / sum_j N[j],  N[k] = sum_n weight[n] r[k, n]      M-step, beside that of the family
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -75,7 +75,7 @@ class Mixture(Model):
     """A mixture of `n_components` components of one family."""
 
     family: Family
-    n_components: Any  # any whole number, kept as an int
+    n_components: Any = field()  # any whole number, kept as an int
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, Family):
@@ -89,10 +89,6 @@ class Mixture(Model):
     def constraints(self) -> MixtureParams:
         return parameters.tree(MixtureParams, Shares(), self.family.constraints)
 
-    @property
-    def n_parts(self) -> int:
-        return self.n_components
-
     def active(self, params: MixtureParams) -> Bool[Array, " k"]:
         return params.weights > 0
 
@@ -101,8 +97,8 @@ class Mixture(Model):
         return True
 
     @property
-    def exact(self) -> bool:
-        return self.family.exact
+    def exact_m_step(self) -> bool:
+        return self.family.exact_m_step
 
     @property
     def runs_away(self) -> bool:
@@ -112,7 +108,7 @@ class Mixture(Model):
         x, weight, *_ = materialize_order(rows)
         return self.family.run_away(statistics.components, x, weight)
 
-    def with_parts(self, n: int) -> "Mixture":
+    def with_n_components(self, n: int) -> "Mixture":
         return Mixture(self.family, n)
 
     def of_rows(self, params: MixtureParams) -> tuple[Family, Params]:
@@ -141,9 +137,9 @@ class Mixture(Model):
         patterns = tiles.patterns(map(self.family.missing_mask, checks.blocks(rows.x)))
         if patterns is None:
             return SortedRows(rows, n, 1)
-        index, real, together = tiles.by_pattern(patterns)
-        rows = reordered(rows._replace(x=self.family.tiled(rows.x, together)), index)
-        return SortedRows(rows._replace(weight=jnp.where(real, rows.weight, 0)), n, together)
+        index, real, tile_size = tiles.by_pattern(patterns)
+        rows = reordered(rows._replace(x=self.family.with_tile_size(rows.x, tile_size)), index)
+        return SortedRows(rows._replace(weight=jnp.where(real, rows.weight, 0)), n, tile_size)
 
     def _told(self, rows: Rows) -> Bool[Array, " n"]:
         """Which rows tell anything: with a number, or of a component that is known."""
@@ -266,7 +262,7 @@ class Mixture(Model):
         if shared_start_statistics is None:
             key_sample, key = jax.random.split(key)
             rows = seeding.sample(key_sample, rows)
-            rows = rows._replace(x=self.family.tiled(rows.x, 1))
+            rows = rows._replace(x=self.family.with_tile_size(rows.x, 1))
             shared_start_statistics = self._survey(rows)
         x, weight, known, _ = materialize_order(rows)
         seeds = seeding.seeded(
@@ -300,7 +296,7 @@ class Mixture(Model):
         statistics = MixtureStatistics(
             jnp.sum(responsibilities),
             jnp.sum(responsibilities, axis=1),
-            self.family.collect(
+            self.family.finalize_statistics(
                 prepared, self.family.statistics(prepared, x, cache, responsibilities)
             ),
         )
@@ -338,10 +334,10 @@ class Mixture(Model):
         )
         return statistics, jnp.sum(rows.weight * log_density)
 
-    def collect(
+    def finalize_statistics(
         self, prepared: MixturePrepared, statistics: MixtureStatistics
     ) -> MixtureStatistics:
-        components = self.family.collect(prepared.components, statistics.components)
+        components = self.family.finalize_statistics(prepared.components, statistics.components)
         return statistics._replace(components=components)
 
     def rounding(self, statistics: MixtureStatistics) -> Float[Array, ""]:
@@ -389,12 +385,12 @@ class Mixture(Model):
     def log_prior(self, params: MixtureParams, prior: MixturePrior | None) -> Float[Array, ""]:
         if prior is None:
             return jnp.zeros((), params.weights.dtype)
-        live = params.weights > 0
-        safe = jnp.where(live, params.weights, jnp.ones_like(params.weights))
+        active = params.weights > 0
+        safe = jnp.where(active, params.weights, jnp.ones_like(params.weights))
         log_prior = jnp.sum(xlogy(prior.weights - 1, safe))
         if prior.components is None:
             return log_prior
-        return log_prior + self.family.log_prior(params.components, prior.components, live)
+        return log_prior + self.family.log_prior(params.components, prior.components, active)
 
     def fisher_diagonal(self, params: MixtureParams) -> Coordinates:
         weights = params.weights
@@ -417,9 +413,9 @@ class Mixture(Model):
         if fixed is not None:
             safe = self.family.spread_fixed(fixed.components) & ~jnp.isnan(ratio)
             ratio = jnp.where(safe, jnp.inf, ratio)
-        absent = params.weights == 0
+        inactive = params.weights == 0
         zero = jnp.zeros_like(ratio)
-        return Health(jnp.where(absent, zero, counts), jnp.where(absent, jnp.inf, ratio))
+        return Health(jnp.where(inactive, zero, counts), jnp.where(inactive, jnp.inf, ratio))
 
     def sample(self, key: Array, params: MixtureParams, n: int) -> tuple[Any, Int[Array, " n"]]:
         key_labels, key_rows = jax.random.split(key)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import parameters
 from jaxem.core.contracts import Family, Params, Prior, Rows
 from jaxem.core.numerics import draw
-from jaxem.core.rows import taken
+from jaxem.core.rows import take_rows
 from jaxem.inference import kmeans
 
 SAMPLE = 8192  # rows one start looks at
@@ -93,7 +93,7 @@ def components(
     prepared = family.prepare(first, None)
     _, cache = family.evaluate(prepared, x)
     sums = family.statistics(prepared, x, cache, seeded.responsibilities)
-    given = first, family.collect(prepared, sums), weak, seeded.found
+    given = first, family.finalize_statistics(prepared, sums), weak, seeded.found
     if fixed is None:
         return family.m_step(*given)
     return parameters.fix(family.constraints, family.m_step(*given, fixed), fixed)
@@ -105,7 +105,7 @@ def sample(key: Array, rows: Rows) -> Rows:
     if rows.labels is not None:
         odds = _balanced(odds, rows.labels >= 0)
     index = draw(key, odds, (SAMPLE,))
-    chosen = taken(rows, index)
+    chosen = take_rows(rows, index)
     return chosen._replace(weight=jnp.ones_like(chosen.weight))
 
 

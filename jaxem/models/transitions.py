@@ -125,12 +125,12 @@ def stationary(transition: Float[Array, "k k"]) -> Float[Array, " k"]:
     left there is no single law (`n_closed`), and what comes out is one of them, or NaN.
     """
     k = transition.shape[0]
-    live = jnp.sum(transition, axis=1) > 0
+    active = jnp.sum(transition, axis=1) > 0
     identity = jnp.eye(k, dtype=transition.dtype)
-    ones = live[:, None] & live[None]
+    ones = active[:, None] & active[None]
     system = identity - transition + ones.astype(transition.dtype)
-    law = jnp.linalg.solve(system.T, live.astype(transition.dtype))
-    law = jnp.where(live, jnp.maximum(law, 0), jnp.zeros_like(law))
+    law = jnp.linalg.solve(system.T, active.astype(transition.dtype))
+    law = jnp.where(active, jnp.maximum(law, 0), jnp.zeros_like(law))
     return law / jnp.sum(law)
 
 

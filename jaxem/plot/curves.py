@@ -78,7 +78,7 @@ def mixing_weights(
     The components stay as they are, and the other weights keep their ratios.
     Errors: ValueError for one component, and for a weight outside 0 to 1.
     """
-    if model.n_parts < 2:
+    if model.n_components < 2:
         raise ValueError("one component has weight 1; give a mixture of two components or more")
     if not len(weights) or not all(0 <= weight <= 1 for weight in weights):
         raise ValueError(f"weights is {weights}; give probabilities, such as (0.1, 0.5)")

@@ -124,9 +124,9 @@ def log_joint(model: Any, params: Params, x: np.ndarray) -> np.ndarray:
     are evaluated one by one, so that a singular one leaves the others alone.
     """
     regular = (params.weights > 0) & ~is_singular(model, params)
-    one = model.with_parts(1)
+    one = model.with_n_components(1)
     x = np.asarray(x, params.weights.dtype)
-    result = np.full((len(x), model.n_parts), -np.inf)
+    result = np.full((len(x), model.n_components), -np.inf)
     for i in np.flatnonzero(regular):
         alone = model.take(params, np.array([i]))
         alone = alone._replace(weights=np.ones_like(alone.weights))

@@ -63,18 +63,18 @@ def criterion(selection: Selection, ax: Axes | None = None) -> Axes:
     ax = style.axes(ax)
     kinds: dict[Model, list] = {}
     for candidate in selection.candidates:
-        kinds.setdefault(candidate.model.with_parts(1), []).append(candidate)
+        kinds.setdefault(candidate.model.with_n_components(1), []).append(candidate)
     for i, (kind, members) in enumerate(kinds.items()):
-        members = sorted(members, key=lambda candidate: candidate.model.n_parts)
-        k = [candidate.model.n_parts for candidate in members]
+        members = sorted(members, key=lambda candidate: candidate.model.n_components)
+        k = [candidate.model.n_components for candidate in members]
         values = [getattr(candidate, selection.criterion) for candidate in members]
         ax.plot(k, values, ".-", color=style.colour(i), label=_kind_name(kind, kinds))
     _mark_endings(ax, selection)
     best = selection.candidates[selection.index]
     value = getattr(best, selection.criterion)
     if np.isfinite(value):
-        label = f"best, {_kind_name(best.model, kinds)} with {best.model.n_parts}"
-        ax.plot(best.model.n_parts, value, label=label, **style.BEST)
+        label = f"best, {_kind_name(best.model, kinds)} with {best.model.n_components}"
+        ax.plot(best.model.n_components, value, label=label, **style.BEST)
     _look_at_the_regular(ax, selection)
     name = selection.criterion.upper()
     parts = {"states" if isinstance(kind, HMM) else "components" for kind in kinds}
@@ -119,7 +119,7 @@ def _mark_endings(ax: Axes, selection: Selection) -> None:
         own = [c for c in selection.candidates if style.ending(c.status) == name]
         if name == "converged" or not own:
             continue
-        k = [candidate.model.n_parts for candidate in own]
+        k = [candidate.model.n_components for candidate in own]
         values = [getattr(candidate, selection.criterion) for candidate in own]
         ax.plot(k, values, label=name, marker=marker, color=colour, markersize=8,
                 linestyle="none", fillstyle="none", markeredgewidth=1.5)  # fmt: skip
@@ -131,6 +131,6 @@ def _kind_name(model: Any, kinds: dict[Model, list]) -> str:
     name = f"{type(model).__name__} of {model.family!r}" if several else repr(model.family)
     chains = {(kind.initial, kind.transitions) for kind in kinds if isinstance(kind, HMM)}
     if isinstance(model, HMM) and len(chains) > 1:
-        kind = model.with_parts(1)
+        kind = model.with_n_components(1)
         name += f", {kind.initial}, {kind.transitions}"
     return name

@@ -123,7 +123,9 @@ def test_the_variance_around_the_old_mean_is_not_the_m_step(covariance):
     r = jnp.ones((3, 45)) / 3
     prepared = case.family.prepare(case.params, None)
     _, cache = case.family.evaluate(prepared, case.x)
-    statistics = case.family.collect(prepared, case.family.statistics(prepared, case.x, cache, r))
+    statistics = case.family.finalize_statistics(
+        prepared, case.family.statistics(prepared, case.x, cache, r)
+    )
     exact = case.family.m_step(case.params, statistics, None, ALL)
     stale = case.family.m_step(case.params, statistics._replace(first=jnp.zeros((3, 2))), None, ALL)
 
@@ -177,7 +179,10 @@ def forms(case, dtype, r):
     products = case.family.prepare(params, None)
     for own in (products.residuals, products):
         log_density, cache = case.family.evaluate(own, x)
-        yield log_density, case.family.collect(own, case.family.statistics(own, x, cache, r))
+        yield (
+            log_density,
+            case.family.finalize_statistics(own, case.family.statistics(own, x, cache, r)),
+        )
 
 
 @pytest.mark.parametrize("covariance", STRUCTURES)

@@ -316,7 +316,7 @@ def test_refits_and_selection_of_a_large_table_are_those_of_its_copy(monkeypatch
 
     def found():
         ratio = jaxem.lr_test(model, x, n_boot=2, **kept)
-        chosen = jaxem.select([model, model.with_parts(2)], x, criterion="icl", **kept)
+        chosen = jaxem.select([model, model.with_n_components(2)], x, criterion="icl", **kept)
         return ratio.replicates, [one.icl for one in chosen.candidates]
 
     copied = found()

@@ -67,7 +67,7 @@ def test_an_error_in_a_group_reaches_the_caller(x):
 def test_large_starts_and_traced_ones_stay_together(x):
     rows = MODEL.rows(x, None, None)
     assert spread.n_threads(MODEL, rows, 1) == 1
-    many = MODEL.with_parts(2000)
+    many = MODEL.with_n_components(2000)
     assert spread.n_threads(many, rows, 9) == 1  # a start is enough for all cores
 
 

@@ -51,7 +51,7 @@ def check_family(case: FamilyCase, key: jax.Array) -> None:
 def _sums(family: Family, params: Any, x: Any, r: Any, prior: Any = None) -> Any:
     prepared = family.prepare(params, prior)
     _, cache = family.evaluate(prepared, x)
-    return family.collect(prepared, family.statistics(prepared, x, cache, r))
+    return family.finalize_statistics(prepared, family.statistics(prepared, x, cache, r))
 
 
 def _step(family: Family, params: Any, x: Any, r: Any) -> Any:

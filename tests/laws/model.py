@@ -117,9 +117,11 @@ def pieces_have_the_same_bits(case: ModelCase, key: jax.Array) -> None:
 def absent_parts_change_nothing(case: ModelCase, key: jax.Array) -> None:
     """A model compiled for more parts than it has, the others at weight 0, is the same model."""
     results = []
-    for room in (None, case.model.n_parts + 2):
-        job = fitting.prepare(case.model, case.x, init="portfolio", key=key, n_init=5, room=room,
-                              tol=0, max_iter=20)  # fmt: skip
+    for padded_k in (None, case.model.n_components + 2):
+        job = fitting.prepare(
+            case.model, case.x, init="portfolio", key=key, n_init=5, padded_k=padded_k, tol=0,
+            max_iter=20,
+        )  # fmt: skip
         results.append(fitting.finish(job, fitting.advance(job, fitting.start(job), job.max_iter)))
     plain, padded = results
     assert padded.provenance == plain.provenance

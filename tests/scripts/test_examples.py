@@ -163,7 +163,7 @@ def test_a_model_of_its_own_has_what_needs_no_more_and_refuses_the_rest(tmp_path
         "params is a tuple": lambda: jaxem.em(model, (0.5,), x),
         "neither labels": lambda: jaxem.fit(model, x, key=key, labels=[0, 0]),
         "no reg_covar": lambda: jaxem.fit(model, x, key=key, reg_covar=0.1),
-        "parts alone": lambda: model.with_parts(2),
+        "parts alone": lambda: model.with_n_components(2),
         "`sample`": lambda: jaxem.sample(model, params, key, 2),
         "`replace`": lambda: jaxem.likelihood_slice(model, params, x, "theta", [0.1]),
         "a model file cannot hold": lambda: jaxem.save(tmp_path / "m", model, params),

@@ -62,7 +62,7 @@ def test_what_cannot_be_converted():
     with pytest.raises(ValueError, match="Gaussian alone"):
         to_sklearn("mixture", params)
     with pytest.raises(ValueError, match="2 components"):
-        to_sklearn(model.with_parts(2), params)
+        to_sklearn(model.with_n_components(2), params)
     singular = params.components._replace(covariances=np.zeros((3, 4, 4)))
     with pytest.raises(ValueError, match="no inverse"):
         to_sklearn(model, params._replace(components=singular))

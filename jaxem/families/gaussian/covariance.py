@@ -118,7 +118,7 @@ class Covariance(abc.ABC):
         """The log of what the prior's exponent counts for: log det C, or log variances."""
 
     @abc.abstractmethod
-    def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
+    def select(self, active: Bool[Array, " k"], new: Array, old: Array) -> Array:
         """`new` where a component lives, `old` where it is absent."""
 
     @abc.abstractmethod

@@ -81,8 +81,8 @@ class Diag(Covariance):
     def log_scale(self, covariances: Float[Array, "k d"], factor: Factor) -> Float[Array, "k d"]:
         return jnp.log(positive(covariances))
 
-    def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
-        return jnp.where(live[:, None], new, old)
+    def select(self, active: Bool[Array, " k"], new: Array, old: Array) -> Array:
+        return jnp.where(active[:, None], new, old)
 
     def variance_ratio(
         self, covariances: Float[Array, "k d"], weights: Float[Array, " k"]

@@ -38,7 +38,7 @@ def expected(
     return jnp.where(jnp.isnan(x.values), total, x.values)
 
 
-def drawn(
+def impute_draw(
     form: Any, x: Holes, whole: Float[Array, "n d"], labels: Int[Array, " n"]
 ) -> Float[Array, "n d"]:
     """whole: rows drawn from the components labels[i]."""

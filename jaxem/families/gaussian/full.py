@@ -117,8 +117,8 @@ class Full(Covariance):
     ) -> Float[Array, "k 1 1"]:
         return factor.log_det[:, None, None]
 
-    def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
-        return jnp.where(live[:, None, None], new, old)
+    def select(self, active: Bool[Array, " k"], new: Array, old: Array) -> Array:
+        return jnp.where(active[:, None, None], new, old)
 
     def variance_ratio(
         self, covariances: Float[Array, "k d d"], weights: Float[Array, " k"]

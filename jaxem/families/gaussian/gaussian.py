@@ -117,8 +117,8 @@ class Gaussian(Family):
             return None
         return np.isnan(np.asarray(x.values))
 
-    def tiled(self, x: Any, together: int) -> Any:
-        return replace(x, together=together) if self.missing else x
+    def with_tile_size(self, x: Any, tile_size: int) -> Any:
+        return replace(x, tile_size=tile_size) if self.missing else x
 
     def unbounded(
         self, x: Any, weight: Any, names: tuple[str, ...] | None, k: int
@@ -169,7 +169,7 @@ class Gaussian(Family):
     def numbers_per_row(self, x: Any, k: int) -> int:
         d = x.shape[1]
         if isinstance(x, Holes):
-            m = x.most if self.covariance.matrices and x.together == 1 else 0
+            m = x.most if self.covariance.matrices and x.tile_size == 1 else 0
             return k * (4 * d + 3 * m * m)
         if d < self.covariance.least_columns:
             return 4 * k * (d + 1)
@@ -252,7 +252,9 @@ class Gaussian(Family):
             sums = _form(prepared).sums(self.covariance, cache, responsibilities)
         return GaussianStatistics(jnp.sum(responsibilities, axis=1), *sums)
 
-    def collect(self, prepared: Any, statistics: GaussianStatistics) -> GaussianStatistics:
+    def finalize_statistics(
+        self, prepared: Any, statistics: GaussianStatistics
+    ) -> GaussianStatistics:
         if not isinstance(prepared, ProductForm):
             return statistics
         count, *sums = statistics
@@ -265,7 +267,7 @@ class Gaussian(Family):
         params: GaussianParams,
         statistics: GaussianStatistics,
         prior: GaussianPrior | None,
-        live: Bool[Array, " k"],
+        active: Bool[Array, " k"],
         fixed: GaussianParams | None = None,
     ) -> GaussianParams:
         """m = (first + p (prior_mean - m_old)) / (N + p) + m_old, with p = mean_precision;
@@ -280,7 +282,7 @@ class Gaussian(Family):
         structure = self.covariance
         k, d = params.means.shape
         count, first, _ = statistics
-        precision = jnp.where(live, prior.mean_precision, jnp.zeros_like(count))
+        precision = jnp.where(active, prior.mean_precision, jnp.zeros_like(count))
 
         pull = precision[:, None] * (prior.mean - params.means)
         shift = safe_divide(first + pull, jnp.broadcast_to((count + precision)[:, None], (k, d)))
@@ -301,25 +303,25 @@ class Gaussian(Family):
         told = total > 0
         covariances = scatter / jnp.where(told, total, jnp.ones_like(total))
         covariances = jnp.where(told, covariances, params.covariances)
-        covariances = structure.select(live, covariances, params.covariances)
-        return GaussianParams(jnp.where(live[:, None], means, params.means), covariances)
+        covariances = structure.select(active, covariances, params.covariances)
+        return GaussianParams(jnp.where(active[:, None], means, params.means), covariances)
 
     def spread_fixed(self, fixed: GaussianParams) -> Bool[Array, " k"]:
         variances = self.covariance.variances(fixed.covariances, *fixed.means.shape)
         return jnp.all(~jnp.isnan(variances), axis=1)
 
     def log_prior(
-        self, params: GaussianParams, prior: GaussianPrior, live: Bool[Array, " k"]
+        self, params: GaussianParams, prior: GaussianPrior, active: Bool[Array, " k"]
     ) -> Float[Array, ""]:
         structure = self.covariance
         k, d = params.means.shape
         factor = structure.factor(params.covariances, k, d)
-        precision = jnp.where(live, prior.mean_precision, jnp.zeros_like(prior.mean_precision))
+        precision = jnp.where(active, prior.mean_precision, jnp.zeros_like(prior.mean_precision))
         has_mean = structure.per_covariance((precision > 0).astype(precision.dtype))
         exponent = priors.exponent(prior, self.covariance, d) + structure.entries(d) * has_mean
         spread = exponent * structure.log_scale(params.covariances, factor)
         spread = spread + structure.trace(factor.root, prior.scale)
-        spread = structure.select(live, spread, jnp.zeros_like(spread))
+        spread = structure.select(active, spread, jnp.zeros_like(spread))
         residual = (params.means - prior.mean)[:, :, None]
         distance = structure.squared_distance(factor.root, residual)[:, 0]
         distance = jnp.where(precision > 0, precision * distance, jnp.zeros_like(distance))
@@ -372,19 +374,19 @@ class Gaussian(Family):
     def with_holes(self) -> "Gaussian":
         return replace(self, missing=True)
 
-    def cells(self, data: Any) -> Any:
+    def read_incomplete(self, data: Any) -> Any:
         return tables.table(data)
 
-    def filled(
+    def impute_mean(
         self, params: GaussianParams, x: Holes, shares: Float[Array, "k n"]
     ) -> Float[Array, "n d"]:
         return filling.expected(self.covariance, self.prepare(params, None), x, shares)
 
-    def drawn(
+    def impute_draw(
         self, key: Array, params: GaussianParams, x: Holes, labels: Int[Array, " n"]
     ) -> Float[Array, "n d"]:
         whole = self.sample(key, params, labels)
-        return filling.drawn(self.prepare(params, None), x, whole, labels)
+        return filling.impute_draw(self.prepare(params, None), x, whole, labels)
 
     def conditional(
         self, params: GaussianParams, given: dict

@@ -41,7 +41,7 @@ class Holes:
 
     values: Any  # (n, d)
     most: int = field(metadata={"static": True})
-    together: int = field(default=1, metadata={"static": True})
+    tile_size: int = field(default=1, metadata={"static": True})
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -206,8 +206,8 @@ def prepare(
 
 def evaluate(structure: Covariance, form: Form, x: Holes) -> tuple[Float[Array, "k n"], Any]:
     """-> (log densities, what `sums` needs)."""
-    if isinstance(form, Dense) and x.together > 1 and x.shape[0] % x.together == 0:
-        return tiles.evaluate(structure, form, x.values, x.together)
+    if isinstance(form, Dense) and x.tile_size > 1 and x.shape[0] % x.tile_size == 0:
+        return tiles.evaluate(structure, form, x.values, x.tile_size)
     seen = ~jnp.isnan(x.values.T)
     safe = jnp.where(seen, x.values.T, 0)
     residuals = jnp.where(seen[None], safe[None] - form.means[:, :, None], 0)

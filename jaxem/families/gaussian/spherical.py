@@ -84,8 +84,8 @@ class Spherical(Covariance):
     def log_scale(self, covariances: Float[Array, " k"], factor: Factor) -> Float[Array, " k"]:
         return jnp.log(positive(covariances))
 
-    def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
-        return jnp.where(live, new, old)
+    def select(self, active: Bool[Array, " k"], new: Array, old: Array) -> Array:
+        return jnp.where(active, new, old)
 
     def variance_ratio(
         self, covariances: Float[Array, " k"], weights: Float[Array, " k"]

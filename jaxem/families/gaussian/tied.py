@@ -96,8 +96,8 @@ class Tied(Covariance):
     def log_scale(self, covariances: Float[Array, "d d"], factor: Factor) -> Float[Array, ""]:
         return factor.log_det[0]
 
-    def select(self, live: Bool[Array, " k"], new: Array, old: Array) -> Array:
-        return jnp.where(jnp.any(live), new, old)
+    def select(self, active: Bool[Array, " k"], new: Array, old: Array) -> Array:
+        return jnp.where(jnp.any(active), new, old)
 
     def variance_ratio(
         self, covariances: Float[Array, "d d"], weights: Float[Array, " k"]

@@ -37,7 +37,7 @@ class Tile(NamedTuple):
 
 
 def evaluate(
-    structure: Covariance, form: Any, values: Float[Array, "n d"], together: int
+    structure: Covariance, form: Any, values: Float[Array, "n d"], tile_size: int
 ) -> tuple[Float[Array, "k n"], Tile]:
     """form: `holes.Dense`; values: NaN in the holes, the same ones in `together` rows each."""
 
@@ -55,9 +55,9 @@ def evaluate(
         return _either(structure, form, by_residuals, by_products), tile
 
     n, d = values.shape
-    if n == together:
+    if n == tile_size:
         return one(values)
-    log_density, tiles = jax.vmap(one)(jnp.reshape(values, (-1, together, d)))
+    log_density, tiles = jax.vmap(one)(jnp.reshape(values, (-1, tile_size, d)))
     return jnp.reshape(jnp.moveaxis(log_density, 1, 0), (-1, n)), tiles
 
 
