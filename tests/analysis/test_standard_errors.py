@@ -589,12 +589,11 @@ def forward(rates, transition, initial, x):
     return logsumexp(f)
 
 
-@pytest.mark.parametrize("value", [0.0, 1e-100, 6e-22, 1e-9])
-def test_a_transition_on_its_way_to_0_is_at_0(value):
+def test_a_transition_on_its_way_to_0_is_at_0():
     """Against the numerical Hessian in log rates and log odds with that transition at 0."""
     rng, states = np.random.default_rng(0), [0]
     truth = np.array([[0.9, 0.1, 0], [0.05, 0.85, 0.1], [0, 0.15, 0.85]])
-    for _ in range(299):
+    for _ in range(149):
         states.append(rng.choice(3, p=truth[states[-1]]))
     x = rng.poisson(np.array([2.0, 8, 20])[states])
     model, allowed = HMM(Poisson(), 3), truth > 0
@@ -609,11 +608,18 @@ def test_a_transition_on_its_way_to_0_is_at_0(value):
 
     at, h = np.concatenate([np.log(rates), np.log(transition[allowed])]), 1e-3
     steps = h * np.eye(len(at))
-    hessian = [[negative(at + a + b) - negative(at + a - b) - negative(at - a + b)
-                + negative(at - a - b) for b in steps] for a in steps]  # fmt: skip
-    covariance = np.linalg.pinv(np.array(hessian) / (4 * h**2), rcond=1e-6)
-    transition[0, 2] = transition[2, 0] = value
-    transition /= transition.sum(1, keepdims=True)
-    se = jaxem.standard_errors(model, params._replace(transition=transition), x)
+    hessian = np.zeros((len(at), len(at)))
+    for i, a in enumerate(steps):
+        for j, b in enumerate(steps[: i + 1]):
+            rise = negative(at + a + b) - negative(at + a - b)
+            fall = negative(at - a + b) - negative(at - a - b)
+            hessian[i, j] = hessian[j, i] = rise - fall
+    covariance = np.linalg.pinv(hessian / (4 * h**2), rcond=1e-6)
     expected = np.sqrt(np.diag(covariance))[:3] * rates
-    np.testing.assert_allclose(np.asarray(se.emissions.rates)[:, 0], expected, rtol=1e-3)
+    for value in (0.0, 1e-100, 6e-22, 1e-9):
+        near = transition.copy()
+        near[0, 2] = near[2, 0] = value
+        near /= near.sum(1, keepdims=True)
+        se = jaxem.standard_errors(model, params._replace(transition=near), x)
+        found = np.asarray(se.emissions.rates)[:, 0]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, err_msg=str(value))
