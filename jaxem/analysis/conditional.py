@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxem.core import checks
+from jaxem.core.capabilities import conditioning
 from jaxem.core.contracts import Family, Model, Params
 from jaxem.core.inputs import waits
 from jaxem.core.numerics import einsum, safe_log
@@ -45,7 +46,7 @@ def conditional(
         left = d - len(chosen)
     if not left:
         raise ValueError(f"all of the columns are given: {sorted(map(str, given))}; none is left")
-    rest, components, log_density = family.conditional(own, chosen)
+    rest, components, log_density = conditioning.conditional(family, own, chosen)
     logs = safe_log(params.weights) + log_density
     shifted = jnp.exp(logs - jnp.max(logs))
     weights = shifted / jnp.sum(shifted)
@@ -68,7 +69,7 @@ def moments(model: Model, params: Params) -> Moments:
     if not isinstance(model, Mixture):
         raise ValueError(f"model is {model!r}; moments are of the rows of a mixture")
     weights, components = model.as_params(params, None)
-    means, covariances = model.family.moments(components)
+    means, covariances = conditioning.moments(model.family, components)
     mean = einsum("k,kd->d", weights, means)
     away = means - mean[None]
     within = einsum("k,kij->ij", weights, covariances)

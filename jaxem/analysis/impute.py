@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from jaxem.analysis.decode import sample_paths
 from jaxem.analysis.predict import predict_proba
 from jaxem.core import checks, remarks, tables
+from jaxem.core.capabilities import holes, imputing
 from jaxem.core.contracts import Family, Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.numerics import safe_log
@@ -63,10 +64,10 @@ def impute(
     form = "rows" if where is None else where.form
     parts = list(x) if form == "list" else [jax.tree.map(_flat, x) if form == "batch" else x]
     family, _ = model.of_rows(params)
-    cells = [family.read_incomplete(own) for own in parts]
+    cells = [imputing.imputes(family).read_incomplete(own) for own in parts]
     shares = _together(predict_proba(model, params, x, lengths), form, axis=0)
     shares = jnp.reshape(shares, (-1, model.n_components)).T
-    read = family.joined([family.read(own) for own in parts])
+    read = holes.joined(family, [family.read(own) for own in parts])
     read = jax.tree.map(checks.floating, read)
     components = model.of_rows(model.as_params(params, None))[1]
     if key is None or n_draws is None:
@@ -104,7 +105,9 @@ def impute(
 def _filled(family: Family, components: Params, x: Any, shares: Float[Array, "k n"]) -> Any:
     def of_block(rows: Rows) -> Any:
         x, shares = rows.x
-        return jax.tree.map(jnp.transpose, family.impute_mean(components, x, shares.T))
+        return jax.tree.map(
+            jnp.transpose, imputing.imputes(family).impute_mean(components, x, shares.T)
+        )
 
     rows = Rows((x, shares.T), jnp.ones(shares.shape[1], shares.dtype), None)
     return jax.tree.map(jnp.transpose, map_rows(of_block, rows, min(_BLOCK, shares.shape[1])))
@@ -116,7 +119,7 @@ def _drawn(
 ) -> Any:
     def one(of: tuple[Array, Array]) -> Any:
         key, labels = of
-        return family.impute_draw(key, components, x, labels)
+        return imputing.impute_draw(family, key, components, x, labels)
 
     return jax.lax.map(one, (keys, labels))
 

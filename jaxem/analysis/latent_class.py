@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxem.analysis.predict import log_prob, n_free_parameters, predict_proba
 from jaxem.core import remarks
+from jaxem.core.capabilities import holes
 from jaxem.core.contracts import Model, Params
 from jaxem.core.inputs import waits
 from jaxem.families import Bernoulli, BernoulliParams, Categorical
@@ -86,7 +87,7 @@ def latent_classes(
     rows = model.rows(x, sample_weight, None)
     params = model.as_params(params, rows)
     data = np.asarray(rows.x, np.float64)
-    weight = np.where(family.informative(data), np.asarray(rows.weight, np.float64), 0)
+    weight = np.where(holes.informative(family, data), np.asarray(rows.weight, np.float64), 0)
     items = _items(params.components)
     n_cells = math.prod(table.shape[1] for table in items)
     n_parameters = int(n_free_parameters(model, params, fixed))

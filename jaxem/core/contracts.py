@@ -11,11 +11,11 @@ checked once. Values (rows, parameters, statistics) are NamedTuples of arrays an
 """
 
 from jaxem.core.family import Family as Family
-from jaxem.core.family import Place as Place
 from jaxem.core.model import Model as Model
 from jaxem.core.rows import Rows as Rows
 from jaxem.core.values import Health as Health
 from jaxem.core.values import Params as Params
+from jaxem.core.values import Place as Place
 from jaxem.core.values import Prepared as Prepared
 from jaxem.core.values import Prior as Prior
 from jaxem.core.values import SortedRows as SortedRows

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxem.core import checks, parameters, tables
-from jaxem.core.family import Family, Place
+from jaxem.core.family import Family
 from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import Rows, as_rows
-from jaxem.core.values import Health, Params, Prepared, Prior, SortedRows, Statistics
+from jaxem.core.values import Health, Params, Place, Prepared, Prior, SortedRows, Statistics
 
 
 class Model(abc.ABC):

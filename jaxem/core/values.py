@@ -11,6 +11,9 @@ Prepared = Any
 Statistics = Any
 Prior = Any
 
+# Blocks within blocks, by name, and a column of the innermost, or two that go together.
+Place = tuple[tuple[str, ...], tuple[int, ...]]
+
 
 class SortedRows(NamedTuple):
     """Rows to be fitted; n_rows: those that were given; together: a block has whole multiples."""

@@ -21,6 +21,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters, tables
+from jaxem.core.capabilities import holes
 from jaxem.core.constraints import Real
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import root, safe_divide
@@ -67,7 +68,7 @@ class GeneralizedRegression(Family):
         """y eta - A(eta) + c(y)."""
 
     @abc.abstractmethod
-    def moments(self, eta: Array) -> tuple[Array, Array]:
+    def mean_and_variance(self, eta: Array) -> tuple[Array, Array]:
         """-> (A'(eta), A''(eta)): mean and variance of y."""
 
     @abc.abstractmethod
@@ -102,7 +103,7 @@ class GeneralizedRegression(Family):
         return k, x[0].shape[1] + self.intercept
 
     def informative(self, x: Any) -> Any:
-        return super().informative(x[1])
+        return holes.any_number(x[1])
 
     def check_identified(self, x: Any, weight: Any, names: Any) -> tuple[str, ...]:
         return collinearity.remarks(x, weight, self.intercept)
@@ -176,7 +177,7 @@ class GeneralizedRegression(Family):
         """The eta of each row by itself, finite by a weak normal prior; from some eta, in steps."""
 
         def step(_: Array, eta: Array) -> Array:
-            mean, variance = self.moments(eta)
+            mean, variance = self.mean_and_variance(eta)
             way = (y - mean - _WEAK * eta) / (variance + _WEAK)
             return eta + jnp.clip(way, -1, 1)
 
@@ -202,7 +203,7 @@ class GeneralizedRegression(Family):
     ) -> Derivatives:
         u, eta, responses = cache
         r = jnp.where(jnp.isnan(x[1])[None], 0, responsibilities)
-        mean, variance = self.moments(eta)
+        mean, variance = self.mean_and_variance(eta)
         count, weight = jnp.sum(r, axis=1), r * variance
         sums = normal(weight, r * (responses[None] - mean), count, u, x)
         return Derivatives(count, jnp.sum(weight, axis=1), sums)

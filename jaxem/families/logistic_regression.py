@@ -38,7 +38,7 @@ class LogisticRegression(GeneralizedRegression):
     def log_density(self, eta: Array, y: Array) -> Array:
         return y * eta - jax.nn.softplus(eta)
 
-    def moments(self, eta: Array) -> tuple[Array, Array]:
+    def mean_and_variance(self, eta: Array) -> tuple[Array, Array]:
         p = jax.nn.sigmoid(eta)
         return p, p * jax.nn.sigmoid(-eta)
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables
+from jaxem.core.capabilities import holes
 from jaxem.core.constraints import NonNegative
 from jaxem.core.parameters import tree
 from jaxem.core.special import log_poisson
@@ -72,7 +73,7 @@ class Poisson(PivotFamily):
             )  # fmt: skip
 
     def informative(self, x: Any) -> Any:
-        return super().informative(_parts(x)[0])
+        return holes.any_number(_parts(x)[0])
 
     def wrong(self, x: np.ndarray) -> np.ndarray:
         return ~(np.isnan(x) | ((x >= 0) & (x == np.floor(x)) & (x < np.inf)))

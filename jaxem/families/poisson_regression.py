@@ -46,7 +46,7 @@ class PoissonRegression(GeneralizedRegression):
         some = at_mean - safe * exp_excess(eta - jnp.log(safe))
         return jnp.where(positive, some, -jnp.exp(jnp.where(positive, 0, eta)))
 
-    def moments(self, eta: Array) -> tuple[Array, Array]:
+    def mean_and_variance(self, eta: Array) -> tuple[Array, Array]:
         rate = jnp.exp(clip_log(eta))
         return rate, rate
 

@@ -14,6 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxem.core.capabilities import (
+    collapse,
+    conditioning,
+    holes,
+    identified,
+    imputing,
+    pivots,
+    planning,
+    simulating,
+    starts,
+)
 from jaxem.core.contracts import Family, Params, Place, Prior
 
 
@@ -48,7 +59,7 @@ class Product(Family):
 
     @property
     def regularised(self) -> bool:
-        return any(of.regularised for _, of in self.blocks)
+        return any(collapse.regularised(of) for _, of in self.blocks)
 
     @property
     def exact_m_step(self) -> bool:
@@ -56,7 +67,7 @@ class Product(Family):
 
     @property
     def unimodal(self) -> bool:
-        return all(of.unimodal for _, of in self.blocks)
+        return all(starts.unimodal(of) for _, of in self.blocks)
 
     def _each(self, function: Callable[..., Any], *trees: Any) -> dict[str, Any]:
         """function(family, part, ...) for each block."""
@@ -94,7 +105,7 @@ class Product(Family):
         )
 
     def joined(self, parts: Sequence[Any]) -> dict[str, Any]:
-        return {name: of.joined([part[name] for part in parts]) for name, of in self.blocks}
+        return {name: holes.joined(of, [part[name] for part in parts]) for name, of in self.blocks}
 
     def check(self, x: Any, weight: Any, names: Any) -> None:
         for name, of in self.blocks:
@@ -104,41 +115,43 @@ class Product(Family):
                 raise ValueError(f"block {name!r}: {error}") from None
 
     def informative(self, x: Any) -> Any:
-        return reduce(or_, self._each(lambda of, part: of.informative(part), x).values())
+        return reduce(or_, self._each(holes.informative, x).values())
 
     def left_open(
         self, counts: np.ndarray, both: Any, prior: Any, fixed: Any
     ) -> dict[Place, tuple[int, ...]]:
         found, own, known = {}, self._parts(prior), self._parts(fixed)
         for name, of in self.blocks:
-            part = of.left_open(counts, both[name], own[name], known[name])
+            part = identified.left_open(of, counts, both[name], own[name], known[name])
             found |= {((name, *path), at): parts for (path, at), parts in part.items()}
         return found
 
     def measured(self, x: Any, weight: Any) -> dict[str, Any]:
-        return self._each(lambda of, part: of.measured(part, weight), x)
+        return self._each(lambda of, part: pivots.measured(of, part, weight), x)
 
     def given(self, x: Any) -> dict[str, Any]:
-        return self._each(lambda of, part: of.given(part), x)
+        return self._each(pivots.given, x)
 
     @property
     def runs_away(self) -> bool:
-        return any(of.runs_away for _, of in self.blocks)
+        return any(identified.runs_away(of) for _, of in self.blocks)
 
     def run_away(self, statistics: Any, x: Any, weight: Any) -> tuple[str, ...]:
-        found = self._each(lambda of, s, part: of.run_away(s, part, weight), statistics, x)
+        found = self._each(
+            lambda of, s, part: identified.run_away(of, s, part, weight), statistics, x
+        )
         return tuple(f"block {name!r}: {text}" for name in found for text in found[name])
 
     def missing_mask(self, x: Any) -> np.ndarray | None:
-        found = self._each(lambda of, part: of.missing_mask(part), x).values()
+        found = self._each(holes.missing_mask, x).values()
         found = [gone for gone in found if gone is not None]
         return np.concatenate(found, axis=1) if found else None
 
     def with_tile_size(self, x: Any, tile_size: int) -> dict[str, Any]:
-        return self._each(lambda of, part: of.with_tile_size(part, tile_size), x)
+        return self._each(lambda of, part: holes.with_tile_size(of, part, tile_size), x)
 
     def unbounded(self, x: Any, weight: Any, names: Any, k: int) -> tuple[str, ...]:
-        found = self._each(lambda of, part: of.unbounded(part, weight, None, k), x)
+        found = self._each(lambda of, part: identified.unbounded(of, part, weight, None, k), x)
         return tuple(f"block {name!r}: {text}" for name in found for text in found[name])
 
     def check_identified(self, x: Any, weight: Any, names: Any) -> tuple[str, ...]:
@@ -146,7 +159,8 @@ class Product(Family):
         for name, of in self.blocks:
             try:
                 found += [
-                    f"block {name!r}: {s}" for s in of.check_identified(x[name], weight, None)
+                    f"block {name!r}: {s}"
+                    for s in identified.check_identified(of, x[name], weight, None)
                 ]
             except ValueError as error:
                 raise ValueError(f"block {name!r}: {error}") from None
@@ -166,21 +180,21 @@ class Product(Family):
             raise ValueError(f"the prior is for blocks that are not there: {', '.join(unknown)}")
         priors = {}
         for name, of in self.blocks:
-            own, reg = given.get(name), reg_covar if of.regularised else None
+            own, reg = given.get(name), reg_covar if collapse.regularised(of) else None
             asked = own is not None or reg is not None
             priors[name] = of.as_prior(own, reg, x[name], k) if asked else None
         return priors
 
     def default_min_count(self, x: Any) -> float:
-        return max(self._each(lambda of, part: of.default_min_count(part), x).values())
+        return max(self._each(collapse.default_min_count, x).values())
 
     def numbers_per_row(self, x: Any, k: int) -> int:
-        return sum(self._each(lambda of, part: of.numbers_per_row(part, k), x).values())
+        return sum(self._each(lambda of, part: planning.numbers_per_row(of, part, k), x).values())
 
     # ---- starts
 
     def coordinates(self, x: Any) -> Float[Array, "n p"]:
-        parts = self._each(lambda of, part: of.coordinates(part), x)
+        parts = self._each(starts.coordinates, x)
         return jnp.concatenate(list(parts.values()), axis=1)
 
     def labelled(
@@ -188,7 +202,7 @@ class Product(Family):
     ) -> Int[Array, " n"] | None:
         """By the first block that tells them."""
         each = self._each(
-            lambda of, own, part: of.labelled(key, own, part, weight, odds), pooled, x
+            lambda of, own, part: starts.labelled(of, key, own, part, weight, odds), pooled, x
         )
         return next((labels for labels in each.values() if labels is not None), None)
 
@@ -196,7 +210,9 @@ class Product(Family):
         return self._each(lambda of, part: of.pooled(part, weight, k), x)
 
     def first(self, pooled: Any, x: Any, responsibilities: Float[Array, "k n"]) -> dict[str, Any]:
-        return self._each(lambda of, fit, part: of.first(fit, part, responsibilities), pooled, x)
+        return self._each(
+            lambda of, fit, part: starts.first(of, fit, part, responsibilities), pooled, x
+        )
 
     def starting_prior(self, pooled: Any, counts: Array, prior: Any) -> dict[str, Any]:
         return self._each(
@@ -247,7 +263,8 @@ class Product(Family):
 
     def spread_fixed(self, fixed: Any) -> Array:
         return reduce(
-            jnp.logical_and, self._each(lambda of, own: of.spread_fixed(own), fixed).values()
+            jnp.logical_and,
+            self._each(collapse.spread_fixed, fixed).values(),
         )
 
     def log_prior(self, params: Any, prior: Any, active: Array) -> Float[Array, ""]:
@@ -258,20 +275,24 @@ class Product(Family):
     # ---- cells that were not observed
 
     def with_holes(self) -> "Product":
-        return Product(self._each(lambda of: of.with_holes()))
+        return Product(self._each(holes.with_holes))
 
     def read_incomplete(self, data: Any) -> dict[str, Any]:
-        return self._each(lambda of, part: of.read_incomplete(part), self._named(data, "x"))
+        return self._each(
+            lambda of, part: imputing.imputes(of).read_incomplete(part), self._named(data, "x")
+        )
 
     def impute_mean(self, params: Any, x: Any, shares: Float[Array, "k n"]) -> dict[str, Any]:
-        return self._each(lambda of, own, part: of.impute_mean(own, part, shares), params, x)
+        return self._each(
+            lambda of, own, part: imputing.imputes(of).impute_mean(own, part, shares), params, x
+        )
 
     def impute_draw(
         self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]
     ) -> dict[str, Any]:
         keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
         return self._each(
-            lambda of, own, part, k: of.impute_draw(k, own, part, labels), params, x, keys
+            lambda of, own, part, k: imputing.impute_draw(of, k, own, part, labels), params, x, keys
         )
 
     def conditional(self, params: Any, given: dict) -> tuple["Product", Any, Float[Array, " k"]]:
@@ -284,7 +305,9 @@ class Product(Family):
                 continue
             d = of.like_x(params[name]).shape[1]
             if len(own) < d:
-                blocks[name], left[name], log_density = of.conditional(params[name], own)
+                blocks[name], left[name], log_density = conditioning.conditional(
+                    of, params[name], own
+                )
             else:
                 dtype = jax.tree.leaves(params[name])[0].dtype
                 row = jnp.stack([jnp.asarray(own[j], dtype) for j in range(d)])[None]
@@ -298,10 +321,10 @@ class Product(Family):
         return self._each(lambda of, own: of.fisher_diagonal(own, share), params)
 
     def at_pivot(self, params: Any, x: Any) -> dict[str, Any]:
-        return self._each(lambda of, own, part: of.at_pivot(own, part), params, x)
+        return self._each(pivots.at_pivot, params, x)
 
     def from_pivot(self, params: Any, x: Any) -> dict[str, Any]:
-        return self._each(lambda of, own, part: of.from_pivot(own, part), params, x)
+        return self._each(pivots.from_pivot, params, x)
 
     # ---- what is said of a result
 
@@ -320,5 +343,8 @@ class Product(Family):
     ) -> dict[str, Any]:
         keys = dict(zip(params, jax.random.split(key, len(params)), strict=True))
         return self._each(
-            lambda of, own, part, k: of.resample_like(k, own, part, labels), params, x, keys
+            lambda of, own, part, k: simulating.resample_like(of, k, own, part, labels),
+            params,
+            x,
+            keys,
         )

@@ -17,6 +17,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters
+from jaxem.core.capabilities import collapse, holes, identified, pivots, planning, simulating
+from jaxem.core.capabilities.pivots import n_columns
 from jaxem.core.contracts import (
     Family,
     Health,
@@ -28,7 +30,6 @@ from jaxem.core.contracts import (
     Rows,
     Statistics,
 )
-from jaxem.core.family import n_columns
 from jaxem.core.numerics import (
     safe_divide,
     safe_log,
@@ -139,11 +140,11 @@ class HMM(Model):
 
     @property
     def runs_away(self) -> bool:
-        return self.family.runs_away
+        return identified.runs_away(self.family)
 
     def run_away(self, statistics: HMMStatistics, rows: Rows) -> tuple[str, ...]:
         seen = np.where(rows.x.observed, rows.weight, 0)
-        return self.family.run_away(statistics.emissions, flat(rows.x.x), flat(seen))
+        return identified.run_away(self.family, statistics.emissions, flat(rows.x.x), flat(seen))
 
     @property
     def way(self) -> Recursion:
@@ -173,7 +174,7 @@ class HMM(Model):
         return self.family, params.emissions
 
     def with_holes(self) -> "HMM":
-        return replace(self, family=self.family.with_holes())
+        return replace(self, family=holes.with_holes(self.family))
 
     # ---- host side
 
@@ -206,13 +207,13 @@ class HMM(Model):
         if not checks.is_concrete(rows):
             return ()
         seen = np.where(rows.x.observed, rows.weight, 0)
-        return self.family.unbounded(flat(rows.x.x), flat(seen), names, self.n_states)
+        return identified.unbounded(self.family, flat(rows.x.x), flat(seen), names, self.n_states)
 
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         if not checks.is_concrete(rows):
             return ()
         seen = np.where(rows.x.observed, rows.weight, 0)
-        return self.family.check_identified(flat(rows.x.x), flat(seen), names)
+        return identified.check_identified(self.family, flat(rows.x.x), flat(seen), names)
 
     def observed(self, rows: Rows) -> tuple[Any, Array]:
         x = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), rows.x.x)
@@ -222,11 +223,13 @@ class HMM(Model):
         self, counts: np.ndarray, both: Any, prior: HMMPrior | None
     ) -> dict[Place, tuple[int, ...]]:
         fixed, own = self.fixed(prior), None if prior is None else prior.emissions
-        return self.family.left_open(counts, both, own, None if fixed is None else fixed.emissions)
+        return identified.left_open(
+            self.family, counts, both, own, None if fixed is None else fixed.emissions
+        )
 
     def check_enough(self, rows: Rows) -> None:
         """States may differ in the chain alone, where their emissions cannot collapse."""
-        if self.family.regularised:
+        if collapse.regularised(self.family):
             checks.enough_rows(flat(rows.x.x), self.n_states, "states")
 
     def as_params(self, params: Params, rows: Rows | None) -> HMMParams:
@@ -260,11 +263,13 @@ class HMM(Model):
         return None if prior is None else prior.fixed
 
     def default_min_count(self, rows: Rows) -> float:
-        return self.family.default_min_count(flat(rows.x.x))
+        return collapse.default_min_count(self.family, flat(rows.x.x))
 
     def numbers_per_row(self, rows: Rows) -> int:
         t = layout.block_length(rows.weight.shape[1])
-        return t * (self.family.numbers_per_row(flat(rows.x.x), self.n_states) + 6 * self.n_states)
+        return t * (
+            planning.numbers_per_row(self.family, flat(rows.x.x), self.n_states) + 6 * self.n_states
+        )
 
     # ---- starts
 
@@ -509,11 +514,11 @@ class HMM(Model):
         )
 
     def at_pivot(self, params: HMMParams, rows: Rows) -> HMMParams:
-        emissions = self.family.at_pivot(params.emissions, flat(rows.x.x))
+        emissions = pivots.at_pivot(self.family, params.emissions, flat(rows.x.x))
         return params._replace(emissions=emissions)
 
     def from_pivot(self, params: HMMParams, rows: Rows) -> HMMParams:
-        emissions = self.family.from_pivot(params.emissions, flat(rows.x.x))
+        emissions = pivots.from_pivot(self.family, params.emissions, flat(rows.x.x))
         return params._replace(emissions=emissions)
 
     # ---- what is said of a result
@@ -526,7 +531,7 @@ class HMM(Model):
         ratio = self.family.variance_ratio(params.emissions, shares, own)
         fixed = self.fixed(prior)
         if fixed is not None:
-            safe = self.family.spread_fixed(fixed.emissions) & ~jnp.isnan(ratio)
+            safe = collapse.spread_fixed(self.family, fixed.emissions) & ~jnp.isnan(ratio)
             ratio = jnp.where(safe, jnp.inf, ratio)
         active = self.active(params)
         return Health(jnp.where(active, counts, 0), jnp.where(active, ratio, jnp.inf))
@@ -559,8 +564,8 @@ class HMM(Model):
 
         keys = jax.random.split(key_chain, t)
         states = lax.scan(move, jnp.zeros(lanes, jnp.int32), (rows.x.first.T, keys))[1]
-        drawn = self.family.resample_like(
-            key_rows, params.emissions, flat(rows.x.x), jnp.ravel(states.T)
+        drawn = simulating.resample_like(
+            self.family, key_rows, params.emissions, flat(rows.x.x), jnp.ravel(states.T)
         )
         x = jax.tree.map(lambda leaf: leaf.reshape(lanes, t, *leaf.shape[1:]), drawn)
         return rows._replace(x=rows.x._replace(x=x))

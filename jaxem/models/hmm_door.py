@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from jaxem.core import checks, parameters
+from jaxem.core.capabilities import collapse
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.models import transitions
 
@@ -64,7 +65,7 @@ def as_prior(
     fixed: Any,
 ) -> HMMPrior | None:
     """where: the constraints of the model."""
-    regularised = family.regularised_by(reg_covar)
+    regularised = collapse.regularised_by(family, reg_covar)
     if prior is None and fixed is None and not regularised:
         return None
     prior = HMMPrior() if prior is None else prior

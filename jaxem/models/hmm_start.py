@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Int
 
+from jaxem.core.capabilities import collapse
 from jaxem.core.contracts import Family, Rows
 from jaxem.models import seeding, transitions
 from jaxem.models.hmm_door import HMMParams, HMMPrior
@@ -37,7 +38,7 @@ def start(
     weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
     told = None if rows.labels is None else flat(rows.labels)
     seeds = seeding.seeded(key, family, surveyed, flat(weight), told, k, n_active, method)
-    if not family.regularised:
+    if not collapse.regularised(family):
         seeds = _seedless(jax.random.fold_in(key, 1), seeds, flat(weight), told, n_active)
     own, fixed = (None, None) if prior is None else (prior.emissions, prior.fixed)
     if kind == "left-right" and told is None and fixed is None:

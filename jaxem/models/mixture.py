@@ -16,6 +16,8 @@ from jax.scipy.special import entr, logsumexp, xlogy
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters, tables, tiles
+from jaxem.core.capabilities import collapse, holes, identified, pivots, planning, simulating
+from jaxem.core.capabilities.pivots import n_columns
 from jaxem.core.constraints import Shares
 from jaxem.core.contracts import (
     Family,
@@ -29,7 +31,6 @@ from jaxem.core.contracts import (
     SortedRows,
     Statistics,
 )
-from jaxem.core.family import n_columns
 from jaxem.core.numerics import (
     draw,
     safe_divide,
@@ -102,11 +103,11 @@ class Mixture(Model):
 
     @property
     def runs_away(self) -> bool:
-        return self.family.runs_away
+        return identified.runs_away(self.family)
 
     def run_away(self, statistics: MixtureStatistics, rows: Rows) -> tuple[str, ...]:
         x, weight, *_ = materialize_order(rows)
-        return self.family.run_away(statistics.components, x, weight)
+        return identified.run_away(self.family, statistics.components, x, weight)
 
     def with_n_components(self, n: int) -> "Mixture":
         return Mixture(self.family, n)
@@ -115,7 +116,7 @@ class Mixture(Model):
         return self.family, params.components
 
     def with_holes(self) -> "Mixture":
-        return Mixture(self.family.with_holes(), self.n_components)
+        return Mixture(holes.with_holes(self.family), self.n_components)
 
     # ---- host side
 
@@ -127,44 +128,48 @@ class Mixture(Model):
         weight = checks.weights(sample_weight, n)
         labels = checks.labels(labels, n, self.n_components)
         self.family.check(x, weight, tables.column_names(data))
-        return as_rows(self.family.measured(x, weight), weight, labels)
+        return as_rows(pivots.measured(self.family, x, weight), weight, labels)
 
     def sorted_for_fit(self, rows: Rows) -> SortedRows:
         """By their patterns of holes, where they have any."""
         n = self.n_rows(rows)
         if not checks.is_concrete(rows.x):
             return SortedRows(rows, n, 1)
-        patterns = tiles.patterns(map(self.family.missing_mask, checks.blocks(rows.x)))
+        patterns = tiles.patterns(
+            holes.missing_mask(self.family, block) for block in checks.blocks(rows.x)
+        )
         if patterns is None:
             return SortedRows(rows, n, 1)
         index, real, tile_size = tiles.by_pattern(patterns)
-        rows = reordered(rows._replace(x=self.family.with_tile_size(rows.x, tile_size)), index)
+        rows = reordered(
+            rows._replace(x=holes.with_tile_size(self.family, rows.x, tile_size)), index
+        )
         return SortedRows(rows._replace(weight=jnp.where(real, rows.weight, 0)), n, tile_size)
 
     def _told(self, rows: Rows) -> Bool[Array, " n"]:
         """Which rows tell anything: with a number, or of a component that is known."""
-        if self.family != self.family.with_holes():  # every row is whole
+        if self.family != holes.with_holes(self.family):  # every row is whole
             return jnp.ones(rows.weight.shape, bool)
-        told = self.family.informative(rows.x)
+        told = holes.informative(self.family, rows.x)
         return told if rows.labels is None else told | (rows.labels >= 0)
 
     def _any_told(self, x: Any, weight: Any) -> bool:
         """Host side: whether any row of positive weight tells anything."""
         pairs = zip(checks.blocks(x), checks.blocks(weight), strict=True)
-        return any(self.family.informative(block)[own > 0].any() for block, own in pairs)
+        return any(holes.informative(self.family, block)[own > 0].any() for block, own in pairs)
 
     def total_weight(self, rows: Rows) -> Float[Array, ""]:
         return jnp.sum(jnp.where(self._told(rows), rows.weight, 0))
 
     def unbounded(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         weight = self._weight_of_x(rows)
-        return self.family.unbounded(rows.x, weight, names, self.n_components)
+        return identified.unbounded(self.family, rows.x, weight, names, self.n_components)
 
     def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
         weight = self._weight_of_x(rows)
         if checks.is_concrete(rows.x, weight) and not self._any_told(rows.x, weight):
             raise ValueError("x has no row that tells anything: what is to be fitted is all NaN")
-        return self.family.check_identified(rows.x, weight, names)
+        return identified.check_identified(self.family, rows.x, weight, names)
 
     def _weight_of_x(self, rows: Rows) -> Any:
         """The weights in the order of x; positive ones as 1 where it is another one."""
@@ -178,7 +183,9 @@ class Mixture(Model):
         self, counts: np.ndarray, both: Any, prior: MixturePrior | None
     ) -> dict[Place, tuple[int, ...]]:
         fixed, own = self.fixed(prior), None if prior is None else prior.components
-        return self.family.left_open(counts, both, own, None if fixed is None else fixed.components)
+        return identified.left_open(
+            self.family, counts, both, own, None if fixed is None else fixed.components
+        )
 
     def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
         checks.fields(params, MixtureParams, "params")
@@ -195,7 +202,7 @@ class Mixture(Model):
     def as_prior(
         self, prior: Prior, reg_covar: Any, x: Any, fixed: Any = None
     ) -> MixturePrior | None:
-        regularised = self.family.regularised_by(reg_covar)
+        regularised = collapse.regularised_by(self.family, reg_covar)
         if prior is None and fixed is None and not regularised:
             return None
         prior = MixturePrior() if prior is None else prior
@@ -232,10 +239,10 @@ class Mixture(Model):
         return n_columns(self.family, rows.x)
 
     def default_min_count(self, rows: Rows) -> float:
-        return self.family.default_min_count(rows.x)
+        return collapse.default_min_count(self.family, rows.x)
 
     def numbers_per_row(self, rows: Rows) -> int:
-        return self.family.numbers_per_row(rows.x, self.n_components)
+        return planning.numbers_per_row(self.family, rows.x, self.n_components)
 
     # ---- starts
 
@@ -262,7 +269,7 @@ class Mixture(Model):
         if shared_start_statistics is None:
             key_sample, key = jax.random.split(key)
             rows = seeding.sample(key_sample, rows)
-            rows = rows._replace(x=self.family.with_tile_size(rows.x, 1))
+            rows = rows._replace(x=holes.with_tile_size(self.family, rows.x, 1))
             shared_start_statistics = self._survey(rows)
         x, weight, known, _ = materialize_order(rows)
         seeds = seeding.seeded(
@@ -397,10 +404,10 @@ class Mixture(Model):
         return MixtureParams(weights, self.family.fisher_diagonal(params.components, weights))
 
     def at_pivot(self, params: MixtureParams, rows: Rows) -> MixtureParams:
-        return params._replace(components=self.family.at_pivot(params.components, rows.x))
+        return params._replace(components=pivots.at_pivot(self.family, params.components, rows.x))
 
     def from_pivot(self, params: MixtureParams, rows: Rows) -> MixtureParams:
-        return params._replace(components=self.family.from_pivot(params.components, rows.x))
+        return params._replace(components=pivots.from_pivot(self.family, params.components, rows.x))
 
     # ---- what is said of a result
 
@@ -411,7 +418,7 @@ class Mixture(Model):
         ratio = self.family.variance_ratio(params.components, params.weights, components)
         fixed = self.fixed(prior)
         if fixed is not None:
-            safe = self.family.spread_fixed(fixed.components) & ~jnp.isnan(ratio)
+            safe = collapse.spread_fixed(self.family, fixed.components) & ~jnp.isnan(ratio)
             ratio = jnp.where(safe, jnp.inf, ratio)
         inactive = params.weights == 0
         zero = jnp.zeros_like(ratio)
@@ -428,7 +435,7 @@ class Mixture(Model):
         labels = draw(key_labels, params.weights, rows.weight.shape)
         rows = materialize_order(rows)
         return rows._replace(
-            x=self.family.resample_like(key_rows, params.components, rows.x, labels)
+            x=simulating.resample_like(self.family, key_rows, params.components, rows.x, labels)
         )
 
     def marginal(self, params: MixtureParams, columns: Any) -> MixtureParams:

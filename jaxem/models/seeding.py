@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import parameters
+from jaxem.core.capabilities import starts
 from jaxem.core.contracts import Family, Params, Prior, Rows
 from jaxem.core.numerics import draw
 from jaxem.core.rows import take_rows
@@ -35,7 +36,7 @@ def shared_start_statistics(
     family: Family, x: Any, weight: Float[Array, " n"], k: int
 ) -> SharedStartStatistics:
     return SharedStartStatistics(
-        kmeans.scaled(family.coordinates(x), weight), family.pooled(x, weight, k), x
+        kmeans.scaled(starts.coordinates(family, x), weight), family.pooled(x, weight, k), x
     )
 
 
@@ -60,7 +61,8 @@ def seeded(
     labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
     whole = (method != kmeans.ROWS) | (k == 1)
     odds = kmeans.odds(weight, known, seeds < weight.shape[0])
-    by_few = family.labelled(
+    by_few = starts.labelled(
+        family,
         jax.random.fold_in(key, 3),
         shared_start_statistics.pooled,
         shared_start_statistics.x,
@@ -71,7 +73,7 @@ def seeded(
         by_few = by_few if known is None else jnp.where(known >= 0, known, by_few)
         labels, whole = jnp.where(whole, labels, by_few), jnp.ones_like(whole)
     own = jnp.where(whole | is_seed, weight, 0.0)
-    if not family.unimodal:
+    if not starts.unimodal(family):
         key_weights = jax.random.fold_in(key, 2)
         own = own * jax.random.exponential(key_weights, own.shape, own.dtype)
     chosen = labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
@@ -89,7 +91,7 @@ def components(
     """One M-step under a weak prior around the pooled fit."""
     counts = jnp.where(seeded.found, jnp.sum(seeded.responsibilities, axis=1), 0)
     weak = family.starting_prior(shared_start_statistics.pooled, counts, prior)
-    first = family.first(shared_start_statistics.pooled, x, seeded.responsibilities)
+    first = starts.first(family, shared_start_statistics.pooled, x, seeded.responsibilities)
     prepared = family.prepare(first, None)
     _, cache = family.evaluate(prepared, x)
     sums = family.statistics(prepared, x, cache, seeded.responsibilities)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxem.core import checks, tables
+from jaxem.core.capabilities import holes, pivots
 from jaxem.core.contracts import Family, Rows
 from jaxem.core.rows import replace_absent
 from jaxem.models.layout import Layout, layout
@@ -42,13 +43,13 @@ def read(
         index = where.sources
         x = jax.tree.map(lambda leaf: leaf[index], x)
     step_weight, first = _chain(where, np.ones(b) if weight is None else weight)
-    observed = family.informative(x)
+    observed = holes.informative(family, x)
     if checks.is_concrete(observed) and not np.asarray(observed).any():
         raise ValueError("x has no step that was observed: every number is NaN")
     numpy: Any = np if checks.is_concrete(step_weight, observed) else jnp
     seen = numpy.where(observed, step_weight.reshape(-1), 0)
     family.check(x, seen, None)
-    x = jax.tree.map(checks.floating, family.measured(x, seen))
+    x = jax.tree.map(checks.floating, pivots.measured(family, x, seen))
     dtype = jax.tree.leaves(x)[0].dtype
     x = replace_absent(x, checks.cast(seen, dtype))
     return Rows(
@@ -75,7 +76,7 @@ def _joined(family: Family, data: list[Any]) -> Any:
             raise ValueError(
                 f"sequence {i} has {own} columns, sequence 0 has {first}; give all the same ones"
             )
-    return family.joined(parts)
+    return holes.joined(family, parts)
 
 
 def _columns(x: Any) -> str:

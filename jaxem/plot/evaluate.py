@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from jaxem.analysis.predict import log_prob, smooth
 from jaxem.core import tables
+from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Family, Params
 from jaxem.families import Gaussian
 from jaxem.models import HMM, Mixture
@@ -76,7 +77,7 @@ def given(model: Any, params: Params, x: Any, lengths: Any = None) -> Given:
         params = jax.device_get(model.as_params(params, rows))
         n, where = rows.weight.size, model.layout(x, lengths)
         family, _ = model.of_rows(params)
-        parts = jax.tree.leaves(family.given(rows.x if where is None else flat(rows.x.x)))
+        parts = jax.tree.leaves(pivots.given(family, rows.x if where is None else flat(rows.x.x)))
         table = np.concatenate([np.asarray(part, float).reshape(n, -1) for part in parts], axis=1)
         if where is not None:
             observed = np.asarray(rows.x.observed).reshape(n, 1)
