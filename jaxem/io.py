@@ -31,7 +31,7 @@ import numpy as np
 
 import jaxem
 from jaxem import families, models
-from jaxem.core import checks, trees
+from jaxem.core import checks, emissions, trees
 from jaxem.core.contracts import Model, Params
 from jaxem.core.files import replacing, telling
 from jaxem.families.gaussian.gaussian import STRUCTURES
@@ -265,7 +265,7 @@ def _check_columns(columns: Any, model: Model, params: Params) -> None:
     names = _columns(columns)
     if names is None:
         return
-    row = jax.tree.leaves(model.like_x(params))
+    row = jax.tree.leaves(emissions.like_x(model, params))
     d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in row)
     if len(set(names)) != d:
         raise ValueError(f"columns is {columns!r}; the model is of {d} columns: name each once")

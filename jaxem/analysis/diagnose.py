@@ -14,7 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from jaxem.core import checks, parameters
+from jaxem.core import checks, emissions, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.names import names
@@ -154,7 +154,7 @@ def _diagnose(
     vector, unravel = ravel_pytree(params)
 
     def there(vector: Array) -> Params:
-        return model.at_pivot(unravel(vector), rows)
+        return emissions.at_pivot(model, unravel(vector), rows)
 
     length = fixed_point.length(model, there(vector + seen.em_step), there(vector))
     radius, direction = fixed_point.slowest(model, block_size, params, inputs, seen.jacobian)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.analysis.decode import sample_paths
 from jaxem.analysis.predict import predict_proba
-from jaxem.core import checks, remarks, tables
+from jaxem.core import checks, emissions, remarks, tables
 from jaxem.core.capabilities import holes, imputing
 from jaxem.core.contracts import Family, Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
@@ -59,17 +59,17 @@ def impute(
     if key is not None:
         checks.key(key)
         checks.whole(n_draws, "n_draws", least=1)
-    model = model.with_holes()
+    model = emissions.with_holes(model)
     where = model.layout(x, lengths)
     form = "rows" if where is None else where.form
     parts = list(x) if form == "list" else [jax.tree.map(_flat, x) if form == "batch" else x]
-    family, _ = model.of_rows(params)
+    family = model.family
     cells = [imputing.imputes(family).read_incomplete(own) for own in parts]
     shares = _together(predict_proba(model, params, x, lengths), form, axis=0)
     shares = jnp.reshape(shares, (-1, model.n_components)).T
     read = holes.joined(family, [family.read(own) for own in parts])
     read = jax.tree.map(checks.floating, read)
-    components = model.of_rows(model.as_params(params, None))[1]
+    components = model.of_family(model.as_params(params, None))
     if key is None or n_draws is None:
         filled = _filled(family, components, read, shares)
     else:
@@ -147,7 +147,7 @@ def _without_open(
     prior = model.as_prior(prior, None, rows.x)
     params = model.as_params(params, rows)
     found = identified.left_open(model, params, rows, prior, default_block_size(model, rows))
-    many = found.counts >= max(_MANY, model.default_min_count(rows))
+    many = found.counts >= max(_MANY, emissions.default_min_count(model, rows))
     several = np.sum(found.counts >= 1)
     # What no part has, these rows were not fitted by: a model of others fills it.
     places = {

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxem.core import checks
+from jaxem.core import checks, emissions
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.inputs import waits
 from jaxem.fitting.blocks import default_block_size, map_rows, with_stable_fallback
@@ -85,7 +85,11 @@ def n_free_parameters(model: Model, params: Params, fixed: Any = None) -> Array:
     fixed: those that were known, as `fit` takes them.
     """
     params = model.as_params(params, None)
-    prior = None if fixed is None else model.as_prior(None, None, model.like_x(params), fixed)
+    prior = (
+        None
+        if fixed is None
+        else model.as_prior(None, None, emissions.like_x(model, params), fixed)
+    )
     return model.n_free_parameters(params, prior)
 
 

@@ -20,6 +20,7 @@ from jaxem.cli.frame import command, names_of, precision, read_model
 from jaxem.cli.frame import run as run
 from jaxem.cli.intervals import Errors
 from jaxem.cli.search import Data, Outputs, mixtures, planned, search
+from jaxem.core import emissions
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
 from jaxem.models import HMM
@@ -109,7 +110,7 @@ def predict(
         with told(file):
             table = tables.read(file, separator, header)
             model_of: Any = saved.model
-            like = model_of.like_x(saved.params)
+            like = emissions.like_x(model_of, saved.params)
             x = matching(table.columns, model_of.family, like, saved.columns, saved.levels, unseen)
             arguments = saved.model, saved.params, x
             labels = np.asarray(jaxem.predict(*arguments))

@@ -18,6 +18,7 @@ from jaxem.cli.frame import read_model
 from jaxem.cli.kinds import GAUSSIAN, Levels
 from jaxem.cli.series import Series
 from jaxem.cli.text import is_numeric
+from jaxem.core import emissions
 from jaxem.core.capabilities import holes
 from jaxem.core.contracts import Family
 from jaxem.families.gaussian.gaussian import STRUCTURES
@@ -76,7 +77,7 @@ def _check_fills(family: Family) -> None:
 def of_model(saved: io.Saved, table: pa.Table, unseen: str, steps: Series | None) -> Task:
     """The columns of a model, wherever they are in a table."""
     model: Any = saved.model
-    like, family = model.like_x(saved.params), holes.with_holes(model.family)
+    like, family = emissions.like_x(model, saved.params), holes.with_holes(model.family)
     names = matching_names(table, like, saved.columns)
     x = matching(table, family, like, names, saved.levels, unseen)
     whole = cells.whole(family, x)

@@ -16,6 +16,7 @@ from jaxem import io
 from jaxem.cli import interrupts, options, report
 from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, in_options, needs, told
 from jaxem.cli.work import leave
+from jaxem.core import emissions
 from jaxem.models import HMM
 
 LARGEST_INT32 = 2**31 - 1
@@ -113,7 +114,7 @@ def read_model(path: Path, chain: bool | None = None) -> io.Saved:
 
 
 def names_of(saved: io.Saved) -> tuple[str, ...]:
-    leaves = jax.tree.leaves(saved.model.like_x(saved.params))
+    leaves = jax.tree.leaves(emissions.like_x(saved.model, saved.params))
     d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in leaves)
     return saved.columns or tuple(f"column_{j + 1}" for j in range(d))
 

@@ -54,7 +54,8 @@ def of(
 
 def _called(result: Result, columns: Sequence[str], levels: Levels) -> dict[str, str]:
     """What probabilities of categories are called, by their names: P(colour = red)[2]."""
-    family, own = result.provenance.model.of_rows(result.params)
+    model = result.provenance.model
+    family, own = model.family, model.of_family(result.params)
     parts = [(f".{result.params._fields[-1]}", family, own)]
     if isinstance(family, Product):
         lead = parts[0][0]

@@ -225,7 +225,8 @@ def tell_open(found: Found, about: str, names: Sequence[str]) -> None:
 
 def _in_blocks(result: Result, names: Sequence[str]) -> Any:
     """The names of the columns, of a product those of each block."""
-    family, own = result.provenance.model.of_rows(result.params)
+    model = result.provenance.model
+    family, own = model.family, model.of_family(result.params)
     if not isinstance(family, Product):
         return names
     found, first = {}, 0

@@ -13,6 +13,7 @@ from jaxem.cli.errors import DONE, told
 from jaxem.cli.frame import command, precision, read_model
 from jaxem.cli.intervals import Errors
 from jaxem.cli.search import Data, Outputs, planned, search
+from jaxem.core import emissions
 from jaxem.families import Gaussian
 
 
@@ -116,7 +117,7 @@ def decode(
         with told(file):
             table = tables.read(file, separator, header)
             steps = series.as_fitted(table.columns, saved.notes, group_by, order_by, step)
-            of: Any = saved.model.with_holes()
+            of: Any = emissions.with_holes(saved.model)
             like = of.like_x(saved.params)
             x = matching(
                 table.columns, of.family, like, saved.columns, saved.levels, unseen, gaps=True

@@ -5,14 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxem.core import checks, parameters, tables
-from jaxem.core.family import Family
 from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import Rows, as_rows
-from jaxem.core.values import Health, Params, Place, Prepared, Prior, SortedRows, Statistics
+from jaxem.core.values import Health, Params, Prepared, Prior, SortedRows, Statistics
 
 
 class Model(abc.ABC):
@@ -26,6 +24,23 @@ class Model(abc.ABC):
     """
 
     n_components: Any = 1  # or states
+    family: Any = None  # of a row, given what is hidden; None: it has none
+
+    def of_family(self, tree: Any) -> Any:
+        """Of parameters, a prior, statistics or what is prepared, the part that is the family's."""
+        raise ValueError(f"{self!r} has no family of rows")
+
+    def with_family(self, tree: Any, part: Any) -> Any:
+        """The tree with that part replaced."""
+        raise ValueError(f"{self!r} has no family of rows")
+
+    def family_rows(self, rows: Rows) -> PyTree:
+        """x as the family takes it, its rows on the leading axis."""
+        return rows.x
+
+    def family_weight(self, rows: Rows) -> Any:
+        """The weights in the order of those, 0 where nothing was observed."""
+        return rows.weight
 
     @property
     @abc.abstractmethod
@@ -63,35 +78,13 @@ class Model(abc.ABC):
         """Host side: the rows in the order in which they are fitted fastest."""
         return SortedRows(rows, self.n_rows(rows), 1)
 
-    def unbounded(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
-        """Host side: as that of the family."""
-        return ()
-
-    def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
-        """Host side: as that of the family."""
-        return ()
-
     def observed(self, rows: Rows) -> tuple[PyTree, Array]:
         """-> (x, weight), axes as those of `posterior`; weight 0 where nothing was observed."""
         return rows.x, rows.weight
 
-    def left_open(
-        self, counts: np.ndarray, both: PyTree, prior: Prior | None
-    ) -> dict[Place, tuple[int, ...]]:
-        """Host side: as that of the family."""
-        return {}
-
     def layout(self, data: Any, lengths: Any) -> Any:
         """Host side: where the sequences of the data are; None for plain rows."""
         return None
-
-    def of_rows(self, params: Params) -> tuple[Family, Params]:
-        """The family of a row given its part, and its parameters."""
-        raise ValueError(f"{self!r} has no family of rows")
-
-    def with_holes(self) -> "Model":
-        """The same model for rows with NaN where a cell was not observed."""
-        return self
 
     @property
     def parallel_over_rows(self) -> bool:
@@ -112,15 +105,6 @@ class Model(abc.ABC):
         """Of the rows that tell anything: N of BIC, and what the objective is a mean over."""
         return jnp.sum(rows.weight)
 
-    @property
-    def runs_away(self) -> bool:
-        """As that of the family."""
-        return False
-
-    def run_away(self, statistics: Statistics, rows: Rows) -> tuple[str, ...]:
-        """Host side: as that of the family."""
-        return ()
-
     def check_possible(self, params: Params, rows: Rows, where: Any) -> None:
         """Host side: ValueError that names what of the rows has a density of 0, where some has.
 
@@ -131,10 +115,6 @@ class Model(abc.ABC):
     def n_rows(self, rows: Rows) -> int:
         """How many rows, or steps of sequences."""
         return rows.weight.shape[0]
-
-    def n_columns(self, rows: Rows) -> int:
-        """How many numbers a row has."""
-        return checks.n_numbers(rows.x, rows.weight.shape[0])
 
     @property
     def least_rows(self) -> int:
@@ -165,10 +145,6 @@ class Model(abc.ABC):
 
         return checks.parameters(params, jax.eval_shape(start, rows), "params", repr(self))
 
-    def like_x(self, params: Params) -> PyTree:
-        """Host side: the shape and dtype of one row that the parameters were made for."""
-        raise ValueError(f"{self!r} does not tell what rows its parameters are of: give x")
-
     def as_prior(
         self, prior: Prior | None, reg_covar: Any, x: PyTree, fixed: Any = None
     ) -> Prior | None:
@@ -181,10 +157,6 @@ class Model(abc.ABC):
         if prior is not None or fixed is not None or given:
             raise ValueError(f"{self!r} takes no prior, no reg_covar and nothing fixed")
         return None
-
-    def default_min_count(self, rows: Rows) -> float:
-        """Effective rows under which a component counts as collapsed."""
-        return 0.0
 
     def numbers_per_row(self, rows: Rows) -> int:
         """About how many numbers an E-step makes of each row: blocks are sized by it."""
@@ -216,7 +188,8 @@ class Model(abc.ABC):
 
     def stable_form(self, prepared: Prepared) -> tuple[Array, Prepared] | None:
         """As that of the family: when something else must be used instead of `prepared`."""
-        return None
+        found = None if self.family is None else self.family.stable_form(self.of_family(prepared))
+        return None if found is None else (found[0], self.with_family(prepared, found[1]))
 
     @abc.abstractmethod
     def e_step(self, prepared: Prepared, rows: Rows) -> tuple[Statistics, Float[Array, ""]]:
@@ -224,11 +197,16 @@ class Model(abc.ABC):
 
     def finalize_statistics(self, prepared: Prepared, statistics: Statistics) -> Statistics:
         """The sums over all rows as `m_step` takes them."""
-        return statistics
+        if self.family is None:
+            return statistics
+        sums = self.of_family(prepared), self.of_family(statistics)
+        return self.with_family(statistics, self.family.finalize_statistics(*sums))
 
     def rounding(self, statistics: Statistics) -> Float[Array, ""]:
         """What the log-likelihood may be off by, beyond the rounding of its sum: the family's."""
-        return jnp.zeros((), jax.tree.leaves(statistics)[0].dtype)
+        if self.family is None:
+            return jnp.zeros((), jax.tree.leaves(statistics)[0].dtype)
+        return self.family.rounding(self.of_family(statistics))
 
     @abc.abstractmethod
     def m_step(self, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
@@ -264,14 +242,6 @@ class Model(abc.ABC):
         """How many parameters are free, for AIC and BIC: none of those that the prior fixes."""
         active, fixed = self.active(params), self.fixed(prior)
         return parameters.n_free(self.constraints, params, active, fixed)
-
-    def at_pivot(self, params: Params, rows: Rows) -> Params:
-        """As that of the family."""
-        return params
-
-    def from_pivot(self, params: Params, rows: Rows) -> Params:
-        """The way back."""
-        return params
 
     def health(self, params: Params, counts: Float[Array, " k"], prior: Prior | None) -> Health:
         """How near each component is to a collapse."""

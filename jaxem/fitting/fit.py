@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from jaxem.core import checks, remarks, tables
+from jaxem.core import checks, emissions, remarks, tables
 from jaxem.core.contracts import Model, Params, Prior, Rows, SortedRows
 from jaxem.core.inputs import waits
 from jaxem.core.status import Status
@@ -239,15 +239,15 @@ def prepare(
         sorted_for_fit = read(model, x, sample_weight, labels, lengths)
     rows, n_rows, tile_size = sorted_for_fit
     names = tables.column_names(x)
-    min_count = model.default_min_count(rows) if min_count is None else min_count
+    min_count = emissions.default_min_count(model, rows) if min_count is None else min_count
     checks.nonnegative(min_count, "min_count")
     checks.nonnegative(min_variance_ratio, "min_variance_ratio")
     dtype = rows.weight.dtype
 
     padded = model if padded_k is None else model.with_n_components(padded_k)
     prior = padded.as_prior(prior, reg_covar, rows.x, fixed)
-    found = model.check_identified(rows, names)
-    found = found if prior is not None else (*found, *model.unbounded(rows, names))
+    found = emissions.check_identified(model, rows, names)
+    found = found if prior is not None else (*found, *emissions.unbounded(model, rows, names))
     for remark in found:
         remarks.warn(remark)
     k = padded.n_components
@@ -293,7 +293,7 @@ def prepare(
         provenance=Provenance(
             model,
             n_rows,
-            padded.n_columns(rows),
+            emissions.n_columns(padded, rows),
             names,
             tables.given_dtype(x, dtype),
             (*model.remarks, *found),
@@ -363,7 +363,7 @@ def finish(job: FitPlan, state: State) -> Result:
         job.chunk,
     )  # fmt: skip
     about = job.provenance
-    if job.model.runs_away and checks.is_concrete(best, job.rows, job.prior):
+    if emissions.runs_away(job.model) and checks.is_concrete(best, job.rows, job.prior):
         about = replace(about, remarks=(*about.remarks, *_run_away(job, best.params)))
     result = gathered(best, all_starts, n_free, about)
     return result if job.model == job.provenance.model else padding.without(result)
@@ -373,7 +373,7 @@ def _run_away(job: FitPlan, params: Params) -> tuple[str, ...]:
     """Which parameters have run away, so that the fit means nothing by them."""
     prepared = job.model.prepare(params, None)
     statistics, _ = _sums(job.model, prepared, job.rows, job.block_size)
-    return job.model.run_away(jax.device_get(statistics), job.rows)
+    return emissions.run_away(job.model, jax.device_get(statistics), job.rows)
 
 
 _sums = jax.jit(accumulate, static_argnames=("model", "block_size"))

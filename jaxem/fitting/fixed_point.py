@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array, Bool, Float
 
-from jaxem.core import parameters
+from jaxem.core import emissions, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.fitting import equations
 from jaxem.fitting.blocks import accumulate
@@ -93,14 +93,14 @@ def _as_vectors(
 ) -> tuple[equations.Map, Vector, equations.Map]:
     """-> (the map of vectors, the parameters as one, the way back): at the pivot of the rows."""
     rows = inputs.rows
-    vector, unravel = ravel_pytree(model.at_pivot(params, rows))
+    vector, unravel = ravel_pytree(emissions.at_pivot(model, params, rows))
 
     def function(vector: Vector) -> Vector:
-        new = em_map(model, block_size, model.from_pivot(unravel(vector), rows), inputs)
-        return ravel_pytree(model.at_pivot(new, rows))[0]
+        new = em_map(model, block_size, emissions.from_pivot(model, unravel(vector), rows), inputs)
+        return ravel_pytree(emissions.at_pivot(model, new, rows))[0]
 
     def back(vector: Vector) -> Vector:
-        return ravel_pytree(model.from_pivot(unravel(vector), rows))[0]
+        return ravel_pytree(emissions.from_pivot(model, unravel(vector), rows))[0]
 
     return function, vector, back
 
@@ -132,7 +132,9 @@ def polish(
         vector, _, count, _ = state
         seen = look(model, block_size, unravel(vector), inputs)
         new = vector + seen.newton_step
-        step = length(model, *(model.at_pivot(unravel(v), inputs.rows) for v in (new, vector)))
+        step = length(
+            model, *(emissions.at_pivot(model, unravel(v), inputs.rows) for v in (new, vector))
+        )
         return new, step, count + 1, seen.jacobian
 
     direct = vector.size <= DIRECT
@@ -158,11 +160,11 @@ def solve(
     b: Params,
 ) -> Params:
     """The t of (I - J) t = b, with J that of `function` at `params`; NaN at an unsound point."""
-    rhs, unravel = ravel_pytree(model.at_pivot(b, rows))
+    rhs, unravel = ravel_pytree(emissions.at_pivot(model, b, rows))
 
     def apply(t: Vector) -> Vector:
-        change = jax.jvp(function, (params,), (model.from_pivot(unravel(t), rows),))[1]
-        return t - ravel_pytree(model.at_pivot(change, rows))[0]
+        change = jax.jvp(function, (params,), (emissions.from_pivot(model, unravel(t), rows),))[1]
+        return t - ravel_pytree(emissions.at_pivot(model, change, rows))[0]
 
     def inverse(apply: Callable, b: Vector, transposed: bool = False) -> Vector:
         if point.factor is not None:
@@ -170,7 +172,7 @@ def solve(
         return equations.krylov(apply, b, 1 / point.scale if transposed else point.scale)
 
     found = unravel(equations.linear(apply, inverse, point.sound, rhs))
-    return model.from_pivot(found, rows)
+    return emissions.from_pivot(model, found, rows)
 
 
 def _chunk(model: Model, rows: Rows, block_size: int, p: int) -> int:

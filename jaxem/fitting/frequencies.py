@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxem.core import checks, remarks
+from jaxem.core import checks, emissions, remarks
 from jaxem.core.contracts import Model, Rows
 
 _ONE = 1 + 1e-3  # weights add up to 1
@@ -20,7 +20,7 @@ def check(model: Model, rows: Rows) -> None:
     each = np.asarray(rows.weight)
     weight = each if begins is None else each[np.asarray(begins).T]
     total, n = float(weight.sum(dtype=np.float64)), int(np.sum(weight > 0))
-    needed = model.n_components * max(model.default_min_count(rows), 1)
+    needed = model.n_components * max(emissions.default_min_count(model, rows), 1)
     few = total <= _ONE or float(each.sum(dtype=np.float64)) < needed
     if few and total * _ONE < n:
         remarks.warn(

@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
+from jaxem.core import emissions
 from jaxem.core.contracts import Model, Params, Place, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
 from jaxem.fitting.blocks import sum_blocks, with_stable_fallback
@@ -41,7 +42,7 @@ def left_open(
     if not any(bool(_holed(leaf)) for leaf in jax.tree.leaves(rows.x)):
         return Open(np.zeros(model.n_components), {})
     counts, both = jax.device_get(_counts(model, params, rows, block_size))
-    return Open(counts, model.left_open(counts, both, prior))
+    return Open(counts, emissions.left_open(model, counts, both, prior))
 
 
 def remarks(model: Model, found: Open, rows: Rows, names: Names) -> tuple[str, ...]:

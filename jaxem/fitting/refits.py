@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxem.core import emissions
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.fitting import restarts, spread, starts
 from jaxem.fitting.accelerate import Acceleration
@@ -86,7 +87,7 @@ def group_size(job: FitPlan, n_sets: int) -> int:
     """Sets a group: as many for each thread, twice; no more than memory holds."""
     rows = job.rows
     n = rows.weight.size
-    width = job.model.n_columns(rows) + 1
+    width = emissions.n_columns(job.model, rows) + 1
     if jax.default_backend() == "cpu":
         most = max(1, _GROUP // (n * width))
         return min(most, spread.group_size(n_sets, threads(job, n_sets)))

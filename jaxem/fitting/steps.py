@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jaxtyping import Array
 
+from jaxem.core import emissions
 from jaxem.core.contracts import Model, Params, Prior, Rows, Statistics
 from jaxem.core.inputs import waits
 from jaxem.fitting.blocks import accumulate, default_block_size
@@ -47,7 +48,7 @@ def m_step(
     A component of zero weight keeps its parameters.
     """
     params = model.as_params(params, None)
-    prior = None if prior is None else model.as_prior(prior, None, model.like_x(params))
+    prior = None if prior is None else model.as_prior(prior, None, emissions.like_x(model, params))
     return _m_step(model, params, statistics, prior)
 
 

@@ -7,7 +7,7 @@ backward recursions over lanes of sequences. M-step (Baum et al. 1970): rows of 
 those numbers, the initial law to gamma at the first steps, the family's own with gamma as weights.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import jax
@@ -16,15 +16,13 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, parameters
-from jaxem.core.capabilities import collapse, holes, identified, pivots, planning, simulating
-from jaxem.core.capabilities.pivots import n_columns
+from jaxem.core import checks, emissions, parameters
+from jaxem.core.capabilities import collapse, planning, simulating
 from jaxem.core.contracts import (
     Family,
     Health,
     Model,
     Params,
-    Place,
     Prepared,
     Prior,
     Rows,
@@ -70,8 +68,8 @@ class HMM(Model):
     k^3 work and t k^2 numbers in memory, for accelerators and single sequences.
     """
 
-    family: Family
-    n_states: Any
+    family: Family = field()
+    n_states: Any = field()
     initial: Any = "free"
     transitions: Any = "full"
     recursion: str = "sequential"
@@ -118,6 +116,20 @@ class HMM(Model):
     def n_components(self) -> int:
         return self.n_states
 
+    def of_family(self, tree: Any) -> Any:
+        return tree.emissions
+
+    def with_family(self, tree: Any, part: Any) -> Any:
+        return tree._replace(emissions=part)
+
+    def family_rows(self, rows: Rows) -> Any:
+        return flat(rows.x.x)
+
+    def family_weight(self, rows: Rows) -> Any:
+        if not checks.is_concrete(rows.x.observed, rows.weight):
+            return flat(jnp.where(rows.x.observed, rows.weight, 0))
+        return flat(np.where(rows.x.observed, rows.weight, 0))
+
     def active(self, params: HMMParams) -> Bool[Array, " k"]:
         """An absent state goes nowhere."""
         return jnp.sum(params.transition, axis=1) > 0
@@ -137,14 +149,6 @@ class HMM(Model):
             return found
         gone = transitions.transient(transitions.mask(self.transitions, self.n_states))
         return (*found, *(f"state {i} has none of the stationary law" for i in gone))
-
-    @property
-    def runs_away(self) -> bool:
-        return identified.runs_away(self.family)
-
-    def run_away(self, statistics: HMMStatistics, rows: Rows) -> tuple[str, ...]:
-        seen = np.where(rows.x.observed, rows.weight, 0)
-        return identified.run_away(self.family, statistics.emissions, flat(rows.x.x), flat(seen))
 
     @property
     def way(self) -> Recursion:
@@ -170,12 +174,6 @@ class HMM(Model):
         )
         return HMM(self.family, n, self.initial, own, self.recursion)
 
-    def of_rows(self, params: HMMParams) -> tuple[Family, Params]:
-        return self.family, params.emissions
-
-    def with_holes(self) -> "HMM":
-        return replace(self, family=holes.with_holes(self.family))
-
     # ---- host side
 
     def rows(self, data: Any, sample_weight: Any, labels: Any, lengths: Any = None) -> Rows:
@@ -191,9 +189,6 @@ class HMM(Model):
             return rows.weight.size
         return int(np.sum(~(np.asarray(rows.x.first) & (np.asarray(rows.weight) == 0))))
 
-    def n_columns(self, rows: Rows) -> int:
-        return n_columns(self.family, flat(rows.x.x))
-
     def total_weight(self, rows: Rows) -> Float[Array, ""]:
         return jnp.sum(jnp.where(self._told(rows), rows.weight, 0))
 
@@ -203,29 +198,9 @@ class HMM(Model):
             return rows.x.observed
         return rows.x.observed | (rows.labels >= 0)
 
-    def unbounded(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
-        if not checks.is_concrete(rows):
-            return ()
-        seen = np.where(rows.x.observed, rows.weight, 0)
-        return identified.unbounded(self.family, flat(rows.x.x), flat(seen), names, self.n_states)
-
-    def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
-        if not checks.is_concrete(rows):
-            return ()
-        seen = np.where(rows.x.observed, rows.weight, 0)
-        return identified.check_identified(self.family, flat(rows.x.x), flat(seen), names)
-
     def observed(self, rows: Rows) -> tuple[Any, Array]:
         x = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), rows.x.x)
         return x, jnp.where(rows.x.observed, rows.weight, 0).T
-
-    def left_open(
-        self, counts: np.ndarray, both: Any, prior: HMMPrior | None
-    ) -> dict[Place, tuple[int, ...]]:
-        fixed, own = self.fixed(prior), None if prior is None else prior.emissions
-        return identified.left_open(
-            self.family, counts, both, own, None if fixed is None else fixed.emissions
-        )
 
     def check_enough(self, rows: Rows) -> None:
         """States may differ in the chain alone, where their emissions cannot collapse."""
@@ -245,9 +220,6 @@ class HMM(Model):
                 )
         return self._settled(given)
 
-    def like_x(self, params: Params) -> Any:
-        return self.family.like_x(params.emissions)
-
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, fixed: Any = None) -> HMMPrior | None:
         x = flat(x.x) if isinstance(x, Steps) else x
         found = hmm_door.as_prior(
@@ -261,9 +233,6 @@ class HMM(Model):
 
     def fixed(self, prior: HMMPrior | None) -> HMMParams | None:
         return None if prior is None else prior.fixed
-
-    def default_min_count(self, rows: Rows) -> float:
-        return collapse.default_min_count(self.family, flat(rows.x.x))
 
     def numbers_per_row(self, rows: Rows) -> int:
         t = layout.block_length(rows.weight.shape[1])
@@ -315,12 +284,6 @@ class HMM(Model):
         own = None if prior is None else prior.emissions
         chain = Chain(params.initial, params.transition)
         return HMMPrepared(chain, self.family.prepare(emissions, own))
-
-    def stable_form(self, prepared: HMMPrepared) -> tuple[Array, HMMPrepared] | None:
-        stable = self.family.stable_form(prepared.emissions)
-        if stable is None:
-            return None
-        return stable[0], prepared._replace(emissions=stable[1])
 
     def e_step(self, prepared: HMMPrepared, rows: Rows) -> tuple[HMMStatistics, Float[Array, ""]]:
         t = rows.weight.shape[1]
@@ -399,15 +362,6 @@ class HMM(Model):
                 f"density is 0 in {states}; look at it, or give other parameters (a prior keeps "
                 "probabilities and rates from 0)"
             )
-
-    def finalize_statistics(
-        self, prepared: HMMPrepared, statistics: HMMStatistics
-    ) -> HMMStatistics:
-        emissions = self.family.finalize_statistics(prepared.emissions, statistics.emissions)
-        return statistics._replace(emissions=emissions)
-
-    def rounding(self, statistics: HMMStatistics) -> Float[Array, ""]:
-        return self.family.rounding(statistics.emissions)
 
     def posterior(
         self, prepared: HMMPrepared, rows: Rows
@@ -513,26 +467,13 @@ class HMM(Model):
             self.family.fisher_diagonal(params.emissions, share),
         )
 
-    def at_pivot(self, params: HMMParams, rows: Rows) -> HMMParams:
-        emissions = pivots.at_pivot(self.family, params.emissions, flat(rows.x.x))
-        return params._replace(emissions=emissions)
-
-    def from_pivot(self, params: HMMParams, rows: Rows) -> HMMParams:
-        emissions = pivots.from_pivot(self.family, params.emissions, flat(rows.x.x))
-        return params._replace(emissions=emissions)
-
     # ---- what is said of a result
 
     def health(
         self, params: HMMParams, counts: Float[Array, " k"], prior: HMMPrior | None
     ) -> Health:
-        own = None if prior is None else prior.emissions
         shares = safe_divide(counts, jnp.broadcast_to(jnp.sum(counts), counts.shape))
-        ratio = self.family.variance_ratio(params.emissions, shares, own)
-        fixed = self.fixed(prior)
-        if fixed is not None:
-            safe = collapse.spread_fixed(self.family, fixed.emissions) & ~jnp.isnan(ratio)
-            ratio = jnp.where(safe, jnp.inf, ratio)
+        ratio = emissions.spread(self, params, shares, prior)
         active = self.active(params)
         return Health(jnp.where(active, counts, 0), jnp.where(active, ratio, jnp.inf))
 

@@ -15,16 +15,14 @@ from jax import lax
 from jax.scipy.special import entr, logsumexp, xlogy
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, parameters, tables, tiles
-from jaxem.core.capabilities import collapse, holes, identified, pivots, planning, simulating
-from jaxem.core.capabilities.pivots import n_columns
+from jaxem.core import checks, emissions, parameters, tables, tiles
+from jaxem.core.capabilities import collapse, holes, pivots, planning, simulating
 from jaxem.core.constraints import Shares
 from jaxem.core.contracts import (
     Family,
     Health,
     Model,
     Params,
-    Place,
     Prepared,
     Prior,
     Rows,
@@ -75,7 +73,7 @@ class MixturePrepared(NamedTuple):
 class Mixture(Model):
     """A mixture of `n_components` components of one family."""
 
-    family: Family
+    family: Family = field()
     n_components: Any = field()  # any whole number, kept as an int
 
     def __post_init__(self) -> None:
@@ -90,6 +88,20 @@ class Mixture(Model):
     def constraints(self) -> MixtureParams:
         return parameters.tree(MixtureParams, Shares(), self.family.constraints)
 
+    def of_family(self, tree: Any) -> Any:
+        return tree.components
+
+    def with_family(self, tree: Any, part: Any) -> Any:
+        return tree._replace(components=part)
+
+    def family_weight(self, rows: Rows) -> Any:
+        """In the order of x; positive ones as 1 where it is another one."""
+        if rows.order is None or not checks.is_concrete(rows.weight):
+            return rows.weight
+        weight = np.zeros(jax.tree.leaves(rows.x)[0].shape[0], rows.weight.dtype)
+        weight[np.asarray(rows.order)[np.asarray(rows.weight) > 0]] = 1
+        return weight
+
     def active(self, params: MixtureParams) -> Bool[Array, " k"]:
         return params.weights > 0
 
@@ -101,22 +113,8 @@ class Mixture(Model):
     def exact_m_step(self) -> bool:
         return self.family.exact_m_step
 
-    @property
-    def runs_away(self) -> bool:
-        return identified.runs_away(self.family)
-
-    def run_away(self, statistics: MixtureStatistics, rows: Rows) -> tuple[str, ...]:
-        x, weight, *_ = materialize_order(rows)
-        return identified.run_away(self.family, statistics.components, x, weight)
-
     def with_n_components(self, n: int) -> "Mixture":
         return Mixture(self.family, n)
-
-    def of_rows(self, params: MixtureParams) -> tuple[Family, Params]:
-        return self.family, params.components
-
-    def with_holes(self) -> "Mixture":
-        return Mixture(holes.with_holes(self.family), self.n_components)
 
     # ---- host side
 
@@ -153,39 +151,8 @@ class Mixture(Model):
         told = holes.informative(self.family, rows.x)
         return told if rows.labels is None else told | (rows.labels >= 0)
 
-    def _any_told(self, x: Any, weight: Any) -> bool:
-        """Host side: whether any row of positive weight tells anything."""
-        pairs = zip(checks.blocks(x), checks.blocks(weight), strict=True)
-        return any(holes.informative(self.family, block)[own > 0].any() for block, own in pairs)
-
     def total_weight(self, rows: Rows) -> Float[Array, ""]:
         return jnp.sum(jnp.where(self._told(rows), rows.weight, 0))
-
-    def unbounded(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
-        weight = self._weight_of_x(rows)
-        return identified.unbounded(self.family, rows.x, weight, names, self.n_components)
-
-    def check_identified(self, rows: Rows, names: tuple[str, ...] | None) -> tuple[str, ...]:
-        weight = self._weight_of_x(rows)
-        if checks.is_concrete(rows.x, weight) and not self._any_told(rows.x, weight):
-            raise ValueError("x has no row that tells anything: what is to be fitted is all NaN")
-        return identified.check_identified(self.family, rows.x, weight, names)
-
-    def _weight_of_x(self, rows: Rows) -> Any:
-        """The weights in the order of x; positive ones as 1 where it is another one."""
-        if rows.order is None or not checks.is_concrete(rows.weight):
-            return rows.weight
-        weight = np.zeros(jax.tree.leaves(rows.x)[0].shape[0], rows.weight.dtype)
-        weight[np.asarray(rows.order)[np.asarray(rows.weight) > 0]] = 1
-        return weight
-
-    def left_open(
-        self, counts: np.ndarray, both: Any, prior: MixturePrior | None
-    ) -> dict[Place, tuple[int, ...]]:
-        fixed, own = self.fixed(prior), None if prior is None else prior.components
-        return identified.left_open(
-            self.family, counts, both, own, None if fixed is None else fixed.components
-        )
 
     def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
         checks.fields(params, MixtureParams, "params")
@@ -195,9 +162,6 @@ class Mixture(Model):
         weights = checks.parameter(params.weights, (k,), dtype, "weights", f"{k} components")
         checks.probabilities(weights, "weights")
         return MixtureParams(weights, self.family.as_params(params.components, x, k))
-
-    def like_x(self, params: Params) -> Any:
-        return self.family.like_x(params.components)
 
     def as_prior(
         self, prior: Prior, reg_covar: Any, x: Any, fixed: Any = None
@@ -234,12 +198,6 @@ class Mixture(Model):
 
     def fixed(self, prior: MixturePrior | None) -> MixtureParams | None:
         return None if prior is None else prior.fixed
-
-    def n_columns(self, rows: Rows) -> int:
-        return n_columns(self.family, rows.x)
-
-    def default_min_count(self, rows: Rows) -> float:
-        return collapse.default_min_count(self.family, rows.x)
 
     def numbers_per_row(self, rows: Rows) -> int:
         return planning.numbers_per_row(self.family, rows.x, self.n_components)
@@ -318,12 +276,6 @@ class Mixture(Model):
         components = parameters.take(self.family.constraints, params.components, substitute)
         return MixturePrepared(safe_log(weights), self.family.prepare(components, prior))
 
-    def stable_form(self, prepared: MixturePrepared) -> tuple[Array, MixturePrepared] | None:
-        stable = self.family.stable_form(prepared.components)
-        if stable is None:
-            return None
-        return stable[0], prepared._replace(components=stable[1])
-
     def e_step(
         self, prepared: MixturePrepared, rows: Rows
     ) -> tuple[MixtureStatistics, Float[Array, ""]]:
@@ -340,15 +292,6 @@ class Mixture(Model):
             components=self.family.statistics(prepared.components, rows.x, cache, responsibilities),
         )
         return statistics, jnp.sum(rows.weight * log_density)
-
-    def finalize_statistics(
-        self, prepared: MixturePrepared, statistics: MixtureStatistics
-    ) -> MixtureStatistics:
-        components = self.family.finalize_statistics(prepared.components, statistics.components)
-        return statistics._replace(components=components)
-
-    def rounding(self, statistics: MixtureStatistics) -> Float[Array, ""]:
-        return self.family.rounding(statistics.components)
 
     def posterior(
         self, prepared: MixturePrepared, rows: Rows
@@ -403,23 +346,12 @@ class Mixture(Model):
         weights = params.weights
         return MixtureParams(weights, self.family.fisher_diagonal(params.components, weights))
 
-    def at_pivot(self, params: MixtureParams, rows: Rows) -> MixtureParams:
-        return params._replace(components=pivots.at_pivot(self.family, params.components, rows.x))
-
-    def from_pivot(self, params: MixtureParams, rows: Rows) -> MixtureParams:
-        return params._replace(components=pivots.from_pivot(self.family, params.components, rows.x))
-
     # ---- what is said of a result
 
     def health(
         self, params: MixtureParams, counts: Float[Array, " k"], prior: MixturePrior | None
     ) -> Health:
-        components = None if prior is None else prior.components
-        ratio = self.family.variance_ratio(params.components, params.weights, components)
-        fixed = self.fixed(prior)
-        if fixed is not None:
-            safe = collapse.spread_fixed(self.family, fixed.components) & ~jnp.isnan(ratio)
-            ratio = jnp.where(safe, jnp.inf, ratio)
+        ratio = emissions.spread(self, params, params.weights, prior)
         inactive = params.weights == 0
         zero = jnp.zeros_like(ratio)
         return Health(jnp.where(inactive, zero, counts), jnp.where(inactive, jnp.inf, ratio))

@@ -14,7 +14,7 @@ from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Family, Params
 from jaxem.families import Gaussian
 from jaxem.models import HMM, Mixture
-from jaxem.models.layout import Layout, flat
+from jaxem.models.layout import Layout
 
 MOST_ROWS = 5000  # more points cannot be told apart
 
@@ -76,8 +76,7 @@ def given(model: Any, params: Params, x: Any, lengths: Any = None) -> Given:
         rows = model.rows(x, None, None, lengths)
         params = jax.device_get(model.as_params(params, rows))
         n, where = rows.weight.size, model.layout(x, lengths)
-        family, _ = model.of_rows(params)
-        parts = jax.tree.leaves(pivots.given(family, rows.x if where is None else flat(rows.x.x)))
+        parts = jax.tree.leaves(pivots.given(model.family, model.family_rows(rows)))
         table = np.concatenate([np.asarray(part, float).reshape(n, -1) for part in parts], axis=1)
         if where is not None:
             observed = np.asarray(rows.x.observed).reshape(n, 1)
