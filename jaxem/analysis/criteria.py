@@ -21,8 +21,8 @@ from jaxtyping import Array
 
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
 from jaxem.core.inputs import waits
-from jaxem.fitting import em
-from jaxem.fitting.blocks import default_block_size, map_rows, with_stable_fallback
+from jaxem.fitting import em, sizes
+from jaxem.fitting.blocks import map_rows, with_stable_fallback
 
 
 @waits
@@ -84,7 +84,7 @@ def _checked(
     model: Model, params: Params, x: Any, sample_weight: Any, fixed: Any, lengths: Any
 ) -> tuple[Params, Rows, Prior | None, int]:
     rows = model.rows(x, sample_weight, None, lengths)
-    block = default_block_size(model, rows)
+    block = sizes.block_size(model, rows)
     return model.as_params(params, rows), rows, model.as_prior(None, None, rows.x, fixed), block
 
 

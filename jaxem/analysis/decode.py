@@ -18,7 +18,8 @@ from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.numerics import einsum
-from jaxem.fitting.blocks import default_block_size, map_rows, with_stable_fallback
+from jaxem.fitting import sizes
+from jaxem.fitting.blocks import map_rows, with_stable_fallback
 from jaxem.inference import forward_backward
 from jaxem.models import HMM, transitions
 from jaxem.models.layout import Layout
@@ -144,7 +145,7 @@ def _read(model: Model, params: Params, x: Any, lengths: Any) -> Read:
         raise ValueError(f"model is {model!r}; states in time are of an HMM: predict_proba tells "
                          "the components of a mixture")  # fmt: skip
     rows = model.rows(x, None, None, lengths)
-    block = default_block_size(model, rows)
+    block = sizes.block_size(model, rows)
     return Read(model, model.as_params(params, rows), rows, model.layout(x, lengths), block)
 
 

@@ -18,8 +18,7 @@ from jaxem.core import checks, emissions, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.names import names
-from jaxem.fitting import fixed_point
-from jaxem.fitting.blocks import default_block_size
+from jaxem.fitting import fixed_point, sizes
 
 _NEAR = 1e-5  # gains left of the mean objective with which parameters count as a fixed point
 _SLOW = 0.99
@@ -141,7 +140,7 @@ def diagnose(
     """
     rows = model.rows(x, sample_weight, labels, lengths)
     prior = model.as_prior(prior, reg_covar, rows.x, fixed)
-    block = default_block_size(model, rows)
+    block = sizes.block_size(model, rows)
     return _diagnose(model, model.as_params(params, rows), rows, prior, block)
 
 

@@ -15,8 +15,8 @@ from jaxem.core.capabilities import holes, imputing
 from jaxem.core.contracts import Family, Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.numerics import safe_log
-from jaxem.fitting import identified
-from jaxem.fitting.blocks import default_block_size, map_rows
+from jaxem.fitting import identified, sizes
+from jaxem.fitting.blocks import map_rows
 
 _BLOCK = 4096  # rows filled at a time
 _MANY = 5  # rows of a component of which none has a column: that is no accident
@@ -146,7 +146,7 @@ def _without_open(
     rows = model.rows(x, None, None, lengths)
     prior = model.as_prior(prior, None, rows.x)
     params = model.as_params(params, rows)
-    found = identified.left_open(model, params, rows, prior, default_block_size(model, rows))
+    found = identified.left_open(model, params, rows, prior, sizes.block_size(model, rows))
     many = found.counts >= max(_MANY, emissions.default_min_count(model, rows))
     several = np.sum(found.counts >= 1)
     # What no part has, these rows were not fitted by: a model of others fills it.

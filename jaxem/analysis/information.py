@@ -25,6 +25,7 @@ from jaxem.analysis.coordinates import LOST, point
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
+from jaxem.fitting import sizes
 from jaxem.fitting.blocks import sum_blocks
 
 _TANGENTS = 1 << 22  # numbers that directions differentiated together may take
@@ -53,8 +54,7 @@ def way(model: Model, local: Local, block: int) -> BlockPlan:
     Careful where the parameters need it, and where they are traced.
     """
     rows, r = local.rows, local.basis.shape[1]
-    numbers = block * model.numbers_per_row(rows)
-    width = max(1, min(r, _TANGENTS // max(numbers, 1)))
+    width = sizes.directions(model, rows, block, r, _TANGENTS)
     if not checks.is_concrete(local.params, local.prior):
         return BlockPlan(block, width, True)
     return BlockPlan(block, width, bool(_loses_digits(model, local.params, local.prior)))

@@ -14,8 +14,8 @@ from jaxem.core import checks, parameters, tables
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.inputs import waits
 from jaxem.core.names import name
-from jaxem.fitting import em
-from jaxem.fitting.blocks import accumulate, default_block_size
+from jaxem.fitting import em, sizes
+from jaxem.fitting.blocks import accumulate
 
 
 class Slice(NamedTuple):
@@ -48,7 +48,7 @@ def log_likelihood(
     """
     rows = model.rows(x, sample_weight, None, lengths)
     return _log_likelihood(
-        model, model.as_params(params, rows), rows, default_block_size(model, rows)
+        model, model.as_params(params, rows), rows, sizes.block_size(model, rows)
     )
 
 
@@ -73,7 +73,7 @@ def complete_log_likelihood(
         raise ValueError("z is not known for all rows; give the component of each, from 0")
     rows = model.rows(x, sample_weight, z, lengths)
     return _log_likelihood(
-        model, model.as_params(params, rows), rows, default_block_size(model, rows)
+        model, model.as_params(params, rows), rows, sizes.block_size(model, rows)
     )
 
 
@@ -102,7 +102,7 @@ def likelihood_slice(
     if grid.ndim != 1 or grid.size == 0:
         raise ValueError(f"grid has shape {grid.shape}; give a vector of values, (g,)")
     grid = checks.cast(grid, rows.weight.dtype)
-    return _slice(model, params, rows, grid, place, default_block_size(model, rows))
+    return _slice(model, params, rows, grid, place, sizes.block_size(model, rows))
 
 
 @waits
@@ -127,7 +127,7 @@ def em_trace(
     prior = model.as_prior(prior, None, rows.x)
     n_iter = checks.whole(n_iter, "n_iter", least=0)
     return _trace(model, model.as_params(params, rows), rows, prior, n_iter,
-                  default_block_size(model, rows))  # fmt: skip
+                  sizes.block_size(model, rows))  # fmt: skip
 
 
 def find(params: Params, path: Any) -> tuple[str | int, ...]:

@@ -19,7 +19,7 @@ from jaxem.analysis.information import BlockPlan, Inverse, Local
 from jaxem.core import checks, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.numerics import einsum
-from jaxem.fitting.blocks import default_block_size
+from jaxem.fitting import sizes
 
 METHODS = ("observed", "louis", "outer", "sandwich")
 FAR = 0.5  # standard errors that parameters may be from the maximum, where theirs are taken
@@ -76,7 +76,7 @@ def fitted(
 def _at(model: Model, params: Params, prior: Prior | None, rows: Rows, method: str) -> Fitted:
     directions = _thin(coordinates.directions(model, params, prior))
     local = Local(params, prior, directions.basis, rows)
-    way = information.way(model, local, default_block_size(model, rows))
+    way = information.way(model, local, sizes.block_size(model, rows))
     complete = information.complete(model, local, way)
     white, least = information.whitening(complete)
     directions = Coordinates(*(einsum("pa,ab->pb", leaf, white) for leaf in directions))

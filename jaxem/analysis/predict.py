@@ -11,7 +11,8 @@ from jaxtyping import Array
 from jaxem.core import checks, emissions
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.inputs import waits
-from jaxem.fitting.blocks import default_block_size, map_rows, with_stable_fallback
+from jaxem.fitting import sizes
+from jaxem.fitting.blocks import map_rows, with_stable_fallback
 
 
 @waits
@@ -95,7 +96,7 @@ def n_free_parameters(model: Model, params: Params, fixed: Any = None) -> Array:
 
 def _checked(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[Params, Rows, int]:
     rows = model.rows(x, None, None, lengths)
-    block = default_block_size(model, rows)
+    block = sizes.block_size(model, rows)
     return model.as_params(params, rows), rows, block
 
 

@@ -57,10 +57,15 @@ def blocks(x: Any) -> Iterator[Any]:
 
     x: an array, or a tree of them.
     """
-    if jax.default_backend() == "cpu":
-        x = jax.tree.map(np.asarray, x)
+    x = jax.tree.map(lambda leaf: np.asarray(leaf) if _lies_on_host(leaf) else leaf, x)
     for start in range(0, jax.tree.leaves(x)[0].shape[0], _BLOCK):
         yield jax.tree.map(lambda leaf: np.asarray(leaf[start : start + _BLOCK]), x)  # noqa: B023
+
+
+def _lies_on_host(array: Any) -> bool:
+    if not isinstance(array, jax.Array):
+        return True
+    return next(iter(array.devices())).platform == "cpu"
 
 
 def end_to_end(*parts: Any) -> Any:

@@ -24,6 +24,7 @@ class Model(abc.ABC):
     """
 
     n_components: Any = 1  # or states
+    sequential: bool = False  # whether the E-step goes from step to step of each row
     family: Any = None  # of a row, given what is hidden; None: it has none
 
     def of_family(self, tree: Any) -> Any:
@@ -87,11 +88,6 @@ class Model(abc.ABC):
         return None
 
     @property
-    def parallel_over_rows(self) -> bool:
-        """Whether the E-step of many rows is work that XLA divides between the cores of a CPU."""
-        return True
-
-    @property
     def nested_in_k(self) -> bool:
         """Whether it is the same model within one of more parts, those beyond its own absent."""
         return False
@@ -115,16 +111,6 @@ class Model(abc.ABC):
     def n_rows(self, rows: Rows) -> int:
         """How many rows, or steps of sequences."""
         return rows.weight.shape[0]
-
-    @property
-    def least_rows(self) -> int:
-        """Rows that a block has at least: products of matrices are slow in smaller ones."""
-        return 256
-
-    @property
-    def block_bytes(self) -> int:
-        """What an E-step makes of a block on a CPU, at most: what its cache holds."""
-        return 6 << 20
 
     def check_enough(self, rows: Rows) -> None:
         """Host side: ValueError when there are fewer distinct rows than parts to start from."""

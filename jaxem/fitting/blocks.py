@@ -88,25 +88,3 @@ def map_rows(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) ->
     one = jax.eval_shape(lambda: function(slice_rows(rows, 0, block_size)))
     empty = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], n), leaf.dtype), one)
     return lax.fori_loop(0, -(-n // block_size), put, empty)
-
-
-def default_block_size(model: Model, rows: Rows) -> int:
-    """Rows a block, by shape, dtype and platform.
-
-    CPU: what an E-step makes of a block takes at most the model's `block_bytes`, responsibilities
-    of rows at most 1 MB, but a block has at least the model's `least_rows`. An accelerator is kept
-    busy by 2^27 numbers. At most all rows.
-    """
-    n, numbers = rows.weight.shape[0], model.numbers_per_row(rows)
-    if jax.default_backend() != "cpu":
-        return min(n, max(model.least_rows, (1 << 27) // numbers))
-    size = rows.weight.dtype.itemsize
-    most = min(model.block_bytes // (size * numbers), (1 << 20) // (size * model.n_components))
-    most = max(model.least_rows, most)
-    return min(n, max(model.least_rows, _alike(n, most)))
-
-
-def _alike(n: int, most: int) -> int:
-    """The size of as many blocks as blocks of `most` rows are, but nearly equal; whole eights."""
-    size = -(-n // -(-n // most))
-    return min(most, -(-size // 8) * 8)

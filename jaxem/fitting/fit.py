@@ -12,9 +12,18 @@ from jaxem.core import checks, emissions, remarks, tables
 from jaxem.core.contracts import Model, Params, Prior, Rows, SortedRows
 from jaxem.core.inputs import waits
 from jaxem.core.status import Status
-from jaxem.fitting import frequencies, identified, implicit, padding, restarts, spread, starts
+from jaxem.fitting import (
+    frequencies,
+    identified,
+    implicit,
+    padding,
+    restarts,
+    sizes,
+    spread,
+    starts,
+)
 from jaxem.fitting.accelerate import Acceleration, Plain
-from jaxem.fitting.blocks import accumulate, default_block_size
+from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.em import State, Thresholds
 from jaxem.fitting.restarts import Splits
 from jaxem.fitting.result import Provenance, Result, gathered
@@ -252,7 +261,7 @@ def prepare(
         remarks.warn(remark)
     k = padded.n_components
     n = rows.weight.shape[0]
-    block = default_block_size(padded, rows) if block_size is None else block_size
+    block = sizes.block_size(padded, rows) if block_size is None else block_size
     block = min(checks.whole(block, "block_size", least=1), n)
     block = tile_size * max(1, block // tile_size)
     if isinstance(init, str):
@@ -263,7 +272,7 @@ def prepare(
     else:
         params = jax.tree.map(lambda leaf: leaf[None], padded.as_params(init, rows))
         n_starts = 1
-    chunk = restarts.chunk_size(rows, k, n_starts, block)
+    chunk = sizes.chunk_size(rows, k, n_starts, block)
     filled = chunk * -(-n_starts // chunk)
     codes = starts.methods(init if isinstance(init, str) else "portfolio", filled)
     splits = None
@@ -288,7 +297,7 @@ def prepare(
         ),
         block_size=block,
         chunk=chunk,
-        n_threads=spread.n_threads(padded, rows, n_starts),
+        n_threads=sizes.n_threads(padded, rows, n_starts),
         acceleration=_acceleration(acceleration),
         provenance=Provenance(
             model,

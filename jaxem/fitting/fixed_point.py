@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxem.core import emissions, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
-from jaxem.fitting import equations
+from jaxem.fitting import equations, sizes
 from jaxem.fitting.blocks import accumulate
 
 DIRECT = 200  # parameters up to which equations are solved by elimination
@@ -69,7 +69,8 @@ def look(model: Model, block_size: int, params: Params, inputs: Inputs) -> Linea
         derivative = _derivative(function, vector)
         newton = equations.krylov(lambda t: t - derivative(t), step, units(model, params))
         return Linearization(back(step), back(newton), None)
-    chunk = _chunk(model, inputs.rows, block_size, vector.size)
+    most = sizes.directions(model, inputs.rows, block_size, vector.size, _AT_ONCE)
+    chunk = -(-vector.size // -(-vector.size // most))
     value, jacobian = equations.value_and_jacobian(function, vector, chunk)
     step = value - vector
     return Linearization(back(step), back(lu_solve(_factor(jacobian), step)), jacobian)
@@ -173,12 +174,6 @@ def solve(
 
     found = unravel(equations.linear(apply, inverse, point.sound, rhs))
     return emissions.from_pivot(model, found, rows)
-
-
-def _chunk(model: Model, rows: Rows, block_size: int, p: int) -> int:
-    each = min(rows.weight.shape[0], block_size) * model.numbers_per_row(rows)
-    most = max(1, min(p, _AT_ONCE // each))
-    return -(-p // -(-p // most))
 
 
 def on_boundary(model: Model, params: Params, prior: Prior | None) -> Params:

@@ -17,13 +17,12 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core import emissions
 from jaxem.core.contracts import Model, Params, Prior, Rows
-from jaxem.fitting import restarts, spread, starts
+from jaxem.fitting import restarts, sizes, spread, starts
 from jaxem.fitting.accelerate import Acceleration
 from jaxem.fitting.em import Outcome, Thresholds
 from jaxem.fitting.fit import FitPlan
 from jaxem.fitting.restarts import Restarts
 
-_GROUP = 1 << 22  # numbers of data that a CPU makes for one group
 _STATIC = ("model", "join", "block_size", "lanes", "chunk", "acceleration")
 
 
@@ -60,38 +59,20 @@ def run(job: FitPlan, keys: Array, warm: Params | None, n_init: int, init: str, 
     """
     methods = starts.methods(init, n_init)
     n_sets = keys.shape[0]
-    size = group_size(job, n_sets)
+    columns = emissions.n_columns(job.model, job.rows)
+    size = sizes.sets_a_group(job.model, job.rows, columns, n_sets)
 
     def group(index: np.ndarray) -> Any:
         own = np.minimum(index, n_sets - 1)
         found = _fit(
             job.model, join, shared, make(own), job.prior, warm,
             keys[own], methods, job.n_active, job.tol, job.max_iter,
-            job.thresholds, job.block_size, lanes(size), job.chunk, job.acceleration,
+            job.thresholds, job.block_size, sizes.lanes(job.rows, size), job.chunk,
+            job.acceleration,
         )  # fmt: skip
         return keep(found)
 
-    return spread.over(group, n_sets, size, threads(job, n_sets))
-
-
-def threads(job: FitPlan, n_sets: int) -> int:
-    return spread.n_threads(job.model, job.rows, n_sets)
-
-
-def lanes(size: int) -> int:
-    """Sets fitted side by side."""
-    return 1 if jax.default_backend() == "cpu" else size
-
-
-def group_size(job: FitPlan, n_sets: int) -> int:
-    """Sets a group: as many for each thread, twice; no more than memory holds."""
-    rows = job.rows
-    n = rows.weight.size
-    width = emissions.n_columns(job.model, rows) + 1
-    if jax.default_backend() == "cpu":
-        most = max(1, _GROUP // (n * width))
-        return min(most, spread.group_size(n_sets, threads(job, n_sets)))
-    return min(n_sets, max(1, (1 << 28) // (n * job.model.n_components * (width + 1))))
+    return spread.over(group, n_sets, size, sizes.n_threads(job.model, job.rows, n_sets))
 
 
 @partial(jax.jit, static_argnames=_STATIC)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.status import Status
-from jaxem.fitting import em
+from jaxem.fitting import em, sizes
 from jaxem.fitting.accelerate import Acceleration
 from jaxem.fitting.em import Outcome, State, Thresholds
 
@@ -47,22 +47,6 @@ class Splits(NamedTuple):
 
     labels: Int[Array, "*rows"]
     part: Int[Array, " r"]
-
-
-def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
-    """Starts a vmapped chunk: one on a CPU, on an accelerator all that keep 2^28 numbers.
-
-    Lanes of one chunk wait for its slowest start, and on a CPU gain nothing for it: chunks of 2 to
-    100 took 1.2 to 6.8 times as long as single starts, for n from 150 to 5000
-    (`python -m benchmarks.chunks`). Chunks are evened out, so that the last is nearly full.
-    """
-    if jax.default_backend() == "cpu":
-        return 1
-    width = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(rows.x))
-    numbers = min(rows.weight.shape[0], block_size) * k * (width + 2)
-    most = max(1, min(n_starts, (1 << 28) // numbers))
-    n_chunks = -(-n_starts // most)
-    return -(-n_starts // n_chunks)
 
 
 @partial(jax.jit, static_argnames=("model", "chunk", "acceleration"))
@@ -211,7 +195,7 @@ def _in_turn(function: Any) -> Any:
 
     Side by side all lanes would wait for the slowest: 200 fits took 19 times as long.
     """
-    if jax.default_backend() != "cpu":
+    if not sizes.on_cpu():
         return function
 
     def in_turn(*args: Any) -> Any:

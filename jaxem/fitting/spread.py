@@ -5,7 +5,6 @@ side by side keep them busy (`python -m benchmarks --suite cpu` measures the cor
 starts divide well. The groups have one size, so that they share one compilation.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,32 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.core.contracts import Model, Rows
 from jaxem.core.status import Status
+from jaxem.fitting import sizes
 from jaxem.fitting.em import State
-
-_SMALL = 1 << 20  # numbers an E-step makes
-_ROUNDS = 2  # groups for each thread: the starts differ in how long they take
-
-
-def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
-    """Over how many threads starts are spread; 1 where one start has work enough for all cores.
-
-    That of a chain has none: its steps wait for each other.
-    """
-    if jax.default_backend() != "cpu":
-        return 1
-    numbers = rows.weight.shape[0] * model.numbers_per_row(rows)
-    if numbers > _SMALL and model.parallel_over_rows:
-        return 1
-    return min(_n_cores(), n_starts)
-
-
-def _n_cores() -> int:
-    """Those this process may use, where the system tells (Linux), else all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def start(run: Callable[[np.ndarray], State], n_starts: int, n_threads: int) -> State:
@@ -55,7 +31,7 @@ def advance(run: Callable[[State], State], state: State, n_threads: int) -> Stat
     """`run` over the starts in groups; -> the state of all, on the host."""
     host = jax.device_get(state)
     r = host.status.shape[0]
-    size = group_size(r, n_threads)
+    size = sizes.group_size(r, n_threads)
 
     def group(own: np.ndarray) -> State:
         part = jax.tree.map(lambda leaf: leaf[np.minimum(own, r - 1)], host)
@@ -63,11 +39,6 @@ def advance(run: Callable[[State], State], state: State, n_threads: int) -> Stat
         return run(part._replace(status=np.where(own < r, part.status, ended)))
 
     return over(group, r, size, n_threads)
-
-
-def group_size(r: int, n_threads: int) -> int:
-    """Of groups that keep the threads busy to the end."""
-    return -(-r // (_ROUNDS * n_threads))
 
 
 def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) -> Any:

@@ -9,7 +9,8 @@ from jaxtyping import Array
 from jaxem.core import emissions
 from jaxem.core.contracts import Model, Params, Prior, Rows, Statistics
 from jaxem.core.inputs import waits
-from jaxem.fitting.blocks import accumulate, default_block_size
+from jaxem.fitting import sizes
+from jaxem.fitting.blocks import accumulate
 
 
 @waits
@@ -34,7 +35,7 @@ def e_step(
     rows = model.rows(x, sample_weight, labels, lengths)
     params = model.as_params(params, rows)
     prior = model.as_prior(prior, None, rows.x)
-    block = default_block_size(model, rows)
+    block = sizes.block_size(model, rows)
     return _e_step(model, params, rows, prior, block)
 
 

@@ -74,6 +74,8 @@ class HMM(Model):
     transitions: Any = "full"
     recursion: str = "sequential"
 
+    sequential = True
+
     def __post_init__(self) -> None:
         if not isinstance(self.family, Family):
             raise ValueError(f"family is {self.family!r}; give one, such as families.Poisson()")
@@ -135,10 +137,6 @@ class HMM(Model):
         return jnp.sum(params.transition, axis=1) > 0
 
     @property
-    def parallel_over_rows(self) -> bool:
-        return False
-
-    @property
     def nested_in_k(self) -> bool:
         return self.transitions in ("full", "left-right")
 
@@ -157,15 +155,6 @@ class HMM(Model):
     @property
     def exact_m_step(self) -> bool:
         return self.family.exact_m_step and self.initial_law.exact_m_step
-
-    @property
-    def least_rows(self) -> int:
-        return 1
-
-    @property
-    def block_bytes(self) -> int:
-        """More than for rows: a step costs nearly as much for one lane as for a hundred."""
-        return 256 << 20
 
     def with_n_components(self, n: int) -> "HMM":
         """A mask is for its own number of states: it becomes "full" for another."""

@@ -14,7 +14,6 @@ import jaxem
 from jaxem.cli import interrupts, progress, work
 from jaxem.datasets import load_faithful
 from jaxem.families import Gaussian
-from jaxem.fitting import restarts
 from jaxem.fitting.fit import advance, finish, prepare, start
 
 MODEL = jaxem.Mixture(Gaussian("full"), 3)
@@ -57,7 +56,7 @@ def test_start_by_start_as_uncut(job):
 
 def test_in_chunks_as_uncut(monkeypatch):
     """As on an accelerator: starts in lanes, the last chunk filled up."""
-    monkeypatch.setattr(restarts, "chunk_size", lambda *_: 2)
+    monkeypatch.setattr(sizes, "chunk_size", lambda *_: 2)
     job = prepared(n_init=3)
     assert job.methods.shape == (4,)
     run = progress.run(job, progress.Line())

@@ -9,7 +9,8 @@ from jax import lax
 import jaxem
 from jaxem.core.numerics import two_sum
 from jaxem.families import Gaussian
-from jaxem.fitting.blocks import accumulate, default_block_size
+from jaxem.fitting import sizes
+from jaxem.fitting.blocks import accumulate
 
 
 def test_a_million_sums_add_up_as_one():
@@ -55,7 +56,7 @@ def test_many_small_blocks_of_float32_are_as_good_as_one_in_float64():
 def test_the_rule_of_the_block_size(d, k, dtype):
     model = jaxem.Mixture(Gaussian("full"), k)
     rows = model.rows(np.zeros((300, d), dtype) + np.arange(d), None, None)
-    size = default_block_size(model, rows)
+    size = sizes.block_size(model, rows)
     bytes_per_row = np.dtype(dtype).itemsize * model.numbers_per_row(rows)
     assert size == 256 or size * bytes_per_row <= 6 << 20
     assert size == 256 or size * k * np.dtype(dtype).itemsize <= 1 << 20

@@ -11,7 +11,7 @@ import jaxem
 from jaxem import datasets
 from jaxem.families import Gaussian
 from jaxem.fitting import fit as fitting
-from jaxem.fitting import spread
+from jaxem.fitting import sizes, spread
 
 MODEL = jaxem.Mixture(Gaussian("diag"), 2)
 
@@ -30,8 +30,8 @@ def test_large_starts_are_spread_where_their_work_is_not_divided(monkeypatch):
     monkeypatch.setattr(spread, "_n_cores", lambda: 2)
     x = np.zeros((100, 1000, 4)) + np.arange(4)
     chain, mixture = jaxem.HMM(Gaussian("diag"), 5), jaxem.Mixture(Gaussian("diag"), 5)
-    assert spread.n_threads(chain, chain.rows(x, None, None), 8) == 2
-    assert spread.n_threads(mixture, mixture.rows(x.reshape(-1, 4), None, None), 8) == 1
+    assert sizes.n_threads(chain, chain.rows(x, None, None), 8) == 2
+    assert sizes.n_threads(mixture, mixture.rows(x.reshape(-1, 4), None, None), 8) == 1
 
 
 @pytest.mark.parametrize("n_threads", [2, 3])
@@ -66,9 +66,9 @@ def test_an_error_in_a_group_reaches_the_caller(x):
 
 def test_large_starts_and_traced_ones_stay_together(x):
     rows = MODEL.rows(x, None, None)
-    assert spread.n_threads(MODEL, rows, 1) == 1
+    assert sizes.n_threads(MODEL, rows, 1) == 1
     many = MODEL.with_n_components(2000)
-    assert spread.n_threads(many, rows, 9) == 1  # a start is enough for all cores
+    assert sizes.n_threads(many, rows, 9) == 1  # a start is enough for all cores
 
 
 def test_inside_jit_and_vmap_there_are_no_threads(x, monkeypatch):
@@ -83,9 +83,9 @@ def test_inside_jit_and_vmap_there_are_no_threads(x, monkeypatch):
 
 
 def test_a_system_that_does_not_tell_affinities_has_threads_too(x, monkeypatch):
-    monkeypatch.delattr(spread.os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(spread.os, "cpu_count", lambda: 3)
-    assert spread.n_threads(MODEL, MODEL.rows(x, None, None), 9) == 3
+    monkeypatch.delattr(sizes.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(sizes.os, "cpu_count", lambda: 3)
+    assert sizes.n_threads(MODEL, MODEL.rows(x, None, None), 9) == 3
 
 
 STARTS_AND_FITS_SIDE_BY_SIDE = """
@@ -93,10 +93,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 import jax, numpy as np
 import jaxem
-from jaxem.fitting import spread
+from jaxem.fitting import sizes
 
 n_threads, fits = map(int, sys.argv[1:])
-spread._n_cores = lambda: n_threads
+sizes.n_cores = lambda: n_threads
 x = np.random.default_rng(0).normal(size=(120, 30)).astype(np.float32)
 model = jaxem.Mixture(jaxem.families.Gaussian("full"), 2)
 

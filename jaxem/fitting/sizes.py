@@ -1,0 +1,112 @@
+"""How much is done at once: the one place that asks what the rows lie on.
+
+A CPU has caches and cores; an accelerator is kept busy by many numbers at once.
+"""
+
+import os
+
+import jax
+from jaxtyping import Array
+
+from jaxem.core import checks
+from jaxem.core.contracts import Model, Rows
+
+_LEAST_ROWS = 256  # of a block: products of matrices are slow in smaller ones
+_CACHE = 6 << 20  # bytes that an E-step makes of a block on a CPU, at most
+_OF_STEPS = 256 << 20  # of sequences: a step costs nearly as much for one lane as for a hundred
+_SHARES = 1 << 20  # bytes of responsibilities
+_BLOCK = 1 << 27  # numbers that keep an accelerator busy
+_CHUNK = 1 << 28
+_SMALL = 1 << 20  # numbers of an E-step that are work for one core
+_ROUNDS = 2  # groups for each thread: the starts differ in how long they take
+_GROUP = 1 << 22  # numbers of data that a CPU makes for one group of sets
+
+
+def on_cpu(array: Array | None = None) -> bool:
+    """Whether the array lies on a CPU; of a traced one, and of none, what JAX takes by itself."""
+    if array is None or not checks.is_concrete(array) or not isinstance(array, jax.Array):
+        return jax.default_backend() == "cpu"
+    return next(iter(array.devices())).platform == "cpu"
+
+
+def block_size(model: Model, rows: Rows) -> int:
+    """Rows a block, at most all.
+
+    CPU: what an E-step makes of a block takes at most what a cache holds, responsibilities of rows
+    at most 1 MB, but a block has 256 rows at least. An accelerator is kept busy by 2^27 numbers.
+    """
+    n, numbers = rows.weight.shape[0], model.numbers_per_row(rows)
+    least, most_bytes = (1, _OF_STEPS) if model.sequential else (_LEAST_ROWS, _CACHE)
+    if not on_cpu(rows.weight):
+        return min(n, max(least, _BLOCK // numbers))
+    size = rows.weight.dtype.itemsize
+    most = min(most_bytes // (size * numbers), _SHARES // (size * model.n_components))
+    return min(n, max(least, _alike(n, max(least, most))))
+
+
+def _alike(n: int, most: int) -> int:
+    """The size of as many blocks as blocks of `most` rows are, but nearly equal; whole eights."""
+    size = -(-n // -(-n // most))
+    return min(most, -(-size // 8) * 8)
+
+
+def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
+    """Starts a vmapped chunk: one on a CPU, on an accelerator all that keep 2^28 numbers.
+
+    Lanes of one chunk wait for its slowest start, and on a CPU gain nothing for it: chunks of 2 to
+    100 took 1.2 to 6.8 times as long as single starts, for n from 150 to 5000
+    (`python -m benchmarks.chunks`). Chunks are evened out, so that the last is nearly full.
+    """
+    if on_cpu(rows.weight):
+        return 1
+    width = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(rows.x))
+    numbers = min(rows.weight.shape[0], block_size) * k * (width + 2)
+    most = max(1, min(n_starts, _CHUNK // numbers))
+    n_chunks = -(-n_starts // most)
+    return -(-n_starts // n_chunks)
+
+
+def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
+    """Over how many threads starts are spread; 1 where one start has work enough for all cores.
+
+    That of a chain has none: its steps wait for each other.
+    """
+    if not on_cpu(rows.weight):
+        return 1
+    numbers = rows.weight.shape[0] * model.numbers_per_row(rows)
+    if numbers > _SMALL and not model.sequential:
+        return 1
+    return min(n_cores(), n_starts)
+
+
+def n_cores() -> int:
+    """Those this process may use, where the system tells (Linux), else all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def group_size(r: int, n_threads: int) -> int:
+    """Starts a group, of groups that keep the threads busy to the end."""
+    return -(-r // (_ROUNDS * n_threads))
+
+
+def sets_a_group(model: Model, rows: Rows, n_columns: int, n_sets: int) -> int:
+    """Data sets a group: as many for each thread, twice; no more than memory holds."""
+    numbers = rows.weight.size * (n_columns + 1)
+    if on_cpu(rows.weight):
+        most = max(1, _GROUP // numbers)
+        return min(most, group_size(n_sets, n_threads(model, rows, n_sets)))
+    each = rows.weight.size * model.n_components * (n_columns + 2)
+    return min(n_sets, max(1, _CHUNK // each))
+
+
+def lanes(rows: Rows, size: int) -> int:
+    """Sets fitted side by side, of a group."""
+    return 1 if on_cpu(rows.weight) else size
+
+
+def directions(model: Model, rows: Rows, block_size: int, most: int, numbers: int) -> int:
+    """Directions differentiated side by side, up to `most`, that make so many numbers."""
+    each = min(rows.weight.shape[0], block_size) * model.numbers_per_row(rows)
+    return max(1, min(most, numbers // max(each, 1)))
