@@ -220,8 +220,8 @@ class Model(abc.ABC):
 
         Only ratios matter, and they need not be exact.
         """
-        active = self.active(params)
-        share = active.astype(jax.tree.leaves(params)[0].dtype) / jnp.sum(active)
+        share = self.active(params).astype(jax.tree.leaves(params)[0].dtype)
+        share = share / jnp.sum(share)
         return parameters.fisher_diagonal(self.constraints, params, share)
 
     def n_free_parameters(self, params: Params, prior: Prior | None = None) -> Array:

@@ -448,8 +448,8 @@ class HMM(Model):
 
     def fisher_diagonal(self, params: HMMParams) -> Coordinates:
         """As if every state had an equal share of the steps."""
-        active = self.active(params)
-        share = active.astype(params.initial.dtype) / jnp.sum(active)
+        share = self.active(params).astype(params.initial.dtype)
+        share = share / jnp.sum(share)
         return HMMParams(
             self.initial_law.fisher_diagonal(params.initial, share),
             Transitions(kind=self.transitions).fisher_diagonal(params.transition, share),

@@ -23,7 +23,7 @@ from jaxem.families import (
     Product,
     VonMises,
 )
-from jaxem.fitting import refits, spread
+from jaxem.fitting import refits, sizes
 from laws.family import close
 
 KEY = jax.random.key(3)
@@ -67,8 +67,8 @@ def test_a_refit_is_the_fit_of_its_rows(x, params, found):
 
 
 def test_groups_and_threads_change_nothing(x, params, found, monkeypatch):
-    monkeypatch.setattr(spread, "_n_cores", lambda: 3)
-    monkeypatch.setattr(refits, "_GROUP", 150 * 2 * 7)
+    monkeypatch.setattr(sizes, "n_cores", lambda: 3)
+    monkeypatch.setattr(sizes, "_GROUP", 150 * 2 * 7)
     again = jaxem.bootstrap(TWO, params, x, key=KEY, n_boot=60, tol=1e-9)
     close(again.params, found.params, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(again.status, found.status)

@@ -281,8 +281,8 @@ def test_tiles_of_one_pattern_are_the_rows_by_themselves(structure, block_size):
     model, params = jaxem.Mixture(Gaussian(structure, missing=True), K), params_of(structure)
     rows = model.rows(x, weight, labels)
     sorted_for_fit = model.sorted_for_fit(rows)
-    assert sorted_for_fit.together > 8 and sorted_for_fit.n_rows == len(x)
-    assert len(sorted_for_fit.rows.weight) % sorted_for_fit.together == 0
+    assert sorted_for_fit.tile_size > 8 and sorted_for_fit.n_rows == len(x)
+    assert len(sorted_for_fit.rows.weight) % sorted_for_fit.tile_size == 0
     kept = {"sample_weight": weight, "labels": labels, "max_iter": 4}
     tiled = jaxem.em(model, params, x, block_size=block_size, **kept)
     alone = jax.jit(lambda x: jaxem.em(model, params, x, **kept))(x)
@@ -349,7 +349,7 @@ def test_every_pattern_its_own_is_no_tile():
     x = holed(np.random.default_rng(0).normal(size=(200, 12)), 0.4)
     model = jaxem.Mixture(Gaussian("full", missing=True), 1)
     sorted_for_fit = model.sorted_for_fit(model.rows(x, None, None))
-    assert sorted_for_fit.together == 1
+    assert sorted_for_fit.tile_size == 1
     holes = np.isnan(np.asarray(sorted_for_fit.rows.x.values)).sum(1)
     assert np.all(np.diff(holes) >= 0)  # blocks of few holes are fast
 
@@ -358,7 +358,7 @@ def test_blocks_of_columns_share_their_patterns():
     x = few_patterns()
     family = Product({"a": Gaussian("full", missing=True), "b": Gaussian("tied", missing=True)})
     model, data = jaxem.Mixture(family, 2), {"a": x[:, :2], "b": x[:, 2:]}
-    assert model.sorted_for_fit(model.rows(data, None, None)).together > 1
+    assert model.sorted_for_fit(model.rows(data, None, None)).tile_size > 1
     first = jaxem.fit(model, data, key=jax.random.key(0), n_init=2, max_iter=3)
     again = jax.jit(lambda data: jaxem.em(model, first.params, data, max_iter=3))(data)
     close(jaxem.em(model, first.params, data, max_iter=3).params, again.params, rtol=1e-9)

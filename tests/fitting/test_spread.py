@@ -27,7 +27,7 @@ def x():
 
 def test_large_starts_are_spread_where_their_work_is_not_divided(monkeypatch):
     """Steps of a chain wait for each other; rows of a mixture do not."""
-    monkeypatch.setattr(spread, "_n_cores", lambda: 2)
+    monkeypatch.setattr(sizes, "n_cores", lambda: 2)
     x = np.zeros((100, 1000, 4)) + np.arange(4)
     chain, mixture = jaxem.HMM(Gaussian("diag"), 5), jaxem.Mixture(Gaussian("diag"), 5)
     assert sizes.n_threads(chain, chain.rows(x, None, None), 8) == 2
