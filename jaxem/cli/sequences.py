@@ -118,7 +118,7 @@ def decode(
             table = tables.read(file, separator, header)
             steps = series.as_fitted(table.columns, saved.notes, group_by, order_by, step)
             of: Any = emissions.with_holes(saved.model)
-            like = of.like_x(saved.params)
+            like = emissions.like_x(of, saved.params)
             x = matching(
                 table.columns, of.family, like, saved.columns, saved.levels, unseen, gaps=True
             )

@@ -224,7 +224,8 @@ class Simplex(Constraint):
     def n_free(self, fixed: Array, active: Bool[Array, " k"]) -> Array:
         """Of each distribution one number follows from the others."""
         free = jnp.sum(jnp.isnan(fixed), axis=-1, dtype=jnp.int32)
-        return jnp.sum(jnp.where(self.by_component(active, free), jnp.maximum(free - 1, 0), 0))
+        rest = jnp.where(self.by_component(active, free), jnp.maximum(free - 1, 0), 0)
+        return jnp.sum(rest, dtype=jnp.int32)
 
     def replace(self, value: Array, index: tuple, number: Array) -> Array:
         """The other probabilities keep their ratios."""

@@ -161,7 +161,7 @@ class Transitions(Simplex):
 
     def n_free(self, fixed: Float[Array, "k k"], active: Bool[Array, " k"]) -> Array:
         free = jnp.sum(jnp.isnan(fixed) & self._open(active), axis=1, dtype=jnp.int32)
-        return jnp.sum(jnp.maximum(free - 1, 0))
+        return jnp.sum(jnp.maximum(free - 1, 0), dtype=jnp.int32)
 
     def take(self, value: Any, index: Any) -> Any:
         there = np.asarray(index) >= 0

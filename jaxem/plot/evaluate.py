@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxem.analysis.predict import log_prob, smooth
-from jaxem.core import tables
+from jaxem.core import parameters, tables
 from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Family, Params
 from jaxem.families import Gaussian
@@ -128,7 +128,7 @@ def log_joint(model: Any, params: Params, x: np.ndarray) -> np.ndarray:
     x = np.asarray(x, params.weights.dtype)
     result = np.full((len(x), model.n_components), -np.inf)
     for i in np.flatnonzero(regular):
-        alone = model.take(params, np.array([i]))
+        alone = parameters.take(model.constraints, params, np.array([i]))
         alone = alone._replace(weights=np.ones_like(alone.weights))
         with precision(params):
             each = np.asarray(log_prob(one, alone, x), float) + np.log(float(params.weights[i]))

@@ -23,7 +23,7 @@ from jaxem.families import (
     Product,
     VonMises,
 )
-from jaxem.fitting import refits, sizes
+from jaxem.fitting import sizes
 from laws.family import close
 
 KEY = jax.random.key(3)

@@ -170,7 +170,7 @@ def components_permute(case: FamilyCase, r: Any) -> None:
 
 def taken_components_are_themselves(case: FamilyCase) -> None:
     host = jax.device_get(case.params)
-    some = jax.device_put(case.family.take(host, np.array([2, 0])))
+    some = jax.device_put(parameters.take(case.family.constraints, host, np.array([2, 0])))
     a, b = (_log_density(case.family, own, case.x) for own in (some, case.params))
     close(a, b[jnp.array([2, 0])])
 
@@ -180,9 +180,11 @@ def replaced_numbers_are_there(case: FamilyCase) -> None:
     for keys, leaf in jax.tree.leaves_with_path(case.params):
         last = tuple(size - 1 for size in leaf.shape)
         path = tuple(getattr(k, "name", getattr(k, "key", getattr(k, "idx", None))) for k in keys)
-        same = case.family.replace(case.params, (*path, *last), leaf[last])
+        same = parameters.replace(case.family.constraints, case.params, (*path, *last), leaf[last])
         close(same, case.params)
-        other = case.family.replace(case.params, (*path, *last), leaf[last] * 1.25)
+        other = parameters.replace(
+            case.family.constraints, case.params, (*path, *last), leaf[last] * 1.25
+        )
         there = dict(jax.tree.leaves_with_path(other))[keys]
         assert there[last] == leaf[last] * 1.25
 
