@@ -31,7 +31,7 @@ import numpy as np
 
 import jaxem
 from jaxem import families, models
-from jaxem.core import checks, emissions, trees
+from jaxem.core import checks, emissions, json_tree
 from jaxem.core.contracts import Model, Params
 from jaxem.core.files import replacing, telling
 from jaxem.families.gaussian.gaussian import STRUCTURES
@@ -87,8 +87,10 @@ def save(
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "model": trees.encode(model, _plain, _exported(), "model"),
-        "params": trees.encode(params, lambda leaf, name: _store(leaf, name, tensors), _exported()),
+        "model": json_tree.encode(model, _plain, _exported(), "model"),
+        "params": json_tree.encode(
+            params, lambda leaf, name: _store(leaf, name, tensors), _exported()
+        ),
         "columns": _columns(columns),
         "levels": _levels(levels),
         "dtype": _widest(tensors),
@@ -132,8 +134,8 @@ def read(path: str | os.PathLike) -> Saved:
     ):
         dtype = _widest(tensors)
         saved = Saved(
-            model=trees.decode(header["model"], _plain, _exported()),
-            params=trees.decode(
+            model=json_tree.decode(header["model"], _plain, _exported()),
+            params=json_tree.decode(
                 header["params"], lambda name: _array(tensors.pop(name)), _exported()
             ),
             columns=_columns(header["columns"]),
@@ -222,7 +224,11 @@ def _exported() -> dict[str, type]:
     """The classes that a file may name: specs and values of models, families and structures."""
     exported = [*vars(models).values(), *vars(families).values(), *map(type, STRUCTURES.values())]
     classes = {value.__name__: value for value in exported if isinstance(value, type)}
-    return {n: kind for n, kind in classes.items() if trees.is_spec(kind) or trees.is_value(kind)}
+    return {
+        n: kind
+        for n, kind in classes.items()
+        if json_tree.is_spec(kind) or json_tree.is_value(kind)
+    }
 
 
 def _plain(value: Any, name: str = "") -> Any:

@@ -22,7 +22,7 @@ from jaxem.fitting import sizes
 from jaxem.fitting.blocks import map_rows, with_stable_fallback
 from jaxem.inference import forward_backward
 from jaxem.models import HMM, transitions
-from jaxem.models.layout import Layout
+from jaxem.models.packing import Layout
 
 
 class Read(NamedTuple):

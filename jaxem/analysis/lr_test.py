@@ -25,7 +25,7 @@ from jaxem.core.status import Status
 from jaxem.fitting import fit as fitting
 from jaxem.fitting import refits
 from jaxem.fitting.fit import FitPlan
-from jaxem.fitting.padding import padded
+from jaxem.fitting.padded_components import padded
 from jaxem.fitting.result import Result
 
 

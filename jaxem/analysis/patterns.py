@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxem.core import tables, tiles
+from jaxem.core import tables
+from jaxem.core.missing_patterns import never_together, seen_together
 
 
 class Patterns(NamedTuple):
@@ -41,7 +42,7 @@ class Patterns(NamedTuple):
     @property
     def never_together(self) -> tuple[tuple[str, str], ...]:
         """Pairs of columns that no row has both of: nothing tells their covariance."""
-        pairs = tiles.never_together(tiles.seen_together(self.missing))
+        pairs = never_together(seen_together(self.missing))
         return tuple((self.columns[i], self.columns[j]) for i, j in pairs)
 
 

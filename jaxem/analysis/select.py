@@ -14,7 +14,7 @@ from jaxem.core.inputs import waits
 from jaxem.core.status import Status
 from jaxem.fitting import fit as fitting
 from jaxem.fitting.fit import FitPlan
-from jaxem.fitting.padding import padded
+from jaxem.fitting.padded_components import padded
 from jaxem.fitting.restarts import Splits
 from jaxem.fitting.result import Result
 

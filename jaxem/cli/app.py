@@ -10,16 +10,16 @@ import typer
 
 import jaxem
 from jaxem.analysis.select import plan
-from jaxem.cli import describe, facts, missing, options, outputs, report, tables
-from jaxem.cli import imputation as imputation  # its command
+from jaxem.cli import describe, metadata, missing, options, outputs, report, tables
+from jaxem.cli import impute as impute  # its command
 from jaxem.cli import sequences as sequences  # its commands
 from jaxem.cli import test_k as test_k  # its command
 from jaxem.cli.columns import choose, families_of, matching, values
+from jaxem.cli.command import command, names_of, precision, read_model
+from jaxem.cli.command import run as run
 from jaxem.cli.errors import DONE, BadInput, told
-from jaxem.cli.frame import command, names_of, precision, read_model
-from jaxem.cli.frame import run as run
+from jaxem.cli.fit_candidates import Data, Outputs, mixtures, planned, search
 from jaxem.cli.intervals import Errors
-from jaxem.cli.search import Data, Outputs, mixtures, planned, search
 from jaxem.core import emissions
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
@@ -170,7 +170,7 @@ def show(model: options.ModelFile) -> int:
         for part in describe.tables(saved.model, saved.params, names, saved.levels):
             out.print(part, "")
     versions = ", ".join(f"{name} {version}" for name, version in saved.versions.items())
-    rows = facts.words(saved.notes) | {"dtype": saved.dtype, "written by": versions}
+    rows = metadata.words(saved.notes) | {"dtype": saved.dtype, "written by": versions}
     out.print(report.two_columns(rows))
     return DONE
 

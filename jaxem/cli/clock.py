@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from jaxem.cli import kinds
+from jaxem.cli import column_types
 
 _SECONDS = {"W": 604800, "D": 86400, "h": 3600, "min": 60, "s": 1, "ms": 1e-3, "us": 1e-6,
             "ns": 1e-9}  # fmt: skip
@@ -80,7 +80,7 @@ def times(column: pa.ChunkedArray) -> Times:
         return Times(column.cast(whole).to_numpy().astype(np.int64), unit)
     if types.is_integer(kind) and not types.is_uint64(kind):
         return Times(column.cast(pa.int64()).to_numpy(), "")
-    return Times(kinds.numbers(column), "")
+    return Times(column_types.numbers(column), "")
 
 
 def steps_between(elapsed: np.ndarray, size: float) -> np.ndarray:

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute
 
 from jaxem import families
-from jaxem.cli import kinds
+from jaxem.cli import column_types
+from jaxem.cli.column_types import AUTO, GAUSSIAN, KINDS, Levels
+from jaxem.cli.csv_dialect import is_numeric
 from jaxem.cli.errors import BadInput
-from jaxem.cli.kinds import AUTO, GAUSSIAN, KINDS, Levels
-from jaxem.cli.text import is_numeric
 from jaxem.core.contracts import Family
 from jaxem.families.exponential_family import ExponentialFamily
 
@@ -47,7 +47,7 @@ def choose(
     assigned: Sequence[tuple[str, str]] | None = None,
     response: str | None = None,
     holes: bool = False,
-    guess: Callable[[pa.ChunkedArray], str] = kinds.guess,
+    guess: Callable[[pa.ChunkedArray], str] = column_types.guess,
 ) -> Columns:
     """The columns named in `wanted`, between commas, a name with a comma in double quotes.
 
@@ -81,7 +81,7 @@ def choose(
     by_kind: dict[str, tuple[str, ...]] = {}
     for name in kept:
         by_kind[kind_of[name]] = (*by_kind.get(kind_of[name], ()), name)
-    levels = {name: kinds.levels(table[name]) for name in kept if KINDS[kind_of[name]].coded}
+    levels = {name: column_types.levels(table[name]) for name in kept if KINDS[kind_of[name]].coded}
     left_out = () if wanted is not None else _left_out(table, refused, set(names) - set(kept))
     return Columns(by_kind, None, levels, left_out)
 
@@ -99,7 +99,7 @@ def _regression(
             f"has columns with a family of their own ({listed(list(own))}) beside --response; the "
             "columns that a response depends on are plain numbers"
         )
-    kind = kinds.guess(table[response]) if kind == AUTO else kind
+    kind = column_types.guess(table[response]) if kind == AUTO else kind
     if KINDS[kind].regression is None:
         known = ", ".join(name for name, of in KINDS.items() if of.regression)
         raise ValueError(
@@ -109,7 +109,7 @@ def _regression(
     if why:
         raise ValueError(f"has the response {response}, which is {why}, but --family {kind}")
     others = choose(table.drop_columns([response]), wanted, holes=holes)
-    levels = {response: kinds.levels(table[response])} if KINDS[kind].coded else {}
+    levels = {response: column_types.levels(table[response])} if KINDS[kind].coded else {}
     return Columns({kind: others.names}, response, levels, others.left_out)
 
 
@@ -245,12 +245,12 @@ def _named(table: pa.Table) -> list[str]:
 
 def _varies(column: pa.ChunkedArray, holes: bool) -> bool:
     """Whether there is more than one value, or none; where holes are not legal, they vary."""
-    missing = kinds.missing(column)
+    missing = column_types.missing(column)
     if missing.all() or (missing.any() and not holes):
         return True
     if not is_numeric(column.type):
         return pc.count_distinct(column).as_py() > 1
-    x = kinds.numbers(column)[~missing]
+    x = column_types.numbers(column)[~missing]
     return not np.all(x == x[0])
 
 
@@ -319,8 +319,8 @@ def check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
 
 def _cells(column: pa.ChunkedArray, name: str, levels: Levels, unseen: str) -> np.ndarray:
     if name in levels:
-        return kinds.codes(column, levels[name], name, unseen)
-    return kinds.numbers(column)
+        return column_types.codes(column, levels[name], name, unseen)
+    return column_types.numbers(column)
 
 
 def _check_cells(x: np.ndarray, names: Sequence[str], remedy: str, whole: bool) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from jaxem import families
 from jaxem.cli import report
-from jaxem.cli.kinds import Levels
+from jaxem.cli.column_types import Levels
 from jaxem.core.contracts import Family
 from jaxem.models import HMM, transitions
 

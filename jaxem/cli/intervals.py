@@ -11,7 +11,7 @@ from rich.table import Table
 from jaxem.analysis.bootstrap import bootstrap
 from jaxem.analysis.intervals import WITHIN, confidence_intervals
 from jaxem.cli import report
-from jaxem.cli.kinds import Levels
+from jaxem.cli.column_types import Levels
 from jaxem.core.names import names
 from jaxem.families import Bernoulli, Categorical, Product
 from jaxem.fitting.result import Result

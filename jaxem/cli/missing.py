@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxem.analysis.patterns import Patterns, patterns_of
-from jaxem.cli import kinds, report, tables
+from jaxem.cli import column_types, report, tables
+from jaxem.cli.column_types import GAUSSIAN
 from jaxem.cli.columns import Columns, listed
-from jaxem.cli.kinds import GAUSSIAN
 from jaxem.families.gaussian.gaussian import STRUCTURES
 
 _MOST_LINES, _MOST_PAIRS = 12, 5  # that are printed
@@ -107,7 +107,7 @@ def remarks(table: tables.Table, settled: Settled) -> list[str]:
 
 def marks(table: pa.Table, names: Sequence[str]) -> np.ndarray:
     """Which cells of these columns are missing, (n, d) bool."""
-    return np.stack([kinds.missing(table[name]) for name in names], axis=1)
+    return np.stack([column_types.missing(table[name]) for name in names], axis=1)
 
 
 def check_observed(patterns: Patterns) -> None:

@@ -8,9 +8,9 @@ import typer
 
 from jaxem.cli import clock
 from jaxem.cli.clock import Step
+from jaxem.cli.column_types import AUTO, KINDS
 from jaxem.cli.columns import suggestion
-from jaxem.cli.kinds import AUTO, KINDS
-from jaxem.cli.text import delimiter
+from jaxem.cli.csv_dialect import delimiter
 from jaxem.families.gaussian.gaussian import STRUCTURES
 
 # The base of all complaints about arguments: click's, or that of the copy that typer now carries.

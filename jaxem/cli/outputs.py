@@ -19,10 +19,10 @@ import pyarrow.parquet
 
 import jaxem
 from jaxem.analysis.select import Selection
+from jaxem.cli.column_types import Levels
+from jaxem.cli.csv_dialect import first_sentence
 from jaxem.cli.errors import BadInput, needs, told
-from jaxem.cli.kinds import Levels
 from jaxem.cli.tables import Cells
-from jaxem.cli.text import first_sentence
 from jaxem.core import files
 from jaxem.core.contracts import Family
 from jaxem.families import Bernoulli, Categorical, Gaussian

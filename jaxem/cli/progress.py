@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from jaxem.cli.background_fit import Done, Work, n_ended, result_of
 from jaxem.cli.interrupts import pressed
-from jaxem.cli.work import Done, Work, n_ended, result_of
 from jaxem.core.status import Status
 from jaxem.fitting.fit import FitPlan
 from jaxem.fitting.result import Result

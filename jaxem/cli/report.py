@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from jaxem.cli import facts
+from jaxem.cli import metadata
 from jaxem.cli.columns import Columns
 from jaxem.cli.progress import Run
 from jaxem.core.status import Status
@@ -148,8 +148,8 @@ def compare(table: Table, run: Run, mark: str = "") -> None:
         f"{float(result.bic):.2f}" if run.regular else "-",
         str(int(result.n_free_parameters)),
         f"{int(result.restarts.n_best)}/{run.n_starts}",
-        str(facts.count(result, Status.DEGENERATE)),
-        facts.ending(run),
+        str(metadata.count(result, Status.DEGENERATE)),
+        metadata.ending(run),
         f"{run.seconds:.1f}",
     )
 

@@ -7,12 +7,12 @@ import pyarrow as pa
 import typer
 
 import jaxem
-from jaxem.cli import missing, options, outputs, report, series, tables
+from jaxem.cli import missing, options, outputs, report, sequence_order, tables
 from jaxem.cli.columns import choose, families_of, matching, split, values
+from jaxem.cli.command import command, precision, read_model
 from jaxem.cli.errors import DONE, told
-from jaxem.cli.frame import command, precision, read_model
+from jaxem.cli.fit_candidates import Data, Outputs, planned, search
 from jaxem.cli.intervals import Errors
-from jaxem.cli.search import Data, Outputs, planned, search
 from jaxem.core import emissions
 from jaxem.families import Gaussian
 
@@ -61,7 +61,7 @@ def fit_hmm(
     with precision(dtype):
         with told(file):
             table = tables.read(file, separator, header)
-            steps = series.arrange(table.columns, group_by, order_by, step)
+            steps = sequence_order.arrange(table.columns, group_by, order_by, step)
             rest = _without(table.columns, (group_by, order_by), columns)
             chosen = choose(rest, columns, family, column_family, holes=True)
             settled = missing.of_steps(rest, chosen, covariance)
@@ -116,7 +116,7 @@ def decode(
     with precision(saved.dtype):
         with told(file):
             table = tables.read(file, separator, header)
-            steps = series.as_fitted(table.columns, saved.notes, group_by, order_by, step)
+            steps = sequence_order.as_fitted(table.columns, saved.notes, group_by, order_by, step)
             of: Any = emissions.with_holes(saved.model)
             like = emissions.like_x(of, saved.params)
             x = matching(

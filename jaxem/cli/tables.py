@@ -9,7 +9,7 @@ import pyarrow.feather
 import pyarrow.ipc
 import pyarrow.parquet
 
-from jaxem.cli import text
+from jaxem.cli import csv_dialect
 
 _PARQUET = (".parquet", ".pq")
 _ARROW = (".arrow", ".feather", ".ipc")
@@ -32,7 +32,7 @@ class Cells(NamedTuple):
     """A file as it is, to be written again: of a text, whose form is there, cells are bytes."""
 
     table: pa.Table
-    form: text.Form | None
+    form: csv_dialect.Form | None
 
 
 def read(path: Path, separator: str | None = None, header: bool | None = None) -> Table:
@@ -51,10 +51,10 @@ def read_with_cells(
     table, content, form = _opened(path, separator, header)
     if form is None or isinstance(content, pa.Table):
         return table, Cells(content, None)
-    return table, Cells(text.cells(content, form), form)
+    return table, Cells(csv_dialect.cells(content, form), form)
 
 
-_Opened = tuple[Table, pa.Table | pa.Buffer, text.Form | None]
+_Opened = tuple[Table, pa.Table | pa.Buffer, csv_dialect.Form | None]
 
 
 def _opened(path: Path, separator: str | None, header: bool | None) -> _Opened:
@@ -67,7 +67,9 @@ def _opened(path: Path, separator: str | None, header: bool | None) -> _Opened:
     except PermissionError:
         raise ValueError("may not be read; check its permissions") from None
     except OSError as error:
-        raise ValueError(f"cannot be read ({text.first_sentence(error)}); check the file") from None
+        raise ValueError(
+            f"cannot be read ({csv_dialect.first_sentence(error)}); check the file"
+        ) from None
     return _checked(table), content, form
 
 
@@ -82,12 +84,12 @@ def _read(path: Path, separator: str | None, header: bool | None) -> _Opened:
         return _without_index(_binary(_read_arrow, path, "Arrow or Feather"))
     content = _content(path)
     separator = separator or ("\t" if kind == ".tsv" else None)
-    table, remarks, form = text.parse(content, separator, header)
+    table, remarks, form = csv_dialect.parse(content, separator, header)
     return _table(table, remarks), content, form
 
 
 def _table(columns: pa.Table, remarks: tuple[str, ...]) -> Table:
-    return Table(text.missing_as_nulls(columns), remarks, columns)
+    return Table(csv_dialect.missing_as_nulls(columns), remarks, columns)
 
 
 def _binary(reader, path: Path, what: str) -> pa.Table:
@@ -95,7 +97,7 @@ def _binary(reader, path: Path, what: str) -> pa.Table:
         return reader(path)
     except pa.ArrowException as error:
         raise ValueError(
-            f"is not a complete {what} file ({text.first_sentence(error)}); "
+            f"is not a complete {what} file ({csv_dialect.first_sentence(error)}); "
             "write it again, or name it .csv if it is text"
         ) from None
 

@@ -10,8 +10,8 @@ import jaxem
 from jaxem.analysis.lr_test import LRTest, lr_tests
 from jaxem.cli import missing, options, report, tables
 from jaxem.cli.columns import choose, family_of, values
+from jaxem.cli.command import LARGEST_INT32, command, precision
 from jaxem.cli.errors import DONE, NOT_CONVERGED, BadInput, in_options, told
-from jaxem.cli.frame import LARGEST_INT32, command, precision
 
 MaxComponents = Annotated[
     int, typer.Option(min=1, max=50, help="Test 1 against 2 components, up to so many.")

@@ -18,7 +18,7 @@ class Family(abc.ABC):
     A plain family says what is abstract here; the other methods are those of a family of a table
     of numbers without prior and without an unbounded likelihood.
 
-    `live` marks the components of positive weight, (k,); the others are absent.
+    `active` marks the components of positive weight, (k,); the others are absent.
     """
 
     @property

@@ -164,7 +164,7 @@ class Model(abc.ABC):
     ) -> Params:
         """Starting parameters from (a sample of) the rows, by a traced method code.
 
-        Parts from n_live on are absent, of weight 0, and stay so: one compilation serves every
+        Parts from n_active on are absent, of weight 0, and stay so: one compilation serves every
         number of parts up to `n_components`.
         """
 
@@ -274,4 +274,6 @@ class Model(abc.ABC):
 
     def resample_like(self, key: Array, params: Params, rows: Rows) -> Rows:
         """The rows with new numbers in them, drawn from the model; all else is as it was."""
-        raise ValueError(f"{self!r} does not tell how rows are drawn: give it a method `redrawn`")
+        raise ValueError(
+            f"{self!r} does not tell how rows are drawn: give it a method `resample_like`"
+        )

@@ -16,11 +16,11 @@ from jaxem.fitting import (
     frequencies,
     identified,
     implicit,
-    padding,
+    padded_components,
     restarts,
     sizes,
-    spread,
     starts,
+    threads,
 )
 from jaxem.fitting.accelerate import Acceleration, Plain
 from jaxem.fitting.blocks import accumulate
@@ -182,7 +182,9 @@ def noted(
     if not checks.is_concrete(result, job.rows, job.prior) or np.ndim(result.status):
         return result, ()
     params = (
-        result.params if job.model == result.provenance.model else padding.padded(job.model, result)
+        result.params
+        if job.model == result.provenance.model
+        else padded_components.padded(job.model, result)
     )
     opened = identified.left_open(job.model, params, job.rows, job.prior, job.block_size)
     found = identified.remarks(job.model, opened, job.rows, names or job.provenance.columns)
@@ -232,7 +234,7 @@ def prepare(
 ) -> FitPlan:
     """Check everything, and give all numbers their fixed dtypes: nothing retraces for a new tol.
 
-    arranged: the rows of x, where they were `read` before.
+    sorted_for_fit: the rows of x, where they were `read` before.
     room: parts to compile for, with those beyond the model's own absent (padded components): models
         that differ in their number of parts alone share one compilation when they are given the
         same room.
@@ -340,7 +342,7 @@ def start(job: FitPlan) -> State:
 
     n_starts = job.methods.shape[0]
     if _spreads(job, n_starts, (job.key, job.splits)):
-        return spread.start(run, n_starts, job.n_threads)
+        return threads.start(run, n_starts, job.n_threads)
     return run(np.arange(n_starts, dtype=np.int32))
 
 
@@ -355,7 +357,7 @@ def advance(job: FitPlan, state: State, until: Any) -> State:
         )  # fmt: skip
 
     if _spreads(job, state.status.shape[0], (job.tol, state)):
-        return spread.advance(run, state, job.n_threads)
+        return threads.advance(run, state, job.n_threads)
     return run(state)
 
 
@@ -375,7 +377,7 @@ def finish(job: FitPlan, state: State) -> Result:
     if emissions.runs_away(job.model) and checks.is_concrete(best, job.rows, job.prior):
         about = replace(about, remarks=(*about.remarks, *_run_away(job, best.params)))
     result = gathered(best, all_starts, n_free, about)
-    return result if job.model == job.provenance.model else padding.without(result)
+    return result if job.model == job.provenance.model else padded_components.without(result)
 
 
 def _run_away(job: FitPlan, params: Params) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxem.core import emissions, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
-from jaxem.fitting import equations, sizes
+from jaxem.fitting import linear_solve, sizes
 from jaxem.fitting.blocks import accumulate
 
 DIRECT = 200  # parameters up to which equations are solved by elimination
@@ -67,11 +67,11 @@ def look(model: Model, block_size: int, params: Params, inputs: Inputs) -> Linea
     if vector.size > DIRECT:
         step = function(vector) - vector
         derivative = _derivative(function, vector)
-        newton = equations.krylov(lambda t: t - derivative(t), step, units(model, params))
+        newton = linear_solve.krylov(lambda t: t - derivative(t), step, units(model, params))
         return Linearization(back(step), back(newton), None)
     most = sizes.directions(model, inputs.rows, block_size, vector.size, _AT_ONCE)
     chunk = -(-vector.size // -(-vector.size // most))
-    value, jacobian = equations.value_and_jacobian(function, vector, chunk)
+    value, jacobian = linear_solve.value_and_jacobian(function, vector, chunk)
     step = value - vector
     return Linearization(back(step), back(lu_solve(_factor(jacobian), step)), jacobian)
 
@@ -82,16 +82,16 @@ def slowest(
     """-> (J's largest eigenvalue, its direction); jacobian: that of `look`."""
     function, vector, back = _as_vectors(model, block_size, params, inputs)
     if jacobian is not None:
-        value, direction = equations.largest_eigenvalue(jacobian)
+        value, direction = linear_solve.largest_eigenvalue(jacobian)
         return value, back(direction)
     derivative, scale = _derivative(function, vector), units(model, params)
-    value, u = equations.largest_of_map(lambda u: derivative(scale * u) / scale, vector)
+    value, u = linear_solve.largest_of_map(lambda u: derivative(scale * u) / scale, vector)
     return value, back(scale * u)
 
 
 def _as_vectors(
     model: Model, block_size: int, params: Params, inputs: Inputs
-) -> tuple[equations.Map, Vector, equations.Map]:
+) -> tuple[linear_solve.Map, Vector, linear_solve.Map]:
     """-> (the map of vectors, the parameters as one, the way back): at the pivot of the rows."""
     rows = inputs.rows
     vector, unravel = ravel_pytree(emissions.at_pivot(model, params, rows))
@@ -106,7 +106,7 @@ def _as_vectors(
     return function, vector, back
 
 
-def _derivative(function: equations.Map, at: Vector) -> equations.Map:
+def _derivative(function: linear_solve.Map, at: Vector) -> linear_solve.Map:
     return lambda t: jax.jvp(function, (at,), (t,))[1]
 
 
@@ -170,9 +170,9 @@ def solve(
     def inverse(apply: Callable, b: Vector, transposed: bool = False) -> Vector:
         if point.factor is not None:
             return lu_solve(point.factor, b, trans=int(transposed))
-        return equations.krylov(apply, b, 1 / point.scale if transposed else point.scale)
+        return linear_solve.krylov(apply, b, 1 / point.scale if transposed else point.scale)
 
-    found = unravel(equations.linear(apply, inverse, point.sound, rhs))
+    found = unravel(linear_solve.linear(apply, inverse, point.sound, rhs))
     return emissions.from_pivot(model, found, rows)
 
 
@@ -207,7 +207,7 @@ def units(model: Model, params: Params) -> Vector:
     """About one standard deviation of each parameter, for one row of complete data."""
 
     def unit(fisher: Array) -> Array:
-        sign = jnp.reshape(equations.generic(fisher.size, fisher.dtype), fisher.shape)
+        sign = jnp.reshape(linear_solve.generic(fisher.size, fisher.dtype), fisher.shape)
         return sign * jnp.where(fisher > 0, lax.rsqrt(jnp.where(fisher > 0, fisher, 1)), 1)
 
     one = jax.tree.map(unit, model.fisher_diagonal(params))

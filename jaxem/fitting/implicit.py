@@ -20,7 +20,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxem.core.contracts import Health, Model, Params, Prior, Rows
-from jaxem.fitting import em, equations, fixed_point
+from jaxem.fitting import em, fixed_point, linear_solve
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.fixed_point import Inputs
 from jaxem.fitting.result import Result
@@ -132,7 +132,7 @@ def _undefined_jvp(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
     total = jnp.zeros((), jax.tree.leaves(values)[0].dtype)
     for leaf in jax.tree.leaves(tangents[1]):
         if leaf.dtype != jax.dtypes.float0:
-            total = total + jnp.vdot(equations.generic(leaf.size, leaf.dtype), jnp.ravel(leaf))
+            total = total + jnp.vdot(linear_solve.generic(leaf.size, leaf.dtype), jnp.ravel(leaf))
     never = jnp.zeros((), bool)
-    lost = equations.linear(lambda v: v, lambda _, v, **how: v, never, total[None])[0]
+    lost = linear_solve.linear(lambda v: v, lambda _, v, **how: v, never, total[None])[0]
     return values, jax.tree.map(lambda leaf: jnp.broadcast_to(lost, leaf.shape), values)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core import emissions
 from jaxem.core.contracts import Model, Params, Prior, Rows
-from jaxem.fitting import restarts, sizes, spread, starts
+from jaxem.fitting import restarts, sizes, starts, threads
 from jaxem.fitting.accelerate import Acceleration
 from jaxem.fitting.em import Outcome, Thresholds
 from jaxem.fitting.fit import FitPlan
@@ -72,7 +72,7 @@ def run(job: FitPlan, keys: Array, warm: Params | None, n_init: int, init: str, 
         )  # fmt: skip
         return keep(found)
 
-    return spread.over(group, n_sets, size, sizes.n_threads(job.model, job.rows, n_sets))
+    return threads.over(group, n_sets, size, sizes.n_threads(job.model, job.rows, n_sets))
 
 
 @partial(jax.jit, static_argnames=_STATIC)

@@ -65,7 +65,7 @@ def seeds(
     n_active: Int[Array, ""],
     method: Int[Array, ""],
 ) -> Int[Array, " k"]:
-    """Indices of n_live <= k distinct rows; n for the others and where distinct rows run out.
+    """Indices of n_active <= k distinct rows; n for the others and where distinct rows run out.
 
     The method ROWS draws by weight alone among the rows that are no seed yet. The seed of a
     component with labelled rows is one of them.

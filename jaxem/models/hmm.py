@@ -36,11 +36,11 @@ from jaxem.core.parameters import Coordinates, Joint
 from jaxem.inference.chain import Chain, Posterior
 from jaxem.inference.forward_backward import Block, accumulate
 from jaxem.inference.recursions import RECURSIONS, Recursion
-from jaxem.models import hmm_door, hmm_start, layout, seeding, sequences, transitions
-from jaxem.models.hmm_door import HMMParams as HMMParams
-from jaxem.models.hmm_door import HMMPrior as HMMPrior
-from jaxem.models.layout import Layout, flat
+from jaxem.models import hmm_params, hmm_start, packing, seeding, sequences, transitions
+from jaxem.models.hmm_params import HMMParams as HMMParams
+from jaxem.models.hmm_params import HMMPrior as HMMPrior
 from jaxem.models.markov_chain import INITIALS, Free, StationaryChain, Transitions
+from jaxem.models.packing import Layout, flat
 from jaxem.models.sequences import Steps
 
 
@@ -170,7 +170,7 @@ class HMM(Model):
         return sequences.read(self.family, data, sample_weight, labels, lengths, possible)
 
     def layout(self, data: Any, lengths: Any) -> Layout:
-        return layout.layout(data, lengths)
+        return packing.layout(data, lengths)
 
     def n_rows(self, rows: Rows) -> int:
         """Steps without padding, where there are numbers to tell."""
@@ -199,7 +199,7 @@ class HMM(Model):
     def as_params(self, params: Params, rows: Rows | None) -> HMMParams:
         checks.fields(params, HMMParams, "params")
         x = self.family.like_x(params.emissions) if rows is None else flat(rows.x.x)
-        given = hmm_door.as_params(self.family, self.n_states, self.transitions, params, x)
+        given = hmm_params.as_params(self.family, self.n_states, self.transitions, params, x)
         if self.initial_law.stationary and checks.is_concrete(given.transition):
             n_closed = transitions.n_closed(np.asarray(given.transition) > 0)
             if n_closed > 1:
@@ -211,7 +211,7 @@ class HMM(Model):
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, fixed: Any = None) -> HMMPrior | None:
         x = flat(x.x) if isinstance(x, Steps) else x
-        found = hmm_door.as_prior(
+        found = hmm_params.as_prior(
             self.family, self.n_states, self.constraints, prior, reg_covar, x, fixed
         )
         own = self.fixed(found)
@@ -224,7 +224,7 @@ class HMM(Model):
         return None if prior is None else prior.fixed
 
     def numbers_per_row(self, rows: Rows) -> int:
-        t = layout.block_length(rows.weight.shape[1])
+        t = packing.block_length(rows.weight.shape[1])
         return t * (
             planning.numbers_per_row(self.family, flat(rows.x.x), self.n_states) + 6 * self.n_states
         )
@@ -276,14 +276,14 @@ class HMM(Model):
 
     def e_step(self, prepared: HMMPrepared, rows: Rows) -> tuple[HMMStatistics, Float[Array, ""]]:
         t = rows.weight.shape[1]
-        length = layout.block_length(t)
+        length = packing.block_length(t)
         if self.recursion == "associative" or length == t:
             block = self._block(prepared, rows)
             return self._sums(prepared, block, self._smoothed(prepared, block))
         return accumulate(
             prepared.chain,
             t // length,
-            lambda index: self._block(prepared, layout.block(rows, index, length)),
+            lambda index: self._block(prepared, packing.block(rows, index, length)),
             lambda block, found: self._sums(prepared, block, found),
         )
 

@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Int
 from jaxem.core.capabilities import collapse
 from jaxem.core.contracts import Family, Rows
 from jaxem.models import seeding, transitions
-from jaxem.models.hmm_door import HMMParams, HMMPrior
-from jaxem.models.layout import flat
+from jaxem.models.hmm_params import HMMParams, HMMPrior
+from jaxem.models.packing import flat
 
 
 def shared_start_statistics(family: Family, rows: Rows, k: int) -> seeding.SharedStartStatistics:

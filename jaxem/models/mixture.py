@@ -15,7 +15,7 @@ from jax import lax
 from jax.scipy.special import entr, logsumexp, xlogy
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, emissions, parameters, tables, tiles
+from jaxem.core import checks, emissions, missing_patterns, parameters, tables
 from jaxem.core.capabilities import collapse, holes, pivots, planning, simulating
 from jaxem.core.constraints import Shares
 from jaxem.core.contracts import (
@@ -133,12 +133,12 @@ class Mixture(Model):
         n = self.n_rows(rows)
         if not checks.is_concrete(rows.x):
             return SortedRows(rows, n, 1)
-        patterns = tiles.patterns(
+        patterns = missing_patterns.patterns(
             holes.missing_mask(self.family, block) for block in checks.blocks(rows.x)
         )
         if patterns is None:
             return SortedRows(rows, n, 1)
-        index, real, tile_size = tiles.by_pattern(patterns)
+        index, real, tile_size = missing_patterns.by_pattern(patterns)
         rows = reordered(
             rows._replace(x=holes.with_tile_size(self.family, rows.x, tile_size)), index
         )

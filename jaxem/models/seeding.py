@@ -53,7 +53,7 @@ def seeded(
     """Labels of k-means, or of a random row for each part: as many as determine it.
 
     The seeds are distinct rows and keep their own label, so that no part is empty and no two are
-    identical. Parts from n_live on, and where distinct rows run out, have none. Where one part
+    identical. Parts from n_active on, and where distinct rows run out, have none. Where one part
     alone may have several maxima, rows have random weights: the Bayesian bootstrap (Rubin 1981).
     """
     points = shared_start_statistics.points.by(method)

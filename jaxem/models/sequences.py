@@ -12,7 +12,7 @@ from jaxem.core import checks, tables
 from jaxem.core.capabilities import holes, pivots
 from jaxem.core.contracts import Family, Rows
 from jaxem.core.rows import replace_absent
-from jaxem.models.layout import Layout, layout
+from jaxem.models.packing import Layout, layout
 
 
 class Steps(NamedTuple):

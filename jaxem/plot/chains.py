@@ -13,7 +13,7 @@ from jaxem.analysis.decode import viterbi
 from jaxem.core import checks
 from jaxem.core.contracts import Params
 from jaxem.models import HMM, HMMParams
-from jaxem.models.layout import Layout
+from jaxem.models.packing import Layout
 from jaxem.models.transitions import mask
 from jaxem.plot import columns, evaluate, style
 

@@ -14,7 +14,7 @@ from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Family, Params
 from jaxem.families import Gaussian
 from jaxem.models import HMM, Mixture
-from jaxem.models.layout import Layout
+from jaxem.models.packing import Layout
 
 MOST_ROWS = 5000  # more points cannot be told apart
 

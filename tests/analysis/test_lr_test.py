@@ -10,7 +10,7 @@ from jaxem import HMM, Mixture, Status
 from jaxem.analysis import resampling
 from jaxem.datasets import load_faithful
 from jaxem.families import Gaussian, Poisson
-from jaxem.fitting import padding
+from jaxem.fitting import padded_components
 
 KEY = jax.random.key(0)
 ONE = Mixture(Gaussian("full"), 1)
@@ -46,7 +46,7 @@ def test_a_replicate_is_the_ratio_of_two_fits_of_simulated_rows(found):
     key_data = jax.random.split(key_test, 3)[0]
     keys = jax.random.split(key_data, 19)
     rows = ONE.rows(x, None, None)
-    params = padding.padded(Mixture(Gaussian("full"), 2), found.null)
+    params = padded_components.padded(Mixture(Gaussian("full"), 2), found.null)
     drawn = resampling.simulated(Mixture(Gaussian("full"), 2), params, rows, keys[4:5]).x[0]
     null = jaxem.fit(ONE, drawn, key=KEY, n_init=1).log_likelihood
     other = jaxem.fit(Mixture(Gaussian("full"), 2), drawn, key=KEY, n_init=30)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.cli import frame, intervals, main, progress
+from jaxem.cli import command, intervals, main, progress
 from jaxem.datasets import load_faithful
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -228,7 +228,7 @@ def interrupted_at(n_components, monkeypatch):
         return real(job, line, smaller)
 
     monkeypatch.setattr(progress, "run", run)
-    monkeypatch.setattr(frame, "leave", lambda status: None)
+    monkeypatch.setattr(command, "leave", lambda status: None)
 
 
 def test_interrupted_candidates_leave_the_best_of_the_others(

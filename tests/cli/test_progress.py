@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 import jaxem
-from jaxem.cli import interrupts, progress, work
+from jaxem.cli import background_fit, interrupts, progress
 from jaxem.datasets import load_faithful
 from jaxem.families import Gaussian
 from jaxem.fitting.fit import advance, finish, prepare, start
@@ -75,7 +75,7 @@ def stuck(monkeypatch):
             over.wait(60)
         return pieces[-1]
 
-    monkeypatch.setattr(work, "advance", slow)
+    monkeypatch.setattr(background_fit, "advance", slow)
     yield
     over.set()
 
@@ -133,7 +133,7 @@ def test_what_goes_wrong_in_the_thread_is_raised(job, monkeypatch):
     def fail(*_):
         raise FloatingPointError("out of the thread")
 
-    monkeypatch.setattr(work, "advance", fail)
+    monkeypatch.setattr(background_fit, "advance", fail)
     with pytest.raises(FloatingPointError, match="out of the thread"):
         progress.run(job, progress.Line())
 

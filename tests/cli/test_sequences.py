@@ -11,7 +11,7 @@ import pytest
 import jaxem
 from jaxem import io
 from jaxem.cli import clock, main
-from jaxem.cli.series import arrange
+from jaxem.cli.sequence_order import arrange
 from jaxem.datasets import load_faithful
 
 LENGTHS = {"ant": 40, "bee": 25, "cat": 30}

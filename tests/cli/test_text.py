@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxem.cli import tables, text
+from jaxem.cli import csv_dialect, tables
 
 TEXT = "length,wait_time\n1.5,79\n2.5,54\n3.5,60\n"
 COLUMNS = {"length": [1.5, 2.5, 3.5], "wait_time": [79, 54, 60]}
@@ -111,12 +111,12 @@ def test_from_windows_with_quotes(read):
 @pytest.mark.parametrize("word", ["", "NA", "NaN", "nan", "?", " ?", " NA"])
 def test_a_missing_cell_leaves_the_column_numeric(read, word):
     column = read(f"a, b\n1, 2.5\n2,{word}\n").columns["b"]
-    assert text.is_numeric(column.type)
+    assert csv_dialect.is_numeric(column.type)
     np.testing.assert_array_equal(column.to_numpy(), [2.5, np.nan])
 
 
 def test_separators_as_people_write_them():
-    assert [text.delimiter(s) for s in (";", "tab", "\\t", "\t")] == [";", "\t", "\t", "\t"]
+    assert [csv_dialect.delimiter(s) for s in (";", "tab", "\\t", "\t")] == [";", "\t", "\t", "\t"]
     for bad in ("", ";;", "é", "\n", '"'):
         with pytest.raises(ValueError, match="give one character"):
-            text.delimiter(bad)
+            csv_dialect.delimiter(bad)

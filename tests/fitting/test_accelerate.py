@@ -67,7 +67,7 @@ def test_no_trip_lowers_the_objective(x):
 
 @dataclass(frozen=True)
 class Wild(Squarem):
-    """Proposes nonsense: `factor` times the parameters' chart, NaN for NaN."""
+    """Proposes nonsense: `factor` times the coordinates, NaN for NaN."""
 
     factor: float
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 import jaxem
 from jaxem import HMM, HMMParams, HMMPrior, datasets, families
-from jaxem.models import layout, transitions
+from jaxem.models import packing, transitions
 from jaxem.reference.hidden_markov import over_paths
 from laws import model as laws
 from laws.family import close
@@ -216,7 +216,7 @@ def test_every_form_of_sequences_is_the_same():
 def test_packing_computes_few_more_steps_than_there_are():
     rng = np.random.default_rng(0)
     for lengths in (rng.integers(5, 2000, 200), np.array([10, 1]), np.array([1000] + [1] * 30)):
-        where = layout._packed("list", lengths, 0)
+        where = packing._packed("list", lengths, 0)
         assert where.shape[0] * where.shape[1] <= 1.5 * lengths.sum()
         assert len(set(where.places)) == lengths.sum()
 
@@ -335,7 +335,7 @@ def test_long_sequences_in_blocks_of_time_are_the_same(form, monkeypatch):
     x = {"one": parts[0], "batch": np.stack(parts[:2]), "list": parts}[form]
     whole, total = jaxem.e_step(POISSON, START, x)
     smoothed = jaxem.smooth(POISSON, START, x)
-    monkeypatch.setattr(layout, "_LONG", 20)
+    monkeypatch.setattr(packing, "_LONG", 20)
     assert POISSON.rows(x, None, None).weight.shape[1] == 40
     jax.clear_caches()
     in_blocks, again = jaxem.e_step(POISSON, START, x)

@@ -18,8 +18,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
 from jaxem.core.capabilities.identified import SEEN, rows_with, some_of
+from jaxem.core.missing_patterns import never_together, seen_together
 from jaxem.core.numerics import einsum
-from jaxem.core.tiles import never_together, seen_together
 from jaxem.core.values import Place
 from jaxem.families.gaussian import product_form, tiles
 from jaxem.families.gaussian.covariance import Covariance, Factor

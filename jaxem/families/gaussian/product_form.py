@@ -8,8 +8,9 @@ With y = x - pivot, u[k] = m[k] - pivot and P = inv(C):
 The products yy' are made once a block and used by all components, where residuals are made for
 each. The terms are larger than what they add up to: the roundings that this costs have a root mean
 square of about eps |S P S| (Frobenius), with s the reach of the components around the pivot and
-S = diag(s). `lossy`, where |S P S| is above 128 d, calls for the residuals: up to there a log
-density loses no more than the mean objective is rounded by anyway, and its mean over rows less.
+S = diag(s). `loses_precision`, where |S P S| is above 128 d, calls for the residuals: up to there a
+log density loses no more than the mean objective is rounded by anyway, and its mean over rows
+less.
 """
 
 from typing import NamedTuple

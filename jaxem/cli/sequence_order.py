@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from jaxem.cli import clock, kinds, report
+from jaxem.cli import clock, column_types, report
 from jaxem.cli.clock import Step
 from jaxem.cli.columns import check_names
 
@@ -186,7 +186,7 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _check_plain(column: pa.ChunkedArray, name: str) -> None:
     if pa.types.is_nested(column.type):
         raise ValueError(f"has cells of several values in the column {name}; give plain values")
-    numbers = kinds.numbers(column) if pa.types.is_floating(column.type) else np.zeros(0)
+    numbers = column_types.numbers(column) if pa.types.is_floating(column.type) else np.zeros(0)
     if column.null_count or np.isnan(numbers).any():
         raise ValueError(f"has empty cells in the column {name}; mend them, or drop those rows")
 

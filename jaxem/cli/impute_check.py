@@ -10,14 +10,14 @@ import pyarrow as pa
 
 from jaxem import families, io
 from jaxem.analysis.patterns import Patterns, patterns_of
-from jaxem.cli import cells, missing, report
-from jaxem.cli import kinds as kinds_of
+from jaxem.cli import column_types as kinds_of
+from jaxem.cli import impute_columns, missing, report
+from jaxem.cli.column_types import GAUSSIAN, Levels
 from jaxem.cli.columns import Columns, families_of, listed, matching, matching_names, values
+from jaxem.cli.command import read_model
+from jaxem.cli.csv_dialect import is_numeric
 from jaxem.cli.errors import told
-from jaxem.cli.frame import read_model
-from jaxem.cli.kinds import GAUSSIAN, Levels
-from jaxem.cli.series import Series
-from jaxem.cli.text import is_numeric
+from jaxem.cli.sequence_order import Series
 from jaxem.core import emissions
 from jaxem.core.capabilities import holes
 from jaxem.core.contracts import Family
@@ -80,7 +80,7 @@ def of_model(saved: io.Saved, table: pa.Table, unseen: str, steps: Series | None
     like, family = emissions.like_x(model, saved.params), holes.with_holes(model.family)
     names = matching_names(table, like, saved.columns)
     x = matching(table, family, like, names, saved.levels, unseen)
-    whole = cells.whole(family, x)
+    whole = impute_columns.whole(family, x)
     remarks = () if steps is None else steps.remarks
     return Task(
         names, saved.levels, x, missing.marks(table, names), whole, remarks=remarks, steps=steps
@@ -102,7 +102,7 @@ def of_table(table: pa.Table, chosen: Columns, covariances: Sequence[str], by_ki
     remarks = [f"columns left out, {why}" for why in chosen.left_out]
     remarks += [] if isinstance(kinds[0], families.Gaussian) else [report.families(chosen)]
     remarks += missing.apart(patterns, chosen, covariances)
-    whole = cells.whole(kinds[0], x)
+    whole = impute_columns.whole(kinds[0], x)
     if by_kind:
         pairs = zip(whole, chosen.names, strict=True)
         whole = [own or _is_whole(table[name]) for own, name in pairs]

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from jaxem import families
-from jaxem.cli import kinds
-from jaxem.cli.kinds import Levels
+from jaxem.cli import column_types
+from jaxem.cli.column_types import Levels
 from jaxem.cli.tables import Cells
 from jaxem.core.contracts import Family
 
@@ -53,7 +53,7 @@ def with_holes(
     columns = []
     for j, name in enumerate(names):
         typed = table[name]
-        missing = kinds.missing(typed)
+        missing = column_types.missing(typed)
         if not missing.any():
             continue
         fills = each[:, missing, j]
@@ -62,12 +62,12 @@ def with_holes(
             continue
         missing[missing], fills = known, fills[:, known]
         yes_or_no = pa.types.is_boolean(typed.type)
-        own = levels.get(name, kinds.levels(typed) if yes_or_no else ())
+        own = levels.get(name, column_types.levels(typed) if yes_or_no else ())
         if own:
             fills = np.clip(np.rint(fills), 0, len(own) - 1)
         if whole[j] and not own:
             fills = np.rint(fills)
-            fills = np.maximum(fills, 0) if kinds.least(typed) >= 0 else fills
+            fills = np.maximum(fills, 0) if column_types.least(typed) >= 0 else fills
         columns.append(Column(name, typed, missing, own, whole[j], fills))
     return columns
 
@@ -121,7 +121,7 @@ def _with_levels(cells: pa.ChunkedArray, column: Column, picks: np.ndarray) -> p
         return _with_levels(cells.cast(kind.value_type), column, picks).cast(kind)
     if pa.types.is_null(kind):
         cells, kind = cells.cast(pa.string()), pa.string()
-    codes = kinds.codes(column.typed, column.levels, column.name, "missing")
+    codes = column_types.codes(column.typed, column.levels, column.name, "missing")
     there = ~np.isnan(codes)
     place = len(cells) + np.arange(len(column.levels))
     seen, first = np.unique(codes[there], return_index=True)

@@ -8,7 +8,7 @@ import pytest
 
 import jaxem
 from jaxem import families, io
-from jaxem.cli import kinds, main
+from jaxem.cli import column_types, main
 from jaxem.cli.columns import choose, family_of, values
 
 
@@ -161,7 +161,7 @@ KINDS = {
 @pytest.mark.parametrize("name", KINDS)
 def test_the_type_tells_the_kind(name):
     cells, kind = KINDS[name]
-    assert kinds.guess(pa.chunked_array([cells])) == kind
+    assert column_types.guess(pa.chunked_array([cells])) == kind
 
 
 def test_numbers_as_categories_keep_their_values():

@@ -11,7 +11,7 @@ import jaxem
 from jaxem import datasets
 from jaxem.families import Gaussian
 from jaxem.fitting import fit as fitting
-from jaxem.fitting import sizes, spread
+from jaxem.fitting import sizes, threads
 
 MODEL = jaxem.Mixture(Gaussian("diag"), 2)
 
@@ -61,7 +61,7 @@ def test_an_error_in_a_group_reaches_the_caller(x):
         raise MemoryError("no room")
 
     with pytest.raises(MemoryError, match="no room"):
-        spread.advance(fails, fitting.start(job), 2)
+        threads.advance(fails, fitting.start(job), 2)
 
 
 def test_large_starts_and_traced_ones_stay_together(x):
@@ -72,7 +72,7 @@ def test_large_starts_and_traced_ones_stay_together(x):
 
 
 def test_inside_jit_and_vmap_there_are_no_threads(x, monkeypatch):
-    monkeypatch.setattr(spread, "advance", lambda *_: pytest.fail("threads"))
+    monkeypatch.setattr(threads, "advance", lambda *_: pytest.fail("threads"))
 
     def objective(x):
         job = job_of(x)._replace(n_threads=2)

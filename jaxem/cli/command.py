@@ -14,8 +14,8 @@ import typer
 import jaxem
 from jaxem import io
 from jaxem.cli import interrupts, options, report
+from jaxem.cli.background_fit import leave
 from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, in_options, needs, told
-from jaxem.cli.work import leave
 from jaxem.core import emissions
 from jaxem.models import HMM
 

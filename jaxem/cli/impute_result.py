@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from jaxem.cli import kinds, report
-from jaxem.cli.cells import Column
+from jaxem.cli import column_types, report
 from jaxem.cli.columns import listed
+from jaxem.cli.impute_columns import Column
 
 
 def show(
@@ -39,8 +39,8 @@ def show(
 def impossible(columns: Sequence[Column]) -> list[str]:
     """What is to be said of fills that no cell of their column is like."""
     numbers = [column for column in columns if not column.levels]
-    whole = [column for column in numbers if kinds.is_whole(column.typed)]
-    positive = [column for column in numbers if kinds.least(column.typed) >= 0]
+    whole = [column for column in numbers if column_types.is_whole(column.typed)]
+    positive = [column for column in numbers if column_types.least(column.typed) >= 0]
     broken = {column.name: int(np.sum(column.fills != np.rint(column.fills))) for column in whole}
     below = {column.name: int(np.sum(column.fills < 0)) for column in positive}
     said = []
@@ -63,10 +63,10 @@ def _columns(out: Console, columns: Sequence[Column], draws: int | None) -> None
     for column in columns:
         cells = [column.name, str(column.fills.shape[1])]
         if column.levels:
-            codes = kinds.codes(column.typed, column.levels, column.name, "missing")
+            codes = column_types.codes(column.typed, column.levels, column.name, "missing")
             cells += [_commonest(part, column.levels) for part in (codes, column.fills)]
         else:
-            seen = kinds.numbers(column.typed)
+            seen = column_types.numbers(column.typed)
             cells += [_moments(part) for part in (seen[~np.isnan(seen)], column.fills)]
         between = (
             ""

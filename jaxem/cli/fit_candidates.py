@@ -12,11 +12,11 @@ from rich.console import Console
 
 from jaxem import io
 from jaxem.analysis import select
-from jaxem.cli import describe, facts, interrupts, intervals, outputs, progress, report
+from jaxem.cli import describe, interrupts, intervals, metadata, outputs, progress, report
+from jaxem.cli.column_types import Levels
+from jaxem.cli.command import LARGEST_INT32
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, in_options, told
-from jaxem.cli.frame import LARGEST_INT32
 from jaxem.cli.intervals import Errors
-from jaxem.cli.kinds import Levels
 from jaxem.cli.options import Counts
 from jaxem.cli.progress import Run
 from jaxem.core import parameters
@@ -195,7 +195,7 @@ def _print_fit(out: Console, run: Run, data: Data, seed: int) -> None:
     )
     for part in describe.tables(model, result.params, data.names, data.levels):
         out.print(part, "")
-    out.print(report.two_columns(facts.words(_notes(run, data, seed))))
+    out.print(report.two_columns(metadata.words(_notes(run, data, seed))))
 
 
 def _print_errors(result: Result, data: Data, errors: Errors) -> None:
@@ -211,7 +211,7 @@ def _print_errors(result: Result, data: Data, errors: Errors) -> None:
 
 
 def _notes(run: Run, data: Data, seed: int) -> dict[str, Any]:
-    return facts.of(run, data.about, seed) | dict(data.notes)
+    return metadata.of(run, data.about, seed) | dict(data.notes)
 
 
 def tell_open(found: Found, about: str, names: Sequence[str]) -> None:

@@ -14,14 +14,24 @@ from rich.console import Console
 
 import jaxem
 from jaxem import io
-from jaxem.cli import filled, kinds, missing, options, outputs, report, search, series, tables
-from jaxem.cli.cells import Column, completed, with_holes
+from jaxem.cli import (
+    column_types,
+    fit_candidates,
+    impute_result,
+    missing,
+    options,
+    outputs,
+    report,
+    sequence_order,
+    tables,
+)
 from jaxem.cli.columns import choose, listed
+from jaxem.cli.command import command, precision
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, told
-from jaxem.cli.fillable import Task, filling_model, of_model, of_table
-from jaxem.cli.frame import command, precision
+from jaxem.cli.impute_check import Task, filling_model, of_model, of_table
+from jaxem.cli.impute_columns import Column, completed, with_holes
 from jaxem.cli.options import Counts
-from jaxem.cli.series import Series
+from jaxem.cli.sequence_order import Series
 from jaxem.fitting.fit import FitPlan
 from jaxem.models import HMM
 
@@ -109,16 +119,19 @@ def impute(
             jobs = []
             if saved:
                 by = table.columns, saved.notes, group_by, order_by, step
-                steps = series.as_fitted(*by) if chain else None
+                steps = sequence_order.as_fitted(*by) if chain else None
                 task = of_model(saved, table.columns, unseen, steps)
             else:
                 chosen = choose(table.columns, columns, family, column_family, holes=True,
-                                guess=kinds.guess_to_fill)  # fmt: skip
-                task = of_table(table.columns, chosen, covariance, by_kind=family == kinds.AUTO)
+                                guess=column_types.guess_to_fill)  # fmt: skip
+                task = of_table(
+                    table.columns, chosen, covariance, by_kind=family == column_types.AUTO
+                )
                 if task.missing.any():
-                    jobs = search.planned(
-                        search.mixtures(task.kinds, components or _few(task)), task.some, seed,
-                        n_init=starts, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
+                    jobs = fit_candidates.planned(
+                        fit_candidates.mixtures(task.kinds, components or _few(task)),
+                        task.some, seed, n_init=starts, tol=tol, max_iter=max_iter,
+                        reg_covar=reg_covar,
                     )  # fmt: skip
         out = report.output() if output else report.errors()
         _tell(out, file, table, task)
@@ -133,13 +146,13 @@ def impute(
             cells = _cells(output, table, written)
             each = [completed(cells, columns_, i, draws is not None) for i in range(draws or 1)]
     together = pa.concat_tables(each).unify_dictionaries()
-    for remark in (*([left] if left else []), *filled.impossible(columns_)):
+    for remark in (*([left] if left else []), *impute_result.impossible(columns_)):
         report.complain(f"{file}: {remark}")
     outputs.write_cells(output, cells._replace(table=together))
     if columns_ and output:
         for remark in task.weakened:
             report.say(out, f"Within a component, {remark}.\n")
-    filled.show(out, file, output, columns_, filler.model, draws)
+    impute_result.show(out, file, output, columns_, filler.model, draws)
     return filler.status
 
 
@@ -148,7 +161,7 @@ def _tell(out: Console, file: Path, table: tables.Table, task: Task) -> None:
     patterns, said = task.patterns, [*table.remarks, *task.remarks]
     said += [f"within a component, {remark}" for remark in task.weakened]
     others = [name for name in table.columns.column_names if name and name not in task.names]
-    left = {name: kinds.missing(table.columns[name]).sum() for name in others}
+    left = {name: column_types.missing(table.columns[name]).sum() for name in others}
     if any(left.values()):
         where = listed([f"{name} ({n})" for name, n in left.items() if n])
         more = "; see --columns, and --family for columns of text" if task.kinds else ""
@@ -189,13 +202,13 @@ def _filler(
         return Filler(None, None, DONE)
     if saved:
         return Filler(saved.model, saved.params, DONE)
-    found = search.find(jobs, str(file))
+    found = fit_candidates.find(jobs, str(file))
     if found is None:
         return Filler(None, None, INTERRUPTED)
     with suppress(BrokenPipeError):
-        search.print_comparison(out, found, str(file), task.names)
-        search.tell_open(found, str(file), task.names)
-    status, result = search.complain(found, str(file)), found.best.result
+        fit_candidates.print_comparison(out, found, str(file), task.names)
+        fit_candidates.tell_open(found, str(file), task.names)
+    status, result = fit_candidates.complain(found, str(file)), found.best.result
     if not found.best.regular:
         report.complain(f"{file}: no fit is regular, so nothing is filled or written")
         return Filler(None, None, status or NOT_CONVERGED)
