@@ -33,7 +33,7 @@ import jaxem
 from jaxem import families, models
 from jaxem.core import checks, emissions, json_tree
 from jaxem.core.contracts import Model, Params
-from jaxem.core.files import replacing, telling
+from jaxem.core.files import describe_os_errors, replacing
 from jaxem.families.gaussian.gaussian import STRUCTURES
 
 FORMAT = 1
@@ -118,7 +118,7 @@ def load(path: str | os.PathLike) -> tuple[Model, Params]:
 def read(path: str | os.PathLike) -> Saved:
     """All that is in a model file; `load` says what the parameters are, and the errors."""
     library, path = _safetensors(), os.fsdecode(path)
-    with telling(path, "cannot be read"), open(path, "rb") as file:
+    with describe_os_errors(path, "cannot be read"), open(path, "rb") as file:
         header, data = _contents(path, file)
     with _undamaged(path):
         try:

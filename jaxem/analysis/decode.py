@@ -25,7 +25,7 @@ from jaxem.models import HMM, transitions
 from jaxem.models.packing import Layout
 
 
-class Read(NamedTuple):
+class HMMQuery(NamedTuple):
     """What the verbs begin with."""
 
     model: HMM
@@ -140,16 +140,16 @@ def occupancy(model: Model, params: Params, x: Any, lengths: Any = None) -> Occu
 # ---- what they share
 
 
-def _read(model: Model, params: Params, x: Any, lengths: Any) -> Read:
+def _read(model: Model, params: Params, x: Any, lengths: Any) -> HMMQuery:
     if not isinstance(model, HMM):
         raise ValueError(f"model is {model!r}; states in time are of an HMM: predict_proba tells "
                          "the components of a mixture")  # fmt: skip
     rows = model.rows(x, None, None, lengths)
     block = sizes.block_size(model, rows)
-    return Read(model, model.as_params(params, rows), rows, model.layout(x, lengths), block)
+    return HMMQuery(model, model.as_params(params, rows), rows, model.layout(x, lengths), block)
 
 
-def _filtered(model: Model, params: Params, x: Any, lengths: Any) -> tuple[Read, Array]:
+def _filtered(model: Model, params: Params, x: Any, lengths: Any) -> tuple[HMMQuery, Array]:
     """-> (what was read; log alpha (lanes, t, k))."""
     read = _read(model, params, x, lengths)
     terms, alphas = _by_lanes(read, _log_filter)
@@ -157,7 +157,7 @@ def _filtered(model: Model, params: Params, x: Any, lengths: Any) -> tuple[Read,
     return read, jnp.moveaxis(alphas, -1, 0)
 
 
-def _check_possible(read: Read, terms: Array) -> None:
+def _check_possible(read: HMMQuery, terms: Array) -> None:
     """terms: (lanes, t), log probabilities of each step given those before."""
     if checks.is_concrete(terms) and not np.all(np.isfinite(terms)):
         read.model.check_possible(read.params, read.rows, read.where)
@@ -165,16 +165,16 @@ def _check_possible(read: Read, terms: Array) -> None:
 
 def _best_path(model: HMM, prepared: Prepared, rows: Rows) -> Any:
     _, logs, _ = model.log_likelihoods(prepared, rows)
-    return model.way.viterbi(prepared.chain, logs, rows.x.first.T)
+    return model.backend.viterbi(prepared.chain, logs, rows.x.first.T)
 
 
 def _log_filter(model: HMM, prepared: Prepared, rows: Rows) -> Any:
     """-> (log c (t, lanes), log alpha (t, k, lanes))."""
     _, logs, _ = model.log_likelihoods(prepared, rows)
-    return model.way.log_filter(prepared.chain, logs, rows.x.first.T)
+    return model.backend.log_filter(prepared.chain, logs, rows.x.first.T)
 
 
-def _by_lanes(read: Read, what: Callable[..., Any]) -> Any:
+def _by_lanes(read: HMMQuery, what: Callable[..., Any]) -> Any:
     return _of_blocks(read.model, read.params, read.rows, read.block_size, what)
 
 

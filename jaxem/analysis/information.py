@@ -48,7 +48,7 @@ class BlockPlan(NamedTuple):
     stable_form: bool
 
 
-def way(model: Model, local: Local, block: int) -> BlockPlan:
+def plan(model: Model, local: Local, block: int) -> BlockPlan:
     """Small enough that the tangents of a block are some megabytes, however many there are.
 
     Careful where the parameters need it, and where they are traced.
@@ -66,16 +66,16 @@ def _loses_digits(model: Model, params: Params, prior: Prior | None) -> Array:
     return jnp.zeros((), bool) if stable_form is None else stable_form[0]
 
 
-def _prepared(model: Model, local: Local, u: Array, way: BlockPlan) -> Prepared:
+def _prepared(model: Model, local: Local, u: Array, plan: BlockPlan) -> Prepared:
     params = point(model, local.params, local.prior, local.basis, u)
     prepared = model.prepare(params, local.prior)
-    stable_form = model.stable_form(prepared) if way.stable_form else None
+    stable_form = model.stable_form(prepared) if plan.stable_form else None
     return prepared if stable_form is None else stable_form[1]
 
 
-def _log_likelihood(model: Model, local: Local, way: BlockPlan, rows: Rows, u: Array) -> Array:
+def _log_likelihood(model: Model, local: Local, plan: BlockPlan, rows: Rows, u: Array) -> Array:
     weight = _weights(rows)
-    terms = model.log_density(_prepared(model, local, u, way), rows)
+    terms = model.log_density(_prepared(model, local, u, plan), rows)
     return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
 
 
@@ -103,88 +103,88 @@ def _zero(local: Local) -> Array:
 
 @partial(jax.jit, static_argnames=("model", "way"))
 def observed(
-    model: Model, local: Local, at: Array, way: BlockPlan
+    model: Model, local: Local, at: Array, plan: BlockPlan
 ) -> tuple[Float[Array, ""], Float[Array, " r"], Float[Array, "r r"]]:
     """-> (l(u), l'(u), I = - l''(u)) at u = `at`."""
 
     def of_block(rows: Rows) -> tuple[Array, Array, Array]:
-        of = partial(_log_likelihood, model, local, way, rows)
-        (value, slope), (_, hessian) = _along(jax.value_and_grad(of), at, way.width)
+        of = partial(_log_likelihood, model, local, plan, rows)
+        (value, slope), (_, hessian) = _along(jax.value_and_grad(of), at, plan.width)
         return value, slope, hessian
 
-    of_rows = sum_blocks(of_block, local.rows, way.block)
-    of_prior = _along(jax.value_and_grad(partial(_log_prior, model, local)), at, way.width)
+    of_rows = sum_blocks(of_block, local.rows, plan.block)
+    of_prior = _along(jax.value_and_grad(partial(_log_prior, model, local)), at, plan.width)
     (value, slope), (_, hessian) = of_prior
     value, slope, hessian = jax.tree.map(jnp.add, of_rows, (value, slope, hessian))
     return value, slope, -_symmetric(hessian)
 
 
 @partial(jax.jit, static_argnames=("model", "way"))
-def gradient(model: Model, local: Local, at: Array, way: BlockPlan) -> Float[Array, " r"]:
+def gradient(model: Model, local: Local, at: Array, plan: BlockPlan) -> Float[Array, " r"]:
     """l'(u) at u = `at`."""
 
     def of_block(rows: Rows) -> Array:
-        of = partial(_log_likelihood, model, local, way, rows)
+        of = partial(_log_likelihood, model, local, plan, rows)
         return jax.grad(of)(at)
 
-    of_rows = sum_blocks(of_block, local.rows, way.block)
+    of_rows = sum_blocks(of_block, local.rows, plan.block)
     return of_rows + jax.grad(partial(_log_prior, model, local))(at)
 
 
 @partial(jax.jit, static_argnames=("model", "way"))
-def complete(model: Model, local: Local, way: BlockPlan) -> Float[Array, "r r"]:
+def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     """C: what could be known if the components were seen."""
 
     def of_block(rows: Rows) -> Array:
-        then = _prepared(model, local, _zero(local), way)
+        then = _prepared(model, local, _zero(local), plan)
 
         def q(u: Array) -> Array:
-            return model.expected(_prepared(model, local, u, way), then, rows)
+            return model.expected(_prepared(model, local, u, plan), then, rows)
 
-        return _along(jax.grad(q), _zero(local), way.width)[1]
+        return _along(jax.grad(q), _zero(local), plan.width)[1]
 
-    of_rows = sum_blocks(of_block, local.rows, way.block)
-    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), way.width)[1]
+    of_rows = sum_blocks(of_block, local.rows, plan.block)
+    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), plan.width)[1]
     return -_symmetric(of_rows + of_prior)
 
 
 @partial(jax.jit, static_argnames=("model", "way"))
-def missing(model: Model, local: Local, way: BlockPlan) -> Float[Array, "r r"]:
+def missing(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     """M: what is not known since the components are hidden."""
 
     def of_block(rows: Rows) -> Array:
         def score(v: Array) -> Array:
-            then = _prepared(model, local, v, way)
+            then = _prepared(model, local, v, plan)
 
             def q(u: Array) -> Array:
-                return model.expected(_prepared(model, local, u, way), then, rows)
+                return model.expected(_prepared(model, local, u, plan), then, rows)
 
             return jax.grad(q)(_zero(local))
 
-        return _along(score, _zero(local), way.width)[1]
+        return _along(score, _zero(local), plan.width)[1]
 
-    return _symmetric(sum_blocks(of_block, local.rows, way.block))
+    return _symmetric(sum_blocks(of_block, local.rows, plan.block))
 
 
 @partial(jax.jit, static_argnames=("model", "way"))
 def outer(
-    model: Model, local: Local, way: BlockPlan
+    model: Model, local: Local, plan: BlockPlan
 ) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
     """-> (the sum of the scores, O), the prior's information added to O."""
 
     def of_block(rows: Rows) -> tuple[Array, Array]:
         def terms(u: Array) -> Array:
-            return model.log_density(_prepared(model, local, u, way), rows)
+            return model.log_density(_prepared(model, local, u, plan), rows)
 
-        _, scores = _along(terms, _zero(local), way.width)
+        _, scores = _along(terms, _zero(local), plan.width)
         begins = model.sequence_starts(rows)
         if begins is None:
             weighted = scores * _weights(rows)[None]
             return jnp.sum(weighted, 1), einsum("in,jn->ij", weighted, scores)
         return _of_sequences(scores, begins, _weights(rows))
 
-    of_rows = sum_blocks(of_block, local.rows, way.block)
-    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), way.width)
+    of_rows = sum_blocks(of_block, local.rows, plan.block)
+    of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), plan.width)
     return of_rows[0] + of_prior[0], _symmetric(of_rows[1] - of_prior[1])
 
 

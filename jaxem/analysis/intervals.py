@@ -202,7 +202,7 @@ def _solve(found: Fitted, index: int, side: float, z: float, state: State) -> tu
 
 def _likelihood(found: Fitted, u: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     at = jnp.asarray(u, found.local.basis.dtype)
-    value, *rest = information.observed(found.model, found.local, at, found.way)
+    value, *rest = information.observed(found.model, found.local, at, found.plan)
     gradient, curvature = (np.asarray(leaf, np.float64) for leaf in rest)
     return float(value), gradient, curvature
 

@@ -35,7 +35,7 @@ class Fitted(NamedTuple):
     coordinates: Coordinates
     inverse: Inverse
     spread: Float[Array, "r r"]  # covariance of the coordinates
-    way: BlockPlan
+    plan: BlockPlan
     complete: Float[Array, "r r"]
 
 
@@ -76,8 +76,8 @@ def fitted(
 def _at(model: Model, params: Params, prior: Prior | None, rows: Rows, method: str) -> Fitted:
     directions = _thin(coordinates.directions(model, params, prior))
     local = Local(params, prior, directions.basis, rows)
-    way = information.way(model, local, sizes.block_size(model, rows))
-    complete = information.complete(model, local, way)
+    plan = information.plan(model, local, sizes.block_size(model, rows))
+    complete = information.complete(model, local, plan)
     white, least = information.whitening(complete)
     directions = Coordinates(*(einsum("pa,ab->pb", leaf, white) for leaf in directions))
     local = local._replace(basis=directions.basis)
@@ -87,9 +87,9 @@ def _at(model: Model, params: Params, prior: Prior | None, rows: Rows, method: s
         directions = directions._replace(
             jacobian=coordinates.jacobian(model, params, prior, local.basis)
         )
-        complete = information.complete(model, local, way)
-    inverse, spread = _inverse(model, local, way, method, complete)
-    return Fitted(model, local, directions, inverse, spread, way, complete)
+        complete = information.complete(model, local, plan)
+    inverse, spread = _inverse(model, local, plan, method, complete)
+    return Fitted(model, local, directions, inverse, spread, plan, complete)
 
 
 def _next(found: Fitted, method: str) -> Fitted:
@@ -97,14 +97,14 @@ def _next(found: Fitted, method: str) -> Fitted:
 
     The complete information only measures the other: that of before is good enough.
     """
-    model, local, _, inverse, _, way, complete = found
+    model, local, _, inverse, _, plan, complete = found
     local = local._replace(params=_newton(model, local, inverse))
     jacobian = coordinates.jacobian(model, local.params, local.prior, local.basis)
     if method == "louis":
-        complete = information.complete(model, local, way)
-    inverse, spread = _inverse(model, local, way, method, complete)
+        complete = information.complete(model, local, plan)
+    inverse, spread = _inverse(model, local, plan, method, complete)
     directions = Coordinates(local.basis, jacobian)
-    return Fitted(model, local, directions, inverse, spread, way, complete)
+    return Fitted(model, local, directions, inverse, spread, plan, complete)
 
 
 @partial(jax.jit, static_argnames=("model",))
@@ -121,21 +121,21 @@ def _thin(found: Coordinates) -> Coordinates:
 
 
 def _inverse(
-    model: Model, local: Local, way: BlockPlan, method: str, complete: Float[Array, "r r"]
+    model: Model, local: Local, plan: BlockPlan, method: str, complete: Float[Array, "r r"]
 ) -> tuple[Inverse, Float[Array, "r r"]]:
     """-> (the inverse, the covariance of the coordinates)."""
     zero = jnp.zeros(local.basis.shape[1], local.basis.dtype)
     if method == "outer":
-        gradient, matrix = information.outer(model, local, way)
+        gradient, matrix = information.outer(model, local, plan)
     elif method == "louis":
-        gradient = information.gradient(model, local, zero, way)
-        matrix = complete - information.missing(model, local, way)
+        gradient = information.gradient(model, local, zero, plan)
+        matrix = complete - information.missing(model, local, plan)
     else:
-        _, gradient, matrix = information.observed(model, local, zero, way)
+        _, gradient, matrix = information.observed(model, local, zero, plan)
     inverse = information.invert(matrix, complete, gradient, local.basis)
     if method != "sandwich":
         return inverse, _spread(inverse.root, None)
-    return inverse, _spread(inverse.root, information.outer(model, local, way)[1])
+    return inverse, _spread(inverse.root, information.outer(model, local, plan)[1])
 
 
 @jax.jit

@@ -17,7 +17,7 @@ from jaxem.cli import test_k as test_k  # its command
 from jaxem.cli.columns import choose, families_of, matching, values
 from jaxem.cli.command import command, names_of, precision, read_model
 from jaxem.cli.command import run as run
-from jaxem.cli.errors import DONE, BadInput, told
+from jaxem.cli.errors import DONE, BadInput, as_bad_input
 from jaxem.cli.fit_candidates import Data, Outputs, mixtures, planned, search
 from jaxem.cli.intervals import Errors
 from jaxem.core import emissions
@@ -65,7 +65,7 @@ def fit(
     outputs.check({"--output": output, "--report": pictures}, [file])
     outputs.check_model(output)
     with precision(dtype):
-        with told(file):
+        with as_bad_input(file):
             table = tables.read(file, separator, header)
             choosing = partial(
                 choose, wanted=columns, family=family, assigned=column_family, response=response
@@ -107,7 +107,7 @@ def predict(
     outputs.check({"--output": output}, [model, file])
     saved = read_model(model, chain=False)
     with precision(saved.dtype):
-        with told(file):
+        with as_bad_input(file):
             table = tables.read(file, separator, header)
             model_of: Any = saved.model
             like = emissions.like_x(model_of, saved.params)
@@ -145,7 +145,7 @@ def sample(
     outputs.check_table(output)
     outputs.check({"--output": output}, [model])
     saved = read_model(model)
-    with precision(saved.dtype), told(model):
+    with precision(saved.dtype), as_bad_input(model):
         model_of: Any = saved.model
         if hasattr(model_of.family, "intercept"):
             raise BadInput(

@@ -46,8 +46,8 @@ def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = cpuinfo.read_text(errors="replace").splitlines()
-        told = ("model name", "flags", "Features", "CPU part")
-        kind += sorted({line for line in lines if line.startswith(told)})
+        as_bad_input = ("model name", "flags", "Features", "CPU part")
+        kind += sorted({line for line in lines if line.startswith(as_bad_input)})
     return hashlib.sha256("\n".join(kind).encode()).hexdigest()[:16]
 
 

@@ -15,7 +15,7 @@ import jaxem
 from jaxem import io
 from jaxem.cli import interrupts, options, report
 from jaxem.cli.background_fit import leave
-from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, in_options, needs, told
+from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, as_bad_input, in_options, needs
 from jaxem.core import emissions
 from jaxem.models import HMM
 
@@ -103,7 +103,7 @@ def top(version: Version = False) -> None:
 def read_model(path: Path, chain: bool | None = None) -> io.Saved:
     """chain: whether it is to be a hidden Markov model; None takes any."""
     needs("safetensors")
-    with told():
+    with as_bad_input():
         saved = io.read(path)
     if chain is not None and isinstance(saved.model, HMM) != chain:
         what, command = (

@@ -17,7 +17,7 @@ class BadInput(ValueError):
 
 
 @contextmanager
-def told(about: object = "") -> Iterator[None]:
+def as_bad_input(about: object = "") -> Iterator[None]:
     """What the library complains of as BadInput, after `about` where that is not empty."""
     lead = f"{about}: " if str(about) else ""
     try:

@@ -15,7 +15,7 @@ from jaxem.analysis import select
 from jaxem.cli import describe, interrupts, intervals, metadata, outputs, progress, report
 from jaxem.cli.column_types import Levels
 from jaxem.cli.command import LARGEST_INT32
-from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, in_options, told
+from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, as_bad_input, in_options
 from jaxem.cli.intervals import Errors
 from jaxem.cli.options import Counts
 from jaxem.cli.progress import Run
@@ -103,7 +103,7 @@ def planned(models: Sequence[Model], x: Any, seed: int, **options: Any) -> list[
 
 def find(jobs: Sequence[FitPlan], about: str) -> Found | None:
     """Fit every job; None, which is said, where Ctrl-C left nothing."""
-    with told(about):
+    with as_bad_input(about):
         runs = _fit_all(jobs)
     if not runs:
         report.complain(
@@ -259,7 +259,7 @@ def _write(found: Found, best: Run, data: Data, seed: int, files: Outputs) -> No
     result = best.result
     if files.model is not None:
         notes = _notes(best, data, seed)
-        with told():
+        with as_bad_input():
             io.save(
                 files.model, result.provenance.model, result.params, columns=data.names,
                 notes=notes, levels=data.levels,

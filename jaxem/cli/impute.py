@@ -27,7 +27,7 @@ from jaxem.cli import (
 )
 from jaxem.cli.columns import choose, listed
 from jaxem.cli.command import command, precision
-from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, told
+from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, as_bad_input
 from jaxem.cli.impute_check import Task, filling_model, of_model, of_table
 from jaxem.cli.impute_columns import Column, completed, with_holes
 from jaxem.cli.options import Counts
@@ -114,7 +114,7 @@ def impute(
             "model of jaxem fit-hmm, or leave them out"
         )
     with precision(saved.dtype if saved else dtype):
-        with told(file):
+        with as_bad_input(file):
             table, written = tables.read_with_cells(file, separator, header)
             jobs = []
             if saved:
@@ -140,7 +140,7 @@ def impute(
         filler = _filler(saved, jobs, file, task, out)
         if filler.status and filler.params is None:
             return filler.status
-        with told(file):
+        with as_bad_input(file):
             columns_ = _fill(filler, task, table.columns, seed, draws)
             left = _left(filler, task, columns_)
             cells = _cells(output, table, written)

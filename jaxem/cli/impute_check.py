@@ -16,7 +16,7 @@ from jaxem.cli.column_types import GAUSSIAN, Levels
 from jaxem.cli.columns import Columns, families_of, listed, matching, matching_names, values
 from jaxem.cli.command import read_model
 from jaxem.cli.csv_dialect import is_numeric
-from jaxem.cli.errors import told
+from jaxem.cli.errors import as_bad_input
 from jaxem.cli.sequence_order import Series
 from jaxem.core import emissions
 from jaxem.core.capabilities import holes
@@ -62,7 +62,7 @@ def filling_model(path: Path) -> io.Saved:
     """A model that says of each of its columns what may stand in it; BadInput for others."""
     saved = read_model(path)
     model: Any = saved.model
-    with told(path):
+    with as_bad_input(path):
         _check_fills(model.family)
     return saved
 

@@ -21,7 +21,7 @@ import jaxem
 from jaxem.analysis.select import Selection
 from jaxem.cli.column_types import Levels
 from jaxem.cli.csv_dialect import first_sentence
-from jaxem.cli.errors import BadInput, needs, told
+from jaxem.cli.errors import BadInput, as_bad_input, needs
 from jaxem.cli.tables import Cells
 from jaxem.core import files
 from jaxem.core.contracts import Family
@@ -45,7 +45,7 @@ def check(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
         if place in taken:
             raise BadInput(f"{path}: {option} is {taken[place]}; give another name")
         taken[place] = f"the file of {option} too"
-        with told():
+        with as_bad_input():
             files.check_writable(path)
 
 
@@ -104,7 +104,7 @@ def write_report(
     from jaxem import plot
 
     model: Any = result.provenance.model
-    with told(path), warnings.catch_warnings():
+    with as_bad_input(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
         if isinstance(model, HMM) or isinstance(model.family, Gaussian):
             figure = plot.overview(result, x, selection, names)
@@ -116,7 +116,7 @@ def write_report(
 
 
 def write_figure(path: Path, figure: Any) -> None:
-    with told(), warnings.catch_warnings(), files.replacing(path) as temporary:
+    with as_bad_input(), warnings.catch_warnings(), files.replacing(path) as temporary:
         warnings.simplefilter("ignore")  # fonts without a letter
         figure.savefig(temporary, format=path.suffix[1:].lower())
 
@@ -151,7 +151,7 @@ def write_table(path: Path | None, table: pa.Table) -> None:
         with _possible("the standard output"):
             pyarrow.csv.write_csv(table, sys.stdout.buffer)
         return
-    with told(), files.replacing(path) as temporary, _possible(path):
+    with as_bad_input(), files.replacing(path) as temporary, _possible(path):
         _WRITERS[path.suffix.lower()](table, temporary)
 
 
@@ -183,7 +183,7 @@ def write_cells(path: Path | None, cells: Cells) -> None:
     if path is None:
         _write_rows(table, sys.stdout.buffer, separator)
         return
-    with told(), files.replacing(path) as temporary, open(temporary, "wb") as file:
+    with as_bad_input(), files.replacing(path) as temporary, open(temporary, "wb") as file:
         _write_rows(table, file, separator)
 
 

@@ -10,7 +10,7 @@ import jaxem
 from jaxem.cli import missing, options, outputs, report, sequence_order, tables
 from jaxem.cli.columns import choose, families_of, matching, split, values
 from jaxem.cli.command import command, precision, read_model
-from jaxem.cli.errors import DONE, told
+from jaxem.cli.errors import DONE, as_bad_input
 from jaxem.cli.fit_candidates import Data, Outputs, planned, search
 from jaxem.cli.intervals import Errors
 from jaxem.core import emissions
@@ -59,7 +59,7 @@ def fit_hmm(
     outputs.check({"--output": output, "--report": pictures}, [file])
     outputs.check_model(output)
     with precision(dtype):
-        with told(file):
+        with as_bad_input(file):
             table = tables.read(file, separator, header)
             steps = sequence_order.arrange(table.columns, group_by, order_by, step)
             rest = _without(table.columns, (group_by, order_by), columns)
@@ -114,7 +114,7 @@ def decode(
     outputs.check({"--output": output}, [model, file])
     saved = read_model(model, chain=True)
     with precision(saved.dtype):
-        with told(file):
+        with as_bad_input(file):
             table = tables.read(file, separator, header)
             steps = sequence_order.as_fitted(table.columns, saved.notes, group_by, order_by, step)
             of: Any = emissions.with_holes(saved.model)

@@ -11,7 +11,7 @@ from jaxem.analysis.lr_test import LRTest, lr_tests
 from jaxem.cli import missing, options, report, tables
 from jaxem.cli.columns import choose, family_of, values
 from jaxem.cli.command import LARGEST_INT32, command, precision
-from jaxem.cli.errors import DONE, NOT_CONVERGED, BadInput, in_options, told
+from jaxem.cli.errors import DONE, NOT_CONVERGED, BadInput, as_bad_input, in_options
 
 MaxComponents = Annotated[
     int, typer.Option(min=1, max=50, help="Test 1 against 2 components, up to so many.")
@@ -57,7 +57,7 @@ def test_k(
     for. A line is printed as soon as its test is done. Drawn data sets have the holes of the table.
     """
     with precision(dtype):
-        with told(file):
+        with as_bad_input(file):
             table = tables.read(file, separator, header)
             if len(covariance) > 1:
                 raise BadInput("--covariance names several; give one")

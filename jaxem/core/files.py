@@ -18,7 +18,7 @@ def replacing(path: str | os.PathLike) -> Iterator[str]:
     Errors: OSError, of its usual kinds, in one line that begins with the path.
     """
     path = os.fsdecode(path)
-    with telling(path, "cannot be written"):
+    with describe_os_errors(path, "cannot be written"):
         if _is_stream(path):
             yield path
             return
@@ -32,7 +32,7 @@ def replacing(path: str | os.PathLike) -> Iterator[str]:
 def check_writable(path: str | os.PathLike) -> None:
     """OSError, of its usual kinds, unless a file can be written there; leaves nothing behind."""
     path = os.fsdecode(path)
-    with telling(path, "cannot be written"):
+    with describe_os_errors(path, "cannot be written"):
         if not _is_stream(path):
             with _temporary(path):
                 pass
@@ -77,7 +77,7 @@ _REASONS = {
 
 
 @contextmanager
-def telling(path: str, what: str) -> Iterator[None]:
+def describe_os_errors(path: str, what: str) -> Iterator[None]:
     """An OSError as one of the same kind, in one line that begins with the path."""
     try:
         yield

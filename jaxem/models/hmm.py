@@ -149,7 +149,7 @@ class HMM(Model):
         return (*found, *(f"state {i} has none of the stationary law" for i in gone))
 
     @property
-    def way(self) -> Recursion:
+    def backend(self) -> Recursion:
         return RECURSIONS[self.recursion]
 
     @property
@@ -294,7 +294,7 @@ class HMM(Model):
         )
 
     def _smoothed(self, prepared: HMMPrepared, block: Block) -> Posterior:
-        return self.way.smooth(prepared.chain, block.log_likelihoods, block.first, block.weight)
+        return self.backend.smooth(prepared.chain, block.log_likelihoods, block.first, block.weight)
 
     def _sums(
         self, prepared: HMMPrepared, block: Block, found: Posterior
@@ -336,7 +336,7 @@ class HMM(Model):
     def check_possible(self, params: HMMParams, rows: Rows, where: Layout) -> None:
         prepared = self.prepare(params, None)
         _, logs, _ = self.log_likelihoods(prepared, rows)
-        terms, _ = self.way.log_filter(prepared.chain, logs, rows.x.first.T)
+        terms, _ = self.backend.log_filter(prepared.chain, logs, rows.x.first.T)
         bad = ~np.isfinite(np.asarray(terms).T) & (np.asarray(rows.weight) > 0)
         for i, (lane, start, n) in enumerate(
             zip(where.lane, where.offset, where.lengths, strict=True)
@@ -360,7 +360,7 @@ class HMM(Model):
 
     def log_density(self, prepared: HMMPrepared, rows: Rows) -> Float[Array, "t b"]:
         _, logs, _ = self.log_likelihoods(prepared, rows)
-        return self.way.log_filter(prepared.chain, logs, rows.x.first.T)[0]
+        return self.backend.log_filter(prepared.chain, logs, rows.x.first.T)[0]
 
     def expected(self, prepared: HMMPrepared, then: HMMPrepared, rows: Rows) -> Float[Array, ""]:
         """sum of N log p + N log A + gamma log f, with the expected numbers N, gamma of `then`."""
@@ -391,7 +391,7 @@ class HMM(Model):
                 return jnp.where(log_p > -jnp.inf, power * log_p, -jnp.inf)
 
             chain = Chain(*(jnp.exp(of(safe_log(law))) for law in prepared.chain))
-            return self.way.log_filter(chain, of(logs), rows.x.first.T)[0]
+            return self.backend.log_filter(chain, of(logs), rows.x.first.T)[0]
 
         one = jnp.ones((), logs.dtype)
         terms, slopes = jax.jvp(log_z, (one,), (one,))

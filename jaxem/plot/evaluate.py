@@ -60,7 +60,7 @@ def some(n: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(n, MOST_ROWS, replace=False))
 
 
-class Given(NamedTuple):
+class Drawable(NamedTuple):
     """Parameters and data that fit each other.
 
     table: (n, d), rows, or steps sequence after sequence; NaN where a number was not observed.
@@ -70,7 +70,7 @@ class Given(NamedTuple):
     table: np.ndarray
 
 
-def given(model: Any, params: Params, x: Any, lengths: Any = None) -> Given:
+def given(model: Any, params: Params, x: Any, lengths: Any = None) -> Drawable:
     """Both checked, as NumPy arrays; parts of the data, such as (X, y), stand side by side."""
     with precision(jax.tree.map(np.asarray, params)):
         rows = model.rows(x, None, None, lengths)
@@ -81,7 +81,7 @@ def given(model: Any, params: Params, x: Any, lengths: Any = None) -> Given:
         if where is not None:
             observed = np.asarray(rows.x.observed).reshape(n, 1)
             table = np.where(observed, table, np.nan)[where.places]
-    return Given(params, table)
+    return Drawable(params, table)
 
 
 def by_sequence(where: Layout, values: Any) -> list[np.ndarray]:

@@ -18,7 +18,7 @@ from jaxem.models.mixture import Mixture, MixtureParams, MixturePrior
 from jaxem.sklearn import precisions
 
 
-class Given(NamedTuple):
+class FixedInit(NamedTuple):
     """Parts of the starting parameters that a person chose; None where the starts choose."""
 
     weights: Any
@@ -26,7 +26,9 @@ class Given(NamedTuple):
     covariances: Any
 
 
-def read(weights: Any, means: Any, precision: Any, structure: Covariance, k: int, d: int) -> Given:
+def read(
+    weights: Any, means: Any, precision: Any, structure: Covariance, k: int, d: int
+) -> FixedInit:
     """weights_init, means_init and precisions_init, checked; ValueError for what cannot be."""
     weights = _array(weights, (k,), "weights_init")
     if weights is not None and not (weights.min() >= 0 and abs(weights.sum() - 1) <= 1e-6):
@@ -34,9 +36,9 @@ def read(weights: Any, means: Any, precision: Any, structure: Covariance, k: int
     means = _array(means, (k, d), "means_init")
     precision = _array(precision, structure.shape(k, d), "precisions_init")
     if precision is None:
-        return Given(weights, means, None)
+        return FixedInit(weights, means, None)
     try:
-        return Given(weights, means, precisions.covariances(precision, structure.name))
+        return FixedInit(weights, means, precisions.covariances(precision, structure.name))
     except np.linalg.LinAlgError:
         what = "symmetric and positive definite" if structure.matrices else "positive"
         raise ValueError(f"precisions_init must be {what} ({structure.name})") from None
@@ -51,7 +53,7 @@ def _array(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray | None:
     return array
 
 
-def complete(params: MixtureParams, given: Given) -> MixtureParams:
+def complete(params: MixtureParams, given: FixedInit) -> MixtureParams:
     """Starting parameters (r, ...), with what is given in place of its part."""
     chosen = [np.asarray(leaf) for leaf in (params.weights, *params.components)]
     weights, means, covariances = (

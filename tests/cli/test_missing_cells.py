@@ -573,12 +573,12 @@ def test_what_a_component_never_has_is_told_and_its_holes_stay(kinds, tmp_path, 
     model = tmp_path / "m.safetensors"
     arguments = [path, "--components", "2", "--starts", "3", *kinds]
     assert main(["fit", *arguments, "-o", str(model)]) == 0
-    told = re.compile(r"no row of component [01] has column lab: .*not identified")
-    assert told.search(capsys.readouterr().err)
+    as_bad_input = re.compile(r"no row of component [01] has column lab: .*not identified")
+    assert as_bad_input.search(capsys.readouterr().err)
     for own in ([*arguments], [path, "--model", str(model)]):
         assert main(["impute", *own, "-o", str(out)]) == 0
         printed, err = capsys.readouterr()
-        assert bool(told.search(err)) == ("--model" not in own)
+        assert bool(as_bad_input.search(err)) == ("--model" not in own)
         assert "holes stay in the columns lab (30)" in err
         assert "1 cell filled in 1 row" in printed and "nan" not in printed
         cells = np.array([row[2] for row in rows_of(out)[1:]])

@@ -22,7 +22,7 @@ from jaxem.inference.conditional_gaussian import fill, places
 _LOG_2PI = math.log(2 * math.pi)
 
 
-class Given(NamedTuple):
+class Conditional(NamedTuple):
     """Of the columns left, given the others; covariances in the structure's form."""
 
     means: Float[Array, "k r"]
@@ -64,7 +64,7 @@ def conditional(
     values: Float[Array, " a"],
     own: Any,
     rest: Any,
-) -> Given:
+) -> Conditional:
     """own, rest: the columns that are given, in the order of values, and those left."""
     residual = values[None] - means[:, own]
     a = len(own)
@@ -72,7 +72,7 @@ def conditional(
         variance = structure.variances(covariances, *means.shape)[:, own]
         distance = jnp.sum(residual**2 / variance, axis=1)
         log_density = -0.5 * (a * _LOG_2PI + jnp.sum(jnp.log(variance), axis=1) + distance)
-        return Given(means[:, rest], structure.marginal(covariances, rest), log_density)
+        return Conditional(means[:, rest], structure.marginal(covariances, rest), log_density)
     d = means.shape[1]
     whole = jnp.reshape(covariances, (-1, d, d))
     root, log_det = inverse_cholesky(whole[:, own][:, :, own])
@@ -82,4 +82,4 @@ def conditional(
     shape = (*covariances.shape[:-2], len(rest), len(rest))
     log_density = -0.5 * (a * _LOG_2PI + log_det + jnp.sum(scaled**2, axis=1))
     moved = means[:, rest] + jnp.sum(across * scaled[:, :, None], axis=1)
-    return Given(moved, jnp.reshape(left, shape), log_density)
+    return Conditional(moved, jnp.reshape(left, shape), log_density)
