@@ -101,7 +101,7 @@ def _zero(local: Local) -> Array:
     return jnp.zeros(local.basis.shape[1], local.basis.dtype)
 
 
-@partial(jax.jit, static_argnames=("model", "way"))
+@partial(jax.jit, static_argnames=("model", "plan"))
 def observed(
     model: Model, local: Local, at: Array, plan: BlockPlan
 ) -> tuple[Float[Array, ""], Float[Array, " r"], Float[Array, "r r"]]:
@@ -119,7 +119,7 @@ def observed(
     return value, slope, -_symmetric(hessian)
 
 
-@partial(jax.jit, static_argnames=("model", "way"))
+@partial(jax.jit, static_argnames=("model", "plan"))
 def gradient(model: Model, local: Local, at: Array, plan: BlockPlan) -> Float[Array, " r"]:
     """l'(u) at u = `at`."""
 
@@ -131,7 +131,7 @@ def gradient(model: Model, local: Local, at: Array, plan: BlockPlan) -> Float[Ar
     return of_rows + jax.grad(partial(_log_prior, model, local))(at)
 
 
-@partial(jax.jit, static_argnames=("model", "way"))
+@partial(jax.jit, static_argnames=("model", "plan"))
 def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     """C: what could be known if the components were seen."""
 
@@ -148,7 +148,7 @@ def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]
     return -_symmetric(of_rows + of_prior)
 
 
-@partial(jax.jit, static_argnames=("model", "way"))
+@partial(jax.jit, static_argnames=("model", "plan"))
 def missing(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     """M: what is not known since the components are hidden."""
 
@@ -166,7 +166,7 @@ def missing(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     return _symmetric(sum_blocks(of_block, local.rows, plan.block))
 
 
-@partial(jax.jit, static_argnames=("model", "way"))
+@partial(jax.jit, static_argnames=("model", "plan"))
 def outer(
     model: Model, local: Local, plan: BlockPlan
 ) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:

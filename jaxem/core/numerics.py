@@ -82,9 +82,11 @@ def log_odds(p: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def from_log_odds(x: Float[Array, "*batch k"]) -> Float[Array, "*batch k"]:
-    """Probabilities, adding up to 1 along the last axis."""
-    shifted = jnp.exp(x - lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True)))
-    shifted = jnp.where(x > _LOG_ZERO / 2, shifted, jnp.zeros_like(x))
+    """Probabilities, adding up to 1 along the last axis; 0 far below the largest."""
+    largest = lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True))
+    shifted = jnp.exp(x - largest)
+    some = largest > _LOG_ZERO / 2  # else only ratios say anything
+    shifted = jnp.where((x > _LOG_ZERO / 2) | ~some, shifted, jnp.zeros_like(x))
     return shifted / jnp.sum(shifted, axis=-1, keepdims=True)
 
 
