@@ -209,7 +209,7 @@ def _undamaged(path: str) -> AbstractContextManager:
 
 @contextmanager
 def _malformed(what: str, remedy: str) -> Iterator[None]:
-    """Whatever Python raises where content is not what it should be, as a ValueError of a line."""
+    """Turn whatever Python raises on malformed content into a one-line ValueError."""
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as e:

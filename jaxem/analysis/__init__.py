@@ -1,1 +1,1 @@
-"""What is done with a fit."""
+"""What can be done with a fit: predict, decode, impute, test, compare, diagnose."""

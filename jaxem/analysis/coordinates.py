@@ -49,7 +49,7 @@ def without_error(model: Model, params: Params) -> Params:
 
 @partial(jax.jit, static_argnames=("model",))
 def settled(model: Model, params: Params) -> Params:
-    """Numbers on their way to 0 that are nearly there at 0: their squares are, and 1 / 0 is not."""
+    """Numbers that converge to 0, and whose squares underflow, set to 0: 1 / 0 is guarded."""
 
     def of(leaf: Array, mark: Array) -> Array:
         return jnp.where(mark & (leaf < jnp.finfo(leaf.dtype).tiny ** 0.5), 0, leaf)
@@ -115,7 +115,7 @@ def _scales(matrix: Float[Array, "p c"]) -> tuple[Float[Array, " p"], Float[Arra
 
 @partial(jax.jit, static_argnames=("model",))
 def jacobian(model: Model, params: Params, prior: Prior | None, basis: Array) -> Array:
-    """That of all numbers of the parameters along given directions."""
+    """The Jacobian of all parameters along given directions."""
 
     def theta(u: Array) -> Array:
         return ravel_pytree(point(model, params, prior, basis, u))[0]

@@ -26,7 +26,7 @@ from jaxem.models.packing import Layout
 
 
 class HMMQuery(NamedTuple):
-    """What the verbs begin with."""
+    """A checked query: what every verb of this module starts from."""
 
     model: HMM
     params: Params

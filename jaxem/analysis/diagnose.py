@@ -25,7 +25,7 @@ _SLOW = 0.99
 
 
 class Diagnosis(NamedTuple):
-    """How it stands with parameters.
+    """What EM and the rows say of the parameters.
 
     spectral_radius: of EM's map: its rate of convergence, and the largest share of the information
         that is missing; from 1 on the parameters are no isolated maximum.
@@ -184,7 +184,7 @@ def _gain(model: Model, params: Params, em_step: Params, newton_step: Params) ->
 
 
 def _named(tree: Params) -> list[str]:
-    """The numbers that are not small beside the largest, that first."""
+    """Names of the numbers that are not small beside the largest, largest first."""
     values = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
     sizes = list(zip(np.abs(values).tolist(), names(tree), strict=True))
     most = max(size for size, _ in sizes)

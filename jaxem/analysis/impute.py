@@ -140,7 +140,7 @@ def _without_open(
     shares: Any,
     filled: Any,
 ) -> Any:
-    """Of what was filled, NaN where nothing is known; a warning where that is anything."""
+    """Filled cells set back to NaN where nothing is known of them, with a warning."""
     if not checks.is_concrete(x, params, shares, filled):
         return filled
     rows = model.rows(x, None, None, lengths)
@@ -172,7 +172,7 @@ def _blanked(filled: Any, path: tuple[str, ...], j: int, lost: Array) -> Any:
 
 
 def _together(values: Any, form: str, axis: int) -> Any:
-    """What a list of sequences has, end to end along their steps."""
+    """Values of a list of sequences, concatenated along their steps."""
     return np.concatenate(values, axis=axis) if form == "list" else values
 
 
@@ -181,7 +181,7 @@ def _flat(leaf: Any) -> Any:
 
 
 def _merged(cells: Any, filled: Any, absent: Any) -> Any:
-    """What was observed, as it was given, and the rest as it was filled."""
+    """Observed cells as given, holes as filled."""
     numpy: Any = np if checks.is_concrete(cells, filled, absent) else jnp
     cells, filled, absent = (numpy.asarray(of) for of in (cells, filled, absent))
     holes = numpy.isnan(cells) & ~absent[:, None]

@@ -32,7 +32,7 @@ _TANGENTS = 1 << 22  # numbers that directions differentiated together may take
 
 
 class Local(NamedTuple):
-    """What the information is taken of: a model at a point, in coordinates, with its rows."""
+    """A model at a point, with its rows and free coordinates: what information is taken of."""
 
     params: Params
     prior: Prior | None
@@ -41,7 +41,7 @@ class Local(NamedTuple):
 
 
 class BlockPlan(NamedTuple):
-    """Rows a block, directions differentiated together, whether by what loses fewest digits."""
+    """Rows a block, directions differentiated together, and whether the stable form is used."""
 
     block: int
     width: int
@@ -49,7 +49,7 @@ class BlockPlan(NamedTuple):
 
 
 def plan(model: Model, local: Local, block: int) -> BlockPlan:
-    """Small enough that the tangents of a block are some megabytes, however many there are.
+    """A block plan whose tangents take a few megabytes, however many directions there are.
 
     Careful where the parameters need it, and where they are traced.
     """
@@ -263,7 +263,7 @@ def invert(
     gradient: Float[Array, " r"],
     basis: Float[Array, "c r"],
 ) -> Inverse:
-    """The inverse of an information, measured by the complete one: of that nothing is lost.
+    """The inverse of an information matrix, in units of the complete one, which is well scaled.
 
     Where less than sqrt(eps) of it is left, half of the digits are lost: that counts as nothing.
     The shares do not depend on coordinates and units.

@@ -167,7 +167,7 @@ def _in_sequence(
 
 
 class Fit(NamedTuple):
-    """A fit of x, and the job that it was."""
+    """A fit of x, and its plan."""
 
     job: FitPlan
     result: Result
@@ -210,5 +210,5 @@ def _replicated(fit: Fit, keys: Array, n_init: int, make: refits.Make) -> np.nda
 
 
 def _statistic(null: Any, other: Any) -> Any:
-    """From 0: the larger model holds the smaller, whatever maximum its starts found."""
+    """At least 0: the larger model contains the smaller, whatever maximum its starts found."""
     return np.maximum(2 * (np.asarray(other) - np.asarray(null)), 0)

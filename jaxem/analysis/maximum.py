@@ -51,7 +51,7 @@ def fitted(
     lengths: Any,
     reg_covar: Any,
 ) -> Fitted:
-    """Everything checked, and the inverse of the information that is asked for."""
+    """Check everything, go to the maximum, and invert the information asked for."""
     if not isinstance(method, str) or method not in METHODS:
         known = ", ".join(map(repr, METHODS))
         raise ValueError(f"method is {method!r}; it must be one of {known}")
@@ -93,7 +93,7 @@ def _at(model: Model, params: Params, prior: Prior | None, rows: Rows, method: s
 
 
 def _next(found: Fitted, method: str) -> Fitted:
-    """A Newton step to the maximum, just short of which a fit stops.
+    """A Newton step to the maximum: a fit stops just short of it.
 
     The complete information only measures the other: that of before is good enough.
     """
@@ -113,7 +113,7 @@ def _newton(model: Model, local: Local, inverse: Inverse) -> Params:
 
 
 def _thin(found: Coordinates) -> Coordinates:
-    """Without the columns of zeros, where there are numbers to tell."""
+    """Without columns of zeros, where values are concrete."""
     if not checks.is_concrete(found):
         return found
     there = np.asarray(found.basis).any(axis=0)

@@ -67,7 +67,7 @@ def missing_patterns(x: Any, names: Sequence[str] | None = None) -> Patterns:
 
 
 def patterns_of(missing: np.ndarray, names: Sequence[str]) -> Patterns:
-    """The same of the holes themselves, (n, d) bool."""
+    """The same, from a mask of the holes, (n, d) bool."""
     packed = np.packbits(missing, axis=1)
     _, first, rows = np.unique(packed, axis=0, return_index=True, return_counts=True)
     each = missing[first]

@@ -67,7 +67,7 @@ def counts(
 
 
 def individuals(model: Model, x: Any, sample_weight: Any, lengths: Any) -> SortedRows:
-    """The rows one by one, where a weight says that one stands for several.
+    """One row per observation, where a weight says that a row stands for several.
 
     Weights that are no whole numbers are rounded so that their sum is kept to 1/2.
     """

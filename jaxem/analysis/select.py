@@ -49,7 +49,7 @@ class Selection(NamedTuple):
 
     @property
     def model(self) -> Model:
-        """Its model."""
+        """The model of the best fit."""
         return self.candidates[self.index].model
 
     def __str__(self) -> str:
@@ -162,7 +162,7 @@ def plan(
 
 
 def divided(job: FitPlan, results: Sequence[Result]) -> FitPlan:
-    """The job with its last starts from the best fit so far of the same kind with fewer parts.
+    """The plan with its last starts split from the best fit so far with fewer components.
 
     Each of them divides one part of that fit, the heaviest first: there the new parts begin, in
     what a k-means start would do with its rows alone. A search from k to k + 1 parts so misses
@@ -189,7 +189,7 @@ def divided(job: FitPlan, results: Sequence[Result]) -> FitPlan:
 
 
 def _kinds(models: Sequence[Any]) -> dict[Model, list[int]]:
-    """The numbers of parts of each kind of model; a kind is known by its model of one part.
+    """The numbers of components of each kind of model; a kind is its model with one component.
 
     A model that does not grow is a kind of its own.
     """
@@ -218,7 +218,7 @@ def compare(
 
 
 def lowest(values: Sequence[float], status: Sequence[int]) -> int:
-    """The place of the lowest criterion: of the regular fits, else of the degenerate ones."""
+    """Index of the lowest criterion among the regular fits, else among the degenerate ones."""
     rank = {Status.DEGENERATE: 1, Status.NONFINITE: 2}
     order = [
         (not np.isfinite(value), rank.get(Status(int(ending)), 0), value)

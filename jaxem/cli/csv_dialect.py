@@ -89,7 +89,7 @@ def _splits(lines: list[str], separator: str) -> bool:
 
 
 def _read(content: pa.Buffer, separator: str, named: bool) -> Parsed:
-    """With decimal points, or, where that makes more columns numeric, with decimal commas."""
+    """Read with decimal points, or with decimal commas where that makes more columns numeric."""
     form = Form(separator, ".", named)
     table = _parsed(content, form)
     if separator != "," and n_numeric(table) < table.num_columns:

@@ -85,7 +85,7 @@ def _share(value: Any) -> str:
 
 
 def _rounded(mean: float, deviation: float) -> tuple[str, str]:
-    """Both to the same decimals: four digits of the standard deviation."""
+    """Both to the same decimals, four digits of the standard deviation."""
     if not 1e-6 < deviation < 1e6:
         return f"{mean:.7g}", f"{deviation:.4g}"
     decimals = max(0, 3 - int(np.floor(np.log10(deviation))))

@@ -175,7 +175,7 @@ def _tell(out: Console, file: Path, table: tables.Table, task: Task) -> None:
 
 
 def _few(task: Task) -> Counts:
-    """The numbers of components that are tried, of no more than there are different rows."""
+    """The numbers of components to try: never more than there are distinct rows."""
     leaves = [leaf.reshape(len(leaf), -1) for leaf in jax.tree.leaves(task.some)]
     different = len(np.unique(np.nan_to_num(np.concatenate(leaves, axis=1)), axis=0))
     return options.FEW._replace(last=min(options.FEW.last, different))

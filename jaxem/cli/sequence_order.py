@@ -93,7 +93,7 @@ def as_fitted(
     order_by: str | None,
     step: Step | str | None,
 ) -> Series:
-    """The sequences, told apart and ordered as given, "" for not, else as the model's file has it.
+    """The sequences grouped and ordered as given ("" for not at all), else as the model file says.
 
     notes: of that file.
     """

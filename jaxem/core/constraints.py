@@ -73,7 +73,7 @@ class Constraint(abc.ABC):
         return jnp.zeros(value.shape, bool)
 
     def at_boundary(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:
-        """Which of those are of components that are there: legal optima, but no inner ones."""
+        """Which of them belong to active components: legal optima, but not interior ones."""
         return self.ends(value) & ~self.inactive(value, active)
 
     def without_error(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:

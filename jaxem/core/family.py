@@ -93,7 +93,7 @@ class Family(abc.ABC):
     def statistics(
         self, prepared: Prepared, x: PyTree, cache: Any, responsibilities: Float[Array, "k n"]
     ) -> Statistics:
-        """Sums over rows, additive over blocks of rows for one and the same `prepared`."""
+        """Sums over rows, additive over blocks of rows for one `prepared`."""
 
     def finalize_statistics(self, prepared: Prepared, statistics: Statistics) -> Statistics:
         """The sums over all rows as `m_step` takes them: linear in them, and once an iteration."""

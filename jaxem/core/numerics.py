@@ -145,7 +145,7 @@ def transpose(a: Float[Array, "*batch d e"]) -> Float[Array, "*batch e d"]:
 
 
 def correlation(covariance: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
-    """The covariance with its columns' scales taken out; columns without variance keep theirs."""
+    """The correlation matrix; columns without variance keep their scale."""
     variance = jnp.diagonal(covariance, axis1=-2, axis2=-1)
     scale = 1 / jnp.sqrt(jnp.where(variance > 0, variance, jnp.ones_like(variance)))
     return covariance * scale[..., :, None] * scale[..., None, :]

@@ -1,4 +1,4 @@
-"""Words of the contracts: what families and models hand to each other."""
+"""Types of the contracts: what families, models and the loop pass to each other."""
 
 from typing import Any, NamedTuple
 

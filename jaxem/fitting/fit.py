@@ -381,7 +381,7 @@ def finish(job: FitPlan, state: State) -> Result:
 
 
 def _run_away(job: FitPlan, params: Params) -> tuple[str, ...]:
-    """Which parameters have run away, so that the fit means nothing by them."""
+    """Which parameters have diverged, so that the fit says nothing of them."""
     prepared = job.model.prepare(params, None)
     statistics, _ = _sums(job.model, prepared, job.rows, job.block_size)
     return emissions.run_away(job.model, jax.device_get(statistics), job.rows)

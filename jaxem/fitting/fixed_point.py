@@ -53,7 +53,7 @@ class Point(NamedTuple):
 
 
 def em_map(model: Model, block_size: int, params: Params, inputs: Inputs) -> Params:
-    """One EM step; what it hands on comes from the origin."""
+    """One EM step; numbers that no M-step changes are taken from the origin."""
     rows, prior, origin = inputs
     statistics, _ = accumulate(model, model.prepare(params, prior), rows, block_size)
     new = model.differentiable_m_step(params, statistics, prior)

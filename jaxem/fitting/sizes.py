@@ -45,7 +45,7 @@ def block_size(model: Model, rows: Rows) -> int:
 
 
 def _alike(n: int, most: int) -> int:
-    """The size of as many blocks as blocks of `most` rows are, but nearly equal; whole eights."""
+    """As many blocks as blocks of `most` rows make, but nearly equal; a multiple of eight."""
     size = -(-n // -(-n // most))
     return min(most, -(-size // 8) * 8)
 

@@ -78,7 +78,7 @@ def solve_step(
 def moved(
     b: Float[Array, "k p"], step: Step, share: Any, fixed: Float[Array, "k p"]
 ) -> Float[Array, "k p"]:
-    """b after that share of a step, the intercept by what slopes have come to in rounding."""
+    """b after that share of a step; the intercept follows the slopes as they were rounded."""
     new = jnp.where(jnp.isnan(fixed), b + share * step.t, fixed)
     back = jnp.sum(step.pivot * (new - b), axis=1)
     return new.at[:, 0].add(-back)
@@ -97,7 +97,7 @@ def _about(sums: Normal, count: Float[Array, " k"], fixed: Float[Array, "k p"]) 
 def solve_fixed(
     matrix: Float[Array, "k p p"], vector: Float[Array, "k p"], fixed: Float[Array, "k p"]
 ) -> Float[Array, "k p"]:
-    """The minimiser of x' matrix x / 2 - vector' x with known numbers; NaN where they are free."""
+    """The minimiser of x' matrix x / 2 - vector' x with some entries fixed, NaN where free."""
     free = jnp.isnan(fixed)
     given = jnp.where(free, 0, fixed)
     vector = vector - einsum("kij,kj->ki", matrix, given)

@@ -61,13 +61,13 @@ def location(numpy: Any, X: Any, weight: Any) -> tuple[Any, Any]:
 
 
 def given(x: Any) -> Any:
-    """(X, y) as they were."""
+    """(X, y) as given, before the pivot was subtracted."""
     X, y, *pivot = x
     return (X + pivot[0], y) if pivot else (X, y)
 
 
 def with_responses(x: Any, y: Any) -> Any:
-    """x with others in their place."""
+    """x with its responses replaced."""
     return x._replace(y=y) if isinstance(x, Far) else (x[0], y)
 
 

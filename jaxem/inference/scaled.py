@@ -18,12 +18,12 @@ from jaxem.inference.chain import Backward, Chain, Forward, Later, ahead, pairs_
 
 
 def before(like: Float[Array, "k b"]) -> Float[Array, "k b"]:
-    """What comes to the first step of all."""
+    """The carry into the first step."""
     return jnp.zeros_like(like)
 
 
 def after(like: Float[Array, "k b"]) -> Later:
-    """What comes back to the last step of all: nothing."""
+    """The carry back into the last step."""
     lanes = jnp.zeros_like(like[0])
     return Later(jnp.zeros_like(like), jnp.ones(lanes.shape, bool), lanes)
 

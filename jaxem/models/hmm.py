@@ -133,7 +133,7 @@ class HMM(Model):
         return flat(np.where(rows.x.observed, rows.weight, 0))
 
     def active(self, params: HMMParams) -> Bool[Array, " k"]:
-        """An absent state goes nowhere."""
+        """A state is absent where its row of the transition matrix is 0."""
         return jnp.sum(params.transition, axis=1) > 0
 
     @property
@@ -173,7 +173,7 @@ class HMM(Model):
         return packing.layout(data, lengths)
 
     def n_rows(self, rows: Rows) -> int:
-        """Steps without padding, where there are numbers to tell."""
+        """Steps without padding, where values are concrete."""
         if not checks.is_concrete(rows.weight):
             return rows.weight.size
         return int(np.sum(~(np.asarray(rows.x.first) & (np.asarray(rows.weight) == 0))))
@@ -447,7 +447,7 @@ class HMM(Model):
         return total + self.family.log_prior(params.emissions, prior.emissions, self.active(params))
 
     def fisher_diagonal(self, params: HMMParams) -> Coordinates:
-        """As if every state had an equal share of the steps."""
+        """Approximated with an equal share of the steps for every state."""
         share = self.active(params).astype(params.initial.dtype)
         share = share / jnp.sum(share)
         return HMMParams(

@@ -30,7 +30,7 @@ def start(
     prior: HMMPrior | None,
     k: int,
 ) -> HMMParams:
-    """The states are those of a mixture start; kind: of the transitions; `surveyed` may be None."""
+    """States from a mixture start of the steps; kind: of the transitions."""
     if surveyed is None:
         key_window, key = jax.random.split(key)
         rows = _window(key_window, rows)

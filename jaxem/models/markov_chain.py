@@ -29,7 +29,7 @@ class Free(Shares):
     stationary = False
 
     def begin(self, initial: Float[Array, " k"]) -> Float[Array, " k"]:
-        """The law that a start goes out from, of one that was estimated."""
+        """The law of a start, given the one estimated from its labels."""
         return initial
 
     def m_step(self, counts: Law, old: Law) -> Law:
@@ -66,7 +66,7 @@ class Fixed(Free):
         return old[0], transitions.rows(counts[1], old[1])
 
     def from_unconstrained(self, coordinate: Float[Array, " k"]) -> Float[Array, " k"]:
-        """No direction leads away from it."""
+        """A given law has no direction to move in."""
         return lax.stop_gradient(from_log_odds(coordinate))
 
     def constant(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, " k"]:
@@ -146,7 +146,7 @@ class Transitions(Simplex):
         return jnp.where(jnp.any(there, axis=1)[:, None], from_log_odds(coordinate), 0)
 
     def fix(self, value: Float[Array, "k k"], fixed: Float[Array, "k k"]) -> Array:
-        """What is not possible is known to be 0."""
+        """Transitions that are ruled out are fixed at 0."""
         possible = jnp.asarray(transitions.mask(self.kind, value.shape[0]))
         rows = Simplex.fix(self, value, jnp.where(possible, fixed, 0))
         return jnp.where(jnp.any(value > 0, axis=1)[:, None], rows, value)
@@ -156,7 +156,7 @@ class Transitions(Simplex):
         return Simplex.determined(self, jnp.where(possible, fixed, 0))
 
     def at_boundary(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "k k"]:
-        """Of transitions that are possible."""
+        """Only transitions that are possible count."""
         return self._open(active) & (value < checks.BOUNDARY)
 
     def n_free(self, fixed: Float[Array, "k k"], active: Bool[Array, " k"]) -> Array:

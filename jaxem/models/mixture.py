@@ -95,7 +95,7 @@ class Mixture(Model):
         return tree._replace(components=part)
 
     def family_weight(self, rows: Rows) -> Any:
-        """In the order of x; positive ones as 1 where it is another one."""
+        """In the order of x; where rows are reordered, 1 for those of positive weight."""
         if rows.order is None or not checks.is_concrete(rows.weight):
             return rows.weight
         weight = np.zeros(jax.tree.leaves(rows.x)[0].shape[0], rows.weight.dtype)
@@ -129,7 +129,7 @@ class Mixture(Model):
         return as_rows(pivots.measured(self.family, x, weight), weight, labels)
 
     def sorted_for_fit(self, rows: Rows) -> SortedRows:
-        """By their patterns of holes, where they have any."""
+        """Sorted by pattern of holes, where there are holes."""
         n = self.n_rows(rows)
         if not checks.is_concrete(rows.x):
             return SortedRows(rows, n, 1)
@@ -371,7 +371,7 @@ class Mixture(Model):
         )
 
     def marginal(self, params: MixtureParams, columns: Any) -> MixtureParams:
-        """The parameters of the same mixture of some columns only."""
+        """The parameters of the mixture's marginal of some columns."""
         family: Any = self.family  # not every family has columns to leave out
         return MixtureParams(params.weights, family.marginal(params.components, columns))
 

@@ -38,7 +38,7 @@ def _whole_blocks(t: int) -> int:
 
 
 def block(rows: Rows, index: Array, length: int) -> Rows:
-    """Steps index * length and on, of all lanes."""
+    """Block `index` of `length` steps, of all lanes."""
     start = index * length
 
     def cut(leaf: Array) -> Array:
@@ -127,7 +127,7 @@ class Layout(NamedTuple):
 
 
 def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """start, start + 1, ... of each, as many as its length."""
+    """Concatenated ranges start, start + 1, ..., each as long as its length."""
     before = np.cumsum(lengths) - lengths
     return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
 

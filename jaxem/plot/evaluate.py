@@ -111,7 +111,7 @@ def column_index(column: Any, d: int) -> int:
 
 
 def marginal(model: Any, params: Params, columns: list[int]) -> Params:
-    """The parameters of the same mixture of some columns only."""
+    """The parameters of the mixture's marginal of some columns."""
     if columns == list(range(n_columns(params))):
         return params
     return model.marginal(params, np.array(columns))

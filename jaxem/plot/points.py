@@ -142,7 +142,7 @@ def _draw_contours(
 
 
 def _draw_components(ax: Axes, model: Any, params: Params, singular: np.ndarray) -> None:
-    """Means and ellipses, or a cross where an ellipse is none."""
+    """Means and ellipses; a cross where a covariance has no ellipse."""
     weights = params.weights
     means, factors = params.components.means.astype(float), evaluate.roots(model, params)
     flat = evaluate.is_singular(model, params) | ~np.isfinite(factors).all(axis=(1, 2))

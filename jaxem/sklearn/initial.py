@@ -19,7 +19,7 @@ from jaxem.sklearn import precisions
 
 
 class FixedInit(NamedTuple):
-    """Parts of the starting parameters that a person chose; None where the starts choose."""
+    """Starting parameters that a person gave; None for those that the starts choose."""
 
     weights: Any
     means: Any
