@@ -248,6 +248,10 @@ class Shares(Simplex):
     def n_free(self, fixed: Float[Array, " k"], active: Bool[Array, " k"]) -> Array:
         return jnp.maximum(jnp.sum(jnp.isnan(fixed) & active, dtype=jnp.int32) - 1, 0)
 
+    def without_error(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, " k"]:
+        """The weight of an absent component cannot move: its error is 0."""
+        return self.at_boundary(value, active)
+
     def take(self, value: Any, index: Any) -> Any:
         """-1 is an absent component."""
         return np.where(index < 0, 0, value[index])

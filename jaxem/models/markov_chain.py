@@ -159,6 +159,9 @@ class Transitions(Simplex):
         """Only transitions that are possible count."""
         return self._open(active) & (value < checks.BOUNDARY)
 
+    def without_error(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "k k"]:
+        return self.at_boundary(value, active)
+
     def n_free(self, fixed: Float[Array, "k k"], active: Bool[Array, " k"]) -> Array:
         free = jnp.sum(jnp.isnan(fixed) & self._open(active), axis=1, dtype=jnp.int32)
         return jnp.sum(jnp.maximum(free - 1, 0), dtype=jnp.int32)
