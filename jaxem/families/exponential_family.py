@@ -52,6 +52,12 @@ def observed_cells(x: Float[Array, "n d"]) -> tuple[Float[Array, "d n"], Float[A
     return jnp.where(seen, x.T, jnp.zeros_like(x.T)), seen.astype(x.dtype)
 
 
+def column_means(x: Float[Array, "d n"], unit: Float[Array, "d n"]) -> Float[Array, "1 d"]:
+    """Of columns that are not negative, per unit; 1 where that is 0."""
+    mean = ratio(jnp.sum(x, axis=1), jnp.sum(unit, axis=1), jnp.ones_like(x[:, 0]))
+    return jnp.where(mean > 0, mean, 1)[None]
+
+
 class ExponentialFamily(Family):
     """Columns are independent given the component; parameters are (k, d) unless it says so."""
 

@@ -25,7 +25,13 @@ from jaxem.core.constraints import Positive
 from jaxem.core.numerics import einsum, from_log, to_log
 from jaxem.core.parameters import Joint, tree
 from jaxem.core.special import log1p_excess, log_excess, log_less_digamma, stirling
-from jaxem.families.exponential_family import observed_cells, ratio, spread_ratio, with_column_means
+from jaxem.families.exponential_family import (
+    column_means,
+    observed_cells,
+    ratio,
+    spread_ratio,
+    with_column_means,
+)
 from jaxem.families.pivot_form import Earlier, PivotFamily
 
 _N_NEWTON = 6  # from Minka's start to the last digit
@@ -84,8 +90,8 @@ class Gamma(PivotFamily):
     def location(self, params: Any) -> Float[Array, "k d"]:
         return params.shapes / params.rates
 
-    def middle(self, location: Float[Array, "k d"]) -> Float[Array, "1 d"]:
-        return jnp.exp(jnp.mean(jnp.log(location), axis=0, keepdims=True))
+    def centre(self, x: Float[Array, "n d"]) -> Float[Array, "1 d"]:
+        return column_means(*observed_cells(x))
 
     def features(self, x: Float[Array, "n d"], pivot: Float[Array, "1 d"]) -> Float[Array, "f n"]:
         """log(1 + u) - u, u, and whether the cell is observed."""

@@ -21,7 +21,7 @@ from jaxem.core import checks
 from jaxem.core.constraints import Simplex
 from jaxem.core.parameters import tree
 from jaxem.core.special import log_poisson
-from jaxem.families.exponential_family import check_mode, observed_cells, ratio
+from jaxem.families.exponential_family import check_mode, column_means, observed_cells, ratio
 from jaxem.families.pivot_form import Earlier, PivotFamily, largest, relative
 
 
@@ -69,8 +69,9 @@ class Multinomial(PivotFamily):
     def location(self, params: Any) -> Float[Array, "k d"]:
         return params.probabilities
 
-    def middle(self, location: Float[Array, "k d"]) -> Float[Array, "1 d"]:
-        return jnp.mean(location, axis=0, keepdims=True)
+    def centre(self, x: Float[Array, "n d"]) -> Float[Array, "1 d"]:
+        counts, _ = observed_cells(x)
+        return column_means(counts, jnp.broadcast_to(jnp.sum(counts, axis=0), counts.shape))
 
     def features(self, x: Float[Array, "n d"], pivot: Float[Array, "1 d"]) -> Float[Array, "f n"]:
         counts, _ = observed_cells(x)

@@ -1,4 +1,4 @@
-"""Exponential families whose large terms would cancel, measured from a pivot m between components.
+"""Exponential families whose large terms would cancel, measured from a pivot m amid the rows.
 
 log p(x; theta) = log p(x; m) + natural(theta; m) . T(x; m)
 
@@ -23,11 +23,6 @@ from jaxem.families.exponential_family import ExponentialFamily, guarded_log, po
 _MOST = 128.0  # nats in one term of a log density, about 11 standard deviations from the pivot
 
 
-class Prepared(NamedTuple):
-    params: Any
-    pivot: Float[Array, "1 d"]
-
-
 class Earlier(NamedTuple):
     """Rows seen before: the sums of T from pivots, of a conjugate prior."""
 
@@ -45,8 +40,8 @@ class PivotFamily(ExponentialFamily):
         """Where each component is."""
 
     @abc.abstractmethod
-    def middle(self, location: Float[Array, "k d"]) -> Float[Array, "1 d"]:
-        """A pivot between the components."""
+    def centre(self, x: Any) -> Float[Array, "1 d"]:
+        """A pivot in the middle of the rows."""
 
     @abc.abstractmethod
     def features(self, x: Any, pivot: Float[Array, "1 d"]) -> Float[Array, "f n"]:
@@ -100,49 +95,50 @@ class PivotFamily(ExponentialFamily):
 
     # ---- the two steps
 
-    def prepare(self, params: Any, prior: Any) -> Prepared:
-        pivot = self.middle(lax.stop_gradient(self.location(params)))
-        return Prepared(params, pivot)
-
-    def evaluate(self, prepared: Prepared, x: Any) -> tuple[Float[Array, "k n"], Any]:
-        params, pivot = prepared
-        features = self.features(x, pivot)
-        far = any_lane(~(lax.stop_gradient(self.reach(params, pivot, x)) <= _MOST))
+    def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], Any]:
+        """Features and base are those of x alone: the loop of EM computes them once."""
+        pivot = lax.stop_gradient(self.centre(x))
+        features, base = self.features(x, pivot), self.log_base(x, pivot)
+        far = any_lane(~(lax.stop_gradient(self.reach(prepared, pivot, x)) <= _MOST))
 
         def together() -> Float[Array, "k n"]:
-            return self._log_density(params, pivot, x, features)
+            return self._log_density(prepared, pivot, features, base)
 
         def each() -> Float[Array, "k n"]:
             def one(own: Any) -> Float[Array, " n"]:
                 here = lax.stop_gradient(self.location(own))
-                return self._log_density(own, here, x, self.features(x, here))[0]
+                features, base = self.features(x, here), self.log_base(x, here)
+                return self._log_density(own, here, features, base)[0]
 
-            return lax.map(one, _alone(params))
+            return lax.map(one, _alone(prepared))
 
-        return lax.cond(far, each, together), (far, features)
+        return lax.cond(far, each, together), (far, pivot, features)
 
     def _log_density(
-        self, params: Any, pivot: Float[Array, "1 d"], x: Any, features: Float[Array, "f n"]
+        self,
+        params: Any,
+        pivot: Float[Array, "1 d"],
+        features: Float[Array, "f n"],
+        base: Float[Array, " n"],
     ) -> Float[Array, "k n"]:
         found = possible(einsum("kf,fn->kn", self.natural(params, pivot), features))
-        return found + self.log_base(x, pivot)[None]
+        return found + base[None]
 
     def statistics(
-        self, prepared: Prepared, x: Any, cache: Any, responsibilities: Float[Array, "k n"]
+        self, prepared: Any, x: Any, cache: Any, responsibilities: Float[Array, "k n"]
     ) -> Float[Array, "k f"]:
-        params, pivot = prepared
-        far, features = cache
+        far, pivot, features = cache
 
         def together() -> Float[Array, "k f"]:
             sums = einsum("kn,fn->kf", responsibilities, features)
-            return self.moved(sums, pivot, self.location(params))
+            return self.moved(sums, pivot, self.location(prepared))
 
         def each() -> Float[Array, "k f"]:
             def one(of: tuple[Any, Float[Array, " n"]]) -> Float[Array, " f"]:
                 own, shares = of
                 return einsum("n,fn->f", shares, self.features(x, self.location(own)))
 
-            return lax.map(one, (_alone(params), responsibilities))
+            return lax.map(one, (_alone(prepared), responsibilities))
 
         return lax.cond(far, each, together)
 

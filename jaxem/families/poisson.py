@@ -20,7 +20,13 @@ from jaxem.core.capabilities import holes
 from jaxem.core.constraints import NonNegative
 from jaxem.core.parameters import tree
 from jaxem.core.special import log_poisson
-from jaxem.families.exponential_family import check_mode, observed_cells, ratio, with_column_means
+from jaxem.families.exponential_family import (
+    check_mode,
+    column_means,
+    observed_cells,
+    ratio,
+    with_column_means,
+)
 from jaxem.families.pivot_form import Earlier, PivotFamily, largest, relative
 
 
@@ -94,8 +100,8 @@ class Poisson(PivotFamily):
     def location(self, params: Any) -> Float[Array, "k d"]:
         return params.rates
 
-    def middle(self, location: Float[Array, "k d"]) -> Float[Array, "1 d"]:
-        return jnp.mean(location, axis=0, keepdims=True)
+    def centre(self, x: Any) -> Float[Array, "1 d"]:
+        return column_means(*jnp.split(self.features(x, jnp.ones((1, 1))), 2))
 
     def features(self, x: Any, pivot: Float[Array, "1 d"]) -> Float[Array, "f n"]:
         counts, exposure = _parts(x)

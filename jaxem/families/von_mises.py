@@ -89,9 +89,9 @@ class VonMises(PivotFamily):
     def location(self, params: Any) -> Float[Array, "k d"]:
         return params.directions
 
-    def middle(self, location: Float[Array, "k d"]) -> Float[Array, "1 d"]:
-        ends = (jnp.sum(of(location), axis=0, keepdims=True) for of in (jnp.sin, jnp.cos))
-        return jnp.arctan2(*ends)
+    def centre(self, x: Float[Array, "n d"]) -> Float[Array, "1 d"]:
+        known, seen = observed_cells(x)
+        return jnp.arctan2(jnp.sum(jnp.sin(known), 1), jnp.sum(seen * jnp.cos(known), 1))[None]
 
     def features(self, x: Float[Array, "n d"], pivot: Float[Array, "1 d"]) -> Float[Array, "f n"]:
         """1 - cos(x - pivot), sin(x - pivot), and whether the cell is observed."""
