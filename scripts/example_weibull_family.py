@@ -21,27 +21,15 @@ class WeibullParams(NamedTuple):
     scales: jax.Array  # (k,)
 
 
-class Sums(NamedTuple):
-    count: jax.Array
-    log: jax.Array
-    power: jax.Array
-    power_log: jax.Array
-    power_log2: jax.Array
-
-
 @dataclass(frozen=True)
 class WeibullFamily(Family):
     """One column of positive numbers."""
 
     constraints = WeibullParams(Positive(), Positive())
-
-    @property
-    def exact_m_step(self):
-        return False  # the M-step is a Newton step: the loop halves it where it is too long
+    exact_m_step = False  # but a Newton step, which the loop halves where it is too long
 
     def pooled(self, x, weight, k):
-        mean = jnp.sum(weight * x[:, 0]) / jnp.sum(weight)
-        return WeibullParams(jnp.ones(k, x.dtype), jnp.full(k, mean))
+        return WeibullParams(jnp.ones(k, x.dtype), jnp.full(k, jnp.average(x[:, 0], 0, weight)))
 
     def evaluate(self, params, x):
         shapes, scales = (leaf[:, None] for leaf in params)
@@ -52,19 +40,18 @@ class WeibullFamily(Family):
     def statistics(self, params, x, cache, r):
         log_z, power = cache
         terms = (jnp.ones_like(power), log_z, power, power * log_z, power * log_z**2)
-        return Sums(*(jnp.sum(r * term, axis=1) for term in terms))
+        return jnp.stack([jnp.sum(r * term, axis=1) for term in terms])
 
-    def m_step(self, params, sums, prior, live, fixed=None):
-        a, scales = params
-        n, live = sums.count, live & (sums.count > 0)
-        first, second = sums.power_log / sums.power, sums.power_log2 / sums.power
-        score = n / a + sums.log - n * first
+    def m_step(self, params, sums, prior, active, fixed=None):
+        (a, scales), (n, log, power, power_log, power_log2) = params, sums
+        first, second = power_log / power, power_log2 / power
+        score = n / a + log - n * first
         new = a + score / (n / a**2 + n * (second - first**2))
         new = jnp.clip(new, a / 2, 2 * a)
         step = new - a  # log S_0 at the new shape, to second order
-        log_power = jnp.log(sums.power / n) + step * first + step**2 / 2 * (second - first**2)
+        log_power = jnp.log(power / n) + step * first + step**2 / 2 * (second - first**2)
         moved = WeibullParams(new, scales * jnp.exp(log_power / new))
-        return jax.tree.map(lambda b, old: jnp.where(live, b, old), moved, params)
+        return jax.tree.map(lambda b, old: jnp.where(active & (n > 0), b, old), moved, params)
 
     def sample(self, key, params, labels):
         shapes, scales = (leaf[labels] for leaf in params)
