@@ -12,7 +12,7 @@ from benchmarks.bench import Bench, Case, failure
 from benchmarks.findings import Figure, Findings, Report
 from benchmarks.suites import SUITES, Suite
 from benchmarks.timing import Clock
-from jaxem.core.files import check_writable, replacing, telling
+from jaxem.core.files import check_writable, describe_os_errors, replacing
 
 
 def carry_out(name: str, folder: Path) -> int:
@@ -37,7 +37,7 @@ def cannot_run(suite: Suite, folder: Path) -> str:
             f"the {suite.name} suite needs a {suite.platform}; JAX's platform is {here}: {remedy}"
         )
     try:
-        with telling(str(folder), "cannot be written"):
+        with describe_os_errors(str(folder), "cannot be written"):
             folder.mkdir(parents=True, exist_ok=True)
         check_writable(folder / f"{suite.name}.json")
     except OSError as error:

@@ -324,12 +324,13 @@ class TestOverview:
         result = {1: galaxies, 2: geyser, 5: flowers}[d]
         x = {1: VELOCITIES, 2: GEYSER, 5: FLOWERS}[d]
         names = [f"price of thing {j} in $, $ and more $" for j in range(d)]
+        open_before = pyplot.get_fignums()
         figure = plot.overview(result, x, selection if kind == "png" else None, names)
         path = tmp_path / f"fit.{kind}"
         figure.savefig(path, dpi=50)
         assert path.read_bytes()[:4] == {"png": b"\x89PNG", "pdf": b"%PDF"}[kind]
         assert len(figure.axes) == (3 if d < 3 else 5) + (kind == "png")
-        assert labelled(figure) and not pyplot.get_fignums()
+        assert labelled(figure) and pyplot.get_fignums() == open_before
         title = figure.get_suptitle()
         for fact in (f"{len(x)} rows", f"{float(result.bic):.2f}", Status(int(result.status)).name):
             assert fact in title

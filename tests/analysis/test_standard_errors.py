@@ -593,7 +593,7 @@ def test_a_transition_on_its_way_to_0_is_at_0():
     """Against the numerical Hessian in log rates and log odds with that transition at 0."""
     rng, states = np.random.default_rng(0), [0]
     truth = np.array([[0.9, 0.1, 0], [0.05, 0.85, 0.1], [0, 0.15, 0.85]])
-    for _ in range(149):
+    for _ in range(299):
         states.append(rng.choice(3, p=truth[states[-1]]))
     x = rng.poisson(np.array([2.0, 8, 20])[states])
     model, allowed = HMM(Poisson(), 3), truth > 0

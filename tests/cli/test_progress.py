@@ -14,6 +14,7 @@ import jaxem
 from jaxem.cli import background_fit, interrupts, progress
 from jaxem.datasets import load_faithful
 from jaxem.families import Gaussian
+from jaxem.fitting import sizes
 from jaxem.fitting.fit import advance, finish, prepare, start
 
 MODEL = jaxem.Mixture(Gaussian("full"), 3)

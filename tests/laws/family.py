@@ -148,7 +148,10 @@ def absence_is_harmless(case: FamilyCase, r: Any) -> None:
             assert np.all(np.isfinite(leaf))
             if not shared:
                 np.testing.assert_array_equal(leaf[1], old[1])
-    full, some = (case.family.n_free_parameters(case.params, m) for m in (jnp.ones(3, bool), live))
+    full, some = (
+        parameters.n_free(case.family.constraints, case.params, active, None)
+        for active in (ALL, live)
+    )
     assert some < full
 
 

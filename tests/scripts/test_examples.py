@@ -154,6 +154,9 @@ def test_a_model_of_its_own_has_what_needs_no_more_and_refuses_the_rest(tmp_path
     np.testing.assert_allclose(jaxem.log_prob(model, params, x), linkage_density(0.5, x))
     np.testing.assert_array_equal(jaxem.predict_proba(model, params, x), np.ones((2, 1)))
     assert jaxem.n_free_parameters(model, params) == 1 and np.isnan(jaxem.icl(model, params, x))
+    sliced = jaxem.likelihood_slice(model, params, x, "theta", [0.1, 0.5])
+    expected = [linkage_density(theta, x).sum() for theta in (0.1, 0.5)]
+    np.testing.assert_allclose(sliced.log_likelihood, expected)
     key = jax.random.key(0)
     assert jaxem.select([model], x, key=key).model == model
     for says, refused in {
@@ -165,7 +168,6 @@ def test_a_model_of_its_own_has_what_needs_no_more_and_refuses_the_rest(tmp_path
         "no reg_covar": lambda: jaxem.fit(model, x, key=key, reg_covar=0.1),
         "parts alone": lambda: model.with_n_components(2),
         "`sample`": lambda: jaxem.sample(model, params, key, 2),
-        "`replace`": lambda: jaxem.likelihood_slice(model, params, x, "theta", [0.1]),
         "a model file cannot hold": lambda: jaxem.save(tmp_path / "m", model, params),
     }.items():
         with pytest.raises(ValueError, match=says):
