@@ -7,7 +7,7 @@ are there, (k,); `fixed` has the numbers that are known, and NaN where they are 
 
 import abc
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +37,6 @@ class Constraint(abc.ABC):
     """
 
     shared: bool = field(default=False, kw_only=True)
-    inside: ClassVar[float] = 0.5  # a number that is legal
 
     @abc.abstractmethod
     def check(self, value: Any, name: str) -> None:
@@ -45,7 +44,7 @@ class Constraint(abc.ABC):
 
     def check_fixed(self, fixed: Any, name: str) -> None:
         """Host side: the same of fixed numbers, NaN where they are free."""
-        self.check(np.where(np.isnan(fixed), self.inside, fixed), name)
+        self.check(fixed[~np.isnan(fixed)], name)
 
     @abc.abstractmethod
     def to_unconstrained(self, value: Array) -> Array:
@@ -140,6 +139,9 @@ class Positive(Constraint):
     def check(self, value: Any, name: str) -> None:
         checks.positive_array(value, name)
 
+    def check_fixed(self, fixed: Any, name: str) -> None:
+        self.check(np.where(np.isnan(fixed), 1, fixed), name)
+
     def to_unconstrained(self, value: Array) -> Array:
         return to_log(value)
 
@@ -152,7 +154,7 @@ class NonNegative(Positive):
     """x >= 0; coordinate log x, and a finite number that stands for log 0."""
 
     def check(self, value: Any, name: str) -> None:
-        checks.between(value, name, 0, np.inf)
+        checks.positive_array(value, name, zero_allowed=True)
 
     def ends(self, value: Array) -> Bool[Array, "*shape"]:
         return value < checks.BOUNDARY

@@ -210,5 +210,8 @@ def _read_fixed_array(value: Any, like: Any, name: str) -> Array:
 
 def _each_named(of: Callable[..., None], constraints: PyTree, tree: Any, name: str) -> None:
     """of(constraint, leaf, name of the leaf)."""
-    names = jax.tree.map_with_path(lambda path, _: name + jax.tree_util.keystr(path), tree)
-    each(of, constraints, tree, names)
+
+    def called(path: Any, _: Any) -> str:
+        return (name + jax.tree_util.keystr(path)).removeprefix(".")
+
+    each(of, constraints, tree, jax.tree.map_with_path(called, tree))

@@ -134,8 +134,9 @@ class ExponentialFamily(Family):
             checks.parameter(value, shape, x.dtype, name, made_for)
             for name, value in zip(params._fields, params, strict=True)
         ]
-        parameters.check(self.constraints, params)
-        return self.params_type(*leaves)
+        found = self.params_type(*leaves)
+        parameters.check(self.constraints, found)
+        return found
 
     def like_x(self, params: Params) -> Any:
         checks.fields(params, self.params_type, "components")

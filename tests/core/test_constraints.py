@@ -166,6 +166,19 @@ def test_what_lies_elsewhere_is_named(text):
         of.check(np.array(value), "x")
 
 
+def test_arrays_are_called_by_their_names():
+    params = jaxem.MixtureParams([0.5, 0.5], families.PoissonParams([[-1.0], [2.0]]))
+    model = jaxem.Mixture(families.Poisson(), 2)
+    with pytest.raises(ValueError, match=r"^rates\[0"):
+        jaxem.log_prob(model, params, np.arange(3.0))
+    lists = jaxem.MixtureParams([0.5, 0.5], families.MultinomialParams([[0.5, 0.5], [0.2, 0.8]]))
+    jaxem.log_prob(jaxem.Mixture(families.Multinomial(), 2), lists, np.ones((3, 2)))
+    fixed = jaxem.MixtureParams(None, families.PoissonParams([[-1.0], [np.nan]]))
+    with pytest.raises(ValueError, match=r"^fixed\.components\.rates\[0"):
+        jaxem.n_free_parameters(model, params._replace(components=families.PoissonParams(
+            [[1.0], [2.0]])), fixed=fixed)  # fmt: skip
+
+
 class Pair(NamedTuple):
     first: Any
     rest: Any
