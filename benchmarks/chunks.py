@@ -4,14 +4,18 @@ Prints, for each case, the median time of all starts for each chunk over that of
 """
 
 import statistics
+from dataclasses import replace
 
 import jax
 import numpy as np
 
 import jaxem
 from benchmarks.timing import timed
+from jaxem.core.dataset import as_dataset
 from jaxem.families import Gaussian
-from jaxem.fitting import fit as fitting
+from jaxem.fitting import driver as fitting
+from jaxem.fitting.options import Options, Starts
+from jaxem.fitting.plan import prepare
 
 STARTS = 100
 CASES = ((150, 4, 3), (272, 2, 3), (1000, 1, 2), (5000, 1, 2))
@@ -24,10 +28,12 @@ def main() -> None:
     for n, d, k in CASES:
         x = rng.normal(size=(n, d)) + 4.0 * rng.integers(0, k, n)[:, None]
         model = jaxem.Mixture(Gaussian("full"), k)
-        job = fitting.prepare(model, x, init="portfolio", key=jax.random.key(0), n_init=STARTS)
+        begin = Starts("portfolio", jax.random.key(0), STARTS)
+        job = prepare(as_dataset(model, x), Options(), begin)
         seconds = {}
         for chunk in CHUNKS:
-            cut = job._replace(chunk=chunk, n_threads=1)
+            execution = replace(job.execution, chunk=chunk)
+            cut = job._replace(execution=execution, n_threads=1)
             state = fitting.start(job)
             timed(lambda: fitting.advance(cut, state, 1000))  # noqa: B023
             runs = [timed(lambda: fitting.advance(cut, state, 1000))[0] for _ in range(5)]  # noqa: B023

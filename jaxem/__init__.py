@@ -42,6 +42,8 @@ from jaxem.analysis.select import select as select
 from jaxem.analysis.standard_errors import ParameterCovariance as ParameterCovariance
 from jaxem.analysis.standard_errors import parameter_covariance as parameter_covariance
 from jaxem.analysis.standard_errors import standard_errors as standard_errors
+from jaxem.core.dataset import Dataset as Dataset
+from jaxem.core.dataset import read as read
 from jaxem.core.status import FitError as FitError
 from jaxem.core.status import Status as Status
 from jaxem.fitting.fit import em as em

@@ -60,7 +60,7 @@ class Linkage(Model):
     def total_weight(self, rows):
         return jnp.sum(rows.weight[:, None] * rows.x)
 
-    def start(self, key, rows, shared_start_statistics, method, n_active, prior):
+    def start(self, key, rows, shared, method, n_active, prior):
         return Theta(jax.random.uniform(key, (), rows.x.dtype))
 
     def e_step(self, params, rows):

@@ -25,7 +25,7 @@ def agreement(
 
     def of(one: Prepared, other: Prepared) -> Float[Array, "k k"]:
         def of_block(rows: Rows) -> Float[Array, "k k"]:
-            weight = jnp.moveaxis(rows.weight, 0, -1)[None]
+            weight = rows.weight[None]
             shares = [model.posterior(prepared, rows)[1] for prepared in (one, other)]
             a, b = (jnp.where((weight > 0) & (s == s), s, jnp.zeros_like(s)) for s in shares)
             k = model.n_components

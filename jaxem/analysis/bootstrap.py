@@ -19,11 +19,13 @@ from jaxem.analysis import alignment, resampling
 from jaxem.analysis.intervals import ConfidenceIntervals
 from jaxem.core import checks, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.core.status import CONVERGED, tally
-from jaxem.fitting import fit as fitting
 from jaxem.fitting import refits, starts
+from jaxem.fitting.options import Options, Starts
+from jaxem.fitting.plan import prepare
 
 _MOST_SHOWN = 40  # numbers
 
@@ -134,7 +136,7 @@ def bootstrap(
     tol: Any = 1e-6,
     max_iter: Any = 1000,
     reg_covar: Any = 0.0,
-    acceleration: Any = fitting.DEFAULT,
+    acceleration: Any = "squarem",
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
@@ -158,39 +160,37 @@ def bootstrap(
     checks.key(key)
     if not checks.is_concrete(x, params, sample_weight):
         raise ValueError("the data is traced; call bootstrap outside of jit, vmap and grad")
-    if parametric:
-        sorted_for_fit = resampling.individuals(model, x, sample_weight, lengths)
-    else:
-        sorted_for_fit = fitting.read(model, x, sample_weight, None, lengths)
-    job = fitting.prepare(
-        model, x, init=params, prior=prior, fixed=fixed, lengths=lengths, tol=tol,
-        max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
-        min_count=min_count, min_variance_ratio=min_variance_ratio, sorted_for_fit=sorted_for_fit,
-    )  # fmt: skip
+    data = as_dataset(model, x, sample_weight, None, lengths)
+    data = resampling.individuals(data) if parametric else data
+    options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
+                      min_variance_ratio)  # fmt: skip
+    job = prepare(data, options, Starts(params))
     rows, warm = job.rows, job.params
     estimate = jax.tree.map(lambda leaf: leaf[0], warm)
     key_data, key_starts = jax.random.split(key)
     keys = jax.random.split(key_data, n_boot)
     if parametric:
-        shared, join = None, refits.own_rows
 
-        def make(index: np.ndarray) -> Any:
+        def simulate(index: np.ndarray) -> Any:
             return resampling.simulated(model, estimate, rows, keys[index])
-    else:
-        shared, join = rows, refits.own_weight
-        units = resampling.units(model, x, sample_weight, lengths, rows)
 
-        def make(index: np.ndarray) -> Any:
+        sets = refits.Sets(simulate)
+    else:
+        units = resampling.units(data)
+
+        def redraw(index: np.ndarray) -> Any:
             return resampling.counts(keys[index], units.odds, units.owner, units.n)
+
+        sets = refits.Sets(redraw, refits.own_weight, rows)
 
     def keep(found: refits.Fits) -> _Refits:
         best = found.best
         agreement = _agreements(model, rows, estimate, best.params, job.block_size)
         return _Refits(best.params, best.log_likelihood, best.status, agreement)
 
-    found = refits.run(
-        job, jax.random.split(key_starts, n_boot), warm, n_init, init, join, shared, make, keep
-    )
+    methods = starts.methods(init, n_init)
+    begin = refits.Begin(jax.random.split(key_starts, n_boot), warm, methods)
+    found = refits.run(job, sets, begin, keep)
     order = alignment.assignments(found.agreement)
     own: Any = jax.device_get(estimate)
     params = parameters.unwrap(

@@ -16,7 +16,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float
 
-from jaxem.core import parameters
+from jaxem.core import emissions, parameters
 from jaxem.core.contracts import Model, Params, Prior
 from jaxem.core.numerics import einsum
 
@@ -39,7 +39,7 @@ def point(model: Model, params: Params, prior: Prior | None, basis: Array, u: Ar
     own = model.constraints
     here, unravel = ravel_pytree(lax.stop_gradient(parameters.to_unconstrained(own, params)))
     moved = parameters.from_unconstrained(own, unravel(here + einsum("cr,r->c", basis, u)))
-    return parameters.fix(own, moved, model.fixed(prior))
+    return parameters.fix(own, moved, emissions.fixed(prior))
 
 
 def without_error(model: Model, params: Params) -> Params:

@@ -19,10 +19,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from jaxem.core import emissions
+from jaxem.core.capabilities import latent
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
+from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.fitting import em, sizes
-from jaxem.fitting.blocks import map_rows, with_stable_fallback
+from jaxem.fitting.blocks import accumulate, map_rows, with_stable_fallback
 
 
 @waits
@@ -83,9 +86,9 @@ def icl(
 def _checked(
     model: Model, params: Params, x: Any, sample_weight: Any, fixed: Any, lengths: Any
 ) -> tuple[Params, Rows, Prior | None, int]:
-    rows = model.rows(x, sample_weight, None, lengths)
-    block = sizes.block_size(model, rows)
-    return model.as_params(params, rows), rows, model.as_prior(None, None, rows.x, fixed), block
+    rows = as_dataset(model, x, sample_weight, None, lengths).rows
+    prior = model.as_prior(None, None, emissions.like(model, rows), fixed)
+    return model.as_params(params, rows), rows, prior, sizes.block_size(model, rows)
 
 
 @partial(jax.jit, static_argnames=("model", "block_size"))
@@ -96,21 +99,22 @@ def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
     """
 
     def by(prepared: Prepared) -> Array:
-        return map_rows(lambda block: model.entropy(prepared, block), rows, block_size)
+        return map_rows(lambda block: latent.entropy(model, prepared, block), rows, block_size)
 
-    each = jnp.transpose(with_stable_fallback(model, model.prepare(params, None), by))
+    each = with_stable_fallback(model, model.prepare(params, None), by)
     return jnp.sum(jnp.where(rows.weight > 0, rows.weight * each, 0.0))
 
 
 @partial(jax.jit, static_argnames=("model", "block_size"))
 def _aic(model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int) -> Array:
     log_likelihood = em.log_likelihood(model, params, rows, block_size)
-    p = model.n_free_parameters(params, prior).astype(log_likelihood.dtype)
+    p = emissions.n_free_parameters(model, params, prior).astype(log_likelihood.dtype)
     return -2 * log_likelihood + 2 * p
 
 
 @partial(jax.jit, static_argnames=("model", "block_size"))
 def _bic(model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int) -> Array:
-    log_likelihood = em.log_likelihood(model, params, rows, block_size)
-    p = model.n_free_parameters(params, prior).astype(log_likelihood.dtype)
-    return -2 * log_likelihood + p * jnp.log(model.total_weight(rows))
+    prepared = model.prepare(params, None)
+    statistics, log_likelihood = accumulate(model, prepared, rows, block_size)
+    p = emissions.n_free_parameters(model, params, prior).astype(log_likelihood.dtype)
+    return -2 * log_likelihood + p * jnp.log(statistics.total_weight)

@@ -11,28 +11,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
-from jaxem.analysis.predict import smooth
+from jaxem.analysis.predict import smoothed
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params, Prepared, Rows
+from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.numerics import einsum
-from jaxem.fitting import sizes
+from jaxem.fitting import impossible, sizes
 from jaxem.fitting.blocks import map_rows, with_stable_fallback
-from jaxem.inference import forward_backward
+from jaxem.inference.paths import sample_path
 from jaxem.models import HMM, transitions
-from jaxem.models.packing import Layout
-
-
-class HMMQuery(NamedTuple):
-    """A checked query: what every verb of this module starts from."""
-
-    model: HMM
-    params: Params
-    rows: Rows
-    where: Layout
-    block_size: int
 
 
 @waits
@@ -43,11 +33,11 @@ def viterbi(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[
     Errors: ValueError for a model without a chain, when x and params disagree, and for a sequence
     that is impossible.
     """
-    read = _read(model, params, x, lengths)
-    path, terms = _by_lanes(read, _best_path)
-    terms = jnp.where(read.rows.weight > 0, terms.T, 0)
-    _check_possible(read, terms)
-    return read.where.arrange(path.T), read.where.sums(terms)
+    data, params = _read(model, params, x, lengths)
+    path, terms = _by_lanes(data, params, _best_path)
+    terms = jnp.where(data.rows.weight > 0, terms, 0)
+    _check_possible(data, params, terms)
+    return data.arrange(path), data.layout.sums(terms)
 
 
 @waits
@@ -56,8 +46,8 @@ def filter_states(model: Model, params: Params, x: Any, lengths: Any = None) -> 
 
     Errors: as `viterbi`.
     """
-    read, alphas = _filtered(model, params, x, lengths)
-    return read.where.arrange(jnp.exp(alphas))
+    data, params = _read(model, params, x, lengths)
+    return data.arrange(jnp.exp(jnp.moveaxis(_filtered(data, params), 1, -1)))
 
 
 @waits
@@ -68,12 +58,12 @@ def forecast(model: Model, params: Params, x: Any, n_steps: int = 1, lengths: An
     observation is that of the emissions weighted by it. Errors: as `viterbi`.
     """
     n_steps = checks.whole(n_steps, "n_steps", least=1)
-    read, alphas = _filtered(model, params, x, lengths)
-    where = read.where
-    lanes = jnp.asarray(where.lane), jnp.asarray(where.offset + where.lengths - 1)
-    law, found = jnp.exp(alphas[lanes]), []
+    data, params = _read(model, params, x, lengths)
+    where = data.layout
+    last = jnp.asarray(where.offset + where.lengths - 1), slice(None), jnp.asarray(where.lane)
+    law, found = jnp.exp(_filtered(data, params)[last]), []
     for _ in range(n_steps):
-        law = einsum("bi,ij->bj", law, read.params.transition)
+        law = einsum("bi,ij->bj", law, params.transition)
         found.append(law)
     ahead = jnp.stack(found, axis=1)
     return ahead[0] if where.form == "one" else ahead
@@ -90,13 +80,17 @@ def sample_paths(
     """
     n = checks.whole(n, "n", least=1)
     checks.key(key)
-    read, alphas = _filtered(model, params, x, lengths)
-    chain = read.model.prepare(read.params, None).chain
-    paths = _draw(jax.random.split(key, n), chain, read.rows.x.first.T, jnp.moveaxis(alphas, 0, 2))
-    found = read.where.arrange(jnp.moveaxis(paths, 0, 2).swapaxes(0, 1))
-    if read.where.form == "list":
+    data, params = _read(model, params, x, lengths)
+    found = data.arrange(jnp.moveaxis(draw_paths(data, params, key, n), 0, -1))
+    if isinstance(found, list):
         return [np.moveaxis(own, -1, 0) for own in found]
     return jnp.moveaxis(jnp.asarray(found), -1, 0)
+
+
+def draw_paths(data: Dataset, params: Params, key: Array, n: int) -> Int[Array, "n t b"]:
+    """Paths of data that is read."""
+    chain = data.model.prepare(params, None).chain
+    return _draw(jax.random.split(key, n), chain, data.rows.first, _filtered(data, params))
 
 
 class Occupancy(NamedTuple):
@@ -123,12 +117,12 @@ def occupancy(model: Model, params: Params, x: Any, lengths: Any = None) -> Occu
 
     Errors: as `viterbi`.
     """
-    read = _read(model, params, x, lengths)
-    smoothed = smooth(model, params, x, lengths)
-    parts = smoothed if read.where.form == "list" else [smoothed]
-    k = read.model.n_states
+    data, params = _read(model, params, x, lengths)
+    found = smoothed(data, params)
+    parts = found if isinstance(found, list) else [found]
+    k = data.model.n_components
     total = sum((jnp.sum(jnp.reshape(part, (-1, k)), axis=0) for part in parts), jnp.zeros(()))
-    transition = read.params.transition
+    transition = params.transition
     leave = 1 - jnp.diagonal(transition)
     stays = jnp.where(leave > 0, 1 / jnp.where(leave > 0, leave, jnp.ones_like(leave)), jnp.inf)
     law = transitions.stationary(transition)
@@ -140,42 +134,42 @@ def occupancy(model: Model, params: Params, x: Any, lengths: Any = None) -> Occu
 # ---- what they share
 
 
-def _read(model: Model, params: Params, x: Any, lengths: Any) -> HMMQuery:
+def _read(model: Model, params: Params, x: Any, lengths: Any) -> tuple[Dataset, Params]:
     if not isinstance(model, HMM):
         raise ValueError(f"model is {model!r}; states in time are of an HMM: predict_proba tells "
                          "the components of a mixture")  # fmt: skip
-    rows = model.rows(x, None, None, lengths)
-    block = sizes.block_size(model, rows)
-    return HMMQuery(model, model.as_params(params, rows), rows, model.layout(x, lengths), block)
+    data = as_dataset(model, x, lengths=lengths)
+    return data, model.as_params(params, data.rows)
 
 
-def _filtered(model: Model, params: Params, x: Any, lengths: Any) -> tuple[HMMQuery, Array]:
-    """-> (what was read; log alpha (lanes, t, k))."""
-    read = _read(model, params, x, lengths)
-    terms, alphas = _by_lanes(read, _log_filter)
-    _check_possible(read, terms.T)
-    return read, jnp.moveaxis(alphas, -1, 0)
+def _filtered(data: Dataset, params: Params) -> Float[Array, "t k b"]:
+    """log alpha."""
+    terms, alphas = _by_lanes(data, params, _log_filter)
+    _check_possible(data, params, terms)
+    return jnp.moveaxis(alphas, 0, 1)
 
 
-def _check_possible(read: HMMQuery, terms: Array) -> None:
-    """terms: (lanes, t), log probabilities of each step given those before."""
+def _check_possible(data: Dataset, params: Params, terms: Float[Array, "t b"]) -> None:
+    """terms: log probabilities of each step given those before."""
     if checks.is_concrete(terms) and not np.all(np.isfinite(terms)):
-        read.model.check_possible(read.params, read.rows, read.where)
+        impossible.check(data.model, params, data)
 
 
 def _best_path(model: HMM, prepared: Prepared, rows: Rows) -> Any:
-    _, logs, _ = model.log_likelihoods(prepared, rows)
-    return model.backend.viterbi(prepared.chain, logs, rows.x.first.T)
+    logs = model.log_likelihoods(prepared, rows)
+    return model.backend.viterbi(prepared.chain, logs, rows.first)
 
 
 def _log_filter(model: HMM, prepared: Prepared, rows: Rows) -> Any:
-    """-> (log c (t, lanes), log alpha (t, k, lanes))."""
-    _, logs, _ = model.log_likelihoods(prepared, rows)
-    return model.backend.log_filter(prepared.chain, logs, rows.x.first.T)
+    """-> (log c (t, lanes), log alpha (k, t, lanes))."""
+    logs = model.log_likelihoods(prepared, rows)
+    terms, alphas = model.backend.log_filter(prepared.chain, logs, rows.first)
+    return terms, jnp.moveaxis(alphas, 1, 0)
 
 
-def _by_lanes(read: HMMQuery, what: Callable[..., Any]) -> Any:
-    return _of_blocks(read.model, read.params, read.rows, read.block_size, what)
+def _by_lanes(data: Dataset, params: Params, what: Callable[..., Any]) -> Any:
+    block_size = sizes.block_size(data.model, data.rows)
+    return _of_blocks(data.model, params, data.rows, block_size, what)
 
 
 @partial(jax.jit, static_argnames=("model", "block_size", "what"))
@@ -190,4 +184,4 @@ def _of_blocks(
     return with_stable_fallback(model, model.prepare(params, None), by)
 
 
-_draw = jax.jit(jax.vmap(forward_backward.sample_path, in_axes=(0, None, None, None)))
+_draw = jax.jit(jax.vmap(sample_path, in_axes=(0, None, None, None)))

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from jaxem.core import checks, emissions, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.fitting import fixed_point, sizes
@@ -138,8 +139,8 @@ def diagnose(
     Errors: ValueError for bad input. Source: Dempster, Laird and Rubin (1977); Meng and Rubin
     (1991), J. Am. Stat. Assoc. 86, 899-909.
     """
-    rows = model.rows(x, sample_weight, labels, lengths)
-    prior = model.as_prior(prior, reg_covar, rows.x, fixed)
+    rows = as_dataset(model, x, sample_weight, labels, lengths).rows
+    prior = model.as_prior(prior, reg_covar, emissions.like(model, rows), fixed)
     block = sizes.block_size(model, rows)
     return _diagnose(model, model.as_params(params, rows), rows, prior, block)
 

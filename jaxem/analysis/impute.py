@@ -1,5 +1,6 @@
 """Filling cells that were not observed, from what was observed of their rows."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -8,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxem.analysis.decode import sample_paths
-from jaxem.analysis.predict import predict_proba
+from jaxem.analysis import decode, predict
 from jaxem.core import checks, emissions, remarks, tables
-from jaxem.core.capabilities import holes, imputing
+from jaxem.core.capabilities import imputing
 from jaxem.core.contracts import Family, Model, Params, Prior, Rows
+from jaxem.core.dataset import Dataset, alike, as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.numerics import safe_log
 from jaxem.fitting import identified, sizes
@@ -59,46 +60,59 @@ def impute(
     if key is not None:
         checks.key(key)
         checks.whole(n_draws, "n_draws", least=1)
-    model = emissions.with_holes(model)
-    where = model.layout(x, lengths)
-    form = "rows" if where is None else where.form
-    parts = list(x) if form == "list" else [jax.tree.map(_flat, x) if form == "batch" else x]
-    family = model.family
-    cells = [imputing.imputes(family).read_incomplete(own) for own in parts]
-    shares = _together(predict_proba(model, params, x, lengths), form, axis=0)
-    shares = jnp.reshape(shares, (-1, model.n_components)).T
-    read = holes.joined(family, [family.read(own) for own in parts])
-    read = jax.tree.map(checks.floating, read)
-    components = model.of_family(model.as_params(params, None))
-    if key is None or n_draws is None:
-        filled = _filled(family, components, read, shares)
+    imputing.imputes(emissions.with_holes(model).family).check_imputable()
+    data = _read(model, x, lengths)
+    model, rows = data.model, data.rows
+    params = model.as_params(params, rows)
+    shares = jnp.reshape(predict.posterior(data, params), (-1, model.n_components)).T
+    components, cells = model.of_family(params), _cells(data)
+    if model.family != emissions.with_holes(model).family:  # every cell is there
+        filled = jax.tree.map(lambda leaf: jnp.stack([leaf] * n_draws) if n_draws else leaf, cells)
+    elif key is None or n_draws is None:
+        filled = _filled(model.family, components, cells, shares)
     else:
         key_labels, key_cells = jax.random.split(key)
-        if where is None:
-            labels = _labels(key_labels, shares, n_draws)
-        else:
-            paths = sample_paths(model, params, x, key=key_labels, n=n_draws, lengths=lengths)
-            labels = jnp.reshape(_together(paths, form, axis=1), (n_draws, -1))
-        filled = _drawn(family, components, read, labels, jax.random.split(key_cells, n_draws))
-    filled = _without_open(model, params, x, lengths, prior, shares, filled)
-    absent = ~(jnp.sum(shares, axis=0) > 0)  # steps beyond the lengths
-    found, first = [], 0
-    for own, there in zip(parts, cells, strict=True):
-        last = first + len(jax.tree.leaves(there)[0])
-        of_part = jax.tree.map(lambda leaf: leaf[..., first:last, :], filled)  # noqa: B023
-        whole = jax.tree.map(partial(_merged, absent=absent[first:last]), there, of_part)
-        found.append(_as_given(own, whole))
-        first = last
-    if form == "list":
-        return found
-    (whole,) = found
-    if form != "batch":
-        return whole
-    b, t = jax.tree.leaves(x)[0].shape[:2]
-    axis = 0 if key is None else 1
-    return jax.tree.map(
-        lambda leaf: leaf.reshape(*leaf.shape[:axis], b, t, *leaf.shape[axis + 1 :]), whole
-    )
+        labels = _labels(data, params, shares, key_labels, n_draws)
+        keys = jax.random.split(key_cells, n_draws)
+        filled = _drawn(model.family, components, cells, labels, keys)
+    filled = _without_open(data, params, prior, shares, filled)
+    possible = (jnp.sum(shares, axis=0) > 0)[:, None]
+    holes = jax.tree.map(lambda leaf: jnp.isnan(leaf) & possible, jax.tree.leaves(cells))
+    holes = jax.tree.unflatten(jax.tree.structure(filled), holes)
+    if data.layout is None:
+        return _completed(data.given, filled, holes)
+    filled, holes = (jax.tree.map(partial(_arranged, data), of) for of in (filled, holes))
+    if data.layout.form != "list":
+        return _completed(data.given, filled, holes)
+    own = [
+        jax.tree.map(lambda parts: parts[i], (filled, holes), is_leaf=_is_list)  # noqa: B023
+        for i in range(len(data.given))
+    ]
+    return [_completed(of, *both) for of, both in zip(data.given, own, strict=True)]
+
+
+def _cells(data: Dataset) -> Any:
+    """The rows as the family takes them, NaN in the steps of which nothing was observed."""
+    x, observed = emissions.family_rows(data.model, data.rows), data.rows.observed
+    if observed is None:
+        return x
+    seen = jnp.reshape(observed, -1)[:, None]
+    return jax.tree.map(lambda leaf: jnp.where(seen, leaf, jnp.nan), x)
+
+
+def _arranged(data: Dataset, leaf: Array) -> Any:
+    """(n, columns), or (draws, n, columns) -> as the sequences are."""
+    steps = jnp.reshape(leaf, (*leaf.shape[:-2], *data.rows.weight.shape, leaf.shape[-1]))
+    if leaf.ndim == 2:
+        return data.arrange(steps)
+    found = data.arrange(jnp.moveaxis(steps, 0, -1))
+    if _is_list(found):
+        return [np.moveaxis(own, -1, 0) for own in found]
+    return jnp.moveaxis(found, -1, 0)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
 
 
 @partial(jax.jit, static_argnames=("family",))
@@ -124,28 +138,30 @@ def _drawn(
     return jax.lax.map(one, (keys, labels))
 
 
+def _labels(
+    data: Dataset, params: Params, shares: Float[Array, "k n"], key: Array, n_draws: int
+) -> Int[Array, "m n"]:
+    """A component for each row of each draw, or a path of states for each sequence."""
+    if data.layout is None:
+        return _components(key, shares, n_draws)
+    return jnp.reshape(decode.draw_paths(data, params, key, n_draws), (n_draws, -1))
+
+
 @partial(jax.jit, static_argnames=("n_draws",))
-def _labels(key: Array, shares: Float[Array, "k n"], n_draws: int) -> Int[Array, "m n"]:
+def _components(key: Array, shares: Float[Array, "k n"], n_draws: int) -> Int[Array, "m n"]:
     shape = n_draws, shares.shape[1]
     drawn = jax.random.categorical(key, safe_log(shares), axis=0, shape=shape)
     return drawn.astype(jnp.int32)
 
 
 def _without_open(
-    model: Model,
-    params: Params,
-    x: Any,
-    lengths: Any,
-    prior: Prior | None,
-    shares: Any,
-    filled: Any,
+    data: Dataset, params: Params, prior: Prior | None, shares: Any, filled: Any
 ) -> Any:
     """Filled cells set back to NaN where nothing is known of them, with a warning."""
-    if not checks.is_concrete(x, params, shares, filled):
+    model, rows = data.model, data.rows
+    if not checks.is_concrete(rows, params, shares, filled):
         return filled
-    rows = model.rows(x, None, None, lengths)
-    prior = model.as_prior(prior, None, rows.x)
-    params = model.as_params(params, rows)
+    prior = model.as_prior(prior, None, emissions.like(model, rows))
     found = identified.left_open(model, params, rows, prior, sizes.block_size(model, rows))
     many = found.counts >= max(_MANY, emissions.default_min_count(model, rows))
     several = np.sum(found.counts >= 1)
@@ -156,7 +172,7 @@ def _without_open(
         if len(place[1]) == 1 and len(parts) < several
     }
     found = found._replace(places={place: parts for place, parts in places.items() if parts})
-    for remark in identified.remarks(model, found, rows, tables.column_names(x)):
+    for remark in identified.remarks(found, rows, data.names):
         remarks.warn(f"{remark}; its holes stay NaN")
     for ((path), (j,)), parts in found.places.items():
         lost = jnp.sum(shares[np.array(parts)], axis=0) > _UNSURE
@@ -171,31 +187,23 @@ def _blanked(filled: Any, path: tuple[str, ...], j: int, lost: Array) -> Any:
     return filled.at[..., j].set(jnp.where(lost, jnp.nan, filled[..., j]))
 
 
-def _together(values: Any, form: str, axis: int) -> Any:
-    """Values of a list of sequences, concatenated along their steps."""
-    return np.concatenate(values, axis=axis) if form == "list" else values
+def _read(model: Model, x: Any, lengths: Any) -> Dataset:
+    """Read for a model that takes holes; a Dataset of whole rows has none, and stays as it is."""
+    if isinstance(x, Dataset) and alike(x, model):
+        return as_dataset(model, x, lengths=lengths)
+    return as_dataset(emissions.with_holes(model), x, lengths=lengths)
 
 
-def _flat(leaf: Any) -> Any:
-    return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
-
-
-def _merged(cells: Any, filled: Any, absent: Any) -> Any:
-    """Observed cells as given, holes as filled."""
-    numpy: Any = np if checks.is_concrete(cells, filled, absent) else jnp
-    cells, filled, absent = (numpy.asarray(of) for of in (cells, filled, absent))
-    holes = numpy.isnan(cells) & ~absent[:, None]
-    return numpy.where(holes, filled.astype(cells.dtype), cells)
-
-
-def _as_given(data: Any, whole: Any) -> Any:
-    """Whole numbers where whole numbers were given, one column where one was."""
-    if isinstance(whole, dict):
-        return {name: _as_given(data[name], part) for name, part in whole.items()}
-    whole = whole[..., 0] if len(np.shape(data)) == 1 else whole
-    plain = isinstance(data, np.ndarray | jax.Array) and not np.ma.is_masked(data)
-    whole_numbers = plain and np.issubdtype(data.dtype, np.integer)
-    if not whole_numbers:
+def _completed(given: Any, filled: Any, holes: Any) -> Any:
+    """What was given, with what is filled in its holes; whole numbers stay whole numbers."""
+    if isinstance(given, Mapping):
+        return {name: _completed(given[name], filled[name], holes[name]) for name in filled}
+    cells = tables.array(given, "x")
+    numpy: Any = np if checks.is_concrete(cells, filled, holes) else jnp
+    cells, filled, holes = (numpy.asarray(of) for of in (cells, filled, holes))
+    filled = filled.reshape(*filled.shape[: filled.ndim - holes.ndim], *cells.shape)
+    whole = numpy.where(holes.reshape(cells.shape), filled.astype(cells.dtype), cells)
+    plain = isinstance(given, np.ndarray | jax.Array) and not np.ma.is_masked(given)
+    if not (plain and np.issubdtype(given.dtype, np.integer)):
         return whole
-    numpy: Any = np if checks.is_concrete(whole) else jnp
-    return numpy.where(numpy.isnan(whole), -1, whole).astype(data.dtype)  # -1: a missing category
+    return numpy.where(numpy.isnan(whole), -1, whole).astype(given.dtype)  # -1: a missing category

@@ -22,7 +22,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxem.analysis.coordinates import LOST, point
-from jaxem.core import checks
+from jaxem.core import checks, emissions
+from jaxem.core.capabilities import latent
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
 from jaxem.fitting import sizes
@@ -62,30 +63,26 @@ def plan(model: Model, local: Local, block: int) -> BlockPlan:
 
 @partial(jax.jit, static_argnames=("model",))
 def _loses_digits(model: Model, params: Params, prior: Prior | None) -> Array:
-    stable_form = model.stable_form(model.prepare(params, prior))
+    stable_form = emissions.stable_form(model, model.prepare(params, prior))
     return jnp.zeros((), bool) if stable_form is None else stable_form[0]
 
 
 def _prepared(model: Model, local: Local, u: Array, plan: BlockPlan) -> Prepared:
     params = point(model, local.params, local.prior, local.basis, u)
     prepared = model.prepare(params, local.prior)
-    stable_form = model.stable_form(prepared) if plan.stable_form else None
+    stable_form = emissions.stable_form(model, prepared) if plan.stable_form else None
     return prepared if stable_form is None else stable_form[1]
 
 
 def _log_likelihood(model: Model, local: Local, plan: BlockPlan, rows: Rows, u: Array) -> Array:
-    weight = _weights(rows)
-    terms = model.log_density(_prepared(model, local, u, plan), rows)
+    weight = rows.weight
+    terms = latent.log_density(model, _prepared(model, local, u, plan), rows)
     return jnp.sum(jnp.where(weight > 0, weight * terms, 0))
 
 
 def _log_prior(model: Model, local: Local, u: Array) -> Array:
     params = point(model, local.params, local.prior, local.basis, u)
     return model.log_prior(params, local.prior)
-
-
-def _weights(rows: Rows) -> Float[Array, "*t n"]:
-    return jnp.moveaxis(rows.weight, 0, -1)
 
 
 def _along(function: Callable[[Array], PyTree], zero: Array, width: int) -> tuple[PyTree, PyTree]:
@@ -139,7 +136,7 @@ def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]
         then = _prepared(model, local, _zero(local), plan)
 
         def q(u: Array) -> Array:
-            return model.expected(_prepared(model, local, u, plan), then, rows)
+            return latent.expected(model, _prepared(model, local, u, plan), then, rows)
 
         return _along(jax.grad(q), _zero(local), plan.width)[1]
 
@@ -157,7 +154,7 @@ def missing(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
             then = _prepared(model, local, v, plan)
 
             def q(u: Array) -> Array:
-                return model.expected(_prepared(model, local, u, plan), then, rows)
+                return latent.expected(model, _prepared(model, local, u, plan), then, rows)
 
             return jax.grad(q)(_zero(local))
 
@@ -174,14 +171,13 @@ def outer(
 
     def of_block(rows: Rows) -> tuple[Array, Array]:
         def terms(u: Array) -> Array:
-            return model.log_density(_prepared(model, local, u, plan), rows)
+            return latent.log_density(model, _prepared(model, local, u, plan), rows)
 
         _, scores = _along(terms, _zero(local), plan.width)
-        begins = model.sequence_starts(rows)
-        if begins is None:
-            weighted = scores * _weights(rows)[None]
+        if rows.first is None:
+            weighted = scores * rows.weight[None]
             return jnp.sum(weighted, 1), einsum("in,jn->ij", weighted, scores)
-        return _of_sequences(scores, begins, _weights(rows))
+        return _of_sequences(scores, rows.first, rows.weight)
 
     of_rows = sum_blocks(of_block, local.rows, plan.block)
     of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), plan.width)

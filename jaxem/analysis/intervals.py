@@ -71,8 +71,7 @@ def confidence_intervals(
     Errors: ValueError for bad input, and for a profile of traced values.
     Source: Wilks (1938); Venzon and Moolgavkar (1988), Appl. Statist. 37, 87-94.
     """
-    if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"method is {method!r}; it must be one of {', '.join(map(repr, METHODS))}")
+    checks.one_of(method, METHODS, "method")
     if method == "profile" and errors != "observed":
         raise ValueError(f"errors is {errors!r}, but a profile needs none; leave it out")
     if checks.is_concrete(level):

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxem.analysis.predict import log_prob, n_free_parameters, predict_proba
+from jaxem.analysis.predict import log_prob, n_free_parameters, smoothed
 from jaxem.core import remarks
-from jaxem.core.capabilities import holes
 from jaxem.core.contracts import Model, Params
+from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
+from jaxem.core.rows import observed_weight
 from jaxem.families import Bernoulli, BernoulliParams, Categorical
 
 
@@ -84,10 +85,10 @@ def latent_classes(
     family: Any = getattr(model, "family", None)
     if not isinstance(family, Categorical | Bernoulli):
         raise ValueError(f"model is {model!r}; give a mixture of Categorical or Bernoulli columns")
-    rows = model.rows(x, sample_weight, None)
-    params = model.as_params(params, rows)
-    data = np.asarray(rows.x, np.float64)
-    weight = np.where(holes.informative(family, data), np.asarray(rows.weight, np.float64), 0)
+    given = as_dataset(model, x, sample_weight)
+    params = model.as_params(params, given.rows)
+    data = np.asarray(given.rows.x, np.float64)
+    weight = np.asarray(observed_weight(given.rows), np.float64)
     items = _items(params.components)
     n_cells = math.prod(table.shape[1] for table in items)
     n_parameters = int(n_free_parameters(model, params, fixed))
@@ -96,7 +97,7 @@ def latent_classes(
             f"the model has {n_parameters} parameters, the table of response patterns {n_cells} "
             "cells: it is not identified; take fewer classes or more columns"
         )
-    posterior = np.asarray(predict_proba(model, params, x), np.float64)
+    posterior = np.asarray(smoothed(given, params), np.float64)
     k = posterior.shape[1]
     logs = np.log(np.where(posterior > 0, posterior, 1.0))
     total = weight.sum()

@@ -11,7 +11,7 @@ with the same statistic of data sets drawn from the fit with k, both models fitt
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import numpy as np
@@ -20,12 +20,14 @@ from jaxtyping import Array, Float
 from jaxem.analysis import resampling
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Rows
-from jaxem.core.inputs import owned, waits
+from jaxem.core.dataset import as_dataset, read
+from jaxem.core.inputs import waits
 from jaxem.core.status import Status
-from jaxem.fitting import fit as fitting
-from jaxem.fitting import refits
-from jaxem.fitting.fit import FitPlan
+from jaxem.fitting import refits, starts
+from jaxem.fitting.driver import uncut
+from jaxem.fitting.options import FitOptions, Options, Starts
 from jaxem.fitting.padded_components import padded
+from jaxem.fitting.plan import FitPlan, prepare
 from jaxem.fitting.result import Result
 
 
@@ -93,7 +95,7 @@ def lr_test(
     n_init_boot: int | None = None,
     sample_weight: Any = None,
     lengths: Any = None,
-    **options: Any,
+    **options: Unpack[FitOptions],
 ) -> LRTest:
     """Test a model against the same with one component, or state, more.
 
@@ -125,7 +127,7 @@ def lr_tests(
     n_init_boot: int | None = None,
     sample_weight: Any = None,
     lengths: Any = None,
-    **options: Any,
+    **options: Unpack[FitOptions],
 ) -> Iterator[LRTest]:
     """Test every model against the next, one test after another as they are asked for.
 
@@ -140,19 +142,18 @@ def lr_tests(
     for model, other in itertools.pairwise(models):
         if not isinstance(other, Model) or other.n_components <= model.n_components:
             raise ValueError(f"{other!r} is no alternative to {model!r}: give one with more parts")
-    data = resampling.individuals(models[0], owned(x), sample_weight, lengths)
+    data = read(models[0], x, sample_weight, None, lengths)
+    data = resampling.individuals(data)
     alike = all(
         model.nested_in_k and model.with_n_components(1) == models[0].with_n_components(1)
         for model in models
     )
     keys = jax.random.split(key, (len(models), 2))
+    room = models[-1].n_components if alike else None
     jobs = [
-        fitting.prepare(
-            model, x, init="portfolio", key=own, n_init=n_init, sorted_for_fit=data,
-            padded_k=models[-1].n_components if alike else None, **options,
-        )
+        prepare(as_dataset(model, data), Options(**options), Starts("portfolio", own, n_init), room)
         for model, own in zip(models, keys[:, 0], strict=True)
-    ]  # fmt: skip
+    ]
     return _in_sequence(jobs, keys[:, 1], n_boot, n_init_boot)
 
 
@@ -174,7 +175,7 @@ class Fit(NamedTuple):
 
 
 def _fitted(job: FitPlan) -> Fit:
-    return Fit(job, fitting.uncut(job))
+    return Fit(job, uncut(job))
 
 
 def compared(null: Fit, other: Fit, *, key: Array, n_boot: int, n_init: int) -> LRTest:
@@ -202,9 +203,8 @@ def _replicated(fit: Fit, keys: Array, n_init: int, make: refits.Make) -> np.nda
         return found.best.log_likelihood, found.best.status
 
     warm = jax.tree.map(lambda leaf: leaf[None], padded(fit.job.model, fit.result))
-    value, status = refits.run(
-        fit.job, keys, warm, n_init, "portfolio", refits.own_rows, None, make, keep
-    )
+    begin = refits.Begin(keys, warm, starts.methods("portfolio", n_init))
+    value, status = refits.run(fit.job, refits.Sets(make), begin, keep)
     regular = ~np.isin(status, (Status.DEGENERATE, Status.NONFINITE, Status.DECREASED))
     return np.where(regular, value, np.nan)
 

@@ -16,8 +16,9 @@ from jaxtyping import Array, Float
 from jaxem.analysis import coordinates, information
 from jaxem.analysis.coordinates import Coordinates
 from jaxem.analysis.information import BlockPlan, Inverse, Local
-from jaxem.core import checks, parameters
+from jaxem.core import checks, emissions, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.dataset import as_dataset
 from jaxem.core.numerics import einsum
 from jaxem.fitting import sizes
 
@@ -52,15 +53,13 @@ def fitted(
     reg_covar: Any,
 ) -> Fitted:
     """Check everything, go to the maximum, and invert the information asked for."""
-    if not isinstance(method, str) or method not in METHODS:
-        known = ", ".join(map(repr, METHODS))
-        raise ValueError(f"method is {method!r}; it must be one of {known}")
-    rows = model.rows(x, sample_weight, labels, lengths)
-    prior = model.as_prior(prior, reg_covar, rows.x, fixed)
+    checks.one_of(method, METHODS, "method")
+    rows = as_dataset(model, x, sample_weight, labels, lengths).rows
+    prior = model.as_prior(prior, reg_covar, emissions.like(model, rows), fixed)
     params = coordinates.settled(model, model.as_params(params, rows))
-    params = parameters.fix(model.constraints, params, model.fixed(prior))
+    params = parameters.fix(model.constraints, params, emissions.fixed(prior))
     if method in ("outer", "sandwich"):
-        _check_sequences(model, rows)
+        _check_sequences(rows)
     found = _at(model, params, prior, rows, method)
     if not checks.is_concrete(found.inverse, found.local):
         return found
@@ -153,12 +152,10 @@ def eps(inverse: Inverse) -> Any:
 # ---- points that are no regular maximum
 
 
-def _check_sequences(model: Model, rows: Rows) -> None:
-    begins = model.sequence_starts(rows)
-    if begins is None or not checks.is_concrete(begins, rows.weight):
+def _check_sequences(rows: Rows) -> None:
+    if rows.first is None or not checks.is_concrete(rows):
         return
-    weight = np.moveaxis(np.asarray(rows.weight), 0, -1)
-    n = int(np.sum(np.asarray(begins) & (weight > 0)))
+    n = int(np.sum(np.asarray(rows.first) & (np.asarray(rows.weight) > 0)))
     if n == 1:
         raise ValueError(
             "one sequence has one score, and no outer product of scores tells of it; take method="
@@ -191,7 +188,7 @@ def _check_maximum(found: Fitted) -> None:
 def identical(found: Fitted) -> list[str]:
     """Pairs of components whose responsibilities are in one proportion in all rows."""
     model, local = found.model, found.local
-    if model.sequence_starts(local.rows) is not None:
+    if local.rows.first is not None:
         return []
     shares = np.asarray(_posterior(model, local))
     weight = np.asarray(local.rows.weight)

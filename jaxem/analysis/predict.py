@@ -10,8 +10,9 @@ from jaxtyping import Array
 
 from jaxem.core import checks, emissions
 from jaxem.core.contracts import Model, Params, Prepared, Rows
+from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.inputs import waits
-from jaxem.fitting import sizes
+from jaxem.fitting import impossible, sizes
 from jaxem.fitting.blocks import map_rows, with_stable_fallback
 
 
@@ -22,9 +23,9 @@ def log_prob(model: Model, params: Params, x: Any, lengths: Any = None) -> Array
     For an HMM of each sequence, (b,), or a number for one; lengths: of the sequences of a batch.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    values = _posterior(model, *_checked(model, params, x, lengths), "log_density")
-    where = model.layout(x, lengths)
-    return values if where is None else where.sums(values)
+    data = as_dataset(model, x, lengths=lengths)
+    values = _posterior(data, model.as_params(params, data.rows), "log_density")
+    return values if data.layout is None else data.layout.sums(values)
 
 
 @waits
@@ -35,14 +36,22 @@ def predict_proba(model: Model, params: Params, x: Any, lengths: Any = None) -> 
     sequence), (t, k), or arranged as the sequences are: `smooth`; ValueError for a sequence that is
     impossible.
     """
-    params, rows, block = _checked(model, params, x, lengths)
-    values = _posterior(model, params, rows, block, "probabilities")
-    where = model.layout(x, lengths)
-    if where is None:
-        return values
-    if checks.is_concrete(values) and not np.all(np.sum(values, axis=-1) > 0.5):
-        model.check_possible(params, rows, where)
-    return where.arrange(values)
+    data = as_dataset(model, x, lengths=lengths)
+    return smoothed(data, model.as_params(params, data.rows))
+
+
+def smoothed(data: Dataset, params: Params) -> Any:
+    """`predict_proba` of what is read and checked."""
+    return data.arrange(posterior(data, params))
+
+
+def posterior(data: Dataset, params: Params) -> Array:
+    """The same with the axes of the rows' weight, then that of components."""
+    values = _posterior(data, params, "probabilities")
+    chain = data.layout is not None and checks.is_concrete(values)
+    if chain and not np.all(np.sum(values, axis=-1) > 0.5):
+        impossible.check(data.model, params, data)
+    return values
 
 
 smooth = predict_proba
@@ -54,12 +63,12 @@ def predict(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
 
     The states of an HMM are judged one by one: `viterbi` finds the most probable path.
     """
-    if model.layout(x, lengths) is None:
-        return likeliest(model, *_checked(model, params, x, lengths))
-    smoothed = predict_proba(model, params, x, lengths)
-    if isinstance(smoothed, list):
-        return [_argmax(of) for of in smoothed]
-    return _argmax(smoothed)
+    data = as_dataset(model, x, lengths=lengths)
+    params = model.as_params(params, data.rows)
+    if data.layout is None:
+        return _posterior(data, params, "component")
+    found = smoothed(data, params)
+    return [_argmax(of) for of in found] if isinstance(found, list) else _argmax(found)
 
 
 def _argmax(probabilities: Any) -> Array:
@@ -68,7 +77,7 @@ def _argmax(probabilities: Any) -> Array:
 
 def likeliest(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
     """`predict` for rows that are checked."""
-    return _posterior(model, params, rows, block_size, "component")
+    return _of_rows(model, params, rows, block_size, "component")
 
 
 @waits
@@ -91,20 +100,19 @@ def n_free_parameters(model: Model, params: Params, fixed: Any = None) -> Array:
         if fixed is None
         else model.as_prior(None, None, emissions.like_x(model, params), fixed)
     )
-    return model.n_free_parameters(params, prior)
+    return emissions.n_free_parameters(model, params, prior)
 
 
-def _checked(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[Params, Rows, int]:
-    rows = model.rows(x, None, None, lengths)
-    block = sizes.block_size(model, rows)
-    return model.as_params(params, rows), rows, block
+def _posterior(data: Dataset, params: Params, what: str) -> Array:
+    model, rows = data.model, data.rows
+    return _of_rows(model, params, rows, sizes.block_size(model, rows), what)
 
 
 @partial(jax.jit, static_argnames=("model", "block_size", "what"))
-def _posterior(model: Model, params: Params, rows: Rows, block_size: int, what: str) -> Array:
+def _of_rows(model: Model, params: Params, rows: Rows, block_size: int, what: str) -> Array:
     """One result of the posterior, block by block: no n x k array unless it is asked for.
 
-    Rows first, then their steps where they are sequences, then the components.
+    The axes of the rows' weight come first, then the components.
     """
 
     def by(prepared: Prepared) -> Array:
@@ -118,7 +126,8 @@ def _posterior(model: Model, params: Params, rows: Rows, block_size: int, what: 
 
         return map_rows(of_block, rows, block_size)
 
-    return jnp.transpose(with_stable_fallback(model, model.prepare(params, None), by))
+    found = with_stable_fallback(model, model.prepare(params, None), by)
+    return jnp.moveaxis(found, 0, -1) if what == "probabilities" else found
 
 
 @partial(jax.jit, static_argnames=("model", "n"))

@@ -4,15 +4,16 @@ Every function makes the sets at some of many keys, with a leading axis.
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks
-from jaxem.core.contracts import Model, Params, Rows, SortedRows
+from jaxem.core.capabilities import latent
+from jaxem.core.contracts import Model, Params, Rows
+from jaxem.core.dataset import Dataset, with_rows
 from jaxem.core.numerics import draw
 from jaxem.fitting import frequencies
 
@@ -29,9 +30,9 @@ class Units(NamedTuple):
     owner: Array | None
 
 
-def units(model: Model, x: Any, sample_weight: Any, lengths: Any, rows: Rows) -> Units:
-    """The units of data that is checked; ValueError where there is one alone."""
-    where = model.layout(x, lengths)
+def units(data: Dataset) -> Units:
+    """The units of data; ValueError where there is one alone."""
+    where, rows = data.layout, data.for_fit
     if where is None:
         total = float(np.sum(np.asarray(rows.weight, np.float64)))
         return Units(rows.weight, max(1, round(total)), None)
@@ -41,54 +42,51 @@ def units(model: Model, x: Any, sample_weight: Any, lengths: Any, rows: Rows) ->
             "x is one sequence, whose steps depend on each other: there is nothing to draw "
             "again; use parametric=True, or give independent sequences"
         )
-    odds = _odds(sample_weight, b)
+    odds = np.asarray(rows.weight)[where.offset, where.lane]
     owner = where.owner.astype(np.int32)
-    dtype = rows.weight.dtype
-    return Units(checks.cast(odds, dtype), max(1, round(float(odds.sum()))), jax.device_put(owner))
-
-
-def _odds(sample_weight: Any, b: int) -> np.ndarray:
-    weight = checks.weights(sample_weight, b)
-    return np.ones(b) if weight is None else np.asarray(weight, np.float64)
+    n = max(1, round(float(odds.sum(dtype=np.float64))))
+    return Units(jax.device_put(odds), n, jax.device_put(owner))
 
 
 @partial(jax.jit, static_argnames="n")
 def counts(
-    keys: Array, odds: Float[Array, " units"], owner: Int[Array, "lanes t"] | None, n: int
+    keys: Array, odds: Float[Array, "*units"], owner: Int[Array, "t lanes"] | None, n: int
 ) -> Array:
     """Weights of rows, or of steps: how often each unit is among n drawn with replacement."""
 
     def one(key: Array) -> Array:
-        drawn = draw(key, odds, (n,))
-        count = jnp.zeros_like(odds).at[drawn].add(1)
-        return count if owner is None else jnp.where(owner >= 0, count[owner], 0)
+        drawn = draw(key, jnp.reshape(odds, -1), (n,))
+        count = jnp.zeros(odds.size, odds.dtype).at[drawn].add(1)
+        if owner is None:
+            return jnp.reshape(count, odds.shape)
+        return jnp.where(owner >= 0, count[owner], 0)
 
     return jax.vmap(one)(keys)
 
 
-def individuals(model: Model, x: Any, sample_weight: Any, lengths: Any) -> SortedRows:
+def individuals(data: Dataset) -> Dataset:
     """One row per observation, where a weight says that a row stands for several.
 
     Weights that are no whole numbers are rounded so that their sum is kept to 1/2.
     """
-    rows = model.rows(x, sample_weight, None, lengths)
-    if sample_weight is not None:
-        frequencies.check(model, rows)
+    rows = data.rows
+    if data.weighted:
+        frequencies.check(data)
     weight = np.asarray(rows.weight, np.float64)
     if np.isin(weight, (0, 1)).all():
-        return model.sorted_for_fit(rows)
-    if model.layout(x, lengths) is not None:
+        return data
+    if data.layout is not None:
         raise ValueError(
             "sample_weight has other numbers than 0 and 1; for a parametric bootstrap give each "
             "sequence as often as its weight says"
         )
     often = np.diff(np.round(np.cumsum(weight)), prepend=0).astype(int)
     index = np.repeat(np.arange(len(weight)), often)
-    x = jax.tree.map(lambda leaf: leaf[index], rows.x)
-    return model.sorted_for_fit(Rows(x, checks.cast(np.ones(len(index)), rows.weight.dtype), None))
+    often = jax.tree.map(lambda leaf: leaf[index], rows)
+    return with_rows(data, often._replace(weight=jnp.ones_like(often.weight), labels=None))
 
 
 @partial(jax.jit, static_argnames="model")
 def simulated(model: Model, params: Params, rows: Rows, keys: Array) -> Rows:
     """Rows drawn from the model in the place of these."""
-    return jax.vmap(lambda key: model.resample_like(key, params, rows))(keys)
+    return jax.vmap(lambda key: latent.resample_like(model, key, params, rows))(keys)

@@ -1,20 +1,22 @@
 """Choosing between models: fit all of them from many starts, and compare by a criterion."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import numpy as np
 
 from jaxem.analysis import criteria
 from jaxem.analysis.predict import likeliest
-from jaxem.core import remarks
+from jaxem.core import checks, remarks
 from jaxem.core.contracts import Model
+from jaxem.core.dataset import Dataset, alike, as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.status import Status
-from jaxem.fitting import fit as fitting
-from jaxem.fitting.fit import FitPlan
+from jaxem.fitting.driver import noted, uncut
+from jaxem.fitting.options import FitOptions, Options, Starts
 from jaxem.fitting.padded_components import padded
+from jaxem.fitting.plan import FitPlan, prepare
 from jaxem.fitting.restarts import Splits
 from jaxem.fitting.result import Result
 
@@ -88,7 +90,8 @@ def select(
     init: Any = "portfolio",
     sample_weight: Any = None,
     labels: Any = None,
-    **options: Any,
+    lengths: Any = None,
+    **options: Unpack[FitOptions],
 ) -> Selection:
     """Fit every model from `n_init` starts, and take the lowest in `criterion`.
 
@@ -101,15 +104,15 @@ def select(
     A fit that is DEGENERATE or NONFINITE never wins over a regular one, whatever its criterion.
     Errors: ValueError for bad input, before anything is fitted.
     """
-    check_criterion(criterion)
-    jobs = plan(models, x, key=key, n_init=n_init, init=init, sample_weight=sample_weight,
-                labels=labels, **options)  # fmt: skip
+    checks.one_of(criterion, CRITERIA, "criterion")
+    given = sample_weight, labels, lengths
+    jobs = plan(models, x, Starts(init, key, n_init), Options(**options), given)
     results: dict[int, Result] = {}
     for i in sorted(range(len(jobs)), key=lambda i: jobs[i].provenance.model.n_components):
         job = divided(jobs[i], list(results.values()))
-        results[i] = fitting.uncut(job)
+        results[i] = uncut(job)
     chosen = compare(jobs, [results[i] for i in range(len(jobs))], criterion)
-    best, found = fitting.noted(jobs[chosen.index], chosen.best)
+    best, found = noted(jobs[chosen.index], chosen.best)
     for remark in found:
         remarks.warn(remark)
     candidates = list(chosen.candidates)
@@ -117,46 +120,35 @@ def select(
     return chosen._replace(candidates=tuple(candidates))
 
 
-def check_criterion(criterion: str) -> None:
-    """ValueError for a criterion that is not known."""
-    if criterion not in CRITERIA:
-        raise ValueError(f"criterion is {criterion!r}; it must be one of {', '.join(CRITERIA)}")
-
-
 def plan(
-    models: Any,
-    x: Any,
-    *,
-    init: Any = "portfolio",
-    sample_weight: Any = None,
-    labels: Any = None,
-    lengths: Any = None,
-    **options: Any,
+    models: Any, x: Any, begin: Starts, options: Options, beside: tuple = (None, None, None)
 ) -> list[FitPlan]:
     """A checked fit for each model, to be run as it is or in pieces.
 
-    Models that differ in their number of parts alone share their rows, and the room they are
-    compiled for: that of the largest. Each has starts to spare for `divided`.
+    beside: sample_weight, labels and lengths. Models that differ in their number of parts alone
+    share the room they are compiled for: that of the largest. Each has starts to spare for
+    `divided`. Data is read once for all that read it alike.
     """
     models = list(models)
     if not models:
         raise ValueError("models is empty; give at least one, such as jaxem.Mixture(family, k)")
-    if not isinstance(init, str):
-        raise ValueError(f"init is {init!r}; parameters fit one model only: name a method")
-    shared = {
-        kind: (
-            max(n_parts),
-            max(n_parts) - 1 if len(set(n_parts)) > 1 else 0,
-            fitting.read(kind.with_n_components(min(n_parts)), x, sample_weight, labels, lengths),
-        )
-        for kind, n_parts in _kinds(models).items()
-    }
+    if not isinstance(begin.init, str):
+        raise ValueError(f"init is {begin.init!r}; parameters fit one model only: name a method")
+    kinds = _kinds(models)
+    read: list[Dataset] = []
+
+    def data_of(model: Model) -> Dataset:
+        least = model.with_n_components(min(kinds[_kind(model)]))
+        there = [data for data in read if alike(data, least)]
+        if not there:
+            read.append(as_dataset(least, x, *beside))
+            there = read[-1:]
+        return as_dataset(model, there[0])
 
     def job(model: Model) -> FitPlan:
-        padded_k, n_split, rows = shared[_kind(model)]
-        return fitting.prepare(
-            model, x, init=init, sorted_for_fit=rows, padded_k=padded_k, n_split=n_split, **options
-        )
+        n_parts = kinds[_kind(model)]
+        n_split = max(n_parts) - 1 if len(set(n_parts)) > 1 else 0
+        return prepare(data_of(model), options, begin._replace(n_split=n_split), max(n_parts))
 
     return [job(model) for model in models]
 
@@ -211,7 +203,7 @@ def compare(
     jobs: Sequence[FitPlan], results: Sequence[Result], criterion: str = "bic"
 ) -> Selection:
     """The selection between fits that are done, one for each job."""
-    check_criterion(criterion)
+    checks.one_of(criterion, CRITERIA, "criterion")
     candidates = tuple(_candidate(*pair) for pair in zip(jobs, results, strict=True))
     index = lowest([getattr(c, criterion) for c in candidates], [c.status for c in candidates])
     return Selection(candidates, criterion, index)

@@ -23,6 +23,7 @@ from jaxem.cli.intervals import Errors
 from jaxem.core import emissions
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
+from jaxem.fitting.options import Options, Starts
 from jaxem.models import HMM
 
 
@@ -185,5 +186,6 @@ def demo(
     x, names = load_faithful()[:2]
     with precision(None):
         models = [jaxem.Mixture(Gaussian("full"), k) for k in range(1, max_components + 1)]
-        jobs = plan(models, x, n_init=starts, key=jax.random.key(seed))
+        begin = Starts("portfolio", jax.random.key(seed), starts)
+        jobs = plan(models, x, begin, Options())
         return search(jobs, Data("Old Faithful", names, x, {}), seed, Outputs())

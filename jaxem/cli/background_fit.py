@@ -13,8 +13,9 @@ import numpy as np
 from jaxem.analysis.select import divided
 from jaxem.cli.errors import INTERRUPTED
 from jaxem.core.status import Status
+from jaxem.fitting.driver import advance, finish, start
 from jaxem.fitting.em import State
-from jaxem.fitting.fit import FitPlan, advance, finish, start
+from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.restarts import best_of
 from jaxem.fitting.result import Result
 

@@ -22,7 +22,9 @@ from jaxem.cli.progress import Run
 from jaxem.core import parameters
 from jaxem.core.contracts import Family, Model
 from jaxem.families import Product
-from jaxem.fitting.fit import FitPlan, noted
+from jaxem.fitting.driver import noted
+from jaxem.fitting.options import Options, Starts
+from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result
 from jaxem.models import HMM, Mixture
 
@@ -98,7 +100,11 @@ def planned(models: Sequence[Model], x: Any, seed: int, **options: Any) -> list[
     options["max_iter"] = min(options["max_iter"], LARGEST_INT32)
     with warnings.catch_warnings():  # what holes leave open is said by the names of columns
         warnings.simplefilter("ignore")
-        return select.plan(models, x, key=jax.random.key(seed), **options)
+        begin = Starts(
+            options.pop("init", "portfolio"), jax.random.key(seed), options.pop("n_init")
+        )
+        beside = tuple(options.pop(name, None) for name in ("sample_weight", "labels", "lengths"))
+        return select.plan(models, x, begin, Options(**options), beside)
 
 
 def find(jobs: Sequence[FitPlan], about: str) -> Found | None:

@@ -32,7 +32,7 @@ from jaxem.cli.impute_check import Task, filling_model, of_model, of_table
 from jaxem.cli.impute_columns import Column, completed, with_holes
 from jaxem.cli.options import Counts
 from jaxem.cli.sequence_order import Series
-from jaxem.fitting.fit import FitPlan
+from jaxem.fitting.plan import FitPlan
 from jaxem.models import HMM
 
 _DRAWS = 1  # draws take this stream of the seed; fits take the seed itself, as jaxem fit does

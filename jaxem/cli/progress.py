@@ -14,7 +14,7 @@ from rich.text import Text
 from jaxem.cli.background_fit import Done, Work, n_ended, result_of
 from jaxem.cli.interrupts import pressed
 from jaxem.core.status import Status
-from jaxem.fitting.fit import FitPlan
+from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result
 
 _GLANCE = 0.05  # seconds between two looks at the work

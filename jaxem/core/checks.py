@@ -3,7 +3,7 @@
 Values are looked at only when they are concrete: under jit, vmap or grad the shapes alone are.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from typing import Any
 
 import jax
@@ -305,6 +305,13 @@ def between(value: Any, name: str, least: Any, most: Any) -> None:
         host = np.asarray(value)
         if not ((host >= least) & (host <= most)).all():
             raise ValueError(f"{name} is {host}; it must be from {least} to {most}")
+
+
+def one_of(value: Any, known: Collection, name: str, more: str = "") -> None:
+    """ValueError for a word that is not known; more: what else may be given."""
+    if not isinstance(value, Hashable) or value not in known:
+        words = ", ".join(map(repr, known))
+        raise ValueError(f"{name} is {value!r}; it must be one of {words}{more}")
 
 
 def flag(value: Any, name: str) -> bool:

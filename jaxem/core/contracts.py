@@ -18,5 +18,4 @@ from jaxem.core.values import Params as Params
 from jaxem.core.values import Place as Place
 from jaxem.core.values import Prepared as Prepared
 from jaxem.core.values import Prior as Prior
-from jaxem.core.values import SortedRows as SortedRows
 from jaxem.core.values import Statistics as Statistics

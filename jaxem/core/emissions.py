@@ -6,16 +6,36 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
-from jaxem.core import checks
-from jaxem.core.capabilities import collapse, holes, identified, pivots
+from jaxem.core import checks, parameters
+from jaxem.core.capabilities import collapse, digits, holes, identified, pivots, simulating
+from jaxem.core.dataset import Dataset
 from jaxem.core.model import Model
-from jaxem.core.rows import Rows
-from jaxem.core.values import Params, Place, Prior, Statistics
+from jaxem.core.numerics import safe_divide
+from jaxem.core.rows import Rows, flat, materialize_order, slice_units
+from jaxem.core.values import Health, Params, Place, Prepared, Prior, Statistics
 
-Names = tuple[str, ...] | None
 Remarks = tuple[str, ...]
+
+
+# ---- rows as the family takes them
+
+
+def family_rows(model: Model, rows: Rows) -> PyTree:
+    """x with one leading axis; tiles only where the family makes use of them."""
+    if rows.weight.ndim == 1:
+        return rows.x
+    if rows.first is None and model.family is not None:
+        return holes.flatten_tiles(model.family, rows.x)
+    return flat(rows.x, rows.weight)
+
+
+def like(model: Model, rows: Rows) -> PyTree:
+    """Shapes and dtypes of `family_rows`."""
+    if rows.weight.ndim == 1:
+        return rows.x
+    return jax.eval_shape(lambda rows: family_rows(model, materialize_order(rows)), rows)
 
 
 def like_x(model: Model, params: Params) -> PyTree:
@@ -34,45 +54,135 @@ def with_holes(model: Any) -> Any:
 
 def n_columns(model: Model, rows: Rows) -> int:
     """How many numbers a row has, as it was given."""
+    x = like(model, rows)
     if model.family is None:
-        return checks.n_numbers(rows.x, rows.weight.shape[0])
-    return pivots.n_columns(model.family, model.family_rows(rows))
+        return checks.n_numbers(x, rows.weight.size)
+    return pivots.n_columns(model.family, x)
+
+
+# ---- the two steps
+
+
+def stable_form(model: Model, prepared: Prepared) -> tuple[Array, Prepared] | None:
+    """As that of the family: when something else must be used instead of `prepared`."""
+    if model.family is None:
+        return None
+    found = digits.stable_form(model.family, model.of_family(prepared))
+    return None if found is None else (found[0], model.with_family(prepared, found[1]))
+
+
+def finalize_statistics(model: Model, prepared: Prepared, statistics: Statistics) -> Statistics:
+    """The sums over all rows as `m_step` takes them."""
+    if model.family is None:
+        return statistics
+    sums = model.of_family(prepared), model.of_family(statistics)
+    return model.with_family(statistics, model.family.finalize_statistics(*sums))
+
+
+def rounding(model: Model, statistics: Statistics) -> Float[Array, ""]:
+    """What the log-likelihood may be off by, beyond the rounding of its sum: the family's."""
+    if model.family is None:
+        return jnp.zeros((), jax.tree.leaves(statistics)[0].dtype)
+    return digits.rounding(model.family, model.of_family(statistics))
+
+
+def fixed(prior: Prior | None) -> Params | None:
+    """The numbers that a model's prior fixes, NaN where they are free; None: it fixes none."""
+    return None if prior is None else prior.fixed
+
+
+def n_free_parameters(model: Model, params: Params, prior: Prior | None = None) -> Array:
+    """How many parameters are free, for AIC and BIC: none of those that the prior fixes."""
+    return parameters.n_free(model.constraints, params, model.active(params), fixed(prior))
+
+
+def at_pivot(model: Model, params: Params, rows: Rows) -> Params:
+    """The parameters as the rows tell them apart: see `capabilities/pivots.py`."""
+    if model.family is None:
+        return params
+    x = family_rows(model, slice_units(rows, 0, 1))
+    own = pivots.at_pivot(model.family, model.of_family(params), x)
+    return model.with_family(params, own)
+
+
+def from_pivot(model: Model, params: Params, rows: Rows) -> Params:
+    """The way back."""
+    if model.family is None:
+        return params
+    x = family_rows(model, slice_units(rows, 0, 1))
+    own = pivots.from_pivot(model.family, model.of_family(params), x)
+    return model.with_family(params, own)
+
+
+def resample_rows(
+    model: Model, key: Array, components: Params, rows: Rows, labels: Int[Array, "*n"]
+) -> Rows:
+    """The rows with numbers drawn from these components."""
+    rows = materialize_order(rows)
+    x, labels = family_rows(model, rows), jnp.reshape(labels, -1)
+    drawn = simulating.resample_like(model.family, key, components, x, labels)
+    return rows._replace(
+        x=jax.tree.map(lambda new, old: jnp.reshape(new, old.shape), drawn, rows.x)
+    )
+
+
+# ---- what is said of rows, host side
 
 
 def default_min_count(model: Model, rows: Rows) -> float:
     """Effective rows under which a component counts as collapsed."""
     if model.family is None:
         return 0.0
-    return collapse.default_min_count(model.family, model.family_rows(rows))
+    return collapse.default_min_count(model.family, like(model, rows))
 
 
-def check_identified(model: Model, rows: Rows, names: Names) -> Remarks:
-    """Host side: what the rows leave open; ValueError where that is a whole column, or all."""
-    if model.family is None or not checks.is_concrete(rows.x, rows.weight):
+def _family_data(data: Dataset, model: Model) -> tuple[PyTree, Any]:
+    """-> (x as the family takes it, weights, 0 where nothing was observed), on the host."""
+    rows = jax.tree.map(np.asarray, data.rows)
+    weight = rows.weight if rows.observed is None else np.where(rows.observed, rows.weight, 0)
+    if data.layout is None:
+        return rows.x, weight
+    x = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[weight.ndim :]), rows.x)
+    return x, weight.reshape(-1)
+
+
+def check_identified(data: Dataset, model: Model) -> Remarks:
+    """What the rows leave open; ValueError where that is a whole column, or all."""
+    if model.family is None or not checks.is_concrete(data.rows):
         return ()
-    x, weight = model.family_rows(rows), model.family_weight(rows)
-    pairs = zip(checks.blocks(x), checks.blocks(weight), strict=True)
-    if not any(holes.informative(model.family, of)[own > 0].any() for of, own in pairs):
+    x, weight = _family_data(data, model)
+    if not np.any(weight > 0):
         raise ValueError("x has no row that tells anything: what is to be fitted is all NaN")
-    return identified.check_identified(model.family, x, weight, names)
+    return identified.check_identified(model.family, x, weight, data.names)
 
 
-def unbounded(model: Model, rows: Rows, names: Names) -> Remarks:
-    """Host side: for which rows the likelihood has no bound where no component collapses."""
-    if model.family is None or not checks.is_concrete(rows.x, rows.weight):
+def unbounded(data: Dataset, model: Model) -> Remarks:
+    """For which rows the likelihood has no bound where no component collapses."""
+    if model.family is None or not checks.is_concrete(data.rows):
         return ()
-    x, weight = model.family_rows(rows), model.family_weight(rows)
-    return identified.unbounded(model.family, x, weight, names, model.n_components)
+    x, weight = _family_data(data, model)
+    return identified.unbounded(model.family, x, weight, data.names, model.n_components)
+
+
+def check_enough(data: Dataset, model: Model) -> None:
+    """ValueError when there are fewer distinct rows than parts to start from.
+
+    States of a chain may differ in the chain alone, where their emissions cannot collapse.
+    """
+    chain = data.layout is not None
+    if checks.is_concrete(data.rows.x) and not (chain and not collapse.regularised(model.family)):
+        x = _family_data(data, model)[0]
+        checks.enough_rows(x, model.n_components, "states" if chain else "components")
 
 
 def left_open(
     model: Model, counts: np.ndarray, both: PyTree, prior: Prior | None
 ) -> dict[Place, tuple[int, ...]]:
-    """Host side: columns of which nothing is known, and in which components."""
+    """Columns of which nothing is known, and in which components."""
     if model.family is None:
         return {}
-    fixed = model.fixed(prior)
-    own, known = (None if of is None else model.of_family(of) for of in (prior, fixed))
+    pair = prior, fixed(prior)
+    own, known = (None if of is None else model.of_family(of) for of in pair)
     return identified.left_open(model.family, counts, both, own, known)
 
 
@@ -81,34 +191,33 @@ def runs_away(model: Model) -> bool:
     return model.family is not None and identified.runs_away(model.family)
 
 
-def run_away(model: Model, statistics: Statistics, rows: Rows) -> Remarks:
-    """Host side: which components' do; statistics: where the fit has ended."""
-    x, weight = jax.tree.map(np.asarray, (model.family_rows(rows), model.family_weight(rows)))
-    return identified.run_away(model.family, model.of_family(statistics), x, weight)
+def run_away(model: Model, statistics: Statistics, data: Dataset) -> Remarks:
+    """Which components' do; statistics: where the fit has ended."""
+    return identified.run_away(
+        model.family, model.of_family(statistics), *_family_data(data, model)
+    )
 
 
-def at_pivot(model: Model, params: Params, rows: Rows) -> Params:
-    """The parameters as the rows tell them apart: see `capabilities/pivots.py`."""
+# ---- how near a component is to a collapse
+
+
+def health(model: Model, params: Params, counts: Float[Array, " k"], prior: Prior | None) -> Health:
+    """Of each component; counts: its effective rows."""
     if model.family is None:
-        return params
-    own = pivots.at_pivot(model.family, model.of_family(params), model.family_rows(rows))
-    return model.with_family(params, own)
+        finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]
+        ratio = jnp.where(jnp.all(jnp.stack(finite)), jnp.inf, jnp.nan).astype(counts.dtype)
+        return Health(counts, jnp.broadcast_to(ratio, counts.shape))
+    share = safe_divide(counts, jnp.broadcast_to(jnp.sum(counts), counts.shape))
+    ratio, active = _variance_ratio(model, params, share, prior), model.active(params)
+    return Health(jnp.where(active, counts, 0), jnp.where(active, ratio, jnp.inf))
 
 
-def from_pivot(model: Model, params: Params, rows: Rows) -> Params:
-    """The way back."""
-    if model.family is None:
-        return params
-    own = pivots.from_pivot(model.family, model.of_family(params), model.family_rows(rows))
-    return model.with_family(params, own)
-
-
-def spread(model: Model, params: Params, share: Array, prior: Prior | None) -> Array:
+def _variance_ratio(model: Model, params: Params, share: Array, prior: Prior | None) -> Array:
     """`Health.variance_ratio` of each component, infinite where what would collapse is fixed."""
     own = None if prior is None else model.of_family(prior)
     ratio = model.family.variance_ratio(model.of_family(params), share, own)
-    fixed = model.fixed(prior)
-    if fixed is None:
+    known = fixed(prior)
+    if known is None:
         return ratio
-    safe = collapse.spread_fixed(model.family, model.of_family(fixed))
+    safe = collapse.spread_fixed(model.family, model.of_family(known))
     return jnp.where(safe & ~jnp.isnan(ratio), jnp.inf, ratio)

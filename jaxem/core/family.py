@@ -35,15 +35,9 @@ class Family(abc.ABC):
         """Host side: data as a person has it -> arrays of floats; ValueError if that cannot be."""
         return tables.table(data)
 
-    def like_params(self, x: PyTree, k: int) -> PyTree:
-        """Shapes and dtypes of the parameters of k components for rows like x."""
-        n, dtype = (of(jax.tree.leaves(x)[0]) for of in (lambda a: a.shape[0], lambda a: a.dtype))
-        weight = jax.ShapeDtypeStruct((n,), dtype)
-        return jax.eval_shape(lambda x, w: self.pooled(x, w, k), x, weight)
-
     def as_params(self, params: Params, x: PyTree, k: int) -> Params:
         """Host side: parameters as a person has them -> arrays that fit k components of x."""
-        return checks.parameters(params, self.like_params(x, k), "components", f"{k} of {self!r}")
+        return checks.parameters(params, like_params(self, x, k), "components", f"{k} of {self!r}")
 
     def like_x(self, params: Params) -> PyTree:
         """Host side: the shape and dtype of one row that the parameters were made for."""
@@ -78,13 +72,6 @@ class Family(abc.ABC):
         """What every row needs, once an iteration: factors, normalisers, the pivot."""
         return params
 
-    def stable_form(self, prepared: Prepared) -> tuple[Array, Prepared] | None:
-        """-> (whether these parameters need it, what is then to be used instead of `prepared`).
-
-        For a family that has a fast way and a slower one that loses fewer digits; None: one way.
-        """
-        return None
-
     @abc.abstractmethod
     def evaluate(self, prepared: Prepared, x: PyTree) -> tuple[Float[Array, "k n"], Any]:
         """-> (log_density, cache); the cache is what `statistics` can use again."""
@@ -99,12 +86,12 @@ class Family(abc.ABC):
         """The sums over all rows as `m_step` takes them: linear in them, and once an iteration."""
         return statistics
 
-    def rounding(self, statistics: Statistics) -> Float[Array, ""]:
-        """What the log densities that were summed may be off by, in all.
+    def recentre(self, statistics: Statistics, old: Params, new: Params) -> Statistics:
+        """The sums of an E-step at `old` as `m_step` takes them with `new`: from their pivot.
 
-        0 where none loses more digits than their sum does.
+        Same responsibilities; identity for sums that are measured from no parameters.
         """
-        return jnp.zeros((), jax.tree.leaves(statistics)[0].dtype)
+        return statistics
 
     @abc.abstractmethod
     def m_step(
@@ -148,3 +135,10 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def sample(self, key: Array, params: Params, labels: Int[Array, " n"]) -> PyTree:
         """One row of component `labels[i]` for each i."""
+
+
+def like_params(family: Family, x: PyTree, k: int) -> PyTree:
+    """Shapes and dtypes of the parameters of k components for rows like x."""
+    leaf = jax.tree.leaves(x)[0]
+    weight = jax.ShapeDtypeStruct(leaf.shape[:1], leaf.dtype)
+    return jax.eval_shape(lambda x, weight: family.pooled(x, weight, k), x, weight)

@@ -52,6 +52,15 @@ def _opened(data: Any, what: str) -> Any:
     return narwhals.from_arrow(data, backend="pyarrow") if arrow else None
 
 
+def cloned(value: Any) -> Any:
+    """An opened frame or series with numbers of its own; what is none as it is."""
+    if not type(value).__module__.startswith("narwhals"):
+        return value
+    if names(value) is None:
+        return value.to_frame().clone().get_column(value.name)
+    return value.clone()
+
+
 def names(frame: Any) -> tuple[str, ...] | None:
     """What the columns are called; None for a series."""
     labels = getattr(frame, "columns", None)

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import jax
 import numpy as np
 
-from jaxem.core import checks
+from jaxem.core import checks, frames
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,7 +40,9 @@ def owned(tree: Any) -> Any:
     """The tree with copies of the arrays of the host; what cannot be written stays as it is."""
 
     def copied(leaf: Any) -> Any:
-        return leaf.copy() if isinstance(leaf, np.ndarray) and leaf.flags.writeable else leaf
+        if isinstance(leaf, np.ndarray):
+            return leaf.copy() if leaf.flags.writeable else leaf
+        return frames.cloned(leaf)
 
     return jax.tree.map(copied, tree)
 

@@ -1,5 +1,6 @@
 """What numbers of parameters are called: "components.means[0, 1]"."""
 
+from dataclasses import MISSING, fields
 from typing import Any
 
 import jax
@@ -18,3 +19,13 @@ def names(tree: Any) -> tuple[str, ...]:
         for path, leaf in jax.tree.leaves_with_path(tree)
         for at in np.ndindex(np.shape(leaf))
     )
+
+
+def spec(of: Any) -> str:
+    """A frozen dataclass as one writes it: fields that have their default are left out."""
+    given = [
+        f"{field.name}={getattr(of, field.name)!r}"
+        for field in fields(of)
+        if field.default is MISSING or getattr(of, field.name) != field.default
+    ]
+    return f"{type(of).__name__}({', '.join(given)})"

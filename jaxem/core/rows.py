@@ -15,36 +15,77 @@ _COPIED = 1 << 25  # bytes of a table that may be there twice
 
 
 class Rows(NamedTuple):
-    """What a model iterates over; the leading axis of every leaf is the unit of independence.
+    """What a model iterates over. The axes of `weight` come first in every leaf of x.
 
-    order: which row of x the weights and labels are of, in turn; None: x lies as they do.
+    They are (n,) for rows; (m, s) for m tiles of s rows with the same holes; (t, n) for the steps
+    of n lanes of sequences. Rows, tiles and lanes are the units that are independent of each other.
+
+    order: which row of x the weights are of, in turn; None: x lies as they do.
+    observed: of which rows a number is there; None: of all.
+    first: at which steps sequences begin; None: there are none.
     """
 
     x: PyTree
-    weight: Array  # frequencies, 0 for a row that is absent; (n,) or with further axes
+    weight: Array  # frequencies, 0 for a row that is absent
     labels: Array | None  # known components, -1 where unknown
     order: Array | None = None
+    observed: Any = None
+    first: Any = None
+
+    @property
+    def axis(self) -> int:
+        """Along which the units lie."""
+        return 0 if self.first is None else 1
+
+    @property
+    def n_units(self) -> int:
+        return self.weight.shape[self.axis]
 
 
-def as_rows(x: Any, weight: Any, labels: Any) -> Rows:
+def as_rows(x: Any, weight: Any, labels: Any, observed: Any = None) -> Rows:
+    """Plain rows."""
     x = jax.tree.map(checks.floating, x)
     leaf = jax.tree.leaves(x)[0]
     if weight is None:
-        return Rows(x, jax.device_put(np.ones(leaf.shape[0], leaf.dtype)), labels)
+        weight = jax.device_put(np.ones(leaf.shape[0], leaf.dtype))
+        return Rows(x, weight, labels, observed=observed)
     weight = checks.cast(weight, leaf.dtype)
     if not checks.is_concrete(weight):  # no error can be raised: the fit becomes NONFINITE
         weight = jnp.where(weight < 0, jnp.nan, weight)
-    return Rows(replace_absent(x, weight), weight, labels)
+    return Rows(replace_absent(x, weight), weight, labels, observed=observed)
 
 
-def slice_rows(rows: Rows, start: Any, size: int) -> Rows:
-    """`size` rows from `start` on."""
-    return _picked(rows, lambda leaf: lax.dynamic_slice_in_dim(leaf, start, size))
+def informative(rows: Rows) -> Array:
+    """Which rows tell anything: observed, or of a component that is known."""
+    if rows.observed is None:
+        return jnp.ones(rows.weight.shape, bool)
+    return rows.observed if rows.labels is None else rows.observed | (rows.labels >= 0)
+
+
+def informative_weight(rows: Rows) -> Array:
+    """The weights of the rows that tell anything, 0 for the others: the N of BIC is their sum."""
+    return rows.weight if rows.observed is None else jnp.where(informative(rows), rows.weight, 0)
+
+
+def observed_weight(rows: Rows) -> Array:
+    """The weights of the rows that are observed, 0 for the others."""
+    return rows.weight if rows.observed is None else jnp.where(rows.observed, rows.weight, 0)
+
+
+def flat(tree: PyTree, like: Array) -> PyTree:
+    """With the axes of `like`, the first of every leaf, as one."""
+    return jax.tree.map(lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[like.ndim :])), tree)
+
+
+def slice_units(rows: Rows, start: Any, size: int) -> Rows:
+    """`size` units from `start` on."""
+    return _picked(rows, lambda leaf: lax.dynamic_slice_in_dim(leaf, start, size, rows.axis))
 
 
 def take_rows(rows: Rows, index: Array) -> Rows:
-    """The rows at some places."""
-    return _picked(rows, lambda leaf: leaf[index])
+    """Plain rows: those at some places of rows, or of tiles end to end."""
+    of_tile = jnp.unravel_index(index, rows.weight.shape)
+    return _picked(rows, lambda leaf: leaf[of_tile])
 
 
 def materialize_order(rows: Rows) -> Rows:
@@ -61,7 +102,7 @@ def _picked(rows: Rows, of: Callable[[Array], Array]) -> Rows:
 
 
 def reordered(rows: Rows, index: np.ndarray) -> Rows:
-    """The rows in another order, of which some may stand in for others.
+    """The plain rows at `index`, in its shape, of which some may stand in for others.
 
     A large x is not copied: each block is put together when it is needed.
     """

@@ -14,6 +14,25 @@ import numpy as np
 from jaxem.core import frames
 
 
+def opened(data: Any) -> Any:
+    """Data as a person has it, read from whatever holds it once: arrays, opened frames, lists.
+
+    In a dict, a tuple or a list of sequences each part is.
+    """
+    if isinstance(data, Mapping):
+        return {name: opened(part) for name, part in data.items()}
+    if isinstance(data, tuple) and not hasattr(data, "_fields"):
+        return tuple(map(opened, data))
+    if isinstance(data, list):
+        return data if not data or _is_plain(data[0]) else list(map(opened, data))
+    if data is None or isinstance(data, jax.Array | np.ndarray) or np.isscalar(data):
+        return data
+    frame = frames.opened(data)
+    if frame is not None:
+        return frame
+    return np.asarray(data) if _is_array(data) else data
+
+
 def column_names(data: Any) -> tuple[str, ...] | None:
     """What the columns of a frame are called, else None."""
     frame = frames.opened(data)

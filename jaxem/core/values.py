@@ -4,8 +4,6 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
-from jaxem.core.rows import Rows
-
 Params = Any
 Prepared = Any
 Statistics = Any
@@ -13,14 +11,6 @@ Prior = Any
 
 # Blocks within blocks, by name, and a column of the innermost, or two that go together.
 Place = tuple[tuple[str, ...], tuple[int, ...]]
-
-
-class SortedRows(NamedTuple):
-    """Rows to be fitted; n_rows: those that were given; together: a block has whole multiples."""
-
-    rows: Rows
-    n_rows: int
-    tile_size: int
 
 
 class Health(NamedTuple):

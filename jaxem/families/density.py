@@ -189,6 +189,12 @@ class Density(Family):
     def rounding(self, statistics: Derivatives) -> Float[Array, ""]:
         return jnp.sum(lost(statistics.noise))
 
+    def recentre(self, statistics: Any, old: Any, new: Any) -> Any:
+        raise ValueError(
+            f"{self!r} keeps derivatives at the parameters of the E-step, which tell nothing of "
+            "those at others: collect them anew"
+        )
+
     def m_step(
         self,
         params: Any,

@@ -119,8 +119,8 @@ class ExponentialFamily(Family):
 
     # ---- host side
 
-    def read_incomplete(self, data: Any) -> Any:
-        return self.read(data)
+    def check_imputable(self) -> None:
+        """Any cell may be missing."""
 
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         what = f"{self.cells_are}, as {self!r} asks"

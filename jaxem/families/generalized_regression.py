@@ -208,6 +208,12 @@ class GeneralizedRegression(Family):
         sums = normal(weight, r * (responses[None] - mean), count, u, x)
         return Derivatives(count, jnp.sum(weight, axis=1), sums)
 
+    def recentre(self, statistics: Any, old: Any, new: Any) -> Any:
+        raise ValueError(
+            f"{self!r} keeps derivatives at the parameters of the E-step, which tell nothing of "
+            "those at others: collect them anew"
+        )
+
     def m_step(
         self, params: Any, statistics: Any, prior: Any, active: Bool[Array, " k"], fixed: Any = None
     ) -> Any:

@@ -25,7 +25,7 @@ from jaxem.core.constraints import Equal, Positive, Real
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import safe_divide
 from jaxem.inference import collinearity, elemental, pivot
-from jaxem.inference.least_squares import Normal, moved, normal, solve_step
+from jaxem.inference.least_squares import Normal, moved, normal, recentred, solve_step
 from jaxem.inference.pivot import predictor
 
 _NEAR = 1e-3  # of the pooled variance: a row so near to a line is on it
@@ -198,6 +198,12 @@ class LinearRegression(Family):
         weighted, count = r * residual, jnp.sum(r, axis=1)
         squares = jnp.sum(weighted * residual, axis=1)
         return RegressionSums(count, normal(r, weighted, count, u, x), squares)
+
+    def recentre(self, statistics: RegressionSums, old: Any, new: Any) -> RegressionSums:
+        count, sums, squares = statistics
+        change = new.coefficients - old.coefficients
+        sums, lost = recentred(sums, count, change)
+        return RegressionSums(count, sums, squares - lost)
 
     def m_step(
         self, params: Any, statistics: Any, prior: Any, active: Bool[Array, " k"], fixed: Any = None

@@ -101,7 +101,7 @@ class Multinomial(PivotFamily):
         total = jnp.broadcast_to(jnp.sum(counts, axis=1, keepdims=True), counts.shape)
         return MultinomialParams(ratio(counts, total, params.probabilities))
 
-    def read_incomplete(self, data: Any) -> Any:
+    def check_imputable(self) -> None:
         raise ValueError(f"{self!r} observes its rows whole: there are no holes to fill")
 
     def conditional(self, params: Any, given: dict) -> Any:

@@ -142,6 +142,9 @@ class PivotFamily(ExponentialFamily):
 
         return lax.cond(far, each, together)
 
+    def recentre(self, statistics: Float[Array, "k f"], old: Any, new: Any) -> Array:
+        return self.moved(statistics, self.location(old), self.location(new))
+
     def m_step(
         self, params: Any, statistics: Any, prior: Any, active: Bool[Array, " k"], fixed: Any = None
     ) -> Any:

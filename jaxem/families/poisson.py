@@ -62,12 +62,11 @@ class Poisson(PivotFamily):
         counts, exposure = tables.pair(data, "(counts, exposure)")
         return tables.table(counts, "counts"), tables.column(exposure, "exposure", len(counts))
 
-    def read_incomplete(self, data: Any) -> Any:
+    def check_imputable(self) -> None:
         if self.exposure:
             raise ValueError(
                 "holes of counts with an exposure are not filled; take Poisson() if all are 1"
             )
-        return self.read(data)
 
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         counts, exposure = _parts(x)

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 from jaxem.core.capabilities import (
     collapse,
     conditioning,
+    digits,
     holes,
     identified,
     imputing,
@@ -25,6 +26,7 @@ from jaxem.core.capabilities import (
     simulating,
     starts,
 )
+from jaxem.core.capabilities.reading import reads_as
 from jaxem.core.contracts import Family, Params, Place, Prior
 
 
@@ -147,8 +149,12 @@ class Product(Family):
         found = [gone for gone in found if gone is not None]
         return np.concatenate(found, axis=1) if found else None
 
-    def with_tile_size(self, x: Any, tile_size: int) -> dict[str, Any]:
-        return self._each(lambda of, part: holes.with_tile_size(of, part, tile_size), x)
+    def flatten_tiles(self, x: Any) -> dict[str, Any]:
+        return self._each(holes.flatten_tiles, x)
+
+    @property
+    def reads_as(self) -> Any:
+        return Product, tuple((name, reads_as(of)) for name, of in self.blocks)
 
     def unbounded(self, x: Any, weight: Any, names: Any, k: int) -> tuple[str, ...]:
         found = self._each(lambda of, part: identified.unbounded(of, part, weight, None, k), x)
@@ -225,7 +231,7 @@ class Product(Family):
         return self._each(lambda of, own, p: of.prepare(own, p), params, self._parts(prior))
 
     def stable_form(self, prepared: Any) -> tuple[Array, dict[str, Any]] | None:
-        stable = self._each(lambda of, own: of.stable_form(own), prepared)
+        stable = self._each(digits.stable_form, prepared)
         needed = [of[0] for of in stable.values() if of is not None]
         if not needed:
             return None
@@ -251,7 +257,10 @@ class Product(Family):
         )
 
     def rounding(self, statistics: Any) -> Float[Array, ""]:
-        return reduce(jnp.add, self._each(lambda of, own: of.rounding(own), statistics).values())
+        return reduce(jnp.add, self._each(digits.rounding, statistics).values())
+
+    def recentre(self, statistics: Any, old: Any, new: Any) -> dict[str, Any]:
+        return self._each(lambda of, *parts: of.recentre(*parts), statistics, old, new)
 
     def m_step(
         self, params: Any, statistics: Any, prior: Any, active: Array, fixed: Any = None
@@ -277,10 +286,8 @@ class Product(Family):
     def with_holes(self) -> "Product":
         return Product(self._each(holes.with_holes))
 
-    def read_incomplete(self, data: Any) -> dict[str, Any]:
-        return self._each(
-            lambda of, part: imputing.imputes(of).read_incomplete(part), self._named(data, "x")
-        )
+    def check_imputable(self) -> None:
+        self._each(lambda of: imputing.imputes(of).check_imputable())
 
     def impute_mean(self, params: Any, x: Any, shares: Float[Array, "k n"]) -> dict[str, Any]:
         return self._each(

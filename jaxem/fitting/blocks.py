@@ -8,20 +8,21 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, PyTree
 
+from jaxem.core import emissions
 from jaxem.core.contracts import Model, Prepared, Rows
 from jaxem.core.numerics import Sums, add_exactly, sums
-from jaxem.core.rows import materialize_order, slice_rows
+from jaxem.core.rows import materialize_order, slice_units
 
 
 def block_of(rows: Rows, index: Any, size: int) -> tuple[Rows, Array, Bool[Array, " size"]]:
-    """-> (block, its first row, which of its rows no earlier block had).
+    """-> (block, its first unit, which of its units no earlier block had).
 
     The last block starts early enough to be whole: slicing or padding would copy the data.
     """
-    n = rows.weight.shape[0]
     first = index * size
-    start = jnp.minimum(first, n - size).astype(jnp.int32)
-    return slice_rows(rows, start, size), start, start + jnp.arange(size, dtype=jnp.int32) >= first
+    start = jnp.minimum(first, rows.n_units - size).astype(jnp.int32)
+    fresh = start + jnp.arange(size, dtype=jnp.int32) >= first
+    return slice_units(rows, start, size), start, fresh
 
 
 def accumulate(model: Model, prepared: Prepared, rows: Rows, block_size: int) -> tuple[Any, Array]:
@@ -31,7 +32,7 @@ def accumulate(model: Model, prepared: Prepared, rows: Rows, block_size: int) ->
         statistics, objective = sum_blocks(
             lambda block: model.e_step(prepared, block), rows, block_size
         )
-        return model.finalize_statistics(prepared, statistics), objective
+        return emissions.finalize_statistics(model, prepared, statistics), objective
 
     return with_stable_fallback(model, prepared, by)
 
@@ -43,7 +44,7 @@ def with_stable_fallback(
 
     Asked once, around the loop over blocks: in each block it cost diagonal covariances 9 %.
     """
-    stable = model.stable_form(prepared)
+    stable = emissions.stable_form(model, prepared)
     if stable is None:
         return function(prepared)
     needed, instead = stable
@@ -52,14 +53,15 @@ def with_stable_fallback(
 
 def sum_blocks(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) -> PyTree:
     """The sum of function over blocks of rows; a row of weight 0 must add nothing to it."""
-    n = rows.weight.shape[0]
+    n = rows.n_units
     if n <= block_size:
         return jax.checkpoint(function)(materialize_order(rows))
 
     @jax.checkpoint
     def of_block(index: Any) -> PyTree:
         block, _, fresh = block_of(rows, jnp.int32(index), block_size)
-        fresh = jnp.reshape(fresh, (-1,) + (1,) * (block.weight.ndim - 1))
+        beside = [axis for axis in range(block.weight.ndim) if axis != block.axis]
+        fresh = jnp.expand_dims(fresh, beside)
         weight = jnp.where(fresh, block.weight, jnp.zeros_like(block.weight))
         return function(block._replace(weight=weight))
 
@@ -72,19 +74,27 @@ def sum_blocks(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) 
 
 
 def map_rows(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) -> PyTree:
-    """function over blocks of rows, its results side by side; their last axis is that of rows."""
-    n = rows.weight.shape[0]
+    """function over blocks of rows, its results side by side.
+
+    Their last axes are those of the rows' weight.
+    """
+    n, axis = rows.n_units, rows.axis - rows.weight.ndim
     if n <= block_size:
         return function(materialize_order(rows))
 
     def put(index: Array, out: PyTree) -> PyTree:
         block, start, _ = block_of(rows, index, block_size)
         return jax.tree.map(
-            lambda whole, own: lax.dynamic_update_slice_in_dim(whole, own, start, axis=-1),
+            lambda whole, own: lax.dynamic_update_slice_in_dim(whole, own, start, axis),
             out,
             function(block),
         )
 
-    one = jax.eval_shape(lambda: function(slice_rows(rows, 0, block_size)))
-    empty = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], n), leaf.dtype), one)
+    def whole(leaf: Any) -> Array:
+        shape = list(leaf.shape)
+        shape[axis] = n
+        return jnp.zeros(shape, leaf.dtype)
+
+    one = jax.eval_shape(lambda: function(slice_units(rows, 0, block_size)))
+    empty = jax.tree.map(whole, one)
     return lax.fori_loop(0, -(-n // block_size), put, empty)

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import parameters
-from jaxem.core.contracts import Health, Model, Params, Prior, Rows
+from jaxem.core import emissions, parameters
+from jaxem.core.contracts import Health, Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.status import Status
 from jaxem.fitting.accelerate import Acceleration, Memory
 from jaxem.fitting.blocks import accumulate
+from jaxem.fitting.execution import Execution
 
 MIN_ITER = 5  # lack of progress is not convergence: EM can rest for a few steps
 _FLOOR = 4.0  # gains within so many units of rounding of the objective are not seen
@@ -49,6 +50,14 @@ class State(NamedTuple):
     memory: Memory  # the acceleration's
 
 
+class Trips(NamedTuple):
+    """How many: plain ones since the objective rose, those since a proposal, and all."""
+
+    stalled: Int[Array, ""]
+    run: Int[Array, ""]
+    n_iter: Int[Array, ""]
+
+
 class Thresholds(NamedTuple):
     """When a component counts as collapsed."""
 
@@ -69,9 +78,9 @@ class Outcome(NamedTuple):
     total_weight: Float[Array, ""]
 
 
-def begin(model: Model, params: Params, rows: Rows, acceleration: Acceleration) -> State:
+def begin(execution: Execution, params: Params, dtype: Any) -> State:
     """The state before the first trip, which evaluates the starting parameters."""
-    dtype = rows.weight.dtype
+    model = execution.model
     infinite = jnp.full((), jnp.inf, dtype)
     return State(
         params=params,
@@ -87,73 +96,102 @@ def begin(model: Model, params: Params, rows: Rows, acceleration: Acceleration) 
         status=jnp.full((), Status.RUNNING, jnp.int32),
         run=jnp.zeros((), jnp.int32),
         halved=jnp.zeros((), jnp.int32),
-        memory=acceleration.begin(model, params),
+        memory=execution.acceleration.begin(model, params),
     )
 
 
 def advance(
-    model: Model,
+    execution: Execution,
     state: State,
     rows: Rows,
     prior: Prior | None,
     tol: Float[Array, ""],
     until: Int[Array, ""],
-    block_size: int,
-    acceleration: Acceleration,
 ) -> State:
     """Trips of one E-step and one M-step until the start has ended or has made `until` of them."""
 
     def trip(state: State) -> State:
-        params, plain = acceleration.candidate(model, state.memory, state.successor)
-        params = parameters.fix(model.constraints, params, model.fixed(prior))
-        prepared = model.prepare(params, prior)
-        statistics, total = accumulate(model, prepared, rows, block_size)
-        objective = total + model.log_prior(params, prior)
-        objective = objective / statistics.total_weight
-        rounding = model.rounding(statistics) / statistics.total_weight
-        # What may be rounding is no gain: else steps would climb to where all digits are lost.
-        gain = objective - state.objective - _LOST * (rounding - state.rounding)
-        n_iter, seen = state.n_iter + 1, jnp.minimum(rounding, state.rounding)
-        risen = objective > state.mark + resolution(objective, seen)
-        stalled = jnp.where(risen, 0, state.stalled + plain.astype(jnp.int32))
-        slowest = acceleration.rate(state.memory).astype(objective.dtype)
-        run = jnp.where(plain, state.run + 1, 0)
-        verdict = judge(objective, gain, state.gain, slowest, stalled, run, n_iter, tol, seen)
-        status = jnp.where(plain, verdict, Status.RUNNING).astype(jnp.int32)
-        bad = (verdict == Status.NONFINITE) | (verdict == Status.DECREASED)
-        take = jnp.where(plain, ~bad, gain >= 0)
-        successor = model.m_step(params, statistics, prior)
-        # A small plain gain after a proposal shows nothing yet: look at some more of them.
-        stay = (gain <= tol) & (run < _LOOK)
-        taken = State(
-            params=params,
-            counts=statistics.counts,
-            total_weight=statistics.total_weight,
-            objective=objective,
-            rounding=rounding,
-            successor=successor,
-            gain=gain,
-            mark=jnp.where(risen, objective, state.mark),
-            stalled=stalled,
-            n_iter=n_iter,
-            status=status,
-            run=run,
-            halved=jnp.zeros_like(state.halved),
-            memory=acceleration.accept(model, state.memory, params, successor, stay),
-        )
-        refused = state._replace(
-            n_iter=n_iter, status=status, memory=acceleration.reject(state.memory)
-        )
-        if not model.exact_m_step:
-            shorter = _halved(model, refused, acceleration)
-            shorten = plain & bad & (state.halved < _HALVINGS) & (state.n_iter >= 0)
-            refused = jax.tree.map(lambda a, b: jnp.where(shorten, a, b), shorter, refused)
-        return jax.tree.map(lambda new, old: jnp.where(take, new, old), taken, refused)
+        proposal = propose(execution, state, prior)
+        sums = accumulate(execution.model, proposal.prepared, rows, execution.block_size)
+        return update(execution, state, proposal, sums, prior, tol)
 
     def running(state: State) -> Bool[Array, ""]:
         return (state.status == Status.RUNNING) & (state.n_iter < until)
 
     return lax.while_loop(running, trip, state)
+
+
+class Proposal(NamedTuple):
+    """What a trip evaluates: parameters, and what every row needs of them.
+
+    plain: whether they are the M-step itself.
+    """
+
+    params: Params
+    plain: Bool[Array, ""]
+    prepared: Prepared
+
+
+def propose(execution: Execution, state: State, prior: Prior | None) -> Proposal:
+    """The first half of a trip, before the E-step."""
+    model = execution.model
+    params, plain = execution.acceleration.candidate(model, state.memory, state.successor)
+    params = parameters.fix(model.constraints, params, emissions.fixed(prior))
+    return Proposal(params, plain, model.prepare(params, prior))
+
+
+def update(
+    execution: Execution,
+    state: State,
+    proposal: Proposal,
+    sums: tuple[Statistics, Float[Array, ""]],
+    prior: Prior | None,
+    tol: Float[Array, ""],
+) -> State:
+    """The second half, from the E-step's statistics and log-likelihood of all rows."""
+    model, acceleration = execution.model, execution.acceleration
+    params, plain, _ = proposal
+    statistics, total = sums
+    objective = total + model.log_prior(params, prior)
+    objective = objective / statistics.total_weight
+    rounding = emissions.rounding(model, statistics) / statistics.total_weight
+    # What may be rounding is no gain: else steps would climb to where all digits are lost.
+    gain = objective - state.objective - _LOST * (rounding - state.rounding)
+    n_iter, seen = state.n_iter + 1, jnp.minimum(rounding, state.rounding)
+    risen = objective > state.mark + resolution(objective, seen)
+    stalled = jnp.where(risen, 0, state.stalled + plain.astype(jnp.int32))
+    slowest = acceleration.rate(state.memory).astype(objective.dtype)
+    run = jnp.where(plain, state.run + 1, 0)
+    trips = Trips(stalled, run, n_iter)
+    verdict = judge(objective, gain, state.gain, slowest, trips, tol, seen)
+    status = jnp.where(plain, verdict, Status.RUNNING).astype(jnp.int32)
+    bad = (verdict == Status.NONFINITE) | (verdict == Status.DECREASED)
+    take = jnp.where(plain, ~bad, gain >= 0)
+    successor = model.m_step(params, statistics, prior)
+    # A small plain gain after a proposal shows nothing yet: look at some more of them.
+    stay = (gain <= tol) & (run < _LOOK)
+    taken = State(
+        params=params,
+        counts=statistics.counts,
+        total_weight=statistics.total_weight,
+        objective=objective,
+        rounding=rounding,
+        successor=successor,
+        gain=gain,
+        mark=jnp.where(risen, objective, state.mark),
+        stalled=stalled,
+        n_iter=n_iter,
+        status=status,
+        run=run,
+        halved=jnp.zeros_like(state.halved),
+        memory=acceleration.accept(model, state.memory, params, successor, stay),
+    )
+    refused = state._replace(n_iter=n_iter, status=status, memory=acceleration.reject(state.memory))
+    if not model.exact_m_step:
+        shorter = _halved(model, refused, acceleration)
+        shorten = plain & bad & (state.halved < _HALVINGS) & (state.n_iter >= 0)
+        refused = jax.tree.map(lambda a, b: jnp.where(shorten, a, b), shorter, refused)
+    return jax.tree.map(lambda new, old: jnp.where(take, new, old), taken, refused)
 
 
 def _halved(model: Model, state: State, acceleration: Acceleration) -> State:
@@ -187,9 +225,7 @@ def judge(
     gain: Float[Array, ""],
     previous_gain: Float[Array, ""],
     slowest: Float[Array, ""],
-    stalled: Int[Array, ""],
-    run: Int[Array, ""],
-    n_iter: Int[Array, ""],
+    trips: Trips,
     tol: Float[Array, ""],
     rounding: Any = 0.0,
 ) -> Int[Array, ""]:
@@ -202,6 +238,7 @@ def judge(
     resolution at a rate of 0.999; where that is above tol, 32 such steps show that the dtype has no
     more to give.
     """
+    stalled, run, n_iter = trips
     noise = resolution(objective, rounding)
     largest = jnp.maximum(gain, 0) + noise
     rate = largest / (previous_gain - noise)
@@ -234,7 +271,7 @@ def conclude(model: Model, state: State, prior: Prior | None, thresholds: Thresh
     # A collapse onto a point mass is over in one step: then the step refused is singular.
     failed = status == Status.NONFINITE
     judged = jax.tree.map(lambda a, b: jnp.where(failed, a, b), state.successor, state.params)
-    health = model.health(judged, state.counts, prior)
+    health = emissions.health(model, judged, state.counts, prior)
     collapsed = has_collapsed(health, thresholds)
     return Outcome(
         params=state.params,

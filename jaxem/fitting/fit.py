@@ -1,62 +1,20 @@
 """The public verbs that fit: plain doors over module-level jitted functions."""
 
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import numpy as np
 from jax import lax
-from jaxtyping import Array
 
-from jaxem.core import checks, emissions, remarks, tables
-from jaxem.core.contracts import Model, Params, Prior, Rows, SortedRows
+from jaxem.core import checks, remarks
+from jaxem.core.contracts import Model, Params, Prior
+from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.status import Status
-from jaxem.fitting import (
-    frequencies,
-    identified,
-    implicit,
-    padded_components,
-    restarts,
-    sizes,
-    starts,
-    threads,
-)
-from jaxem.fitting.accelerate import Acceleration, Plain
-from jaxem.fitting.blocks import accumulate
-from jaxem.fitting.em import State, Thresholds
-from jaxem.fitting.restarts import Splits
-from jaxem.fitting.result import Provenance, Result, gathered
-from jaxem.fitting.squarem import Squarem
-
-ACCELERATIONS = {"squarem": Squarem(), None: Plain()}
-DEFAULT = "squarem"
-
-
-class FitPlan(NamedTuple):
-    """A checked fit: what `start`, `advance` and `finish` need. Cut it where you like:
-
-    state = start(job); state = advance(job, state, 50); ...; result = finish(job, state)
-    """
-
-    model: Model
-    rows: Rows
-    prior: Prior | None
-    key: Array | None
-    methods: Array  # (r,) codes, filled up to whole chunks
-    params: Params | None  # (r, ...) starting parameters, in place of methods
-    n_starts: int
-    n_active: Array  # parts that a start from a method has; the others are absent
-    splits: Splits | None  # for the last n_split of the starts
-    n_split: int
-    tol: Array
-    max_iter: Array
-    thresholds: Thresholds
-    block_size: int
-    chunk: int
-    n_threads: int
-    acceleration: Acceleration
-    provenance: Provenance
+from jaxem.fitting import implicit, impossible
+from jaxem.fitting.driver import noted, uncut
+from jaxem.fitting.options import Options, Starts
+from jaxem.fitting.plan import FitPlan, prepare
+from jaxem.fitting.result import Result
 
 
 @waits
@@ -75,7 +33,7 @@ def fit(
     tol: Any = 1e-6,
     max_iter: Any = 1000,
     reg_covar: Any = 0.0,
-    acceleration: Any = DEFAULT,
+    acceleration: Any = "squarem",
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
@@ -115,13 +73,10 @@ def fit(
     Errors: ValueError for bad input; numerical trouble is a status of the result.
     Source: Dempster, Laird and Rubin (1977), J. R. Stat. Soc. B 39, 1-38.
     """
-    job = prepare(
-        model, x, key=key, n_init=n_init, init=init, sample_weight=sample_weight, prior=prior,
-        fixed=fixed, labels=labels, lengths=lengths, tol=tol, max_iter=max_iter,
-        reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
-        min_count=min_count, min_variance_ratio=min_variance_ratio,
-    )  # fmt: skip
-    return _run(job, x, lengths)
+    data = as_dataset(model, x, sample_weight, labels, lengths)
+    options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
+                      min_variance_ratio)  # fmt: skip
+    return _run(prepare(data, options, Starts(init, key, n_init)))
 
 
 @waits
@@ -138,7 +93,7 @@ def em(
     labels: Any = None,
     lengths: Any = None,
     reg_covar: Any = 0.0,
-    acceleration: Any = DEFAULT,
+    acceleration: Any = "squarem",
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
@@ -148,16 +103,13 @@ def em(
     Derivatives of both, with respect to data, weights and prior, are those of the fixed point that
     the fit came to, whatever it started from; NaN where there are none: see `jaxem.diagnose`.
     """
-    job = prepare(
-        model, x, init=params, sample_weight=sample_weight, prior=prior, fixed=fixed, labels=labels,
-        lengths=lengths, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
-        acceleration=acceleration, block_size=block_size, min_count=min_count,
-        min_variance_ratio=min_variance_ratio,
-    )  # fmt: skip
-    return _run(job, x, lengths)
+    data = as_dataset(model, x, sample_weight, labels, lengths)
+    options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
+                      min_variance_ratio)  # fmt: skip
+    return _run(prepare(data, options, Starts(params)))
 
 
-def _run(job: FitPlan, x: Any, lengths: Any) -> Result:
+def _run(job: FitPlan) -> Result:
     seen, inputs = _without_derivatives(job), (job.rows, job.prior, job.params)
     result = uncut(seen)
     if not checks.is_concrete(inputs):
@@ -167,34 +119,8 @@ def _run(job: FitPlan, x: Any, lengths: Any) -> Result:
         remarks.warn(remark)
     given = job.params is not None and checks.is_concrete(result)
     if given and int(result.status) == Status.NONFINITE:
-        params = jax.tree.map(lambda leaf: leaf[0], job.params)
-        job.model.check_possible(params, job.rows, job.model.layout(x, lengths))
+        impossible.check(job.model, jax.tree.map(lambda leaf: leaf[0], job.params), job.data)
     return result
-
-
-def noted(
-    job: FitPlan, result: Result, names: identified.Names = None
-) -> tuple[Result, tuple[str, ...]]:
-    """-> (the result with what its rows leave open among its remarks, those alone).
-
-    names: of the columns, where the job does not have them.
-    """
-    if not checks.is_concrete(result, job.rows, job.prior) or np.ndim(result.status):
-        return result, ()
-    params = (
-        result.params
-        if job.model == result.provenance.model
-        else padded_components.padded(job.model, result)
-    )
-    opened = identified.left_open(job.model, params, job.rows, job.prior, job.block_size)
-    found = identified.remarks(job.model, opened, job.rows, names or job.provenance.columns)
-    provenance = replace(result.provenance, remarks=(*result.provenance.remarks, *found))
-    return result._replace(provenance=provenance), found
-
-
-def uncut(job: FitPlan) -> Result:
-    """The fit in one piece."""
-    return finish(job, advance(job, start(job), job.max_iter))
 
 
 def _without_derivatives(job: FitPlan) -> FitPlan:
@@ -207,184 +133,3 @@ def _without_derivatives(job: FitPlan) -> FitPlan:
     inputs = (job.rows, job.prior, job.params, job.tol, job.thresholds)
     constants = zip(names, jax.tree.map(constant, inputs), strict=True)
     return job._replace(**dict(constants))
-
-
-def prepare(
-    model: Model,
-    x: Any,
-    *,
-    key: Any = None,
-    n_init: int = 1,
-    init: str | Params,
-    sample_weight: Any = None,
-    prior: Prior | None = None,
-    fixed: Any = None,
-    labels: Any = None,
-    lengths: Any = None,
-    tol: Any = 1e-6,
-    max_iter: Any = 1000,
-    reg_covar: Any = 0.0,
-    acceleration: Any = DEFAULT,
-    block_size: int | None = None,
-    min_count: Any = None,
-    min_variance_ratio: Any = 1e-3,
-    sorted_for_fit: SortedRows | None = None,
-    padded_k: int | None = None,
-    n_split: int = 0,
-) -> FitPlan:
-    """Check everything, and give all numbers their fixed dtypes: nothing retraces for a new tol.
-
-    sorted_for_fit: the rows of x, where they were `read` before.
-    room: parts to compile for, with those beyond the model's own absent (padded components): models
-        that differ in their number of parts alone share one compilation when they are given the
-        same room.
-    n_split: further starts, for which `splits` of the job may be given.
-    """
-    if not isinstance(model, Model):
-        raise ValueError(f"model is {model!r}; give one, such as jaxem.Mixture(family, k)")
-    n_init = checks.whole(n_init, "n_init", least=1)
-    checks.nonnegative(tol, "tol")
-    if checks.is_concrete(max_iter):
-        max_iter = checks.whole(max_iter, "max_iter", least=0)
-    if sorted_for_fit is None:
-        sorted_for_fit = read(model, x, sample_weight, labels, lengths)
-    rows, n_rows, tile_size = sorted_for_fit
-    names = tables.column_names(x)
-    min_count = emissions.default_min_count(model, rows) if min_count is None else min_count
-    checks.nonnegative(min_count, "min_count")
-    checks.nonnegative(min_variance_ratio, "min_variance_ratio")
-    dtype = rows.weight.dtype
-
-    padded = model if padded_k is None else model.with_n_components(padded_k)
-    prior = padded.as_prior(prior, reg_covar, rows.x, fixed)
-    found = emissions.check_identified(model, rows, names)
-    found = found if prior is not None else (*found, *emissions.unbounded(model, rows, names))
-    for remark in found:
-        remarks.warn(remark)
-    k = padded.n_components
-    n = rows.weight.shape[0]
-    block = sizes.block_size(padded, rows) if block_size is None else block_size
-    block = min(checks.whole(block, "block_size", least=1), n)
-    block = tile_size * max(1, block // tile_size)
-    if isinstance(init, str):
-        starts.check(init)
-        checks.key(key)
-        model.check_enough(rows)
-        params, n_starts = None, n_init + n_split
-    else:
-        params = jax.tree.map(lambda leaf: leaf[None], padded.as_params(init, rows))
-        n_starts = 1
-    chunk = sizes.chunk_size(rows, k, n_starts, block)
-    filled = chunk * -(-n_starts // chunk)
-    codes = starts.methods(init if isinstance(init, str) else "portfolio", filled)
-    splits = None
-    if n_split:
-        unknown = (np.full(shape, -1, np.int32) for shape in (rows.weight.shape, filled))
-        splits = Splits(*jax.device_put(tuple(unknown)))
-    return FitPlan(
-        model=padded,
-        rows=rows,
-        prior=prior,
-        key=key,
-        methods=jax.device_put(codes),
-        params=params,
-        n_starts=n_starts,
-        n_active=checks.cast(model.n_components, np.int32),
-        splits=splits,
-        n_split=n_split,
-        tol=checks.cast(tol, dtype),
-        max_iter=checks.cast(max_iter, np.int32),
-        thresholds=Thresholds(
-            checks.cast(min_count, dtype), checks.cast(min_variance_ratio, dtype)
-        ),
-        block_size=block,
-        chunk=chunk,
-        n_threads=sizes.n_threads(padded, rows, n_starts),
-        acceleration=_acceleration(acceleration),
-        provenance=Provenance(
-            model,
-            n_rows,
-            emissions.n_columns(padded, rows),
-            names,
-            tables.given_dtype(x, dtype),
-            (*model.remarks, *found),
-        ),
-    )
-
-
-def read(model: Model, x: Any, sample_weight: Any, labels: Any, lengths: Any) -> SortedRows:
-    """The rows of x, checked, in the order in which they are fitted."""
-    rows = model.rows(x, sample_weight, labels, lengths)
-    if sample_weight is not None:
-        frequencies.check(model, rows)
-    return model.sorted_for_fit(rows)
-
-
-def _acceleration(given: Any) -> Acceleration:
-    if isinstance(given, Acceleration):
-        return given
-    if not (given is None or isinstance(given, str)) or given not in ACCELERATIONS:
-        names = ", ".join(repr(name) for name in ACCELERATIONS)
-        raise ValueError(f"acceleration is {given!r}; it must be one of {names}")
-    return ACCELERATIONS[given]
-
-
-def start(job: FitPlan) -> State:
-    """All starts at their starting parameters."""
-    if job.params is not None:
-        return restarts.start_from(job.model, job.rows, job.params, job.acceleration)
-
-    def run(index: Any) -> State:
-        return restarts.start(
-            job.model, job.rows, job.prior, job.key, index, job.methods, job.n_active, job.splits,
-            job.chunk, job.acceleration,
-        )  # fmt: skip
-
-    n_starts = job.methods.shape[0]
-    if _spreads(job, n_starts, (job.key, job.splits)):
-        return threads.start(run, n_starts, job.n_threads)
-    return run(np.arange(n_starts, dtype=np.int32))
-
-
-def advance(job: FitPlan, state: State, until: Any) -> State:
-    """Every running start, up to `until` iterations in all."""
-    until = checks.cast(until, np.int32)
-
-    def run(state: State) -> State:
-        return restarts.advance(
-            job.model, job.rows, job.prior, state, job.tol, until, job.block_size, job.chunk,
-            job.acceleration,
-        )  # fmt: skip
-
-    if _spreads(job, state.status.shape[0], (job.tol, state)):
-        return threads.advance(run, state, job.n_threads)
-    return run(state)
-
-
-def _spreads(job: FitPlan, n_starts: int, values: Any) -> bool:
-    """Whether there are threads to spread over, and numbers to do it with."""
-    leaves = jax.tree.leaves((job.rows, job.prior, values))
-    return job.n_threads > 1 and n_starts > 1 and all(map(checks.is_concrete, leaves))
-
-
-def finish(job: FitPlan, state: State) -> Result:
-    """Judge every start on its final parameters and return the best with all of them."""
-    best, all_starts, n_free = restarts.finish(
-        job.model, job.rows, job.prior, state, job.thresholds, job.n_starts, job.block_size,
-        job.chunk,
-    )  # fmt: skip
-    about = job.provenance
-    if emissions.runs_away(job.model) and checks.is_concrete(best, job.rows, job.prior):
-        about = replace(about, remarks=(*about.remarks, *_run_away(job, best.params)))
-    result = gathered(best, all_starts, n_free, about)
-    return result if job.model == job.provenance.model else padded_components.without(result)
-
-
-def _run_away(job: FitPlan, params: Params) -> tuple[str, ...]:
-    """Which parameters have diverged, so that the fit says nothing of them."""
-    prepared = job.model.prepare(params, None)
-    statistics, _ = _sums(job.model, prepared, job.rows, job.block_size)
-    return emissions.run_away(job.model, jax.device_get(statistics), job.rows)
-
-
-_sums = jax.jit(accumulate, static_argnames=("model", "block_size"))

@@ -16,6 +16,7 @@ from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array, Bool, Float
 
 from jaxem.core import emissions, parameters
+from jaxem.core.capabilities import latent
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.fitting import linear_solve, sizes
 from jaxem.fitting.blocks import accumulate
@@ -56,7 +57,7 @@ def em_map(model: Model, block_size: int, params: Params, inputs: Inputs) -> Par
     """One EM step; numbers that no M-step changes are taken from the origin."""
     rows, prior, origin = inputs
     statistics, _ = accumulate(model, model.prepare(params, prior), rows, block_size)
-    new = model.differentiable_m_step(params, statistics, prior)
+    new = latent.differentiable_m_step(model, params, statistics, prior)
     same = parameters.constant(model.constraints, params, model.active(params))
     return jax.tree.map(jnp.where, same, origin, new)
 
@@ -180,7 +181,11 @@ def on_boundary(model: Model, params: Params, prior: Prior | None) -> Params:
     """Which numbers are estimated and at the end of their range."""
 
     at = model.constraints, params, model.active(params)
-    ends, same, fixed = parameters.at_boundary(*at), parameters.constant(*at), model.fixed(prior)
+    ends, same, fixed = (
+        parameters.at_boundary(*at),
+        parameters.constant(*at),
+        emissions.fixed(prior),
+    )
     found = jax.tree.map(lambda end, same: end & ~same, ends, same)
     if fixed is None:
         return found

@@ -1,33 +1,48 @@
 """Weights that are shares of a whole, such as a histogram's density: few rows stand for all."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from jaxem.core import checks, emissions, remarks
-from jaxem.core.contracts import Model, Rows
+from jaxem.core.dataset import Dataset
 
 _ONE = 1 + 1e-3  # weights add up to 1
 REMEDY = "multiply them by the number of observations, and divide by their sum"
 
 
-def check(model: Model, rows: Rows) -> None:
+class Weighed(NamedTuple):
+    """Sums of the weights of rows, or of sequences: how many are there, and what of all steps."""
+
+    total: float
+    n: int
+    of_steps: float
+
+
+def check(data: Dataset) -> None:
     """A UserWarning for weights that add up to fewer rows than the components take.
 
     Host side, of weights that a person gave; of sequences they add up to fewer than two.
     """
-    begins = model.sequence_starts(rows)
-    if not checks.is_concrete(rows.weight, begins):
+    model = data.model
+    if not checks.is_concrete(data.rows.weight):
         return
-    each = np.asarray(rows.weight)
-    weight = each if begins is None else each[np.asarray(begins).T]
-    total, n = float(weight.sum(dtype=np.float64)), int(np.sum(weight > 0))
-    needed = model.n_components * max(emissions.default_min_count(model, rows), 1)
-    few = total <= _ONE or float(each.sum(dtype=np.float64)) < needed
+    total, n, of_steps = data.once(_weighed)
+    needed = model.n_components * max(emissions.default_min_count(model, data.rows), 1)
+    few = total <= _ONE or of_steps < needed
     if few and total * _ONE < n:
         remarks.warn(
             f"sample_weight adds up to {total:.6g}, over {n} "
-            f"{'rows' if begins is None else 'sequences'}: weights are frequencies, and these tell "
-            f"of too few observations to fit; if they are shares or densities, {REMEDY}"
+            f"{'rows' if data.layout is None else 'sequences'}: weights are frequencies, and these "
+            f"tell of too few observations to fit; if they are shares or densities, {REMEDY}"
         )
+
+
+def _weighed(data: Dataset) -> Weighed:
+    each, where = np.asarray(data.rows.weight), data.layout
+    weight = each if where is None else each[where.offset, where.lane]
+    total, of_steps = (float(of.sum(dtype=np.float64)) for of in (weight, each))
+    return Weighed(total, int(np.sum(weight > 0)), of_steps)
 
 
 def told(total: float, n_rows: int, k: int) -> list[str]:

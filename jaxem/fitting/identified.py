@@ -20,6 +20,7 @@ from jaxtyping import Array
 from jaxem.core import emissions
 from jaxem.core.contracts import Model, Params, Place, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
+from jaxem.core.rows import observed_weight
 from jaxem.fitting.blocks import sum_blocks, with_stable_fallback
 
 _SHOWN = 6  # columns, or pairs of them
@@ -45,9 +46,9 @@ def left_open(
     return Open(counts, emissions.left_open(model, counts, both, prior))
 
 
-def remarks(model: Model, found: Open, rows: Rows, names: Names) -> tuple[str, ...]:
+def remarks(found: Open, rows: Rows, names: Names) -> tuple[str, ...]:
     """What is to be said of it; names: of the columns, or of those of each block."""
-    part = "component" if model.sequence_starts(rows) is None else "state"
+    part = "component" if rows.first is None else "state"
     by_parts: dict[tuple[int, ...], list[str]] = {}
     for place, parts in found.places.items():
         by_parts.setdefault(parts, []).append(_called(place, names))
@@ -89,7 +90,7 @@ def _counts(model: Model, params: Params, rows: Rows, block_size: int) -> tuple[
     def by(prepared: Prepared) -> Any:
         def of_block(block: Rows) -> Any:
             _, shares = model.posterior(prepared, block)
-            x, weight = model.observed(block)
+            x, weight = block.x, observed_weight(block)
             own = jnp.where(weight[None] > 0, shares * weight[None], 0)
             own = jnp.reshape(own, (own.shape[0], -1))
 

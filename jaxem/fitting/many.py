@@ -7,11 +7,13 @@ import jax
 import numpy as np
 
 from jaxem.core import checks, tables
-from jaxem.core.contracts import Model, Prior, Rows, SortedRows
+from jaxem.core.contracts import Model, Prior, Rows
+from jaxem.core.dataset import Dataset, as_dataset, with_rows
 from jaxem.core.inputs import waits
 from jaxem.core.rows import replace_absent
-from jaxem.fitting import fit as fitting
-from jaxem.fitting import frequencies, refits
+from jaxem.fitting import frequencies, refits, starts
+from jaxem.fitting.options import Options, Starts
+from jaxem.fitting.plan import prepare
 from jaxem.fitting.result import Result, gathered
 
 
@@ -30,7 +32,7 @@ def fit_many(
     tol: Any = 1e-6,
     max_iter: Any = 1000,
     reg_covar: Any = 0.0,
-    acceleration: Any = fitting.DEFAULT,
+    acceleration: Any = "squarem",
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
@@ -54,22 +56,19 @@ def fit_many(
     if not isinstance(init, str):
         raise ValueError(f"init is {init!r}; name a method, or use jax.vmap over jaxem.em")
     checks.key(key)
-    rows = _rows(model, *_filled_up(xs, sample_weight, labels))
-    first = SortedRows(jax.tree.map(lambda leaf: leaf[0], rows), rows.weight.shape[1], 1)
-    job = fitting.prepare(
-        model, xs, key=key, n_init=n_init, init=init, prior=prior, fixed=fixed, tol=tol,
-        max_iter=max_iter, reg_covar=reg_covar, acceleration=acceleration, block_size=block_size,
-        min_count=min_count, min_variance_ratio=min_variance_ratio, sorted_for_fit=first,
-    )  # fmt: skip
-    host = jax.device_get(rows)
+    data = _read(model, *_filled_up(tables.opened(xs), sample_weight, labels))
+    host = jax.device_get(data.rows)
+    first = with_rows(data, jax.tree.map(lambda leaf: leaf[0], host))
+    options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
+                      min_variance_ratio)  # fmt: skip
+    job = prepare(first, options, Starts(init, key, n_init))
 
     def make(index: np.ndarray) -> Rows:
         return jax.tree.map(lambda leaf: leaf[index], host)
 
-    keys = jax.random.split(key, rows.weight.shape[0])
-    found: refits.Fits = refits.run(
-        job, keys, None, job.n_starts, init, refits.own_rows, None, make, lambda fits: fits
-    )
+    keys = jax.random.split(key, host.weight.shape[0])
+    begin = refits.Begin(keys, None, starts.methods(init, job.n_starts))
+    found: refits.Fits = refits.run(job, refits.Sets(make), begin, lambda fits: fits)
     return jax.device_put(
         gathered(found.best, found.restarts, found.n_free_parameters, job.provenance)
     )
@@ -105,8 +104,8 @@ def _weight(given: Any) -> np.ndarray:
     return np.asarray(tables.array(given, "sample_weight", masked=0.0))
 
 
-def _rows(model: Model, xs: Any, sample_weight: Any, labels: Any) -> Rows:
-    """The rows of all sets, checked in one go: leaves (b, n, ...)."""
+def _read(model: Model, xs: Any, sample_weight: Any, labels: Any) -> Dataset:
+    """All sets, checked in one go: rows with leaves (b, n, ...)."""
     leaves = [tables.array(leaf, "xs") for leaf in jax.tree.leaves(xs)]
     if not checks.is_concrete(leaves, sample_weight, labels):
         raise ValueError("xs is traced; inside jit use jax.vmap over jaxem.fit")
@@ -130,13 +129,14 @@ def _rows(model: Model, xs: Any, sample_weight: Any, labels: Any) -> Rows:
 
     flat_x = jax.tree.unflatten(jax.tree.structure(xs), [flat(leaf) for leaf in leaves])
     weight, known = (None if of is None else flat(of) for of in (weight, known))
-    if model.layout(flat_x, None) is not None:
+    data = as_dataset(model, flat_x, weight, known)
+    if data.layout is not None:
         raise ValueError(f"{model!r} is of sequences: use jax.vmap over jaxem.fit")
-    rows = model.rows(flat_x, weight, known)
     if weight is not None:
         lightest = np.argmin(np.sum(np.reshape(weight, (b, n)), axis=1))
-        frequencies.check(model, jax.tree.map(lambda leaf: leaf[lightest * n :][:n], rows))
-    rows = jax.tree.map(lambda leaf: leaf.reshape(b, n, *leaf.shape[1:]), rows)
-    if weight is None:
-        return rows
-    return rows._replace(x=jax.vmap(replace_absent)(rows.x, rows.weight))
+        own = jax.tree.map(lambda leaf: leaf[lightest * n :][:n], data.rows)
+        frequencies.check(with_rows(data, own))
+    rows = jax.tree.map(lambda leaf: leaf.reshape(b, n, *leaf.shape[1:]), data.rows)
+    if weight is not None:
+        rows = rows._replace(x=jax.vmap(replace_absent)(rows.x, rows.weight))
+    return with_rows(data, rows)

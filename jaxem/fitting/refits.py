@@ -16,14 +16,12 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import emissions
-from jaxem.core.contracts import Model, Params, Prior, Rows
-from jaxem.fitting import restarts, sizes, starts, threads
-from jaxem.fitting.accelerate import Acceleration
+from jaxem.core.contracts import Params, Prior, Rows
+from jaxem.fitting import restarts, sizes, threads
 from jaxem.fitting.em import Outcome, Thresholds
-from jaxem.fitting.fit import FitPlan
+from jaxem.fitting.execution import Execution
+from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.restarts import Restarts
-
-_STATIC = ("model", "join", "block_size", "lanes", "chunk", "acceleration")
 
 
 class Fits(NamedTuple):
@@ -49,69 +47,78 @@ def own_weight(shared: Rows, own: Array) -> Rows:
     return shared._replace(weight=own)
 
 
-def run(job: FitPlan, keys: Array, warm: Params | None, n_init: int, init: str, join: Join,
-        shared: Any, make: Make, keep: Keep) -> Any:  # fmt: skip
+class Sets(NamedTuple):
+    """Data sets; make: those at some indices. They are never all there at once."""
+
+    make: Make
+    join: Join = own_rows
+    shared: Any = None
+
+
+class Begin(NamedTuple):
+    """Where each set starts: from `warm` parameters (w, ...), and by methods from its key."""
+
+    keys: Array
+    warm: Params | None
+    methods: Any  # (r,) codes
+
+
+class Settings(NamedTuple):
+    prior: Prior | None
+    n_active: Int[Array, ""]
+    tol: Float[Array, ""]
+    max_iter: Int[Array, ""]
+    thresholds: Thresholds
+
+
+def run(job: FitPlan, sets: Sets, begin: Begin, keep: Keep) -> Any:
     """What is kept of the fit of each set, one for each key, on the host.
 
-    warm: parameters (w, ...) that every set starts from; n_init: further starts by `init`, from the
-    set's key. make: the sets at some indices. It is called group by group: the sets are never all
-    there at once. Settings, prior and the size of a set are the job's.
+    Settings, prior and the size of a set are the job's.
     """
-    methods = starts.methods(init, n_init)
-    n_sets = keys.shape[0]
+    n_sets = begin.keys.shape[0]
+    settings = Settings(job.prior, job.n_active, job.tol, job.max_iter, job.thresholds)
     columns = emissions.n_columns(job.model, job.rows)
     size = sizes.sets_a_group(job.model, job.rows, columns, n_sets)
 
     def group(index: np.ndarray) -> Any:
         own = np.minimum(index, n_sets - 1)
         found = _fit(
-            job.model, join, shared, make(own), job.prior, warm,
-            keys[own], methods, job.n_active, job.tol, job.max_iter,
-            job.thresholds, job.block_size, sizes.lanes(job.rows, size), job.chunk,
-            job.acceleration,
+            job.execution, sets.join, sizes.lanes(job.rows, size), settings, sets.shared,
+            sets.make(own), begin._replace(keys=begin.keys[own]),
         )  # fmt: skip
         return keep(found)
 
     return threads.over(group, n_sets, size, sizes.n_threads(job.model, job.rows, n_sets))
 
 
-@partial(jax.jit, static_argnames=_STATIC)
+@partial(jax.jit, static_argnames=("execution", "join", "lanes"))
 def _fit(
-    model: Model,
+    execution: Execution,
     join: Join,
+    lanes: int,
+    settings: Settings,
     shared: Any,
     own: Any,
-    prior: Prior | None,
-    warm: Params | None,
-    keys: Array,
-    methods: Int[Array, " r"],
-    n_active: Int[Array, ""],
-    tol: Float[Array, ""],
-    max_iter: Int[Array, ""],
-    thresholds: Thresholds,
-    block_size: int,
-    lanes: int,
-    chunk: int,
-    acceleration: Acceleration,
+    begin: Begin,
 ) -> Fits:
+    prior, n_active, tol, max_iter, thresholds = settings
+    keys, warm, methods = begin
+
     def one(of: tuple[Any, Array]) -> Fits:
         own, key = of
         rows = join(shared, own)
         begun = []
         if warm is not None:
-            begun.append(restarts.start_from(model, rows, warm, acceleration))
+            begun.append(restarts.start_from(execution, rows, warm))
         if methods.size:
             index = jnp.arange(methods.size, dtype=jnp.int32)
             begun.append(
-                restarts.start(
-                    model, rows, prior, key, index, methods, n_active, None, chunk, acceleration
-                )
+                restarts.start(execution, rows, prior, key, index, methods, n_active, None)
             )
         state = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *begun)
-        state = restarts.advance(
-            model, rows, prior, state, tol, max_iter, block_size, chunk, acceleration
-        )
+        state = restarts.advance(execution, rows, prior, state, tol, max_iter)
         r = state.status.shape[0]
-        return Fits(*restarts.finish(model, rows, prior, state, thresholds, r, block_size, chunk))
+        return Fits(*restarts.finish(execution, rows, prior, state, thresholds, r))
 
     return lax.map(one, (own, keys), batch_size=None if lanes == 1 else lanes)

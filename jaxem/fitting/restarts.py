@@ -13,13 +13,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core import emissions
+from jaxem.core.contracts import Params, Prior, Rows
 from jaxem.core.status import Status
 from jaxem.fitting import em, sizes
-from jaxem.fitting.accelerate import Acceleration
 from jaxem.fitting.em import Outcome, State, Thresholds
-
-_STATIC = ("model", "block_size", "chunk", "acceleration")
+from jaxem.fitting.execution import Execution
 
 
 class Restarts(NamedTuple):
@@ -49,9 +48,9 @@ class Splits(NamedTuple):
     part: Int[Array, " r"]
 
 
-@partial(jax.jit, static_argnames=("model", "chunk", "acceleration"))
+@partial(jax.jit, static_argnames="execution")
 def start(
-    model: Model,
+    execution: Execution,
     rows: Rows,
     prior: Prior | None,
     key: Array,
@@ -59,10 +58,9 @@ def start(
     methods: Int[Array, " r"],
     n_active: Int[Array, ""],
     splits: Splits | None,
-    chunk: int,
-    acceleration: Acceleration,
 ) -> State:
     """The starts at `index` at their starting parameters; `methods` are those of all."""
+    model = execution.model
 
     def some(
         rows: Rows,
@@ -80,10 +78,10 @@ def start(
             own_key = jax.random.fold_in(key, index)
             return model.start(own_key, own, shared, methods[index], n_active, prior)
 
-        return _each(one, index, chunk)
+        return _each(one, index, execution.chunk)
 
     params = _in_turn(some)(rows, prior, key, index, methods, n_active, splits)
-    return start_from(model, rows, params, acceleration)
+    return start_from(execution, rows, params)
 
 
 def _labelled(rows: Rows, labels: Int[Array, "*rows"], part: Int[Array, ""]) -> Rows:
@@ -93,23 +91,20 @@ def _labelled(rows: Rows, labels: Int[Array, "*rows"], part: Int[Array, ""]) -> 
     return rows._replace(labels=jnp.where(known >= 0, known, labels))
 
 
-@partial(jax.jit, static_argnames=("model", "acceleration"))
-def start_from(model: Model, rows: Rows, params: Params, acceleration: Acceleration) -> State:
+@partial(jax.jit, static_argnames="execution")
+def start_from(execution: Execution, rows: Rows, params: Params) -> State:
     """Starts at given parameters, which have a leading axis r."""
-    return jax.vmap(lambda p: em.begin(model, p, rows, acceleration))(params)
+    return jax.vmap(lambda p: em.begin(execution, p, rows.weight.dtype))(params)
 
 
-@partial(jax.jit, static_argnames=_STATIC)
+@partial(jax.jit, static_argnames="execution")
 def advance(
-    model: Model,
+    execution: Execution,
     rows: Rows,
     prior: Prior | None,
     state: State,
     tol: Float[Array, ""],
     until: Int[Array, ""],
-    block_size: int,
-    chunk: int,
-    acceleration: Acceleration,
 ) -> State:
     """Every start that is still running, up to `until` iterations in all."""
 
@@ -121,33 +116,31 @@ def advance(
         until: Int[Array, ""],
     ) -> State:
         def one(state: State) -> State:
-            return em.advance(model, state, rows, prior, tol, until, block_size, acceleration)
+            return em.advance(execution, state, rows, prior, tol, until)
 
-        return _each(one, state, chunk)
+        return _each(one, state, execution.chunk)
 
     return _in_turn(every)(rows, prior, state, tol, until)
 
 
-@partial(jax.jit, static_argnames=("model", "block_size", "chunk", "n_starts"))
+@partial(jax.jit, static_argnames=("execution", "n_starts"))
 def finish(
-    model: Model,
+    execution: Execution,
     rows: Rows,
     prior: Prior | None,
     state: State,
     thresholds: Thresholds,
     n_starts: int,
-    block_size: int,
-    chunk: int,
 ) -> tuple[Outcome, Restarts, Array]:
     """-> (the best start, all of them, the number of free parameters of the best)."""
-
+    model = execution.model
     outcomes = jax.vmap(lambda s: em.conclude(model, s, prior, thresholds))(state)
     if prior is not None:
 
         def one(params: Params) -> Array:
-            return em.log_likelihood(model, params, rows, block_size)
+            return em.log_likelihood(model, params, rows, execution.block_size)
 
-        outcomes = outcomes._replace(log_likelihood=_each(one, state.params, chunk))
+        outcomes = outcomes._replace(log_likelihood=_each(one, state.params, execution.chunk))
     outcomes = jax.tree.map(lambda leaf: leaf[:n_starts], outcomes)
     index, n_best = best_of(outcomes.log_posterior, outcomes.status)
     best = jax.tree.map(lambda leaf: leaf[index], outcomes)
@@ -160,7 +153,7 @@ def finish(
         index,
         n_best,
     )
-    return best, restarts, model.n_free_parameters(best.params, prior)
+    return best, restarts, emissions.n_free_parameters(model, best.params, prior)
 
 
 def best_of(

@@ -4,12 +4,15 @@ A CPU has caches and cores; an accelerator is kept busy by many numbers at once.
 """
 
 import os
+from typing import Any
 
 import jax
 from jaxtyping import Array
 
-from jaxem.core import checks
+from jaxem.core import checks, emissions
+from jaxem.core.capabilities import planning
 from jaxem.core.contracts import Model, Rows
+from jaxem.inference.forward_backward import block_length
 
 _LEAST_ROWS = 256  # of a block: products of matrices are slow in smaller ones
 _CACHE = 6 << 20  # bytes that an E-step makes of a block on a CPU, at most
@@ -29,25 +32,46 @@ def on_cpu(array: Array | None = None) -> bool:
     return next(iter(array.devices())).platform == "cpu"
 
 
+def numbers_per_unit(model: Model, rows: Rows) -> int:
+    """About how many numbers an E-step makes of each unit of the rows."""
+    x, k = emissions.like(model, rows), model.n_components
+    if model.family is None:
+        each = k * (2 + checks.n_numbers(x, rows.weight.size))
+    else:
+        each = planning.numbers_per_row(model.family, x, k)
+    if rows.first is not None:
+        return block_length(rows.weight.shape[0]) * (each + 6 * k)
+    return each * (rows.weight.size // rows.n_units)
+
+
 def block_size(model: Model, rows: Rows) -> int:
-    """Rows a block, at most all.
+    """Units a block, at most all.
 
     CPU: what an E-step makes of a block takes at most what a cache holds, responsibilities of rows
     at most 1 MB, but a block has 256 rows at least. An accelerator is kept busy by 2^27 numbers.
     """
-    n, numbers = rows.weight.shape[0], model.numbers_per_row(rows)
-    least, most_bytes = (1, _OF_STEPS) if model.sequential else (_LEAST_ROWS, _CACHE)
+    chain = rows.first is not None
+    n, n_rows = rows.n_units, 1 if chain else rows.weight.size // rows.n_units
+    numbers = numbers_per_unit(model, rows)
+    least, most_bytes = (1, _OF_STEPS) if chain else (-(-_LEAST_ROWS // n_rows), _CACHE)
     if not on_cpu(rows.weight):
         return min(n, max(least, _BLOCK // numbers))
     size = rows.weight.dtype.itemsize
-    most = min(most_bytes // (size * numbers), _SHARES // (size * model.n_components))
-    return min(n, max(least, _alike(n, max(least, most))))
+    most = min(most_bytes // (size * numbers), _SHARES // (size * model.n_components * n_rows))
+    multiple = 8 if n_rows == 1 else 1
+    return min(n, max(least, _alike(n, max(least, most), multiple)))
 
 
-def _alike(n: int, most: int) -> int:
-    """As many blocks as blocks of `most` rows make, but nearly equal; a multiple of eight."""
+def block_units(rows: Rows, given: Any) -> int:
+    """The same of a number of rows that was given."""
+    n_rows = 1 if rows.first is not None else rows.weight.size // rows.n_units
+    return min(rows.n_units, max(1, checks.whole(given, "block_size", least=1) // n_rows))
+
+
+def _alike(n: int, most: int, multiple: int) -> int:
+    """As many blocks as blocks of `most` units make, but nearly equal."""
     size = -(-n // -(-n // most))
-    return min(most, -(-size // 8) * 8)
+    return min(most, -(-size // multiple) * multiple)
 
 
 def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
@@ -59,8 +83,8 @@ def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
     """
     if on_cpu(rows.weight):
         return 1
-    width = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(rows.x))
-    numbers = min(rows.weight.shape[0], block_size) * k * (width + 2)
+    width = sum(leaf.size for leaf in jax.tree.leaves(rows.x)) // rows.n_units
+    numbers = min(rows.n_units, block_size) * k * (width + 2)
     most = max(1, min(n_starts, _CHUNK // numbers))
     n_chunks = -(-n_starts // most)
     return -(-n_starts // n_chunks)
@@ -73,8 +97,8 @@ def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
     """
     if not on_cpu(rows.weight):
         return 1
-    numbers = rows.weight.shape[0] * model.numbers_per_row(rows)
-    if numbers > _SMALL and not model.sequential:
+    numbers = rows.n_units * numbers_per_unit(model, rows)
+    if numbers > _SMALL and rows.first is None:
         return 1
     return min(n_cores(), n_starts)
 
@@ -108,5 +132,5 @@ def lanes(rows: Rows, size: int) -> int:
 
 def directions(model: Model, rows: Rows, block_size: int, most: int, numbers: int) -> int:
     """Directions differentiated side by side, up to `most`, that make so many numbers."""
-    each = min(rows.weight.shape[0], block_size) * model.numbers_per_row(rows)
+    each = min(rows.n_units, block_size) * numbers_per_unit(model, rows)
     return max(1, min(most, numbers // max(each, 1)))

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxem.core import checks
 from jaxem.inference.kmeans import ROWS, SPHERED, STANDARDISED
 
 # No single rule finds the best optimum everywhere: the portfolio cycles through three.
@@ -16,9 +17,7 @@ METHODS = {
 
 def check(init: Any) -> None:
     """ValueError for what is no method, or a portfolio of them."""
-    if not isinstance(init, str) or init not in METHODS:
-        names = ", ".join(repr(name) for name in METHODS)
-        raise ValueError(f"init is {init!r}; it must be one of {names}, or parameters")
+    checks.one_of(init, METHODS, "init", ", or parameters")
 
 
 def methods(init: str, n_starts: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from jaxem.core import emissions
 from jaxem.core.contracts import Model, Params, Prior, Rows, Statistics
+from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.fitting import sizes
 from jaxem.fitting.blocks import accumulate
@@ -32,9 +33,9 @@ def e_step(
     in the log-likelihood.
     Errors: ValueError for shapes that disagree and for bad values. Source: Dempster et al. (1977).
     """
-    rows = model.rows(x, sample_weight, labels, lengths)
+    rows = as_dataset(model, x, sample_weight, labels, lengths).rows
     params = model.as_params(params, rows)
-    prior = model.as_prior(prior, None, rows.x)
+    prior = model.as_prior(prior, None, emissions.like(model, rows))
     block = sizes.block_size(model, rows)
     return _e_step(model, params, rows, prior, block)
 

@@ -11,11 +11,22 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxem.core.numerics import add_exactly, any_lane, einsum, no_sums, safe_log, sums
 from jaxem.inference import logarithmic, scaled
 from jaxem.inference.chain import Chain, Posterior, into
+
+_LONG = 1 << 14  # steps up to which one block has them all: what is made again costs half as much
+
+
+def block_length(t: int) -> int:
+    """Steps of a block of time: the least power of 2 whose square is t, or all of a shorter lane.
+
+    Memory grows as sqrt(t), and so does a lane that is filled up to whole blocks: the length of
+    its blocks stays what it was.
+    """
+    return t if t <= _LONG else 1 << -(-(t - 1).bit_length() // 2)
 
 
 class Block(NamedTuple):
@@ -124,28 +135,6 @@ def predicted(
     onward = einsum("ij,tib->tjb", chain.transition, alphas)
     onward = jnp.concatenate([onward[:1], onward[:-1]])
     return jnp.where(first[:, None], chain.initial[None, :, None], onward)
-
-
-def sample_path(
-    key: Array, chain: Chain, first: Bool[Array, "t b"], log_alphas: Float[Array, "t k b"]
-) -> Int[Array, "t b"]:
-    """A path drawn from P(z | x), backwards from the end of each sequence.
-
-    P(z[t] | z[t+1], x) is in proportion to alpha[t] A[:, z[t+1]]  (Frühwirth-Schnatter 1994)
-    """
-    onward = safe_log(chain.transition).T
-
-    def step(carry: tuple[Array, Array], now: tuple) -> tuple[tuple[Array, Array], Array]:
-        following, is_last = carry
-        alpha, first, key = now
-        onto = jnp.where(is_last[None], jnp.zeros_like(alpha), onward[following].T)
-        state = jax.random.categorical(key, alpha + onto, axis=0).astype(jnp.int32)
-        return (state, first), state
-
-    lanes = first.shape[1]
-    start = jnp.zeros(lanes, jnp.int32), jnp.ones(lanes, bool)
-    steps = log_alphas, first, jax.random.split(key, first.shape[0])
-    return lax.scan(step, start, steps, reverse=True)[1]
 
 
 def accumulate(

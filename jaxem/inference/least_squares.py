@@ -75,6 +75,21 @@ def solve_step(
     return Step(t, pivot, slope, bend, 2 * jnp.sum(t * gradient, axis=1) - bend)
 
 
+def recentred(
+    sums: Normal, count: Float[Array, " k"], change: Float[Array, "k p"]
+) -> tuple[Normal, Float[Array, " k"]]:
+    """-> (the sums from coefficients that are `change` away, by how much sum r e^2 is less).
+
+    g - S t,  2 t' g - t' S t,    with t the change of the line's value at c and of its slopes.
+    """
+    second, gradient, pivot = sums
+    c = safe_divide(pivot, jnp.broadcast_to(count[:, None], pivot.shape))
+    t = change.at[:, 0].add(jnp.sum(c * change, axis=1))
+    half = einsum("kij,kj->ki", second, t)
+    lost = jnp.sum(t * (2 * gradient - half), axis=1)
+    return Normal(second, gradient - half, pivot), lost
+
+
 def moved(
     b: Float[Array, "k p"], step: Step, share: Any, fixed: Float[Array, "k p"]
 ) -> Float[Array, "k p"]:

@@ -3,13 +3,14 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxem.core import checks, parameters
-from jaxem.core.capabilities import collapse
 from jaxem.core.contracts import Family, Params, Prior
-from jaxem.models import transitions
+from jaxem.models import priors, transitions
+from jaxem.models.markov_chain import ChainPrior
 
 
 class HMMParams(NamedTuple):
@@ -56,50 +57,29 @@ def _check_transition(transition: np.ndarray, initial: np.ndarray, kind: Any) ->
 
 
 def as_prior(
-    family: Family,
-    k: int,
-    where: PyTree,
-    prior: HMMPrior | None,
-    reg_covar: Any,
-    x: Any,
-    fixed: Any,
+    model: Any, prior: HMMPrior | None, reg_covar: Any, x: Any, fixed: Any
 ) -> HMMPrior | None:
-    """where: the constraints of the model."""
-    regularised = collapse.regularised_by(family, reg_covar)
-    if prior is None and fixed is None and not regularised:
+    """model: an `HMM`."""
+    family, k = model.family, model.n_states
+    if priors.asks_nothing(family, prior, reg_covar, fixed):
         return None
     prior = HMMPrior() if prior is None else prior
     checks.fields(prior, HMMPrior, "prior")
-    emissions = prior.emissions
-    if regularised or emissions is not None:
-        own = reg_covar if regularised else None
-        emissions = family.as_prior(emissions, own, x, k)
-    dtype = jax.tree.leaves(x)[0].dtype
-    fixed = prior.fixed if fixed is None else fixed
+    fixed, dtype = prior.fixed if fixed is None else fixed, jax.tree.leaves(x)[0].dtype
+    if fixed is not None:
+        checks.fields(fixed, HMMParams, "fixed")
+        like = HMMParams(*priors.like(family, x, k, (k,), (k, k)))
+        fixed = parameters.read_fixed(model.constraints, fixed, like, "fixed")
     return HMMPrior(
-        _strength(prior, "initial", (k,), 1, dtype),
-        _strength(prior, "transition", (k, k), 1, dtype),
-        _strength(prior, "sticky", (k,), 0, dtype),
-        emissions,
-        _read_fixed(family, k, where, fixed, x),
+        priors.strength(prior.initial, (k,), 1, dtype, "initial"),
+        priors.strength(prior.transition, (k, k), 1, dtype, "transition"),
+        priors.strength(prior.sticky, (k,), 0, dtype, "sticky"),
+        priors.of_family(family, prior.emissions, reg_covar, x, k),
+        fixed,
     )
 
 
-def _strength(prior: HMMPrior, name: str, shape: tuple[int, ...], least: int, dtype: Any) -> Array:
-    value, called = getattr(prior, name), f"the prior's {name}"
-    checks.numbers(value, called)
-    if checks.is_concrete(value) and not np.all(np.asarray(value) >= least):
-        remedy = "a Dirichlet has a mode from 1 on (1 is flat)" if least else "it must be from 0"
-        raise ValueError(f"{called} is {value}; {remedy}")
-    return checks.broadcast(value, shape, dtype, called)
-
-
-def _read_fixed(family: Family, k: int, where: PyTree, fixed: Any, x: Any) -> HMMParams | None:
-    if fixed is None:
+def of_chain(prior: HMMPrior | None) -> ChainPrior | None:
+    if prior is None:
         return None
-    checks.fields(fixed, HMMParams, "fixed")
-    dtype = jax.tree.leaves(x)[0].dtype
-    law: Any = jax.ShapeDtypeStruct((k,), dtype)
-    matrix: Any = jax.ShapeDtypeStruct((k, k), dtype)
-    like = HMMParams(law, matrix, family.like_params(x, k))
-    return parameters.read_fixed(where, fixed, like, "fixed")
+    return ChainPrior(prior.initial - 1, prior.transition - 1 + jnp.diag(prior.sticky))

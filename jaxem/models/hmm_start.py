@@ -5,50 +5,49 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core.capabilities import collapse
 from jaxem.core.contracts import Family, Rows
+from jaxem.core.rows import flat, observed_weight
 from jaxem.models import seeding, transitions
 from jaxem.models.hmm_params import HMMParams, HMMPrior
-from jaxem.models.packing import flat
 
 
-def shared_start_statistics(family: Family, rows: Rows, k: int) -> seeding.SharedStartStatistics:
-    weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
-    return seeding.shared_start_statistics(family, flat(rows.x.x), flat(weight), k)
+def shared(family: Family, rows: Rows, k: int) -> seeding.SharedStartStatistics:
+    weight = jnp.reshape(observed_weight(rows), -1)
+    return seeding.shared_start_statistics(family, flat(rows.x, rows.weight), weight, k)
 
 
 def start(
-    family: Family,
-    kind: Any,
+    model: Any,
     key: Array,
     rows: Rows,
-    surveyed: Any,
+    of_all: Any,
     method: Int[Array, ""],
     n_active: Int[Array, ""],
     prior: HMMPrior | None,
-    k: int,
 ) -> HMMParams:
-    """States from a mixture start of the steps; kind: of the transitions."""
-    if surveyed is None:
+    """States from a mixture start of the steps; model: an `HMM`."""
+    family, kind, k = model.family, model.transitions, model.n_states
+    if of_all is None:
         key_window, key = jax.random.split(key)
         rows = _window(key_window, rows)
-        surveyed = shared_start_statistics(family, rows, k)
-    weight = jnp.where(rows.x.observed, rows.weight, jnp.zeros_like(rows.weight))
-    told = None if rows.labels is None else flat(rows.labels)
-    seeds = seeding.seeded(key, family, surveyed, flat(weight), told, k, n_active, method)
+        of_all = shared(family, rows, k)
+    weight = jnp.reshape(observed_weight(rows), -1)
+    told = None if rows.labels is None else jnp.reshape(rows.labels, -1)
+    seeds = seeding.seeded(key, family, of_all, weight, told, k, n_active, method)
     if not collapse.regularised(family):
-        seeds = _seedless(jax.random.fold_in(key, 1), seeds, flat(weight), told, n_active)
+        seeds = _seedless(jax.random.fold_in(key, 1), seeds, weight, told, n_active)
     own, fixed = (None, None) if prior is None else (prior.emissions, prior.fixed)
     if kind == "left-right" and told is None and fixed is None:
-        seeds = _by_time(seeds, weight, rows.x.first)
+        seeds = _by_time(seeds, weight, rows.first)
     fixed = None if fixed is None else fixed.emissions
-    emissions = seeding.components(family, surveyed, flat(rows.x.x), seeds, own, fixed)
+    emissions = seeding.components(family, of_all, seeds, own, fixed)
     possible = jnp.asarray(transitions.mask(kind, k))
     possible = possible & seeds.found[:, None] & seeds.found[None]
     labels = jnp.reshape(seeds.labels, rows.weight.shape)
-    begins, moves = transitions.counts(labels, rows.weight, rows.x.first, possible)
+    begins, moves = transitions.counts(labels, rows.weight, rows.first, possible)
     initial = jnp.where(seeds.found, begins + 1, jnp.zeros_like(begins))
     moves = transitions.persistent_or_any(jax.random.fold_in(key, 4), moves, possible)
     transition = transitions.rows(moves, jnp.zeros_like(moves))
@@ -75,14 +74,16 @@ def _seedless(
     return jax.tree.map(lambda new, old: jnp.where(some, new, old), again, seeds)
 
 
-def _by_time(seeds: seeding.Seeded, weight: Array, first: Bool[Array, "lanes t"]) -> seeding.Seeded:
+def _by_time(
+    seeds: seeding.Seeded, weight: Float[Array, " n"], first: Bool[Array, "t lanes"]
+) -> seeding.Seeded:
     """The states numbered as they come, in the mean: of k! orders few lead anywhere."""
-    k, step = seeds.found.shape[0], jnp.arange(first.shape[1], dtype=jnp.int32)[None]
-    begun = lax.cummax(jnp.where(first, step, 0), axis=1)
-    since = flat((step - begun).astype(weight.dtype))
+    k, step = seeds.found.shape[0], jnp.arange(first.shape[0], dtype=jnp.int32)[:, None]
+    begun = lax.cummax(jnp.where(first, step, 0), axis=0)
+    since = jnp.reshape(step - begun, -1).astype(weight.dtype)
     own = seeds.labels[None] == jnp.arange(k, dtype=jnp.int32)[:, None]
-    total = jnp.sum(jnp.where(own, flat(weight)[None], 0), axis=1)
-    late = jnp.sum(jnp.where(own, (flat(weight) * since)[None], 0), axis=1)
+    total = jnp.sum(jnp.where(own, weight[None], 0), axis=1)
+    late = jnp.sum(jnp.where(own, (weight * since)[None], 0), axis=1)
     late = late / jnp.where(total > 0, total, 1)
     order = jnp.argsort(jnp.where(seeds.found, late, jnp.inf))
     place = jnp.argsort(order).astype(jnp.int32)
@@ -91,7 +92,7 @@ def _by_time(seeds: seeding.Seeded, weight: Array, first: Bool[Array, "lanes t"]
 
 def _window(key: Array, rows: Rows) -> Rows:
     """Some lanes from some step on, of at most as many steps as a start looks at rows, in all."""
-    lanes, t = rows.weight.shape
+    t, lanes = rows.weight.shape
     some = min(lanes, max(1, seeding.SAMPLE // min(t, 128)))
     length = min(t, seeding.SAMPLE // some)
     key_lane, key_step = jax.random.split(key)
@@ -100,7 +101,7 @@ def _window(key: Array, rows: Rows) -> Rows:
 
     def cut(leaf: Array) -> Array:
         return lax.dynamic_slice_in_dim(
-            lax.dynamic_slice_in_dim(leaf, lane, some, axis=0), step, length, axis=1
+            lax.dynamic_slice_in_dim(leaf, lane, some, axis=1), step, length, axis=0
         )
 
     return jax.tree.map(cut, rows)

@@ -5,7 +5,7 @@ states begin, (k,), and follow each other, (k, k).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxem.core import checks
 from jaxem.core.constraints import Shares, Simplex
-from jaxem.core.numerics import from_log_odds, log_odds, safe_divide
+from jaxem.core.numerics import from_log_odds, log_odds, safe_divide, safe_log
 from jaxem.core.parameters import Joint
 from jaxem.models import transitions
 
@@ -169,3 +169,86 @@ class Transitions(Simplex):
     def take(self, value: Any, index: Any) -> Any:
         there = np.asarray(index) >= 0
         return np.where(there[:, None] & there[None], value[index][:, index], 0)
+
+
+class ChainPrior(NamedTuple):
+    """Pseudo-counts of the Dirichlets, beyond 1 each: (k,) and (k, k)."""
+
+    initial: Array
+    transitions: Array
+
+
+@dataclass(frozen=True)
+class MarkovChain:
+    """The law of the first state, and which transitions are possible, of k states."""
+
+    initial: Free
+    transitions: Transitions
+    k: int
+
+    def check(self) -> None:
+        """ValueError for a stationary law that would not be one."""
+        n_closed = transitions.n_closed(transitions.mask(self.transitions.kind, self.k))
+        if self.initial.stationary and n_closed > 1:
+            raise ValueError(
+                f"transitions makes {n_closed} sets of states that are never left: there is no one "
+                'stationary law; take initial="free"'
+            )
+
+    def check_params(self, transition: Any) -> None:
+        if not (self.initial.stationary and checks.is_concrete(transition)):
+            return
+        n_closed = transitions.n_closed(np.asarray(transition) > 0)
+        if n_closed > 1:
+            raise ValueError(
+                f"transition has {n_closed} sets of states that are never left: it has no one "
+                "stationary law"
+            )
+
+    def check_fixed(self, fixed: Any) -> None:
+        given = fixed is not None and checks.is_concrete(fixed) and not np.isnan(fixed).all()
+        if given and self.initial.stationary:
+            raise ValueError("fixed.initial is given, but the initial law is the stationary one")
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        kind = self.transitions.kind
+        found = transitions.remarks(kind, self.k)
+        if not self.initial.stationary:
+            return found
+        gone = transitions.transient(transitions.mask(kind, self.k))
+        return (*found, *(f"state {i} has none of the stationary law" for i in gone))
+
+    def m_step(self, params: Any, statistics: Any, prior: ChainPrior | None) -> Law:
+        """params, statistics: of the model, with the fields of the chain."""
+        return self.initial.m_step(*_counts(params, statistics, prior))
+
+    def differentiable_m_step(self, params: Any, statistics: Any, prior: ChainPrior | None) -> Law:
+        return self.initial.differentiable_m_step(*_counts(params, statistics, prior))
+
+    def log_prior(self, params: Any, prior: ChainPrior) -> Float[Array, ""]:
+        """Up to its normalising constant."""
+
+        def of(p: Array, pseudo: Array) -> Array:
+            return jnp.sum(jnp.where((p > 0) & (pseudo != 0), pseudo * safe_log(p), 0))
+
+        return of(params.initial, prior.initial) + of(params.transition, prior.transitions)
+
+    def fisher_diagonal(self, params: Any, share: Float[Array, " k"]) -> Law:
+        return (
+            self.initial.fisher_diagonal(params.initial, share),
+            self.transitions.fisher_diagonal(params.transition, share),
+        )
+
+
+def _counts(params: Any, statistics: Any, prior: ChainPrior | None) -> tuple[Law, Law]:
+    """-> (how often states begin, and follow each other; the laws of both).
+
+    What is impossible gets no pseudo-counts.
+    """
+    old = params.initial, params.transition
+    counts = statistics.initial, statistics.transitions
+    if prior is not None:
+        pairs = zip(counts, old, prior, strict=True)
+        counts = tuple(count + jnp.where(p > 0, more, 0) for count, p, more in pairs)
+    return counts, old

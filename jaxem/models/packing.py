@@ -1,4 +1,4 @@
-"""Where sequences lie: in lanes of steps, in which several may follow each other.
+"""Where sequences lie: in lanes of steps, (t, lanes), in which several may follow each other.
 
 One array (t, d) or (t,) is one sequence; (b, t, d), with the lengths where they differ, is a batch;
 a list holds sequences of any lengths. A batch stays as it is while at most 1.5 times its real steps
@@ -18,18 +18,9 @@ from jaxtyping import Array
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Rows
+from jaxem.inference.forward_backward import block_length
 
 MOST = 1.5  # steps computed for each real one
-_LONG = 1 << 14  # steps up to which one block has them all: what is made again costs half as much
-
-
-def block_length(t: int) -> int:
-    """Steps of a block of time: the least power of 2 whose square is t, or all of a shorter lane.
-
-    Memory grows as sqrt(t), and so does a lane that is filled up to whole blocks: the length of
-    its blocks stays what it was.
-    """
-    return t if t <= _LONG else 1 << -(-(t - 1).bit_length() // 2)
 
 
 def _whole_blocks(t: int) -> int:
@@ -39,23 +30,13 @@ def _whole_blocks(t: int) -> int:
 
 def block(rows: Rows, index: Array, length: int) -> Rows:
     """Block `index` of `length` steps, of all lanes."""
-    start = index * length
-
-    def cut(leaf: Array) -> Array:
-        return lax.dynamic_slice_in_dim(leaf, start, length, axis=1)
-
-    return jax.tree.map(cut, rows)
-
-
-def flat(tree: Any) -> Any:
-    """Lanes end to end: (lanes, t, ...) -> (lanes * t, ...)."""
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)
+    return jax.tree.map(lambda leaf: lax.dynamic_slice_in_dim(leaf, index * length, length), rows)
 
 
 class Layout(NamedTuple):
     """Where the sequences are: sequence i is `lengths[i]` steps of lane[i] from offset[i].
 
-    form: "one", "batch" or "list". shape: (lanes, t). steps: of the array that was given, 0 for a
+    form: "one", "batch" or "list". shape: (t, lanes). steps: of the array that was given, 0 for a
     list.
     """
 
@@ -68,12 +49,13 @@ class Layout(NamedTuple):
 
     @property
     def places(self) -> np.ndarray:
-        """Of every real step, sequence after sequence, its place among lanes * t."""
-        return _runs(self.lane * self.shape[1] + self.offset, self.lengths)
+        """Of every real step, sequence after sequence, its place among t * lanes."""
+        lanes = self.shape[1]
+        return _runs(self.offset, self.lengths) * lanes + np.repeat(self.lane, self.lengths)
 
     @property
     def owner(self) -> np.ndarray:
-        """(lanes, t): the sequence that each step is of, -1 in padding."""
+        """(t, lanes): the sequence that each step is of, -1 in padding."""
         owner = np.full(self.shape[0] * self.shape[1], -1)
         owner[self.places] = np.repeat(np.arange(len(self.lengths)), self.lengths)
         return owner.reshape(self.shape)
@@ -89,7 +71,7 @@ class Layout(NamedTuple):
 
     @property
     def each_its_lane(self) -> bool:
-        shape = len(self.lengths), _whole_blocks(max(self.steps, 1))
+        shape = _whole_blocks(max(self.steps, 1)), len(self.lengths)
         return self.steps > 0 and self.shape == shape
 
     @property
@@ -98,15 +80,16 @@ class Layout(NamedTuple):
         return np.arange(self.steps) < self.lengths[:, None]
 
     def arrange(self, values: Any) -> Any:
-        """(lanes, t, ...) -> as the data came; in a batch, zeros beyond the lengths.
+        """(t, lanes, ...) -> as the data came; in a batch, zeros beyond the lengths.
 
         For a list NumPy arrays, where there are numbers.
         """
         if self.form == "one":
-            return values[0, : self.steps]
+            return values[: self.steps, 0]
         if self.each_its_lane:
             real = self.real.reshape(*self.real.shape, *[1] * (values.ndim - 2))
-            return jnp.where(real, values[:, : self.steps], jnp.zeros((), values.dtype))
+            values = jnp.swapaxes(values[: self.steps], 0, 1)
+            return jnp.where(real, values, jnp.zeros((), values.dtype))
         numpy: Any = np if checks.is_concrete(values) else jnp
         flat = numpy.asarray(values).reshape(-1, *values.shape[2:])[self.places]
         if self.form == "list":
@@ -116,9 +99,9 @@ class Layout(NamedTuple):
         return rows.reshape(len(self.lengths), self.steps, *flat.shape[1:])
 
     def sums(self, values: Any) -> Any:
-        """(lanes, t) summed over each sequence: (b,), or a number for one."""
+        """(t, lanes) summed over each sequence: (b,), or a number for one."""
         if self.form == "one":
-            return jnp.sum(values[0, : self.steps])
+            return jnp.sum(values[: self.steps, 0])
         if self.each_its_lane:
             return jnp.sum(self.arrange(values), axis=1)
         owner = np.repeat(np.arange(len(self.lengths)), self.lengths)
@@ -153,9 +136,9 @@ def layout(data: Any, lengths: Any) -> Layout:
         each = np.full(b, t) if lengths is None else _lengths(lengths, b, t)
         if b * t > MOST * each.sum() and checks.is_concrete(data):
             return _packed("batch", each, t)
-        return Layout("batch", each, np.arange(b), np.zeros(b, int), (b, _whole_blocks(t)), t)
+        return Layout("batch", each, np.arange(b), np.zeros(b, int), (_whole_blocks(t), b), t)
     n = _n_steps(data)
-    shape = 1, _whole_blocks(n)
+    shape = _whole_blocks(n), 1
     return Layout("one", np.array([n]), np.zeros(1, int), np.zeros(1, int), shape, n)
 
 
@@ -183,7 +166,7 @@ def _packed(form: str, lengths: np.ndarray, steps: int) -> Layout:
     while n_lanes * t > MOST * total:  # one lane holds them all without a step too many
         n_lanes -= 1
         lane, offset, t = _placed(lengths, n_lanes)
-    return Layout(form, lengths, lane, offset, (n_lanes, _whole_blocks(t)), steps)
+    return Layout(form, lengths, lane, offset, (_whole_blocks(t), n_lanes), steps)
 
 
 def _placed(lengths: np.ndarray, n_lanes: int) -> tuple[np.ndarray, np.ndarray, int]:

@@ -83,12 +83,12 @@ def seeded(
 def components(
     family: Family,
     shared_start_statistics: SharedStartStatistics,
-    x: Any,
     seeded: Seeded,
     prior: Prior | None,
     fixed: Params | None,
 ) -> Params:
     """One M-step under a weak prior around the pooled fit."""
+    x = shared_start_statistics.x
     counts = jnp.where(seeded.found, jnp.sum(seeded.responsibilities, axis=1), 0)
     weak = family.starting_prior(shared_start_statistics.pooled, counts, prior)
     first = starts.first(family, shared_start_statistics.pooled, x, seeded.responsibilities)
@@ -103,11 +103,10 @@ def components(
 
 def sample(key: Array, rows: Rows) -> Rows:
     """SAMPLE rows drawn by weight with replacement, half of them labelled where labels are."""
-    odds = jnp.sum(rows.weight, axis=tuple(range(1, rows.weight.ndim)))
+    odds = jnp.reshape(rows.weight, -1)
     if rows.labels is not None:
-        odds = _balanced(odds, rows.labels >= 0)
-    index = draw(key, odds, (SAMPLE,))
-    chosen = take_rows(rows, index)
+        odds = _balanced(odds, jnp.reshape(rows.labels, -1) >= 0)
+    chosen = take_rows(rows, draw(key, odds, (SAMPLE,)))
     return chosen._replace(weight=jnp.ones_like(chosen.weight))
 
 

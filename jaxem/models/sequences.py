@@ -1,7 +1,7 @@
 """Sequences as a person has them -> rows of steps: numbers, weights and known states, in lanes."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +15,6 @@ from jaxem.core.rows import replace_absent
 from jaxem.models.packing import Layout, layout
 
 
-class Steps(NamedTuple):
-    """x: leaves (lanes, t, ...); what is not observed holds the numbers of some row that is."""
-
-    x: Any
-    observed: Array  # (lanes, t)
-    first: Array  # (lanes, t): a sequence begins; so does every step of padding
-
-
 def read(
     family: Family,
     data: Any,
@@ -30,16 +22,17 @@ def read(
     labels: Any,
     lengths: Any,
     possible: np.ndarray,
-) -> Rows:
-    """The lanes: leaves (lanes, t, ...), weights of the steps, and known states or None.
+) -> tuple[Rows, Layout]:
+    """The lanes: leaves (t, lanes, ...), weights of the steps, and known states or None.
 
-    possible: (k, k), which transitions are.
+    What is not observed holds the numbers of some row that is. possible: (k, k), which transitions
+    are.
     """
     where = layout(data, lengths)
     b, shape = len(where.lengths), where.shape
     weight = checks.weights(sample_weight, b)
     x = _joined(family, data) if where.form == "list" else family.read(_flat(data, where.form))
-    if shape != (b, where.steps):
+    if shape != (where.steps, 1):
         index = where.sources
         x = jax.tree.map(lambda leaf: leaf[index], x)
     step_weight, first = _chain(where, np.ones(b) if weight is None else weight)
@@ -48,19 +41,18 @@ def read(
         raise ValueError("x has no step that was observed: every number is NaN")
     numpy: Any = np if checks.is_concrete(step_weight, observed) else jnp
     seen = numpy.where(observed, step_weight.reshape(-1), 0)
-    family.check(x, seen, None)
+    family.check(x, seen, tables.column_names(data))
     x = jax.tree.map(checks.floating, pivots.measured(family, x, seen))
     dtype = jax.tree.leaves(x)[0].dtype
     x = replace_absent(x, checks.cast(seen, dtype))
-    return Rows(
-        Steps(
-            jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), x),
-            jnp.asarray(observed).reshape(shape),
-            jnp.asarray(first),
-        ),
+    rows = Rows(
+        jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), x),
         checks.cast(step_weight, dtype),
         None if labels is None else _labels(labels, where, len(possible), possible),
+        observed=jnp.asarray(observed).reshape(shape),
+        first=jnp.asarray(first),
     )
+    return rows, where
 
 
 def _joined(family: Family, data: list[Any]) -> Any:
@@ -86,19 +78,21 @@ def _columns(x: Any) -> str:
 
 
 def _chain(where: Layout, weight: Any) -> tuple[Any, np.ndarray]:
-    """-> (weights of the steps, 0 in padding; where sequences begin), (lanes, t)."""
+    """-> (weights of the steps, 0 in padding; where sequences, and steps of padding, begin).
+
+    (t, lanes) both.
+    """
     owner = where.owner
-    first = np.ones(owner.size, bool)
-    first[where.places] = False
-    first[where.lane * where.shape[1] + where.offset] = True
+    first = owner < 0
+    first[where.offset, where.lane] = True
     numpy: Any = np if checks.is_concrete(weight) else jnp
     own = numpy.asarray(weight)[np.maximum(owner, 0)]
     own = numpy.where(owner >= 0, own, 0.0)
-    return own, first.reshape(where.shape)
+    return own, first
 
 
 def _labels(labels: Any, where: Layout, k: int, possible: np.ndarray) -> Array:
-    """Known states, (lanes, t), -1 where unknown; ValueError where they cannot follow each other.
+    """Known states, (t, lanes), -1 where unknown; ValueError where they cannot follow each other.
 
     possible: (k, k), which transitions are.
     """

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxem.core import checks
 from jaxem.core.numerics import einsum, safe_divide, safe_log
 
 KINDS = ("full", "left-right", "cyclic")
@@ -29,9 +30,7 @@ def mask(kind: Any, k: int) -> np.ndarray:
 def read(kind: Any, k: int) -> Any:
     """A kind by its name, or a mask as a tuple of tuples; ValueError for anything else."""
     if isinstance(kind, str):
-        if kind not in KINDS:
-            names = ", ".join(map(repr, KINDS))
-            raise ValueError(f"transitions is {kind!r}; it must be one of {names}, or a mask")
+        checks.one_of(kind, KINDS, "transitions", ", or a mask")
         return kind
     try:
         allowed = np.asarray(kind)
@@ -80,9 +79,9 @@ def remarks(kind: Any, k: int) -> tuple[str, ...]:
 
 
 def counts(
-    labels: Int[Array, "lanes t"],
-    weight: Float[Array, "lanes t"],
-    first: Bool[Array, "lanes t"],
+    labels: Int[Array, "t lanes"],
+    weight: Float[Array, "t lanes"],
+    first: Bool[Array, "t lanes"],
     possible: Bool[Array, "k k"],
 ) -> tuple[Float[Array, " k"], Float[Array, "k k"]]:
     """-> (how often labels begin a sequence, how often each follows each), weighted.
@@ -92,8 +91,8 @@ def counts(
     states = jnp.arange(possible.shape[0], dtype=jnp.int32)[None, None]
     chosen = jnp.where(labels[..., None] == states, weight[..., None], 0.0)
     begins = jnp.sum(jnp.where(first[..., None], chosen, 0), axis=(0, 1))
-    into = jnp.where(first[:, 1:, None], 0, chosen[:, 1:])
-    moves = einsum("btk,btj->kj", (chosen[:, :-1] > 0).astype(weight.dtype), into)
+    into = jnp.where(first[1:, :, None], 0, chosen[1:])
+    moves = einsum("tbk,tbj->kj", (chosen[:-1] > 0).astype(weight.dtype), into)
     return begins, jnp.where(possible, moves + 1, jnp.zeros_like(moves))
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from jaxem.analysis.decode import viterbi
 from jaxem.core import checks
 from jaxem.core.contracts import Params
-from jaxem.models import HMM, HMMParams
+from jaxem.models import HMM, HMMParams, packing
 from jaxem.models.packing import Layout
 from jaxem.models.transitions import mask
 from jaxem.plot import columns, evaluate, style
@@ -45,7 +45,7 @@ def decoded(
     """
     check_chain(model)
     ax = style.axes(ax)
-    where = model.layout(x, lengths)
+    where = packing.layout(x, lengths)
     own = _sequence(where, x, sequence)
     params, table = evaluate.given(model, params, own)
     n, d = table.shape

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from jaxem.analysis.predict import log_prob, smooth
-from jaxem.core import parameters, tables
+from jaxem.analysis.predict import log_prob, smoothed
+from jaxem.core import emissions, parameters, tables
 from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Family, Params
+from jaxem.core.dataset import as_dataset
 from jaxem.families import Gaussian
 from jaxem.models import HMM, Mixture
 from jaxem.models.packing import Layout
@@ -73,13 +74,14 @@ class Drawable(NamedTuple):
 def given(model: Any, params: Params, x: Any, lengths: Any = None) -> Drawable:
     """Both checked, as NumPy arrays; parts of the data, such as (X, y), stand side by side."""
     with precision(jax.tree.map(np.asarray, params)):
-        rows = model.rows(x, None, None, lengths)
+        data = as_dataset(model, x, lengths=lengths)
+        rows, where = data.rows, data.layout
         params = jax.device_get(model.as_params(params, rows))
-        n, where = rows.weight.size, model.layout(x, lengths)
-        parts = jax.tree.leaves(pivots.given(model.family, model.family_rows(rows)))
+        n = rows.weight.size
+        parts = jax.tree.leaves(pivots.given(model.family, emissions.family_rows(model, rows)))
         table = np.concatenate([np.asarray(part, float).reshape(n, -1) for part in parts], axis=1)
         if where is not None:
-            observed = np.asarray(rows.x.observed).reshape(n, 1)
+            observed = np.asarray(rows.observed).reshape(n, 1)
             table = np.where(observed, table, np.nan)[where.places]
     return Drawable(params, table)
 
@@ -94,7 +96,8 @@ def by_sequence(where: Layout, values: Any) -> list[np.ndarray]:
 def occupancy(model: HMM, params: Params, x: Any, lengths: Any, seen: np.ndarray) -> np.ndarray:
     """The mean of P(state | sequence) over the steps marked in `seen`, (k,)."""
     with precision(params):
-        found = by_sequence(model.layout(x, lengths), smooth(model, params, x, lengths))
+        data = as_dataset(model, x, lengths=lengths)
+        found = by_sequence(data.layout, smoothed(data, params))
     shares = np.concatenate(found)[seen].mean(axis=0, dtype=float)
     return shares.astype(params.initial.dtype)
 
@@ -114,7 +117,8 @@ def marginal(model: Any, params: Params, columns: list[int]) -> Params:
     """The parameters of the mixture's marginal of some columns."""
     if columns == list(range(n_columns(params))):
         return params
-    return model.marginal(params, np.array(columns))
+    own = model.family.marginal(params.components, np.array(columns))
+    return params._replace(components=own)
 
 
 def log_joint(model: Any, params: Params, x: np.ndarray) -> np.ndarray:

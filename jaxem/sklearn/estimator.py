@@ -12,11 +12,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from jaxem.core import checks
+from jaxem.core.dataset import as_dataset
 from jaxem.core.status import Status
 from jaxem.families import Gaussian
 from jaxem.families.gaussian.prior import GaussianPrior
+from jaxem.fitting.driver import advance, finish, start
 from jaxem.fitting.em import State
-from jaxem.fitting.fit import FitPlan, advance, finish, prepare, start
+from jaxem.fitting.options import Options, Starts
+from jaxem.fitting.plan import FitPlan, prepare
 from jaxem.fitting.result import Result
 from jaxem.models.mixture import Mixture, MixturePrior
 from jaxem.sklearn import initial, precisions
@@ -159,12 +162,14 @@ class GaussianMixture(FittedMixture):
         """-> (the checked fit, every start at its starting parameters)."""
         k, family = self.n_components, Gaussian(self.covariance_type)
         structure, model = family.covariance, Mixture(family, k)
-        options: dict[str, Any] = {
-            "sample_weight": sample_weight, "tol": self.tol, "max_iter": self.max_iter,
-            "acceleration": None,  # an iteration is the one that scikit-learn's users know
+        data = as_dataset(model, X, sample_weight)
+        options = Options(
+            tol=self.tol,
+            max_iter=self.max_iter,
+            acceleration=None,  # an iteration is the one that scikit-learn's users know
             # Given where it is 0 too: one compilation serves every reg_covar.
-            "prior": MixturePrior(components=GaussianPrior(reg_covar=self.reg_covar)),
-        }  # fmt: skip
+            prior=MixturePrior(components=GaussianPrior(reg_covar=self.reg_covar)),
+        )
         chosen = (self.weights_init, self.means_init, self.precisions_init)
         given = initial.read(*chosen, structure, k, X.shape[1])
         params = None
@@ -173,11 +178,11 @@ class GaussianMixture(FittedMixture):
         elif all(part is not None for part in given):
             params = as_jaxem(self.covariance_type, *given)[1]
         if params is not None:
-            job = prepare(model, X, init=params, **options)
+            job = prepare(data, options, Starts(params))
             return job._replace(n_threads=1), start(job)
         key = jax.random.key(self._seed())
         init = _INIT[self.init_params]
-        job = prepare(model, X, key=key, n_init=self.n_init, init=init, **options)
+        job = prepare(data, options, Starts(init, key, self.n_init))
         state = start(job)
         params = state.params
         if self.init_params == "random":

@@ -14,7 +14,7 @@ from jaxem.core.contracts import Rows
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.gaussian import GaussianParams
 from jaxem.models import seeding
-from jaxem.models.mixture import Mixture, MixtureParams, MixturePrior
+from jaxem.models.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
 from jaxem.sklearn import precisions
 
 
@@ -75,11 +75,17 @@ def random_responsibilities(
 
     def one(index: Array) -> MixtureParams:
         key_rows, key_shares = jax.random.split(jax.random.fold_in(key, index))
-        few = rows.weight.shape[0] <= seeding.SAMPLE
+        few = rows.weight.size <= seeding.SAMPLE
         x, weight, *_ = rows if few else seeding.sample(key_rows, rows)
         draws = jax.random.uniform(key_shares, (k, weight.shape[0]), weight.dtype)
         shares = draws * (weight / jnp.sum(draws, axis=0))[None]
-        params = MixtureParams(jnp.ones((k,), weight.dtype), model.family.pooled(x, weight, k))
-        return model.from_responsibilities(params, x, shares, prior)
+        own = model.family.pooled(x, weight, k)  # the origin of the sums
+        prepared = model.family.prepare(own, None)
+        _, cache = model.family.evaluate(prepared, x)
+        sums = model.family.statistics(prepared, x, cache, shares)
+        sums = model.family.finalize_statistics(prepared, sums)
+        statistics = MixtureStatistics(jnp.sum(shares), jnp.sum(shares, axis=1), sums)
+        params = MixtureParams(jnp.ones((k,), weight.dtype), own)
+        return model.m_step(params, statistics, prior)
 
     return jax.lax.map(one, jnp.arange(n_starts, dtype=jnp.int32))

@@ -12,6 +12,7 @@ import jaxem
 from jaxem import HMM, Mixture, Status
 from jaxem.analysis import alignment, resampling
 from jaxem.core import parameters
+from jaxem.core.dataset import as_dataset
 from jaxem.core.numerics import draw
 from jaxem.families import (
     Categorical,
@@ -54,7 +55,7 @@ def found(x, params):
 
 
 def test_a_refit_is_the_fit_of_its_rows(x, params, found):
-    rows = TWO.rows(x, None, None)
+    rows = as_dataset(TWO, x).rows
     keys = jax.random.split(jax.random.split(KEY)[0], 60)
     counts = np.asarray(resampling.counts(keys, rows.weight, None, 150))
     assert (counts.sum(axis=1) == 150).all()
@@ -76,7 +77,7 @@ def test_groups_and_threads_change_nothing(x, params, found, monkeypatch):
 
 def test_weights_are_frequencies(x, params):
     weight = np.arange(150) % 3.0
-    units = resampling.units(TWO, x, weight, None, TWO.rows(x, weight, None))
+    units = resampling.units(as_dataset(TWO, x, weight))
     assert units.n == 150
     keys = jax.random.split(KEY, 400)
     counts = np.asarray(resampling.counts(keys, units.odds, None, units.n))
@@ -164,7 +165,7 @@ def test_float32_stays_float32(x, params):
 
 
 def resample_like(model, params, x, weight=None):
-    rows = resampling.individuals(model, x, weight, None).rows
+    rows = resampling.individuals(as_dataset(model, x, weight)).for_fit
     return rows, jax.tree.map(
         lambda leaf: np.asarray(leaf[0]),
         resampling.simulated(model, params, rows, jax.random.split(KEY, 2)),
@@ -235,8 +236,7 @@ def test_sequences_are_drawn_whole():
     rng = np.random.default_rng(0)
     sequences = [rng.poisson(rng.choice([2, 9]), 7 + i).astype(float) for i in range(12)]
     params = jaxem.fit(hmm, sequences, key=KEY, n_init=3).params
-    rows = hmm.rows(sequences, None, None)
-    units = resampling.units(hmm, sequences, None, None, rows)
+    units = resampling.units(as_dataset(hmm, sequences))
     keys = jax.random.split(jax.random.split(KEY)[0], 5)
     weight = np.asarray(resampling.counts(keys, units.odds, units.owner, units.n))
     owner = np.asarray(units.owner)
@@ -329,7 +329,7 @@ def test_a_permuted_fit_comes_back(block):
     model = Mixture(Gaussian("tied"), 3)
     found = jaxem.fit(model, x, key=KEY, n_init=3).params
     params = jax.device_get(found)
-    rows = model.rows(x, None, None)
+    rows = as_dataset(model, x).rows
     orders = np.array(list(itertools.permutations(range(3))))
     moved = [parameters.take(model.constraints, params, order) for order in orders]
     agreements = [

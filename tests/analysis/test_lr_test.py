@@ -8,6 +8,7 @@ from scipy import stats
 import jaxem
 from jaxem import HMM, Mixture, Status
 from jaxem.analysis import resampling
+from jaxem.core.dataset import as_dataset
 from jaxem.datasets import load_faithful
 from jaxem.families import Gaussian, Poisson
 from jaxem.fitting import padded_components
@@ -45,7 +46,7 @@ def test_a_replicate_is_the_ratio_of_two_fits_of_simulated_rows(found):
     key_test = jax.random.split(KEY, (2, 2))[1, 1]
     key_data = jax.random.split(key_test, 3)[0]
     keys = jax.random.split(key_data, 19)
-    rows = ONE.rows(x, None, None)
+    rows = as_dataset(ONE, x).rows
     params = padded_components.padded(Mixture(Gaussian("full"), 2), found.null)
     drawn = resampling.simulated(Mixture(Gaussian("full"), 2), params, rows, keys[4:5]).x[0]
     null = jaxem.fit(ONE, drawn, key=KEY, n_init=1).log_likelihood

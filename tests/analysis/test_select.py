@@ -6,7 +6,8 @@ import jaxem
 from jaxem import Status, datasets
 from jaxem.analysis.select import compare, divided, lowest, plan
 from jaxem.families import Gaussian
-from jaxem.fitting import fit as fitting
+from jaxem.fitting import driver as fitting
+from jaxem.fitting.options import Options, Starts
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 KEY = jax.random.key(0)
@@ -64,7 +65,7 @@ def test_every_candidate_is_the_fit_alone_with_further_starts(x):
 
 def test_dividing_starts_begin_in_the_component_they_divide(x):
     """From the best of two components, new ones begin among the rows of either, the other stays."""
-    jobs = plan(mixtures(("full",), (2, 3)), x, key=KEY, n_init=2)
+    jobs = plan(mixtures(("full",), (2, 3)), x, Starts("portfolio", KEY, 2), Options())
     two = fitting.finish(jobs[0], fitting.advance(jobs[0], fitting.start(jobs[0]), 1000))
     job = divided(jobs[1], [two])
     assert divided(jobs[0], [two]) is jobs[0]
@@ -93,7 +94,7 @@ def test_a_component_more_is_never_worse(x):
 
 @pytest.mark.parametrize("criterion", ["aic", "bic", "icl"])
 def test_the_lowest_of_the_regular_fits_wins(criterion, x):
-    jobs = plan(mixtures(("full",), (1, 2)), x, key=KEY, n_init=3)
+    jobs = plan(mixtures(("full",), (1, 2)), x, Starts("portfolio", KEY, 3), Options())
     results = [fitting.finish(j, fitting.advance(j, fitting.start(j), j.max_iter)) for j in jobs]
     assert compare(jobs, results, criterion).index == 1
     collapsed = results[1]._replace(status=jax.numpy.int32(Status.DEGENERATE))

@@ -8,6 +8,7 @@ from contextlib import suppress
 import jax
 import numpy as np
 import pytest
+from plans import planned
 from rich.console import Console
 
 import jaxem
@@ -15,7 +16,7 @@ from jaxem.cli import background_fit, interrupts, progress
 from jaxem.datasets import load_faithful
 from jaxem.families import Gaussian
 from jaxem.fitting import sizes
-from jaxem.fitting.fit import advance, finish, prepare, start
+from jaxem.fitting.driver import advance, finish, start
 
 MODEL = jaxem.Mixture(Gaussian("full"), 3)
 
@@ -35,7 +36,7 @@ class Interrupting(progress.Line):
 
 def prepared(n_init=4):
     x = load_faithful().x
-    return prepare(MODEL, x, key=jax.random.key(0), n_init=n_init, init="portfolio", tol=1e-9)
+    return planned(MODEL, x, key=jax.random.key(0), n_init=n_init, tol=1e-9)
 
 
 @pytest.fixture

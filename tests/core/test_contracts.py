@@ -1,11 +1,15 @@
 """What a model has unless it says otherwise is right for those that do say."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxem
+from jaxem.core import emissions
 from jaxem.core.contracts import Model
+from jaxem.core.dataset import as_dataset
 from jaxem.families import Poisson, PoissonParams
 from laws.family import close
 
@@ -14,7 +18,7 @@ PARAMS = jaxem.MixtureParams(jnp.array([0.3, 0.7]), PoissonParams(jnp.array([[2.
 
 
 def test_posteriors_row_by_row_and_parameters_like_a_start():
-    rows = MODEL.rows(np.arange(9.0), np.arange(9.0), np.array([0, 1, *[-1] * 7]))
+    rows = as_dataset(MODEL, np.arange(9.0), np.arange(9.0), np.array([0, 1, *[-1] * 7])).rows
     prepared = MODEL.prepare(PARAMS, None)
     close(Model.posterior(MODEL, prepared, rows), MODEL.posterior(prepared, rows))
     close(Model.as_params(MODEL, jax.device_get(PARAMS), rows), PARAMS, rtol=0, atol=0)
@@ -23,6 +27,7 @@ def test_posteriors_row_by_row_and_parameters_like_a_start():
 
 def test_health_is_of_parameters_that_are_numbers():
     counts = jnp.array([3.0, 6.0])
+    alone = SimpleNamespace(family=None)
     poisoned = PARAMS._replace(weights=jnp.array([jnp.nan, 1.0]))
-    assert np.all(Model.health(MODEL, PARAMS, counts, None).variance_ratio == np.inf)
-    assert np.all(np.isnan(Model.health(MODEL, poisoned, counts, None).variance_ratio))
+    assert np.all(emissions.health(alone, PARAMS, counts, None).variance_ratio == np.inf)
+    assert np.all(np.isnan(emissions.health(alone, poisoned, counts, None).variance_ratio))

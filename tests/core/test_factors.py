@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from plans import planned
 
 import jaxem
 from jaxem.core.factors import cholesky, eigh, inverse_cholesky, smallest_eigenvalue
 from jaxem.families import Density, Gaussian, LinearRegression
-from jaxem.fitting import fit as fitting
 from jaxem.fitting import restarts
 
 SHAPES = [(1, 1), (3, 2, 2), (2, 2, 5, 5), (2, 17, 17), (150, 150)]  # a loop, halves, halves thrice
@@ -95,15 +95,13 @@ def test_no_program_gives_lapack_a_batch(family):
     x = np.random.default_rng(0).normal(size=(40, 5))
     x[0, 0] = np.nan if family == Gaussian("full", missing=True) else 0
     data = (x, x[:, 1]) if isinstance(family, LinearRegression) else x
-    job = fitting.prepare(
-        jaxem.Mixture(family, 3), data, init="portfolio", key=jax.random.key(0), n_init=4
-    )
-    given = job.model, job.rows, job.prior
+    job = planned(jaxem.Mixture(family, 3), data, key=jax.random.key(0), n_init=4)
+    given = job.execution, job.rows, job.prior
     index = np.arange(4, dtype=np.int32)
-    begin = (*given, job.key, index, job.methods, job.n_active, None, 1, job.acceleration)
+    begin = (*given, job.key, index, job.methods, job.n_active, None)
     state = jax.eval_shape(lambda: restarts.start(*begin))
-    go = (*given, state, job.tol, job.max_iter, job.block_size, 1, job.acceleration)
-    end = (*given, state, job.thresholds, 4, job.block_size, 1)
+    go = (*given, state, job.tol, job.max_iter)
+    end = (*given, state, job.thresholds, 4)
     programs = (restarts.start, begin), (restarts.advance, go), (restarts.finish, end)
     shapes = []
     for program, arguments in programs:

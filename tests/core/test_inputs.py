@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jaxem
+from jaxem.core.dataset import as_dataset
 from jaxem.families import Categorical, Gaussian, GaussianParams, Poisson
 
 KEY = jax.random.key(0)
@@ -165,10 +166,10 @@ def test_rows_of_the_device_and_of_files_are_not_copied(tmp_path):
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     assert jaxem.core.inputs.owned(mapped) is mapped
     own = jax.device_put(x)
-    rows = MODEL.rows(own, None, None)
+    rows = as_dataset(MODEL, own).rows
     assert rows.x is own
     host = aligned(x)
-    there = MODEL.rows(host, None, None).x
+    there = as_dataset(MODEL, host).rows.x
     assert there.unsafe_buffer_pointer() == host.ctypes.data  # on the CPU
 
 

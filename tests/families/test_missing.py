@@ -11,6 +11,7 @@ from scipy import optimize, stats
 
 import jaxem
 from jaxem.core import parameters
+from jaxem.core.dataset import as_dataset
 from jaxem.families import Gaussian, GaussianParams, Product
 from jaxem.reference import missing_cells as reference
 from laws.family import close
@@ -279,10 +280,9 @@ def test_tiles_of_one_pattern_are_the_rows_by_themselves(structure, block_size):
     weight = rng.integers(0, 3, len(x)).astype(float)
     labels = np.where(rng.random(len(x)) < 0.1, rng.integers(0, K, len(x)), -1)
     model, params = jaxem.Mixture(Gaussian(structure, missing=True), K), params_of(structure)
-    rows = model.rows(x, weight, labels)
-    sorted_for_fit = model.sorted_for_fit(rows)
-    assert sorted_for_fit.tile_size > 8 and sorted_for_fit.n_rows == len(x)
-    assert len(sorted_for_fit.rows.weight) % sorted_for_fit.tile_size == 0
+    rows = as_dataset(model, x, weight, labels).for_fit
+    assert rows.weight.ndim == 2 and rows.weight.shape[1] > 8
+    assert rows.weight.sum() == weight.sum()
     kept = {"sample_weight": weight, "labels": labels, "max_iter": 4}
     tiled = jaxem.em(model, params, x, block_size=block_size, **kept)
     alone = jax.jit(lambda x: jaxem.em(model, params, x, **kept))(x)
@@ -305,8 +305,8 @@ def test_a_large_table_is_not_copied_and_says_the_same(share, monkeypatch):
 
     copied = found()
     monkeypatch.setattr(jaxem.core.rows, "_COPIED", 0)
-    sorted_for_fit = model.sorted_for_fit(model.rows(x, None, labels))
-    assert sorted_for_fit.rows.order is not None and sorted_for_fit.rows.x.values.shape == x.shape
+    rows = as_dataset(model, x, labels=labels).for_fit
+    assert rows.order is not None and rows.x.values.shape == x.shape
     close(found(), copied, rtol=1e-9)
 
 
@@ -348,9 +348,9 @@ def test_tiles_of_groups_far_apart_lose_no_digits():
 def test_every_pattern_its_own_is_no_tile():
     x = holed(np.random.default_rng(0).normal(size=(200, 12)), 0.4)
     model = jaxem.Mixture(Gaussian("full", missing=True), 1)
-    sorted_for_fit = model.sorted_for_fit(model.rows(x, None, None))
-    assert sorted_for_fit.tile_size == 1
-    holes = np.isnan(np.asarray(sorted_for_fit.rows.x.values)).sum(1)
+    rows = as_dataset(model, x).for_fit
+    assert rows.weight.ndim == 1
+    holes = np.isnan(np.asarray(rows.x.values)).sum(1)
     assert np.all(np.diff(holes) >= 0)  # blocks of few holes are fast
 
 
@@ -358,7 +358,7 @@ def test_blocks_of_columns_share_their_patterns():
     x = few_patterns()
     family = Product({"a": Gaussian("full", missing=True), "b": Gaussian("tied", missing=True)})
     model, data = jaxem.Mixture(family, 2), {"a": x[:, :2], "b": x[:, 2:]}
-    assert model.sorted_for_fit(model.rows(data, None, None)).tile_size > 1
+    assert as_dataset(model, data).for_fit.weight.ndim == 2
     first = jaxem.fit(model, data, key=jax.random.key(0), n_init=2, max_iter=3)
     again = jax.jit(lambda data: jaxem.em(model, first.params, data, max_iter=3))(data)
     close(jaxem.em(model, first.params, data, max_iter=3).params, again.params, rtol=1e-9)

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from plans import planned
 
 import jaxem
 from jaxem import Status
 from jaxem.families import Gaussian, GaussianParams
-from jaxem.fitting import fit as fitting
+from jaxem.fitting import driver as fitting
 from jaxem.fitting.squarem import Squarem
 from jaxem.models.mixture import MixtureParams
 
@@ -53,7 +54,7 @@ def test_it_ends_no_lower_than_plain_em_at_the_same_tol(x, tol):
 
 
 def test_no_trip_lowers_the_objective(x):
-    job = fitting.prepare(MODEL, x, init=START, tol=0.0)
+    job = planned(MODEL, x, init=START, tol=0.0)
     state, last, rejected = fitting.start(job), -np.inf, 0
     for until in range(60):
         state = fitting.advance(job, state, until)

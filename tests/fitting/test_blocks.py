@@ -7,6 +7,7 @@ import pytest
 from jax import lax
 
 import jaxem
+from jaxem.core.dataset import as_dataset
 from jaxem.core.numerics import two_sum
 from jaxem.families import Gaussian
 from jaxem.fitting import sizes
@@ -39,7 +40,7 @@ def test_many_small_blocks_of_float32_are_as_good_as_one_in_float64():
 
     def sums(dtype, block_size):
         own = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
-        rows = model.rows(x.astype(np.float32).astype(dtype), None, None)
+        rows = as_dataset(model, x.astype(np.float32).astype(dtype)).rows
         step = jax.jit(lambda p, r: accumulate(model, model.prepare(p, None), r, block_size))
         return step(own, rows)
 
@@ -55,9 +56,9 @@ def test_many_small_blocks_of_float32_are_as_good_as_one_in_float64():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_rule_of_the_block_size(d, k, dtype):
     model = jaxem.Mixture(Gaussian("full"), k)
-    rows = model.rows(np.zeros((300, d), dtype) + np.arange(d), None, None)
+    rows = as_dataset(model, np.zeros((300, d), dtype) + np.arange(d)).rows
     size = sizes.block_size(model, rows)
-    bytes_per_row = np.dtype(dtype).itemsize * model.numbers_per_row(rows)
+    bytes_per_row = np.dtype(dtype).itemsize * sizes.numbers_per_unit(model, rows)
     assert size == 256 or size * bytes_per_row <= 6 << 20
     assert size == 256 or size * k * np.dtype(dtype).itemsize <= 1 << 20
     assert size >= 256

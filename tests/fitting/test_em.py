@@ -6,7 +6,7 @@ import pytest
 
 from jaxem import Status
 from jaxem.core.contracts import Health
-from jaxem.fitting.em import Thresholds, has_collapsed, judge
+from jaxem.fitting.em import Thresholds, Trips, has_collapsed, judge
 
 
 def status(
@@ -14,8 +14,8 @@ def status(
     dtype=jnp.float64,
 ):  # fmt: skip
     numbers = (jnp.asarray(v, dtype) for v in (objective, gain, previous, slowest))
-    counts = (jnp.int32(v) for v in (stalled, run, n_iter))
-    return Status(int(judge(*numbers, *counts, jnp.asarray(tol, dtype))))
+    trips = Trips(*(jnp.int32(v) for v in (stalled, run, n_iter)))
+    return Status(int(judge(*numbers, trips, jnp.asarray(tol, dtype))))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_judge(case, expected):
 def test_what_log_densities_lose_is_no_decrease():
     """Rounding of the terms of the objective, where it is more than that of their sum."""
     numbers = (jnp.asarray(v) for v in (-3.0, -1e-6, 1e-6, 0.0))
-    given = *numbers, *(jnp.int32(v) for v in (0, 9, 40)), jnp.asarray(1e-9)
+    given = *numbers, Trips(*(jnp.int32(v) for v in (0, 9, 40))), jnp.asarray(1e-9)
     assert Status(int(judge(*given))) == Status.DECREASED
     assert Status(int(judge(*given, jnp.asarray(1e-7)))) == Status.RUNNING
     assert Status(int(judge(*given, jnp.asarray(1e-8)))) == Status.DECREASED

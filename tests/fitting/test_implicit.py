@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 import jaxem
 from jaxem import HMM, HMMPrior, Mixture, MixtureParams, MixturePrior, Status, families
+from jaxem.core.dataset import as_dataset
 from jaxem.families import GaussianParams, GaussianPrior
 from jaxem.fitting import fixed_point
 
@@ -67,7 +68,7 @@ class Case:
         rng = np.random.default_rng(7)
         x = jax.tree.map(jnp.asarray, self.data(rng))
         weight = jnp.asarray(rng.uniform(0.5, 1.5, jax.tree.leaves(x)[0].shape[0]))
-        rows = self.model.rows(x, weight, None, None)
+        rows = as_dataset(self.model, x, weight).rows
         return x, weight, self.model.as_prior(self.prior, None, rows.x)
 
     @cached_property

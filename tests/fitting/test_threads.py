@@ -6,18 +6,20 @@ import sys
 import jax
 import numpy as np
 import pytest
+from plans import planned
 
 import jaxem
 from jaxem import datasets
+from jaxem.core.dataset import as_dataset
 from jaxem.families import Gaussian
-from jaxem.fitting import fit as fitting
+from jaxem.fitting import driver as fitting
 from jaxem.fitting import sizes, threads
 
 MODEL = jaxem.Mixture(Gaussian("diag"), 2)
 
 
 def job_of(x, **options):
-    return fitting.prepare(MODEL, x, init="portfolio", key=jax.random.key(0), n_init=7, **options)
+    return planned(MODEL, x, key=jax.random.key(0), n_init=7, **options)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +32,8 @@ def test_large_starts_are_spread_where_their_work_is_not_divided(monkeypatch):
     monkeypatch.setattr(sizes, "n_cores", lambda: 2)
     x = np.zeros((100, 1000, 4)) + np.arange(4)
     chain, mixture = jaxem.HMM(Gaussian("diag"), 5), jaxem.Mixture(Gaussian("diag"), 5)
-    assert sizes.n_threads(chain, chain.rows(x, None, None), 8) == 2
-    assert sizes.n_threads(mixture, mixture.rows(x.reshape(-1, 4), None, None), 8) == 1
+    assert sizes.n_threads(chain, as_dataset(chain, x).rows, 8) == 2
+    assert sizes.n_threads(mixture, as_dataset(mixture, x.reshape(-1, 4)).rows, 8) == 1
 
 
 @pytest.mark.parametrize("n_threads", [2, 3])
@@ -65,7 +67,7 @@ def test_an_error_in_a_group_reaches_the_caller(x):
 
 
 def test_large_starts_and_traced_ones_stay_together(x):
-    rows = MODEL.rows(x, None, None)
+    rows = as_dataset(MODEL, x).rows
     assert sizes.n_threads(MODEL, rows, 1) == 1
     many = MODEL.with_n_components(2000)
     assert sizes.n_threads(many, rows, 9) == 1  # a start is enough for all cores
@@ -85,7 +87,7 @@ def test_inside_jit_and_vmap_there_are_no_threads(x, monkeypatch):
 def test_a_system_that_does_not_tell_affinities_has_threads_too(x, monkeypatch):
     monkeypatch.delattr(sizes.os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(sizes.os, "cpu_count", lambda: 3)
-    assert sizes.n_threads(MODEL, MODEL.rows(x, None, None), 9) == 3
+    assert sizes.n_threads(MODEL, as_dataset(MODEL, x).rows, 9) == 3
 
 
 STARTS_AND_FITS_SIDE_BY_SIDE = """

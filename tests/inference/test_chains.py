@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxem.inference import forward_backward, logarithmic
+from jaxem.inference import forward_backward, logarithmic, paths
 from jaxem.inference.chain import Chain
 from jaxem.inference.forward_backward import Block
 from jaxem.inference.recursions import RECURSIONS
@@ -92,7 +92,7 @@ def test_paths_are_drawn_in_proportion_to_their_probability():
     logs, first, _ = as_lanes(densities)
     _, log_alphas = FILTERS["sequential"](chain, logs, first)
     keys = jax.random.split(jax.random.key(0), 8000)
-    draw = jax.vmap(forward_backward.sample_path, in_axes=(0, None, None, None))
+    draw = jax.vmap(paths.sample_path, in_axes=(0, None, None, None))
     drawn = np.asarray(draw(keys, chain, first, log_alphas))[:, :4, 0]
     seen = np.bincount(drawn @ [8, 4, 2, 1], minlength=16)
     p = np.array([_joint(initial, transition, densities, z) for z in product(range(2), repeat=4)])

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from plans import planned
 
 import jaxem
 from jaxem import Status
 from jaxem.core.contracts import Model
-from jaxem.fitting import fit as fitting
+from jaxem.fitting import driver as fitting
 from laws.family import close
 
 
@@ -70,7 +71,7 @@ def no_iterations_are_legal(case: ModelCase) -> None:
 
 def poisoned_starts_are_ignored(case: ModelCase) -> None:
     """A start at NaN next to a good one: same answer as the good one alone."""
-    job = fitting.prepare(case.model, case.x, init=case.params)
+    job = planned(case.model, case.x, init=case.params)
     poison = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), job.params)
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), poison, job.params)
     job = job._replace(params=both, n_starts=2)
@@ -106,7 +107,7 @@ def blocks_give_the_same_answer(case: ModelCase) -> None:
 
 
 def pieces_have_the_same_bits(case: ModelCase, key: jax.Array) -> None:
-    job = fitting.prepare(case.model, case.x, init="portfolio", key=key, n_init=5, tol=1e-9)
+    job = planned(case.model, case.x, init="portfolio", key=key, n_init=5, tol=1e-9)
     uncut = fitting.finish(job, fitting.advance(job, fitting.start(job), job.max_iter))
     state = fitting.start(job)
     for until in (0, 1, 2, 7, 50, int(job.max_iter)):
@@ -118,7 +119,7 @@ def absent_parts_change_nothing(case: ModelCase, key: jax.Array) -> None:
     """A model compiled for more parts than it has, the others at weight 0, is the same model."""
     results = []
     for padded_k in (None, case.model.n_components + 2):
-        job = fitting.prepare(
+        job = planned(
             case.model, case.x, init="portfolio", key=key, n_init=5, padded_k=padded_k, tol=0,
             max_iter=20,
         )  # fmt: skip

@@ -10,6 +10,8 @@ from scipy import stats
 
 import jaxem
 from jaxem import HMM, HMMParams, HMMPrior, datasets, families
+from jaxem.core.dataset import as_dataset
+from jaxem.inference import forward_backward
 from jaxem.models import packing, transitions
 from jaxem.reference.hidden_markov import over_paths
 from laws import model as laws
@@ -335,8 +337,8 @@ def test_long_sequences_in_blocks_of_time_are_the_same(form, monkeypatch):
     x = {"one": parts[0], "batch": np.stack(parts[:2]), "list": parts}[form]
     whole, total = jaxem.e_step(POISSON, START, x)
     smoothed = jaxem.smooth(POISSON, START, x)
-    monkeypatch.setattr(packing, "_LONG", 20)
-    assert POISSON.rows(x, None, None).weight.shape[1] == 40
+    monkeypatch.setattr(forward_backward, "_LONG", 20)
+    assert as_dataset(POISSON, x).rows.weight.shape[0] == 40
     jax.clear_caches()
     in_blocks, again = jaxem.e_step(POISSON, START, x)
     close(in_blocks, whole, rtol=1e-10)

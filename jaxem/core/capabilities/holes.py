@@ -26,8 +26,8 @@ class SortsHoles(Protocol):
         """Host side: (n, c) bool, the holes that rows alike in which share work on; None: none."""
         ...
 
-    def with_tile_size(self, x: PyTree, tile_size: int) -> PyTree:
-        """x, of which so many rows after each other, from the first on, have one pattern."""
+    def flatten_tiles(self, x: PyTree) -> PyTree:
+        """x of tiles, (m, s, ...), with one axis for rows but where tiles are made use of."""
         ...
 
     def joined(self, parts: Sequence[PyTree]) -> PyTree:
@@ -43,8 +43,10 @@ def missing_mask(family: Family, x: PyTree) -> Any:
     return family.missing_mask(x) if isinstance(family, SortsHoles) else None
 
 
-def with_tile_size(family: Family, x: PyTree, tile_size: int) -> PyTree:
-    return family.with_tile_size(x, tile_size) if isinstance(family, SortsHoles) else x
+def flatten_tiles(family: Family, x: PyTree) -> PyTree:
+    if isinstance(family, SortsHoles):
+        return family.flatten_tiles(x)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), x)
 
 
 def joined(family: Family, parts: Sequence[PyTree]) -> PyTree:
@@ -66,6 +68,16 @@ def informative(family: Family, x: PyTree) -> Any:
     On the host for NumPy arrays. The others have a density of 1, and are none of the N of BIC.
     """
     return family.informative(x) if isinstance(family, TellsByPart) else any_number(x)
+
+
+def observed(family: Family, x: PyTree) -> Any:
+    """`informative`, as rows have it: None where every row tells something."""
+    if family != with_holes(family):  # for whole rows
+        return None
+    found = informative(family, x)
+    if checks.is_concrete(found):
+        return None if np.all(np.asarray(found)) else jax.device_put(np.asarray(found))
+    return found
 
 
 def any_number(x: PyTree) -> Any:

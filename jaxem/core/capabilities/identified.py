@@ -17,6 +17,18 @@ Remarks = tuple[str, ...]
 
 
 @runtime_checkable
+class HasRemarks(Protocol):
+    @property
+    def remarks(self) -> Remarks:
+        """What is legal in a model, but may not be meant; shown with a result."""
+        ...
+
+
+def remarks(model: Any) -> Remarks:
+    return model.remarks if isinstance(model, HasRemarks) else ()
+
+
+@runtime_checkable
 class ChecksIdentified(Protocol):
     def check_identified(self, x: PyTree, weight: Any, names: Names) -> Remarks:
         """What rows to be fitted leave open; ValueError where that is a whole column."""

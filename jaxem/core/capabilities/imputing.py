@@ -1,6 +1,6 @@
 """Filling cells that were not observed, within one component."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,8 @@ from jaxem.core.values import Params
 
 @runtime_checkable
 class Imputes(Protocol):
-    def read_incomplete(self, data: Any) -> PyTree:
-        """Host side: data as a person has it -> its numbers as they are, NaN in the holes."""
+    def check_imputable(self) -> None:
+        """ValueError where rows are whole by nature."""
         ...
 
     def impute_mean(self, params: Params, x: PyTree, shares: Float[Array, "k n"]) -> PyTree:

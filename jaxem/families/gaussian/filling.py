@@ -8,15 +8,15 @@ x_h = z_h + C_ho inv(C_oo) (x_o - z_o) with z drawn from it whole: conditioning 
 import math
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxem.core.factors import inverse_cholesky
 from jaxem.core.numerics import einsum
-from jaxem.families.gaussian import holes
 from jaxem.families.gaussian.covariance import Covariance
-from jaxem.families.gaussian.holes import Dense, Holes
+from jaxem.families.gaussian.holes import Dense, Holes, WithHoles
 from jaxem.inference.conditional_gaussian import fill, places
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -33,7 +33,7 @@ class Conditional(NamedTuple):
 def expected(
     structure: Covariance, form: Any, x: Holes, shares: Float[Array, "k n"]
 ) -> Float[Array, "n d"]:
-    _, (residuals, *_) = holes.evaluate(structure, form, x)
+    _, (residuals, *_) = WithHoles().evaluate(structure, form, x)
     total = einsum("kn,kdn->nd", shares, residuals + form.means[:, :, None])
     return jnp.where(jnp.isnan(x.values), total, x.values)
 
@@ -83,3 +83,23 @@ def conditional(
     log_density = -0.5 * (a * _LOG_2PI + log_det + jnp.sum(scaled**2, axis=1))
     moved = means[:, rest] + jnp.sum(across * scaled[:, :, None], axis=1)
     return Conditional(moved, jnp.reshape(left, shape), log_density)
+
+
+def sample(
+    structure: Covariance,
+    key: Array,
+    means: Float[Array, "k d"],
+    covariances: Array,
+    labels: Int[Array, " n"],
+) -> Float[Array, "n d"]:
+    """Rows of the components labels[i]."""
+    k, d = means.shape
+    factor = structure.cholesky(covariances, k, d)
+    noise = jax.random.normal(key, (labels.shape[0], d), means.dtype)
+
+    def place(j: Array, x: Array) -> Array:  # one component after another: no n x d x d array
+        own = (labels == j)[:, None]
+        rows = einsum("ij,nj->ni", factor[j], noise) + means[j][None]
+        return jnp.where(own, rows, x)
+
+    return lax.fori_loop(0, k, place, noise)

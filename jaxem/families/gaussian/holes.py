@@ -8,7 +8,7 @@ and Rubin 1977, section 4.1.3). A row is seen through the cells that it has,
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -17,15 +17,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
-from jaxem.core.capabilities.identified import SEEN, rows_with, some_of
-from jaxem.core.missing_patterns import never_together, seen_together
 from jaxem.core.numerics import einsum
-from jaxem.core.values import Place
-from jaxem.families.gaussian import product_form, tiles
+from jaxem.families.gaussian import identified, product_form, tiles
 from jaxem.families.gaussian.covariance import Covariance, Factor
-from jaxem.families.gaussian.prior import exponent
 from jaxem.families.gaussian.residual_form import ResidualForm
 from jaxem.families.gaussian.tiles import Tile
+from jaxem.families.gaussian.whole import Whole
 from jaxem.inference.conditional_gaussian import by_most, fill, places
 
 _SMALL = 10_000  # rows
@@ -35,18 +32,28 @@ _LOG_2PI = math.log(2 * math.pi)
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Holes:
-    """values: NaN in the holes; most: no row has more.
+    """values: (n, d), NaN in the holes, or (m, s, d): m tiles of s rows with the same holes.
 
-    together: how many rows after each other, from the first on, have the same holes.
+    most: no row has more holes.
     """
 
-    values: Any  # (n, d)
+    values: Any
     most: int = field(metadata={"static": True})
-    tile_size: int = field(default=1, metadata={"static": True})
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.values.shape
+    def tiled(self) -> bool:
+        return self.values.ndim == 3
+
+    @property
+    def rows(self) -> Any:
+        """(n, d)"""
+        return self.values.reshape(-1, self.values.shape[-1]) if self.tiled else self.values
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, d)"""
+        *n, d = self.values.shape
+        return math.prod(n), d
 
     @property
     def dtype(self) -> Any:
@@ -78,173 +85,6 @@ class Diagonal(NamedTuple):
 Form = Dense | Diagonal
 
 
-def read(table: Any) -> Holes:
-    """With room for as many holes as there are; of a traced table, for as many as columns."""
-    n, d = table.shape
-    if not checks.is_concrete(table):
-        return Holes(table, d)
-    most = max(int(np.isnan(block).sum(1).max()) for block in checks.blocks(table))
-    if n <= _SMALL and most:  # few shapes to compile, where that is most of the time
-        most = min(d, 1 << (most - 1).bit_length())
-    return Holes(table, most)
-
-
-def check(x: Holes, weight: Any, names: tuple[str, ...] | None) -> None:
-    """ValueError for infinite cells, and for numbers that cannot be squared."""
-    remedy = "make them NaN, or drop those rows"
-    checks.finite(x.values, weight, names, holes=True, remedy=remedy)
-
-
-def check_identified(
-    structure: Covariance, x: Holes, weight: Any, names: tuple[str, ...] | None
-) -> tuple[str, ...]:
-    """ValueError for a column without a number; -> which were never observed together."""
-    if not checks.is_concrete(x, weight):
-        return ()
-    present = zip(checks.blocks(x.values), checks.blocks(np.ravel(weight)), strict=True)
-    both = np.zeros((x.shape[1], x.shape[1]))
-    for block, own in present:
-        both += seen_together(np.isnan(block[own > 0]))
-    called = names or tuple(map(str, range(x.shape[1])))
-    never = [called[i] for i in np.flatnonzero(np.diag(both) == 0)]
-    if never:
-        raise ValueError(
-            f"column{'s' if len(never) > 1 else ''} {', '.join(never)} "
-            f"{'were' if len(never) > 1 else 'was'} never observed; leave it out"
-        )
-    if not structure.matrices:
-        return ()
-    return tuple(
-        f"columns {called[i]} and {called[j]} were never observed together: their covariance is "
-        "not identified, and stays what the start made of it"
-        for i, j in never_together(both)
-    )
-
-
-def left_open(
-    structure: Covariance,
-    counts: np.ndarray,
-    both: np.ndarray,
-    prior: Any,
-    fixed: Any,
-) -> dict[Place, tuple[int, ...]]:
-    """As that of the family; of covariances of their own also columns without a row that has both.
-
-    Pairs that no row at all has both of are told by `check_identified`.
-    """
-    k, d, _ = both.shape
-    alone = rows_with(both)
-    there, seen = (counts >= SEEN)[:, None], alone >= SEEN
-    told = False if prior is None else np.asarray(prior.mean_precision)[:, None] > 0
-    known = False if fixed is None else ~np.isnan(np.asarray(fixed.means))
-    gone = there & ~seen & ~np.broadcast_to(told | known, seen.shape)
-    found: dict[Place, np.ndarray] = {((), (j,)): gone[:, j] for j in range(d)}
-    if len(structure.shape(k, d)) < 3 or _spread_is_told(structure, prior, d):
-        return some_of(found)
-    apart = seen[:, :, None] & seen[:, None] & (both < SEEN) & (both.sum(axis=0) >= SEEN)
-    if fixed is not None:
-        apart &= np.isnan(np.asarray(fixed.covariances))
-    for i, j in zip(*np.triu_indices(d, 1), strict=True):
-        found[(), (int(i), int(j))] = apart[:, i, j]
-    return some_of(found)
-
-
-def _spread_is_told(structure: Covariance, prior: Any, d: int) -> bool:
-    """Whether a prior tells of covariances."""
-    return prior is not None and bool(np.any(np.asarray(exponent(prior, structure, d)) > 0))
-
-
-def coordinates(x: Holes) -> Float[Array, "n d"]:
-    """Means of columns in the holes: where distances between rows are taken."""
-    return jnp.where(jnp.isnan(x.values), jnp.nanmean(x.values, axis=0)[None], x.values)
-
-
-def moments(x: Holes, weight: Float[Array, " n"]) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
-    """Mean and variances of what was observed, with the correlations of the table filled by means.
-
-    A start, not an estimate: it is positive definite whatever the rows, so that holes have
-    conditional means. Correlations are shrunk by d rows without any, and a column of one value has
-    the mean variance of the others, or 1.
-    """
-    seen = ~jnp.isnan(x.values)
-    own = jnp.where(seen, weight[:, None], 0)
-    origin = jnp.nanmean(x.values, axis=0)
-    residuals = jnp.where(seen, x.values - origin[None], 0)
-    total = jnp.sum(own, axis=0)
-    total = jnp.where(total > 0, total, jnp.ones_like(total))
-    shift = jnp.sum(own * residuals, axis=0) / total
-    residuals = jnp.where(seen, residuals - shift[None], 0)
-    scatter = einsum("ni,nj->ij", own * residuals, residuals)
-    # Fewer cells than rows: the diagonal is over its own cells, the rest over all.
-    widen = jnp.sqrt(jnp.sum(weight) / total)
-    covariance = scatter * widen[:, None] * widen[None] / jnp.sum(weight)
-    variance, d = jnp.diagonal(covariance), covariance.shape[0]
-    mean = jnp.mean(variance)
-    n = jnp.sum(weight > 0, dtype=variance.dtype)
-    other = jnp.where(variance > 0, variance, jnp.where(mean > 0, mean, 1))
-    diagonal = jnp.eye(d, dtype=bool)
-    return origin + shift, jnp.where(diagonal, other, n / (n + d) * covariance)
-
-
-def prepare(
-    structure: Covariance,
-    means: Float[Array, "k d"],
-    covariances: Array,
-    factor: Factor,
-    log_normaliser: Float[Array, " k"],
-) -> Form:
-    k, d = means.shape
-    if not structure.matrices:
-        variances = jnp.broadcast_to(structure.variances(covariances, k, d), (k, d))
-        return Diagonal(means, variances, log_normaliser)
-    root, log_det = factor
-    whole = jnp.reshape(root, (-1, d, d))
-    precision = einsum("kil,kij->klj", whole, whole)
-    own = ResidualForm(means, root, log_normaliser)
-    loses_precision = product_form.prepare(structure, own, covariances).loses_precision
-    return Dense(means, covariances, root, precision, log_det, log_normaliser, loses_precision)
-
-
-def evaluate(structure: Covariance, form: Form, x: Holes) -> tuple[Float[Array, "k n"], Any]:
-    """-> (log densities, what `sums` needs)."""
-    if isinstance(form, Dense) and x.tile_size > 1 and x.shape[0] % x.tile_size == 0:
-        return tiles.evaluate(structure, form, x.values, x.tile_size)
-    seen = ~jnp.isnan(x.values.T)
-    safe = jnp.where(seen, x.values.T, 0)
-    residuals = jnp.where(seen[None], safe[None] - form.means[:, :, None], 0)
-    if isinstance(form, Diagonal):
-        scaled = residuals**2 / form.variances[:, :, None]
-        spare = 0.5 * (_LOG_2PI + jnp.log(form.variances))  # of cells that are not there
-        less = einsum("kd,dn->kn", spare, (~seen).astype(spare.dtype))
-        log_density = form.log_normaliser[:, None] + less - 0.5 * jnp.sum(scaled, axis=1)
-        return log_density, (residuals, ~seen)
-    missing = places(~seen, x.most)
-    filled = fill(form.precision, residuals, missing)
-    holes = jnp.sum(~seen, axis=0).astype(residuals.dtype)
-    distance = structure.squared_distance(form.root, filled.residuals)
-    gone = holes[None] * _LOG_2PI - filled.log_det - distance
-    log_density = form.log_normaliser[:, None] + 0.5 * gone
-    return log_density, (filled.residuals, filled.covariances, missing)
-
-
-def sums(
-    structure: Covariance, form: Form, cache: Any, weight: Float[Array, "k n"]
-) -> tuple[Float[Array, "k d"], Array]:
-    """-> (sum of weight E[r], the form of the sum of weight E[r r'])."""
-    if isinstance(cache, Tile):
-        return tiles.sums(structure, form, cache, weight)
-    residuals = cache[0]
-    first = einsum("kn,kdn->kd", weight, residuals)
-    second = structure.scatter(weight, residuals)
-    if isinstance(form, Diagonal):
-        gone = einsum("kn,dn->kd", weight, cache[1].astype(weight.dtype))
-        return first, second + structure.outer(jnp.ones_like(weight[:, 0]), gone, form.variances)
-    _, covariances, missing = cache
-    return first, second + jnp.reshape(
-        _spread(covariances, missing, weight, residuals.shape[1]), second.shape
-    )
-
-
 def _spread(
     covariances: Float[Array, "#k m m n"],
     missing: Int[Array, "m n"],
@@ -265,3 +105,130 @@ def _spread(
         return jnp.reshape(total, (-1, d, d))
 
     return by_most(of, lambda total, _: total, missing, d)
+
+
+class WithHoles(Whole):
+    """NaN is a hole."""
+
+    def read(self, table: Any) -> Holes:
+        """With room for as many holes as there are; of a traced table, for as many as columns."""
+        n, d = table.shape
+        if not checks.is_concrete(table):
+            return Holes(table, d)
+        most = max(int(np.isnan(block).sum(1).max()) for block in checks.blocks(table))
+        if n <= _SMALL and most:  # few shapes to compile, where that is most of the time
+            most = min(d, 1 << (most - 1).bit_length())
+        return Holes(table, most)
+
+    def values(self, x: Holes) -> Any:
+        return x.rows
+
+    def with_values(self, x: Holes, rows: Float[Array, "n d"]) -> Holes:
+        rows = jnp.reshape(rows, x.values.shape)
+        return replace(x, values=jnp.where(jnp.isnan(x.values), x.values, rows))
+
+    def check(self, x: Holes, weight: Any, names: tuple[str, ...] | None) -> None:
+        remedy = "make them NaN, or drop those rows"
+        checks.finite(x.values, weight, names, holes=True, remedy=remedy)
+
+    def check_identified(
+        self, structure: Covariance, x: Any, weight: Any, names: tuple[str, ...] | None
+    ) -> tuple[str, ...]:
+        return identified.check_identified(structure, x, weight, names)
+
+    def missing_mask(self, x: Holes) -> np.ndarray:
+        return np.isnan(np.asarray(x.values))
+
+    def numbers_per_row(self, structure: Covariance, x: Holes, k: int) -> int:
+        m = x.most if structure.matrices and not x.tiled else 0
+        return k * (4 * x.shape[1] + 3 * m * m)
+
+    def coordinates(self, x: Holes) -> Float[Array, "n d"]:
+        """Means of columns in the holes: where distances between rows are taken."""
+        return jnp.where(jnp.isnan(x.rows), jnp.nanmean(x.rows, axis=0)[None], x.rows)
+
+    def moments(
+        self, x: Holes, weight: Float[Array, " n"]
+    ) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
+        """Mean and variances of what was observed, correlations of the table filled by means.
+
+        A start, not an estimate: it is positive definite whatever the rows, so that holes have
+        conditional means. Correlations are shrunk by d rows without any, and a column of one value
+        has the mean variance of the others, or 1.
+        """
+        values = x.rows
+        seen = ~jnp.isnan(values)
+        own = jnp.where(seen, weight[:, None], 0)
+        origin = jnp.nanmean(values, axis=0)
+        residuals = jnp.where(seen, values - origin[None], 0)
+        total = jnp.sum(own, axis=0)
+        total = jnp.where(total > 0, total, jnp.ones_like(total))
+        shift = jnp.sum(own * residuals, axis=0) / total
+        residuals = jnp.where(seen, residuals - shift[None], 0)
+        scatter = einsum("ni,nj->ij", own * residuals, residuals)
+        # Fewer cells than rows: the diagonal is over its own cells, the rest over all.
+        widen = jnp.sqrt(jnp.sum(weight) / total)
+        covariance = scatter * widen[:, None] * widen[None] / jnp.sum(weight)
+        variance, d = jnp.diagonal(covariance), covariance.shape[0]
+        mean = jnp.mean(variance)
+        n = jnp.sum(weight > 0, dtype=variance.dtype)
+        other = jnp.where(variance > 0, variance, jnp.where(mean > 0, mean, 1))
+        diagonal = jnp.eye(d, dtype=bool)
+        return origin + shift, jnp.where(diagonal, other, n / (n + d) * covariance)
+
+    def prepare(
+        self, structure: Covariance, params: Any, factor: Factor, log_normaliser: Float[Array, " k"]
+    ) -> Form:
+        means, covariances = params
+        k, d = means.shape
+        if not structure.matrices:
+            variances = jnp.broadcast_to(structure.variances(covariances, k, d), (k, d))
+            return Diagonal(means, variances, log_normaliser)
+        root, log_det = factor
+        whole = jnp.reshape(root, (-1, d, d))
+        precision = einsum("kil,kij->klj", whole, whole)
+        own = ResidualForm(means, root, log_normaliser)
+        loses_precision = product_form.prepare(structure, own, covariances).loses_precision
+        return Dense(means, covariances, root, precision, log_det, log_normaliser, loses_precision)
+
+    def evaluate(
+        self, structure: Covariance, form: Form, x: Holes
+    ) -> tuple[Float[Array, "k n"], Any]:
+        """-> (log densities, what `sums` needs)."""
+        if isinstance(form, Dense) and x.tiled:
+            return tiles.evaluate(structure, form, x.values)
+        seen = ~jnp.isnan(x.values.T)
+        safe = jnp.where(seen, x.values.T, 0)
+        residuals = jnp.where(seen[None], safe[None] - form.means[:, :, None], 0)
+        if isinstance(form, Diagonal):
+            scaled = residuals**2 / form.variances[:, :, None]
+            spare = 0.5 * (_LOG_2PI + jnp.log(form.variances))  # of cells that are not there
+            less = einsum("kd,dn->kn", spare, (~seen).astype(spare.dtype))
+            log_density = form.log_normaliser[:, None] + less - 0.5 * jnp.sum(scaled, axis=1)
+            return log_density, (residuals, ~seen)
+        missing = places(~seen, x.most)
+        filled = fill(form.precision, residuals, missing)
+        holes = jnp.sum(~seen, axis=0).astype(residuals.dtype)
+        distance = structure.squared_distance(form.root, filled.residuals)
+        gone = holes[None] * _LOG_2PI - filled.log_det - distance
+        log_density = form.log_normaliser[:, None] + 0.5 * gone
+        return log_density, (filled.residuals, filled.covariances, missing)
+
+    def sums(
+        self, structure: Covariance, form: Form, cache: Any, weight: Float[Array, "k n"]
+    ) -> tuple[Float[Array, "k d"], Array]:
+        """-> (sum of weight E[r], the form of the sum of weight E[r r'])."""
+        if isinstance(cache, Tile):
+            return tiles.sums(structure, form, cache, weight)
+        residuals = cache[0]
+        first = einsum("kn,kdn->kd", weight, residuals)
+        second = structure.scatter(weight, residuals)
+        if isinstance(form, Diagonal):
+            gone = einsum("kn,dn->kd", weight, cache[1].astype(weight.dtype))
+            return first, second + structure.outer(
+                jnp.ones_like(weight[:, 0]), gone, form.variances
+            )
+        _, covariances, missing = cache
+        return first, second + jnp.reshape(
+            _spread(covariances, missing, weight, residuals.shape[1]), second.shape
+        )

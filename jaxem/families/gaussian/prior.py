@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Bool, Float
 
 from jaxem.core import checks
 from jaxem.families.gaussian.covariance import Covariance
@@ -125,3 +125,40 @@ def flat(structure: Covariance, means: Array, covariances: Array) -> GaussianPri
         scale=jnp.zeros_like(covariances),
         reg_covar=jnp.zeros((), zeros.dtype),
     )
+
+
+def of_start(
+    structure: Covariance, pooled: Any, counts: Float[Array, " k"], prior: GaussianPrior | None
+) -> GaussianPrior:
+    """As `starting_prior` of the family."""
+    d = pooled.means.shape[1]
+    own = flat(structure, *pooled) if prior is None else prior
+    pseudo, entries = d + 1.0, structure.entries(d)
+    n_active = structure.per_covariance((counts > 0).astype(pooled.means.dtype))
+    # Groups far apart correlate all columns, beyond what is regular in float32.
+    apart = (structure.identity(d, pooled.means.dtype) > 0) | (not structure.matrices)
+    less = 1 - jnp.finfo(pooled.means.dtype).eps ** 0.5
+    scatter = jnp.where(apart, pooled.covariances, less * pooled.covariances)
+    return own._replace(
+        mean_precision=jnp.zeros_like(own.mean_precision),
+        degrees_of_freedom=own.degrees_of_freedom + entries * (pseudo - n_active),
+        scale=own.scale + pseudo * entries * scatter,
+    )
+
+
+def log_density(
+    structure: Covariance, params: Any, prior: GaussianPrior, active: Bool[Array, " k"]
+) -> Float[Array, ""]:
+    """Up to its normalising constant."""
+    k, d = params.means.shape
+    factor = structure.factor(params.covariances, k, d)
+    precision = jnp.where(active, prior.mean_precision, jnp.zeros_like(prior.mean_precision))
+    has_mean = structure.per_covariance((precision > 0).astype(precision.dtype))
+    power = exponent(prior, structure, d) + structure.entries(d) * has_mean
+    spread = power * structure.log_scale(params.covariances, factor)
+    spread = spread + structure.trace(factor.root, prior.scale)
+    spread = structure.select(active, spread, jnp.zeros_like(spread))
+    residual = (params.means - prior.mean)[:, :, None]
+    distance = structure.squared_distance(factor.root, residual)[:, 0]
+    distance = jnp.where(precision > 0, precision * distance, jnp.zeros_like(distance))
+    return -0.5 * (jnp.sum(spread) + jnp.sum(distance))

@@ -37,9 +37,9 @@ class Tile(NamedTuple):
 
 
 def evaluate(
-    structure: Covariance, form: Any, values: Float[Array, "n d"], tile_size: int
+    structure: Covariance, form: Any, values: Float[Array, "m s d"]
 ) -> tuple[Float[Array, "k n"], Tile]:
-    """form: `holes.Dense`; values: NaN in the holes, the same ones in `together` rows each."""
+    """form: `holes.Dense`; values: NaN in the holes, the same ones in all rows of a tile."""
 
     def one(values: Float[Array, "t d"]) -> tuple[Array, Tile]:
         gone = jnp.isnan(values[0])
@@ -54,11 +54,10 @@ def evaluate(
 
         return _either(structure, form, by_residuals, by_products), tile
 
-    n, d = values.shape
-    if n == tile_size:
-        return one(values)
-    log_density, tiles = jax.vmap(one)(jnp.reshape(values, (-1, tile_size, d)))
-    return jnp.reshape(jnp.moveaxis(log_density, 1, 0), (-1, n)), tiles
+    if len(values) == 1:
+        return one(values[0])
+    log_density, tiles = jax.vmap(one)(values)
+    return jnp.reshape(jnp.moveaxis(log_density, 1, 0), (log_density.shape[1], -1)), tiles
 
 
 def sums(

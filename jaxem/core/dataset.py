@@ -1,0 +1,145 @@
+"""Data that was read, once: what every verb makes of x, and takes in its place."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxem.core import checks, missing_patterns, tables
+from jaxem.core.capabilities import holes
+from jaxem.core.capabilities.reading import reads_as
+from jaxem.core.family import Family
+from jaxem.core.inputs import owned
+from jaxem.core.model import Model
+from jaxem.core.rows import Rows, reordered
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Data that was read for a model, by `jaxem.read`: every verb takes it in the place of x.
+
+    rows: on the device, in the order they came. given: what was read. layout: where its sequences
+    lie in the rows; None for plain rows. weighted: whether sample weights were given.
+    """
+
+    model: Model
+    rows: Rows
+    given: Any
+    layout: Any
+    weighted: bool
+    names: tuple[str, ...] | None  # of the columns of a frame
+    dtype: str  # of what was given
+    memo: dict = field(default_factory=dict)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows, or steps of sequences."""
+        return self.rows.weight.size if self.layout is None else int(self.layout.lengths.sum())
+
+    @property
+    def for_fit(self) -> Rows:
+        """The rows in the order in which they are fitted fastest."""
+        return self.once(_for_fit, self.model.family)
+
+    def once(self, function: Callable[..., Any], *args: Hashable) -> Any:
+        """function(data, *args), which is kept."""
+        key = function, *args
+        if key not in self.memo:
+            self.memo[key] = function(self, *args)
+        return self.memo[key]
+
+    def arrange(self, values: Any) -> Any:
+        """(axes of the rows' weight, ...) -> as the data came."""
+        return values if self.layout is None else self.layout.arrange(values)
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def __repr__(self) -> str:
+        what = "rows"
+        if self.layout is not None:
+            what = f"steps of {len(self.layout.lengths)} sequences"
+        extra = [
+            name
+            for name, there in (
+                ("weights", self.weighted),
+                ("labels", self.rows.labels is not None),
+            )
+            if there
+        ]
+        more = f", with {' and '.join(extra)}" if extra else ""
+        return (
+            f"Dataset({self.n_rows} {what} in {self.rows.weight.dtype}{more}, for {self.model!r})"
+        )
+
+
+def read(
+    model: Model, x: Any, sample_weight: Any = None, labels: Any = None, lengths: Any = None
+) -> Dataset:
+    """Read, check and copy data once: every verb takes the Dataset in the place of x.
+
+    x, sample_weight, labels, lengths: as `fit` takes them. A Dataset serves every model that reads
+    data in the same way: of other numbers of components, and other covariances. What happens to x
+    afterwards changes nothing in it.
+
+    Errors: ValueError for bad input.
+    """
+    return as_dataset(model, *owned((tables.opened(x), sample_weight, labels, lengths)))
+
+
+def as_dataset(
+    model: Model, x: Any, sample_weight: Any = None, labels: Any = None, lengths: Any = None
+) -> Dataset:
+    """x as a verb was given it; for as long as the verb runs it may be the caller's."""
+    if not isinstance(model, Model):
+        raise ValueError(f"model is {model!r}; give one, such as jaxem.Mixture(family, k)")
+    if isinstance(x, Dataset):
+        return _serving(x, model, (sample_weight, labels, lengths))
+    given = tables.opened(x)
+    rows, layout = model.read(given, sample_weight, labels, lengths)
+    names, dtype = tables.column_names(given), tables.given_dtype(given, rows.weight.dtype)
+    return Dataset(model, rows, given, layout, sample_weight is not None, names, dtype)
+
+
+def _serving(data: Dataset, model: Model, beside: tuple) -> Dataset:
+    """The Dataset for another model; ValueError where that reads data in another way."""
+    for name, value in zip(("sample_weight", "labels", "lengths"), beside, strict=True):
+        if value is not None:
+            raise ValueError(f"x is a Dataset, which has its {name}: give them to jaxem.read")
+    if not alike(data, model):
+        raise ValueError(f"x was read for {data.model!r}; for {model!r} read it again")
+    return replace(data, model=model)
+
+
+def alike(data: Dataset, model: Model) -> bool:
+    """Whether the model makes the same of what was read."""
+    own = data.model
+    if own == model:
+        return True
+    if type(own) is not type(model) or own.family is None:
+        return False
+    known = data.rows.labels is None or model.n_components >= own.n_components
+    return known and reads_as(own.family) == reads_as(model.family)
+
+
+def _for_fit(data: Dataset, family: Family | None) -> Rows:
+    """Host side: plain rows sorted by pattern of holes, in tiles of one pattern where that pays."""
+    rows = data.rows
+    if family is None or data.layout is not None or not checks.is_concrete(rows.x):
+        return rows
+    patterns = missing_patterns.patterns(
+        holes.missing_mask(family, block) for block in checks.blocks(rows.x)
+    )
+    if patterns is None:
+        return rows
+    index, real, tile_size = missing_patterns.by_pattern(patterns)
+    shape = (-1, tile_size) if tile_size > 1 else (-1,)
+    rows = reordered(rows, index.reshape(shape))
+    return rows._replace(weight=jnp.where(real.reshape(shape), rows.weight, 0))
+
+
+def with_rows(data: Dataset, rows: Rows) -> Dataset:
+    """Other rows in the place of those of a Dataset; they bring their weights along."""
+    return replace(data, rows=jax.tree.map(jnp.asarray, rows), weighted=False, memo={})

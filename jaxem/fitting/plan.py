@@ -1,0 +1,136 @@
+"""A checked fit: all that its compiled programs need, in fixed dtypes, so that nothing retraces."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from jaxem.core import checks, emissions, remarks
+from jaxem.core.capabilities import identified
+from jaxem.core.contracts import Model, Params, Prior, Rows
+from jaxem.core.dataset import Dataset
+from jaxem.fitting import frequencies, sizes, starts
+from jaxem.fitting.em import Thresholds
+from jaxem.fitting.execution import Execution
+from jaxem.fitting.options import Options, Starts, acceleration
+from jaxem.fitting.restarts import Splits
+from jaxem.fitting.result import Provenance
+
+
+class FitPlan(NamedTuple):
+    """A checked fit: what `driver` runs, whole or in pieces."""
+
+    data: Dataset
+    execution: Execution
+    rows: Rows  # of the data, as they are fitted
+    prior: Prior | None
+    key: Array | None
+    methods: Array  # (r,) codes, filled up to whole chunks
+    params: Params | None  # (r, ...) starting parameters, in place of methods
+    n_starts: int
+    n_active: Array  # parts that a start from a method has; the others are absent
+    splits: Splits | None  # for the last n_split of the starts
+    n_split: int
+    tol: Array
+    max_iter: Array
+    thresholds: Thresholds
+    n_threads: int
+    provenance: Provenance
+
+    @property
+    def model(self) -> Model:
+        return self.execution.model
+
+    @property
+    def block_size(self) -> int:
+        return self.execution.block_size
+
+    @property
+    def chunk(self) -> int:
+        return self.execution.chunk
+
+
+def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None = None) -> FitPlan:
+    """Check everything, and give all numbers their fixed dtypes.
+
+    padded_k: parts to compile for, with those beyond the model's own absent (padded components):
+        models that differ in their number of parts alone share one compilation when they are given
+        the same.
+    """
+    model, rows = data.model, data.for_fit
+    n_init = checks.whole(begin.n_init, "n_init", least=1)
+    checks.nonnegative(options.tol, "tol")
+    max_iter = options.max_iter
+    if checks.is_concrete(max_iter):
+        max_iter = checks.whole(max_iter, "max_iter", least=0)
+    dtype = rows.weight.dtype
+    padded = model if padded_k is None else model.with_n_components(padded_k)
+    x = emissions.like(padded, rows)
+    prior = padded.as_prior(options.prior, options.reg_covar, x, options.fixed)
+    if isinstance(begin.init, str):
+        starts.check(begin.init)
+        checks.key(begin.key)
+        data.once(emissions.check_enough, model)
+        params, n_starts = None, n_init + begin.n_split
+    else:
+        params = jax.tree.map(lambda leaf: leaf[None], padded.as_params(begin.init, rows))
+        n_starts = 1
+    block = sizes.block_size(padded, rows)
+    if options.block_size is not None:
+        block = sizes.block_units(rows, options.block_size)
+    chunk = sizes.chunk_size(rows, padded.n_components, n_starts, block)
+    filled = chunk * -(-n_starts // chunk)
+    codes = starts.methods(begin.init if params is None else "portfolio", filled)
+    found = _remarks(data, prior)
+    return FitPlan(
+        data=data,
+        execution=Execution(padded, block, chunk, acceleration(options.acceleration)),
+        rows=rows,
+        prior=prior,
+        key=begin.key,
+        methods=jax.device_put(codes),
+        params=params,
+        n_starts=n_starts,
+        n_active=checks.cast(model.n_components, np.int32),
+        splits=_no_splits(rows, filled) if begin.n_split else None,
+        n_split=begin.n_split,
+        tol=checks.cast(options.tol, dtype),
+        max_iter=checks.cast(max_iter, np.int32),
+        thresholds=_thresholds(model, rows, options),
+        n_threads=sizes.n_threads(padded, rows, n_starts),
+        provenance=Provenance(
+            model,
+            data.n_rows,
+            emissions.n_columns(padded, rows),
+            data.names,
+            data.dtype,
+            (*identified.remarks(model), *found),
+        ),
+    )
+
+
+def _remarks(data: Dataset, prior: Prior | None) -> tuple[str, ...]:
+    """What the rows leave open, which is warned of; ValueError where that is too much."""
+    if data.weighted:
+        frequencies.check(data)
+    found = data.once(emissions.check_identified, data.model)
+    if prior is None:
+        found = (*found, *data.once(emissions.unbounded, data.model))
+    for remark in found:
+        remarks.warn(remark)
+    return found
+
+
+def _thresholds(model: Model, rows: Rows, options: Options) -> Thresholds:
+    min_count, ratio = options.min_count, options.min_variance_ratio
+    min_count = emissions.default_min_count(model, rows) if min_count is None else min_count
+    checks.nonnegative(min_count, "min_count")
+    checks.nonnegative(ratio, "min_variance_ratio")
+    dtype = rows.weight.dtype
+    return Thresholds(checks.cast(min_count, dtype), checks.cast(ratio, dtype))
+
+
+def _no_splits(rows: Rows, n_starts: int) -> Splits:
+    unknown = (np.full(shape, -1, np.int32) for shape in (rows.weight.shape, n_starts))
+    return Splits(*jax.device_put(tuple(unknown)))

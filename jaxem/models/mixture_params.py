@@ -1,0 +1,57 @@
+"""The numbers of a mixture as a person gives them -> checked arrays."""
+
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array
+
+from jaxem.core import checks, parameters
+from jaxem.core.contracts import Family, Params, Prior
+from jaxem.models import priors
+
+
+class MixtureParams(NamedTuple):
+    """weights (k,), summing to 1, 0 for an absent component; components: the family's."""
+
+    weights: Array
+    components: Params
+
+
+class MixturePrior(NamedTuple):
+    """Dirichlet(weights) on the weights (a number or (k,)); components: the family's prior.
+
+    fixed: `MixtureParams` that are known, with NaN for numbers and None for parts that are free.
+    """
+
+    weights: Any = 1.0
+    components: Prior = None
+    fixed: Any = None
+
+
+def as_params(family: Family, k: int, params: Params, x: Any) -> MixtureParams:
+    """x: rows, or what says their shapes."""
+    dtype = jax.tree.leaves(x)[0].dtype
+    weights = checks.parameter(params.weights, (k,), dtype, "weights", f"{k} components")
+    checks.probabilities(weights, "weights")
+    return MixtureParams(weights, family.as_params(params.components, x, k))
+
+
+def as_prior(
+    model: Any, prior: MixturePrior | None, reg_covar: Any, x: Any, fixed: Any
+) -> MixturePrior | None:
+    """model: a `Mixture`."""
+    family, k = model.family, model.n_components
+    if priors.asks_nothing(family, prior, reg_covar, fixed):
+        return None
+    prior = MixturePrior() if prior is None else prior
+    checks.fields(prior, MixturePrior, "prior")
+    fixed, dtype = prior.fixed if fixed is None else fixed, jax.tree.leaves(x)[0].dtype
+    if fixed is not None:
+        checks.fields(fixed, MixtureParams, "fixed")
+        like = MixtureParams(*priors.like(family, x, k, (k,)))
+        fixed = parameters.read_fixed(model.constraints, fixed, like, "fixed")
+    return MixturePrior(
+        priors.strength(prior.weights, (k,), 1, dtype, "weights"),
+        priors.of_family(family, prior.components, reg_covar, x, k),
+        fixed,
+    )
