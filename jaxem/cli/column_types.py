@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from jaxem import families
-from jaxem.cli.csv_dialect import is_numeric
+from jaxem.cli.tables import is_numeric
 from jaxem.core.contracts import Family
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them

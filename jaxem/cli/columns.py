@@ -1,7 +1,5 @@
 """Which columns of a table are fitted, of which family each is, and their numbers."""
 
-import csv
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,8 +11,8 @@ import pyarrow.compute
 from jaxem import families
 from jaxem.cli import column_types
 from jaxem.cli.column_types import AUTO, GAUSSIAN, KINDS, Levels
-from jaxem.cli.csv_dialect import is_numeric
-from jaxem.cli.errors import BadInput
+from jaxem.cli.errors import BadInput, suggestion
+from jaxem.cli.tables import is_numeric, split_names
 from jaxem.core.contracts import Family
 from jaxem.families.exponential_family import ExponentialFamily
 
@@ -38,6 +36,10 @@ class Columns(NamedTuple):
         """In the order of the numbers of a row."""
         names = tuple(name for kind in sorted(self.by_kind) for name in self.by_kind[kind])
         return names if self.response is None else (*names, self.response)
+
+    @property
+    def remarks(self) -> list[str]:
+        return [f"columns left out, {why}" for why in self.left_out]
 
 
 def choose(
@@ -144,7 +146,7 @@ def family_of(columns: Columns, covariance: str, holed: Iterable[str] = ()) -> F
 
 def values(table: pa.Table, columns: Columns, family: Family, gaps: bool = False) -> Any:
     """The columns as the family takes them; gaps: rows without any number are legal."""
-    names = list(columns.names)
+    names = columns.names
     if columns.response is not None:
         like: Any = (_row(len(names) - 1), jax.ShapeDtypeStruct((1,), np.float64))
     elif isinstance(family, families.Product):
@@ -155,34 +157,12 @@ def values(table: pa.Table, columns: Columns, family: Family, gaps: bool = False
         "drop those rows (jaxem fit --missing drop), fill them by jaxem impute, or leave the "
         "columns out by --columns"
     )
-    return data(table, family, like, names, columns.levels, remedy, gaps=gaps)
+    cells = _cells(table, names, columns.levels)
+    return _arranged(cells, names, family, like, remedy, gaps)
 
 
 def _row(d: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((1, d), np.float64)
-
-
-def data(
-    table: pa.Table,
-    family: Family,
-    like: Any,
-    names: Sequence[str],
-    levels: Levels,
-    remedy: str,
-    unseen: str = "error",
-    gaps: bool = False,
-) -> Any:
-    """The columns as the family takes them: arrays (n, d) or (n,) in the tree of `like`, a row."""
-    leaves, tree = jax.tree.flatten(like)
-    cells = np.stack([_cells(table[name], name, levels, unseen) for name in names], axis=1)
-    gone = gaps & np.isnan(cells).all(axis=1)
-    arrays, first = [], 0
-    for leaf, whole in zip(leaves, _whole(family, like), strict=True):
-        own = slice(first, first + (leaf.shape[1] if leaf.ndim == 2 else 1))
-        first = own.stop
-        _check_cells(cells[~gone, own], names[own], remedy, whole)
-        arrays.append(cells[:, own] if leaf.ndim == 2 else cells[:, first - 1])
-    return jax.tree.unflatten(tree, arrays)
 
 
 def matching(
@@ -196,7 +176,8 @@ def matching(
 ) -> Any:
     """The columns that a model was fitted on, wherever they are in the table.
 
-    names: of those columns; None, where the model does not know them, is every numeric column.
+    like: a row of them. names: of those columns; None, where the model does not know them, is every
+    numeric column.
     """
     names = matching_names(table, like, names)
     check_names(table, names, f"the model was fitted on {listed(names)}")
@@ -206,7 +187,35 @@ def matching(
             f"has no numbers in the columns {listed(text)}; the model was fitted on numbers there"
         )
     remedy = "drop those rows, or fill them by jaxem impute"
-    return data(table, family, like, names, levels, remedy, unseen, gaps)
+    return _arranged(_cells(table, names, levels, unseen), names, family, like, remedy, gaps)
+
+
+def _cells(
+    table: pa.Table, names: Sequence[str], levels: Levels, unseen: str = "error"
+) -> np.ndarray:
+    """(n, d), NaN where a cell is missing."""
+    each = [
+        column_types.codes(table[name], levels[name], name, unseen)
+        if name in levels
+        else column_types.numbers(table[name])
+        for name in names
+    ]
+    return np.stack(each, axis=1)
+
+
+def _arranged(
+    cells: np.ndarray, names: Sequence[str], family: Family, like: Any, remedy: str, gaps: bool
+) -> Any:
+    """As the family takes them: arrays (n, d) or (n,) in the tree of `like`, a row."""
+    leaves, tree = jax.tree.flatten(like)
+    gone = gaps & np.isnan(cells).all(axis=1)
+    arrays, first = [], 0
+    for leaf, whole in zip(leaves, _whole(family, like), strict=True):
+        own = slice(first, first + (leaf.shape[1] if leaf.ndim == 2 else 1))
+        first = own.stop
+        _check_cells(cells[~gone, own], names[own], remedy, whole)
+        arrays.append(cells[:, own] if leaf.ndim == 2 else cells[:, first - 1])
+    return jax.tree.unflatten(tree, arrays)
 
 
 def matching_names(table: pa.Table, like: Any, names: Sequence[str] | None) -> Sequence[str]:
@@ -229,13 +238,12 @@ def _whole(family: Family, like: Any) -> list[bool]:
         return [whole for name, of in family.blocks for whole in _whole(of, like[name])]
     if isinstance(like, tuple) and not isinstance(family, ExponentialFamily):
         return [True, False]  # a response may be missing, what it depends on may not
-    holes = (
-        family.missing
-        if isinstance(family, families.Gaussian)
-        else (
-            isinstance(family, ExponentialFamily) and not isinstance(family, families.Multinomial)
+    if isinstance(family, families.Gaussian):
+        holes = family.missing
+    else:
+        holes = isinstance(family, ExponentialFamily) and not isinstance(
+            family, families.Multinomial
         )
-    )
     return [not holes] * len(jax.tree.leaves(like))
 
 
@@ -293,16 +301,11 @@ def _left_out(
 
 
 def _wanted(table: pa.Table, wanted: str) -> list[str]:
-    names = split(wanted)
+    names = split_names(wanted)
     check_names(table, names)
     if len(set(names)) < len(names):
         raise ValueError(f"--columns names a column twice: {wanted}; name each once")
     return names
-
-
-def split(text: str) -> list[str]:
-    """Names between commas, a name with a comma in double quotes."""
-    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True)) or [""]]
 
 
 def check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
@@ -317,25 +320,12 @@ def check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
         )
 
 
-def _cells(column: pa.ChunkedArray, name: str, levels: Levels, unseen: str) -> np.ndarray:
-    if name in levels:
-        return column_types.codes(column, levels[name], name, unseen)
-    return column_types.numbers(column)
-
-
 def _check_cells(x: np.ndarray, names: Sequence[str], remedy: str, whole: bool) -> None:
     missing, infinite = np.isnan(x).sum(0), np.isinf(x).sum(0)
     for count, what in ((missing * whole, "missing"), (infinite, "infinite")):
         if count.any():
             where = ", ".join(f"{name} ({c})" for name, c in zip(names, count, strict=True) if c)
             raise ValueError(f"has {count.sum()} {what} cells, in columns: {where}; {remedy}")
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """A question after the nearest known name, with a space to go on; "" where none is near."""
-    by_lower = {other.lower(): other for other in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    return f"did you mean {by_lower[near[0]]!r}? " if near else ""
 
 
 def listed(names: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
 """Exit statuses, and bad input: one line on stderr that says what, where and what to do."""
 
+import difflib
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import jax
@@ -45,3 +46,10 @@ def in_options(text: str) -> str:
     return re.sub(
         r"\b(max_iter|tol|reg_covar)\b", lambda name: "--" + name[0].replace("_", "-"), text
     )
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A question after the nearest known name, with a space to go on; "" where none is near."""
+    by_lower = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f"did you mean {by_lower[near[0]]!r}? " if near else ""

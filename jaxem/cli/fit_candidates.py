@@ -1,9 +1,8 @@
 """Fit the candidates, print what came of them and the best of them, and write that."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -13,11 +12,10 @@ from rich.console import Console
 from jaxem import io
 from jaxem.analysis import select
 from jaxem.cli import describe, interrupts, intervals, metadata, outputs, progress, report
-from jaxem.cli.column_types import Levels
-from jaxem.cli.command import LARGEST_INT32
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, as_bad_input, in_options
+from jaxem.cli.fit_input import FitInput
 from jaxem.cli.intervals import Errors
-from jaxem.cli.options import Counts
+from jaxem.cli.options import Counts, FitOptions
 from jaxem.cli.progress import Run
 from jaxem.core import parameters
 from jaxem.core.contracts import Family, Model
@@ -26,18 +24,7 @@ from jaxem.fitting.fit import FitPlan, noted
 from jaxem.fitting.result import Result
 from jaxem.models import HMM, Mixture
 
-
-class Data(NamedTuple):
-    """What is fitted: x as its family takes it, the names of its columns, and what it is called.
-
-    levels: the names of categories, by column. notes: further facts for the model file.
-    """
-
-    about: str
-    names: tuple[str, ...]
-    x: Any
-    levels: Levels
-    notes: Mapping[str, Any] = MappingProxyType({})
+_LARGEST_INT32 = 2**31 - 1
 
 
 class Outputs(NamedTuple):
@@ -62,7 +49,7 @@ class Found(NamedTuple):
 
 
 def search(
-    jobs: Sequence[FitPlan], data: Data, seed: int, files: Outputs, errors: Errors | None = None
+    jobs: Sequence[FitPlan], data: FitInput, seed: int, files: Outputs, errors: Errors | None = None
 ) -> int:
     """Fit every job and conclude; return the exit status. errors: those that are asked for."""
     found = find(jobs, data.about)
@@ -93,12 +80,21 @@ def mixtures(kinds: Sequence[Family], components: Counts) -> list[Mixture]:
     return [Mixture(kind, k) for kind in kinds for k in counts]
 
 
-def planned(models: Sequence[Model], x: Any, seed: int, **options: Any) -> list[FitPlan]:
+def planned(models: Sequence[Model], x: Any, starts: int, options: FitOptions) -> list[FitPlan]:
     """A fit of each model."""
-    options["max_iter"] = min(options["max_iter"], LARGEST_INT32)
     with warnings.catch_warnings():  # what holes leave open is said by the names of columns
         warnings.simplefilter("ignore")
-        return select.plan(models, x, key=jax.random.key(seed), **options)
+        return select.plan(models, x, n_init=starts, **fit_arguments(options))
+
+
+def fit_arguments(options: FitOptions) -> dict[str, Any]:
+    """What the functions of the library take."""
+    return {
+        "key": jax.random.key(options.seed),
+        "tol": options.tol,
+        "max_iter": min(options.max_iter, _LARGEST_INT32),
+        "reg_covar": options.reg_covar,
+    }
 
 
 def find(jobs: Sequence[FitPlan], about: str) -> Found | None:
@@ -187,7 +183,7 @@ def _of_these(n_split: int) -> str:
     return f", {n_split} of them by dividing a component of the best fit with fewer"
 
 
-def _print_fit(out: Console, run: Run, data: Data, seed: int) -> None:
+def _print_fit(out: Console, run: Run, data: FitInput, seed: int) -> None:
     result = run.result
     model = result.provenance.model
     report.say(
@@ -198,7 +194,7 @@ def _print_fit(out: Console, run: Run, data: Data, seed: int) -> None:
     out.print(report.two_columns(metadata.words(_notes(run, data, seed))))
 
 
-def _print_errors(result: Result, data: Data, errors: Errors) -> None:
+def _print_errors(result: Result, data: FitInput, errors: Errors) -> None:
     """The table of intervals, or why there is none."""
     try:
         table, remarks = intervals.of(result, data.x, errors, data.names, data.levels)
@@ -210,7 +206,7 @@ def _print_errors(result: Result, data: Data, errors: Errors) -> None:
         report.complain(f"{data.about}: {remark}")
 
 
-def _notes(run: Run, data: Data, seed: int) -> dict[str, Any]:
+def _notes(run: Run, data: FitInput, seed: int) -> dict[str, Any]:
     return metadata.of(run, data.about, seed) | dict(data.notes)
 
 
@@ -255,7 +251,7 @@ def complain(found: Found, about: str) -> int:
     return DONE
 
 
-def _write(found: Found, best: Run, data: Data, seed: int, files: Outputs) -> None:
+def _write(found: Found, best: Run, data: FitInput, seed: int, files: Outputs) -> None:
     result = best.result
     if files.model is not None:
         notes = _notes(best, data, seed)

@@ -12,6 +12,7 @@ from jaxem.analysis.bootstrap import bootstrap
 from jaxem.analysis.intervals import WITHIN, confidence_intervals
 from jaxem.cli import report
 from jaxem.cli.column_types import Levels
+from jaxem.cli.options import FitOptions
 from jaxem.core.names import names
 from jaxem.families import Bernoulli, Categorical, Product
 from jaxem.fitting.result import Result
@@ -21,11 +22,10 @@ REFITS = 1000  # of a bootstrap
 
 
 class Errors(NamedTuple):
-    """method: of the standard errors; reg_covar and seed: of the fit."""
+    """method: of the standard errors; fitted: how the model was."""
 
     method: str
-    reg_covar: float
-    seed: int
+    fitted: FitOptions
 
 
 def of(
@@ -82,7 +82,7 @@ def _wald(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list
     """-> ((standard errors, lower and upper ends), remarks)."""
     found = confidence_intervals(
         result.provenance.model, result.params, x, LEVEL, errors=errors.method,
-        reg_covar=errors.reg_covar,
+        reg_covar=errors.fitted.reg_covar,
     )  # fmt: skip
     wide = 2 * float(jax.scipy.special.ndtri((1 + LEVEL) / 2))
     half = jax.tree.map(lambda low, high: (high - low) / wide, found.lower, found.upper)
@@ -91,14 +91,14 @@ def _wald(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list
 
 def _resampled(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list[str]]:
     """By rows drawn with replacement."""
-    key = jax.random.fold_in(jax.random.key(errors.seed), 2)  # the fit's own is used
+    key = jax.random.fold_in(jax.random.key(errors.fitted.seed), 2)  # the fit's own is used
     found = bootstrap(
         result.provenance.model,
         result.params,
         x,
         key=key,
         n_boot=REFITS,
-        reg_covar=errors.reg_covar,
+        reg_covar=errors.fitted.reg_covar,
     )
     remarks = []
     if found.n_failed:

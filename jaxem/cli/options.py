@@ -1,16 +1,15 @@
 """What the options of the commands are: their types, their help, and how their text is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from jaxem.cli import clock
-from jaxem.cli.clock import Step
+from jaxem.cli import time_steps
 from jaxem.cli.column_types import AUTO, KINDS
-from jaxem.cli.columns import suggestion
-from jaxem.cli.csv_dialect import delimiter
+from jaxem.cli.errors import suggestion
+from jaxem.cli.time_steps import Step
 from jaxem.families.gaussian.gaussian import STRUCTURES
 
 # The base of all complaints about arguments: click's, or that of the copy that typer now carries.
@@ -53,22 +52,21 @@ def _counts_of(part: str, model: str) -> Callable[[str], Counts]:
     return counts
 
 
+def _one_of(name: str, known: Sequence[str]) -> str:
+    if name not in known:
+        near = suggestion(name, known)
+        raise typer.BadParameter(f"{name!r}; {near}it is one of {', '.join(known)}")
+    return name
+
+
 def _structures(text: str) -> Names:
     known = (*STRUCTURES, "all")
-    names = dict.fromkeys(name.strip() for name in text.split(","))
-    for name in names:
-        if name not in known:
-            near = suggestion(name, known)
-            raise typer.BadParameter(f"{name!r}; {near}it is one of {', '.join(known)}")
+    names = dict.fromkeys(_one_of(name.strip(), known) for name in text.split(","))
     return Names(STRUCTURES if "all" in names else names)
 
 
 def _family(text: str) -> str:
-    name = text.strip().lower()
-    if name not in (*KINDS, AUTO):
-        near = suggestion(name, KINDS)
-        raise typer.BadParameter(f"{text!r}; {near}it is one of {', '.join((*KINDS, AUTO))}")
-    return name
+    return _one_of(text.strip().lower(), (*KINDS, AUTO))
 
 
 def _assignment(text: str) -> Assignment:
@@ -83,18 +81,22 @@ def _assignment(text: str) -> Assignment:
     return Assignment(name.strip(), kind)
 
 
-def _step(text: str) -> Step:
+def _step(text: str) -> Step | str:
+    """ "" for no step, where a model file names one."""
     try:
-        return clock.read(text)
+        return time_steps.parse(text) if text.strip() else ""
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
 
 def _one_character(separator: str | None) -> str | None:
-    try:
-        return None if separator is None else delimiter(separator)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    if separator in ("\\t", "tab"):
+        return "\t"
+    if separator is not None and (
+        len(separator) != 1 or not separator.isascii() or separator in '\r\n"'
+    ):
+        raise typer.BadParameter(f"{separator!r}; give one character, such as ';', or the word tab")
+    return separator
 
 
 Table = Annotated[
@@ -129,15 +131,15 @@ OrderBy = Annotated[
         "it, the order of the file.",
     ),
 ]
-_STEP: dict[str, Any] = {
-    "metavar": "SIZE",
-    "help": "How far a step is by the column of --order-by: 1, or of dates and times 15min, 1h or "
-    "1D. Where rows are further apart, the steps between are not observed; without it, every row "
-    "is the step after the row before.",
-}
-StepSize = Annotated[Step | None, typer.Option(parser=_step, **_STEP)]
-StepAsFitted = Annotated[
-    Any, typer.Option(parser=lambda text: _step(text) if text.strip() else "", **_STEP)
+StepSize = Annotated[
+    Any,
+    typer.Option(
+        parser=_step,
+        metavar="SIZE",
+        help="How far a step is by the column of --order-by: 1, or of dates and times 15min, 1h "
+        "or 1D. Where rows are further apart, the steps between are not observed; without it, "
+        "every row is the step after the row before.",
+    ),
 ]
 Initial = Annotated[
     Literal["free", "stationary"],
@@ -227,8 +229,8 @@ StandardErrors = Annotated[
 Separator = Annotated[
     str | None,
     typer.Option(
-        help="What separates the columns of a text file, where that is not found by itself; "
-        "the word tab is a tab.",
+        help="What separates the columns of a text file; without it a tab or a semicolon, where "
+        "the first line has one, else a comma. The word tab is a tab.",
         callback=_one_character,
     ),
 ]
@@ -236,8 +238,8 @@ Header = Annotated[
     bool | None,
     typer.Option(
         "--header/--no-header",
-        help="Whether the first row of a text file holds names; without it, a row of numbers is "
-        "taken as data, and the columns are called column_1, column_2, ...",
+        help="Whether the first row of a text file holds names, as it usually does; where it does "
+        "not, the columns are called column_1, column_2, ...",
         show_default=False,
     ),
 ]
@@ -247,7 +249,7 @@ ModelOutput = Annotated[
         "--output", "-o", help="Write the model to this file, for jaxem predict and sample."
     ),
 ]
-Report = Annotated[
+ReportOutput = Annotated[
     Path | None,
     typer.Option("--report", help="Write a page of pictures to this file, .png or .pdf."),
 ]
@@ -259,3 +261,43 @@ TableOutput = Annotated[
         help="A .csv, .tsv, .parquet or .arrow file; without it, CSV on the standard output.",
     ),
 ]
+KeepColumns = Annotated[bool, typer.Option("--keep", help="Write the columns of FILE too.")]
+
+
+# ---- options that several commands share; `command` sets their fields among those of a command
+
+
+class ReadOptions(NamedTuple):
+    """How a file of text is read."""
+
+    separator: Separator = None
+    header: Header = None
+
+
+class ColumnOptions(NamedTuple):
+    """Which columns are fitted, and how."""
+
+    column_family: ColumnFamilies = None
+    covariance: Covariances = "full"  # type: ignore[assignment]  # the parser reads it
+    columns: ColumnNames = None
+
+
+class SequenceOptions(NamedTuple):
+    """How the rows of a table are sequences; "" for not at all, where a model file says how."""
+
+    group_by: GroupBy = None
+    order_by: OrderBy = None
+    step: StepSize = None
+
+
+class FitOptions(NamedTuple):
+    """How a model is fitted."""
+
+    dtype: Precision = None
+    seed: Seed = 0
+    tol: Tolerance = 1e-6
+    max_iter: Iterations = 1000
+    reg_covar: Regularisation = 0.0
+
+
+SHARED = ReadOptions, ColumnOptions, SequenceOptions, FitOptions

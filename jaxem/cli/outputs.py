@@ -1,7 +1,5 @@
 """Files that the commands write: checked before any work, then written whole or not at all."""
 
-import codecs
-import csv
 import os
 import sys
 import warnings
@@ -20,25 +18,31 @@ import pyarrow.parquet
 import jaxem
 from jaxem.analysis.select import Selection
 from jaxem.cli.column_types import Levels
-from jaxem.cli.csv_dialect import first_sentence
 from jaxem.cli.errors import BadInput, as_bad_input, needs
-from jaxem.cli.tables import Cells
+from jaxem.cli.tables import first_sentence
 from jaxem.core import files
 from jaxem.core.contracts import Family
 from jaxem.families import Bernoulli, Categorical, Gaussian
 from jaxem.fitting.result import Result
 from jaxem.models import HMM
 
-_ROWS = 1 << 16  # of a table that are turned into text together
 
-
-def check(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
-    """BadInput unless each of these can be written, and none is an input or another of them.
-
-    outputs: the option of each.
-    """
+def check(
+    inputs: Sequence[Path],
+    *,
+    model: Path | None = None,
+    table: Path | None = None,
+    report: Path | None = None,
+    plot: Path | None = None,
+) -> None:
+    """BadInput unless each of these can be written, and none is an input or another of them."""
+    if table is not None:
+        _check_suffix(table, list(_WRITERS))
+    for picture in (report, plot):
+        _check_picture(picture)
     taken = {os.path.realpath(path): "the input" for path in inputs}
-    for option, path in outputs.items():
+    output = model if table is None else table
+    for option, path in {"--output": output, "--report": report, "--plot": plot}.items():
         if path is None:
             continue
         place = os.path.realpath(path)
@@ -47,12 +51,12 @@ def check(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
         taken[place] = f"the file of {option} too"
         with as_bad_input():
             files.check_writable(path)
+    if model is not None:
+        _check_model(model)
 
 
-def check_model(path: Path | None) -> None:
+def _check_model(path: Path) -> None:
     """BadInput for what looks like a table: it would be lost."""
-    if path is None:
-        return
     needs("safetensors")
     if path.suffix.lower() in _WRITERS:
         raise BadInput(
@@ -60,7 +64,7 @@ def check_model(path: Path | None) -> None:
         )
 
 
-def check_report(path: Path | None) -> None:
+def _check_picture(path: Path | None) -> None:
     """BadInput for a format that matplotlib does not write."""
     if path is None:
         return
@@ -77,11 +81,6 @@ def check_drawable(path: Path | None, family: Family) -> None:
             f"{path}: --report draws Gaussian mixtures and latent classes, and this is neither; "
             "leave it out"
         )
-
-
-def check_table(path: Path | None) -> None:
-    if path is not None:
-        _check_suffix(path, list(_WRITERS))
 
 
 def _check_suffix(path: Path, known: Sequence[str]) -> None:
@@ -163,38 +162,6 @@ def _possible(where: object) -> Iterator[None]:
     except pa.ArrowException as error:
         reason = f"cannot be written ({first_sentence(error)})"
         raise BadInput(f"{where}: {reason}; give a .parquet file") from None
-
-
-def is_text(path: Path | None) -> bool:
-    return path is None or path.suffix.lower() in (".csv", ".tsv")
-
-
-def write_cells(path: Path | None, cells: Cells) -> None:
-    """Text as it is, in bytes; separated by a tab in .tsv files alone."""
-    table, form = cells
-    if form is None:
-        write_table(path, table)
-        return
-    separator = form.separator
-    if path is not None and path.suffix.lower() == ".tsv":
-        separator = "\t"
-    elif separator == "\t":
-        separator = ";" if form.decimal == "," else ","
-    if path is None:
-        _write_rows(table, sys.stdout.buffer, separator)
-        return
-    with as_bad_input(), files.replacing(path) as temporary, open(temporary, "wb") as file:
-        _write_rows(table, file, separator)
-
-
-def _write_rows(table: pa.Table, file: Any, separator: str) -> None:
-    lines = codecs.getwriter("utf-8")(file, "surrogateescape")  # bytes go out as they came
-    writer = csv.writer(lines, delimiter=separator, lineterminator="\n")
-    writer.writerow(table.column_names)
-    for batch in table.to_batches(max_chunksize=_ROWS):
-        columns = [[cell.decode(errors="surrogateescape") for cell in column.to_pylist()]
-                   for column in batch.columns]  # fmt: skip
-        writer.writerows(zip(*columns, strict=True))
 
 
 def _write_csv(table: pa.Table, path: str) -> None:

@@ -1,108 +1,19 @@
-"""Missing cells: what a fit does about them, and how they are told."""
+"""Missing cells: which they are, and how they are told."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from jaxem.analysis.patterns import Patterns, patterns_of
-from jaxem.cli import column_types, report, tables
+from jaxem.analysis.patterns import Patterns
+from jaxem.cli import column_types, report
 from jaxem.cli.column_types import GAUSSIAN
 from jaxem.cli.columns import Columns, listed
 from jaxem.families.gaussian.gaussian import STRUCTURES
 
 _MOST_LINES, _MOST_PAIRS = 12, 5  # that are printed
-
-
-class Settled(NamedTuple):
-    """What is fitted: these columns of these rows.
-
-    holed: the columns that have missing cells still. remarks: what was done about them; note: the
-    short form of it, for a model's file, "" where none was missing.
-    """
-
-    table: pa.Table
-    columns: Columns
-    holed: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-    note: str = ""
-
-
-def settle(
-    table: pa.Table, choosing: Callable[..., Columns], how: str, covariances: Sequence[str]
-) -> Settled:
-    """Choose the columns, and do about their missing cells what --missing asks for.
-
-    choosing: `choose` for a table, with the options of a person.
-    """
-    columns = choosing(table, holes=how != "error")
-    missing = marks(table, columns.names)
-    if not missing.any():
-        return Settled(table, columns)
-    patterns = patterns_of(missing, columns.names)
-    if how == "error":
-        raise ValueError(
-            f"has {counted(patterns)}; --missing fit uses what the rows have, --missing drop "
-            "leaves those rows out, and jaxem impute fills them"
-        )
-    check_observed(patterns)
-    if how == "drop":
-        return _dropped(table, choosing, missing)
-    remark, some = f"has {counted(patterns)}", ~missing.all(axis=1)
-    if patterns.n_incomplete > patterns.n_empty:
-        remark += (
-            ": each row is fitted by what it has, as if chance had made the holes; --missing drop "
-            "leaves rows with holes out, --missing error refuses"
-        )
-    if patterns.n_empty:
-        remark += f"; {wholly(patterns)} left out of the fit"
-    holed = tuple(np.array(columns.names)[missing[some].any(axis=0)])
-    note = f"{missing.sum()}, in {report.several(patterns.n_incomplete, 'row')}"
-    remarks = remark, *apart(patterns, columns, covariances)
-    return Settled(table.filter(pa.array(some)), columns, holed, remarks, note)
-
-
-def of_steps(table: pa.Table, columns: Columns, covariances: Sequence[str]) -> Settled:
-    """Missing cells of sequences: no step is left out, since that would close the gap."""
-    missing = marks(table, columns.names)
-    if not missing.any():
-        return Settled(table, columns)
-    patterns, some = patterns_of(missing, columns.names), ~missing.all(axis=1)
-    check_observed(patterns)
-    remark = f"has {counted(patterns)}"
-    if patterns.n_incomplete > patterns.n_empty:
-        remark += ": each step is seen by what it has, as if chance had made the holes"
-    if patterns.n_empty:
-        remark += f"; {wholly(patterns)}: not observed"
-    holed = tuple(np.array(columns.names)[missing[some].any(axis=0)])
-    note = f"{missing.sum()}, in {report.several(patterns.n_incomplete, 'row')}"
-    remarks = remark, *apart(patterns, columns, covariances)
-    return Settled(table, columns, holed, remarks, note)
-
-
-def _dropped(table: pa.Table, choosing: Callable[..., Columns], missing: np.ndarray) -> Settled:
-    holed = np.asarray(missing.any(axis=1))
-    n, total = int(holed.sum()), report.several(len(holed), "row")
-    if holed.all():
-        raise ValueError(
-            f"has a hole in every one of {total}: --missing drop leaves none; "
-            "give --missing fit, or fewer --columns"
-        )
-    kept = table.filter(pa.array(~holed))
-    remark = (
-        f"{n} of {total} have missing cells and are left out; --missing fit uses what they have"
-    )
-    note = f"left out, with {report.several(n, 'row')}"
-    return Settled(kept, choosing(kept), (), (remark,), note)
-
-
-def remarks(table: tables.Table, settled: Settled) -> list[str]:
-    """What is to be said of a table before it is fitted."""
-    left_out = [f"columns left out, {why}" for why in settled.columns.left_out]
-    return [*table.remarks, *left_out, *settled.remarks]
 
 
 def marks(table: pa.Table, names: Sequence[str]) -> np.ndarray:
@@ -153,9 +64,6 @@ def apart(patterns: Patterns, columns: Columns, covariances: Sequence[str]) -> l
         f"has columns that no row has both of: {', '.join(pairs[:_MOST_PAIRS])}{more}; their "
         "covariance is not identified, and stays what the starts made of it"
     ]
-
-
-# ---- the table of patterns
 
 
 def show(out: Console, about: str, patterns: Patterns) -> None:

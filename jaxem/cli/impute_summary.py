@@ -9,14 +9,14 @@ from rich.console import Console
 
 from jaxem.cli import column_types, report
 from jaxem.cli.columns import listed
-from jaxem.cli.impute_columns import Column
+from jaxem.cli.filled_columns import FilledColumn
 
 
 def show(
     out: Console,
     file: Path,
     output: Path | None,
-    columns: Sequence[Column],
+    columns: Sequence[FilledColumn],
     model: Any,
     draws: int | None,
 ) -> None:
@@ -36,11 +36,11 @@ def show(
     )
 
 
-def impossible(columns: Sequence[Column]) -> list[str]:
+def impossible(columns: Sequence[FilledColumn]) -> list[str]:
     """What is to be said of fills that no cell of their column is like."""
     numbers = [column for column in columns if not column.levels]
-    whole = [column for column in numbers if column_types.is_whole(column.typed)]
-    positive = [column for column in numbers if column_types.least(column.typed) >= 0]
+    whole = [column for column in numbers if column_types.is_whole(column.cells)]
+    positive = [column for column in numbers if column_types.least(column.cells) >= 0]
     broken = {column.name: int(np.sum(column.fills != np.rint(column.fills))) for column in whole}
     below = {column.name: int(np.sum(column.fills < 0)) for column in positive}
     said = []
@@ -55,7 +55,7 @@ def impossible(columns: Sequence[Column]) -> list[str]:
     return said
 
 
-def _columns(out: Console, columns: Sequence[Column], draws: int | None) -> None:
+def _columns(out: Console, columns: Sequence[FilledColumn], draws: int | None) -> None:
     spread = ["sd between\nthe draws"] if draws and draws > 1 else []
     table = report.table(
         "column", "cells\nfilled", "observed:\nmean (sd)", "filled:\nmean (sd)", *spread
@@ -63,10 +63,10 @@ def _columns(out: Console, columns: Sequence[Column], draws: int | None) -> None
     for column in columns:
         cells = [column.name, str(column.fills.shape[1])]
         if column.levels:
-            codes = column_types.codes(column.typed, column.levels, column.name, "missing")
+            codes = column_types.codes(column.cells, column.levels, column.name, "missing")
             cells += [_commonest(part, column.levels) for part in (codes, column.fills)]
         else:
-            seen = column_types.numbers(column.typed)
+            seen = column_types.numbers(column.cells)
             cells += [_moments(part) for part in (seen[~np.isnan(seen)], column.fills)]
         between = (
             ""
