@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 import jaxem
-from jaxem.cli import describe, fit_input, metadata, options, outputs, report, tables
+from jaxem.cli import fit_input, metadata, options, outputs, parameter_tables, report, tables
 from jaxem.cli import impute as impute  # its command
 from jaxem.cli import sequences as sequences  # its commands
 from jaxem.cli import test_k as test_k  # its command
@@ -19,7 +19,7 @@ from jaxem.cli.command import run as run
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
 from jaxem.cli.fit_candidates import Outputs, mixtures, planned, search
 from jaxem.cli.fit_input import FitInput
-from jaxem.cli.intervals import Errors
+from jaxem.cli.interval_table import Errors
 from jaxem.core import emissions
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
@@ -148,7 +148,7 @@ def show(model: options.ModelFile) -> int:
     names, out = names_of(saved), report.output()
     with precision(saved.dtype):
         report.say(out, f"{model}: {report.kind(saved.model)}\n")
-        for part in describe.tables(saved.model, saved.params, names, saved.levels):
+        for part in parameter_tables.tables(saved.model, saved.params, names, saved.levels):
             out.print(part, "")
     versions = ", ".join(f"{name} {version}" for name, version in saved.versions.items())
     rows = metadata.words(saved.notes) | {"dtype": saved.dtype, "written by": versions}

@@ -129,15 +129,10 @@ def levels(column: pa.ChunkedArray) -> tuple[str, ...]:
     """The values of a column as text, in their order; both of yes and no."""
     if pa.types.is_boolean(column.type):
         return "false", "true"
+    texts = pc.unique(_text(column)).drop_null().to_pylist()
     if not is_numeric(column.type):
-        return tuple(
-            sorted(text for text in pc.unique(_text(column)).to_pylist() if text is not None)
-        )
-    values = np.unique(numbers(column))
-    values = values[~np.isnan(values)]
-    if np.isin(values, (0, 1)).all():
-        return "0", "1"
-    return tuple(_number(value) for value in values)
+        return tuple(sorted(texts))
+    return ("0", "1") if {"0", "1"}.issuperset(texts) else tuple(sorted(texts, key=float))
 
 
 def codes(column: pa.ChunkedArray, known: Sequence[str], name: str, unseen: str) -> np.ndarray:
@@ -159,16 +154,10 @@ def codes(column: pa.ChunkedArray, known: Sequence[str], name: str, unseen: str)
 
 
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if is_numeric(column.type) and not pa.types.is_boolean(column.type):
-        values = numbers(column)
-        return pa.chunked_array(
-            [pa.array([None if np.isnan(v) else _number(v) for v in values], pa.string())]
-        )
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        values = numbers(column) + 0.0  # -0 is 0
+        column = pa.chunked_array([pa.array(values, from_pandas=True)])
     return pc.cast(column, pa.string())
-
-
-def _number(value: Any) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
 def is_whole(column: pa.ChunkedArray) -> bool:

@@ -70,12 +70,18 @@ def choose(
     names = _named(table) if wanted is None else _wanted(table, wanted)
     kind_of = {name: kind(name) for name in names}
     refused = {name: why for name, of in kind_of.items() if (why := KINDS[of].refuses(table[name]))}
-    asked = [name for name in refused if wanted is not None or name in own]
-    if asked:
-        raise ValueError(_refusal(asked, kind_of, refused))
+    for name in refused:
+        if wanted is not None or name in own:
+            raise ValueError(
+                f"has the column {name}, which is {refused[name]}, but {kind_of[name]}; give it "
+                f"another family by --column-family {name}=NAME, or leave it out by --columns"
+            )
     names = [name for name in names if name not in refused]
     if not names:
-        raise ValueError(_nothing(table, family))
+        raise ValueError(
+            f"has no columns that can be {family} (it has {listed(table.column_names)}); check "
+            "--family and --separator"
+        )
     kept = names
     if wanted is None:
         kept = [name for name in names if name in own or _varies(table[name], holes)]
@@ -84,7 +90,8 @@ def choose(
     for name in kept:
         by_kind[kind_of[name]] = (*by_kind.get(kind_of[name], ()), name)
     levels = {name: column_types.levels(table[name]) for name in kept if KINDS[kind_of[name]].coded}
-    left_out = () if wanted is not None else _left_out(table, refused, set(names) - set(kept))
+    constant = [name for name in names if name not in kept]
+    left_out = () if wanted is not None else _left_out(table, refused, constant)
     return Columns(by_kind, None, levels, left_out)
 
 
@@ -119,10 +126,10 @@ def families_of(
     columns: Columns, covariances: Sequence[str], holed: Iterable[str] = ()
 ) -> list[Family]:
     """`family_of` each covariance structure; BadInput where several make no difference."""
-    kinds = [family_of(columns, name, holed) for name in covariances]
-    if len(kinds) > len(set(kinds)):
+    found = [family_of(columns, name, holed) for name in covariances]
+    if len(found) > len(set(found)):
         raise BadInput("--covariance is for Gaussian columns, and there are none")
-    return kinds
+    return found
 
 
 def family_of(columns: Columns, covariance: str, holed: Iterable[str] = ()) -> Family:
@@ -130,17 +137,16 @@ def family_of(columns: Columns, covariance: str, holed: Iterable[str] = ()) -> F
 
     holed: columns with missing cells.
     """
-    holes = not set(holed).isdisjoint(columns.by_kind.get(GAUSSIAN, ()))
-
-    def one(kind: str) -> Family:
+    each: dict[str, Any] = {}
+    for kind, names in columns.by_kind.items():
         if columns.response is not None:
             regression: Any = KINDS[kind].regression  # `choose` has seen that there is one
-            return regression()
-        if kind == GAUSSIAN:
-            return families.Gaussian(covariance, missing=holes)
-        return KINDS[kind].family([len(columns.levels.get(n, ())) for n in columns.by_kind[kind]])
-
-    each = {kind: one(kind) for kind in columns.by_kind}
+            each[kind] = regression()
+        elif kind == GAUSSIAN:
+            missing = not set(holed).isdisjoint(names)
+            each[kind] = families.Gaussian(covariance, missing=missing)
+        else:
+            each[kind] = KINDS[kind].family([len(columns.levels.get(n, ())) for n in names])
     return next(iter(each.values())) if len(each) == 1 else families.Product(each)
 
 
@@ -222,7 +228,7 @@ def matching_names(table: pa.Table, like: Any, names: Sequence[str] | None) -> S
     """The names of the columns that a model was fitted on; of every numeric one for None."""
     if names is not None:
         return names
-    d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in jax.tree.leaves(like))
+    d = n_columns(like)
     names = [name for name in _named(table) if is_numeric(table.schema.field(name).type)]
     if len(names) != d:
         raise ValueError(
@@ -230,6 +236,11 @@ def matching_names(table: pa.Table, like: Any, names: Sequence[str] | None) -> S
             f"{d}, whose names it does not know; give a table of those alone, in their order"
         )
     return names
+
+
+def n_columns(like: Any) -> int:
+    """Numbers in a row."""
+    return sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in jax.tree.leaves(like))
 
 
 def _whole(family: Family, like: Any) -> list[bool]:
@@ -262,42 +273,17 @@ def _varies(column: pa.ChunkedArray, holes: bool) -> bool:
     return not np.all(x == x[0])
 
 
-def _nothing(table: pa.Table, family: str) -> str:
-    if family == GAUSSIAN:
-        return (
-            f"has no numeric columns (it has {listed(table.column_names)}); "
-            "give one with at least one column of numbers, and check --separator"
-        )
-    return f"has no columns that can be {family} (it has {listed(table.column_names)})"
-
-
-def _refusal(names: Sequence[str], kind_of: Mapping[str, str], refused: Mapping[str, str]) -> str:
-    if all(kind_of[name] == GAUSSIAN for name in names):
-        return (
-            f"has no numbers in the columns {listed(names)}; take them out of --columns, encode "
-            "them as numbers, or give --family auto or --column-family"
-        )
-    name = names[0]
-    return (
-        f"has the column {name}, which is {refused[name]}, but {kind_of[name]}; "
-        f"give it another family by --column-family {name}=NAME"
-    )
-
-
 def _left_out(
-    table: pa.Table, refused: Mapping[str, str], constant: Iterable[str]
+    table: pa.Table, refused: Mapping[str, str], constant: Sequence[str]
 ) -> tuple[str, ...]:
+    """What was not taken, by the reason."""
     by_reason: dict[str, list[str]] = {}
-    for name, why in refused.items():
+    for name, why in (*refused.items(), *((name, "constant") for name in constant)):
         by_reason.setdefault(why, []).append(name)
     # Without a name are the row numbers that R and pandas write, and what follows a last comma.
     nameless = table.column_names.count("")
-    constant = [name for name in table.column_names if name in set(constant)]
-    return (
-        *(f"{why}: {listed(names)}" for why, names in by_reason.items()),
-        *([f"without a name: {nameless}"] if nameless else []),
-        *([f"constant: {listed(constant)}"] if constant else []),
-    )
+    told = tuple(f"{why}: {listed(names)}" for why, names in by_reason.items())
+    return (*told, f"without a name: {nameless}") if nameless else told
 
 
 def _wanted(table: pa.Table, wanted: str) -> list[str]:

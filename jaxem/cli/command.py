@@ -16,6 +16,7 @@ import jaxem
 from jaxem import io
 from jaxem.cli import interrupts, options, report
 from jaxem.cli.background_fit import leave
+from jaxem.cli.columns import n_columns
 from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, as_bad_input, in_options, needs
 from jaxem.core import emissions
 from jaxem.models import HMM
@@ -140,8 +141,7 @@ def read_model(path: Path, chain: bool | None = None) -> io.Saved:
 
 
 def names_of(saved: io.Saved) -> tuple[str, ...]:
-    leaves = jax.tree.leaves(emissions.like_x(saved.model, saved.params))
-    d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in leaves)
+    d = n_columns(emissions.like_x(saved.model, saved.params))
     return saved.columns or tuple(f"column_{j + 1}" for j in range(d))
 
 

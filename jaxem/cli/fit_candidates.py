@@ -11,11 +11,20 @@ from rich.console import Console
 
 from jaxem import io
 from jaxem.analysis import select
-from jaxem.cli import describe, interrupts, intervals, metadata, outputs, progress, report
+from jaxem.cli import (
+    interrupts,
+    interval_table,
+    metadata,
+    outputs,
+    parameter_tables,
+    progress,
+    report,
+)
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, as_bad_input, in_options
 from jaxem.cli.fit_input import FitInput
-from jaxem.cli.intervals import Errors
+from jaxem.cli.interval_table import Errors
 from jaxem.cli.options import Counts, FitOptions
+from jaxem.cli.parameter_tables import parts_of
 from jaxem.cli.progress import Run
 from jaxem.core import parameters
 from jaxem.core.contracts import Family, Model
@@ -189,7 +198,7 @@ def _print_fit(out: Console, run: Run, data: FitInput, seed: int) -> None:
     report.say(
         out, f"{data.about}: {report.subject(model, result.provenance.n_rows, data.names)}\n"
     )
-    for part in describe.tables(model, result.params, data.names, data.levels):
+    for part in parameter_tables.tables(model, result.params, data.names, data.levels):
         out.print(part, "")
     out.print(report.two_columns(metadata.words(_notes(run, data, seed))))
 
@@ -197,7 +206,7 @@ def _print_fit(out: Console, run: Run, data: FitInput, seed: int) -> None:
 def _print_errors(result: Result, data: FitInput, errors: Errors) -> None:
     """The table of intervals, or why there is none."""
     try:
-        table, remarks = intervals.of(result, data.x, errors, data.names, data.levels)
+        table, remarks = interval_table.of(result, data.x, errors, data.names, data.levels)
     except ValueError as error:
         report.complain(f"{data.about}: no standard errors: {in_options(str(error))}")
         return
@@ -222,14 +231,10 @@ def tell_open(found: Found, about: str, names: Sequence[str]) -> None:
 def _in_blocks(result: Result, names: Sequence[str]) -> Any:
     """The names of the columns, of a product those of each block."""
     model = result.provenance.model
-    family, own = model.family, model.of_family(result.params)
-    if not isinstance(family, Product):
+    if not isinstance(model.family, Product):
         return names
-    found, first = {}, 0
-    for name, of in family.blocks:
-        last = first + of.like_x(own[name]).shape[1]
-        found[name], first = names[first:last], last
-    return found
+    parts = parts_of(model, result.params, names)
+    return {name: part.names for (name, _), part in zip(model.family.blocks, parts, strict=True)}
 
 
 def complain(found: Found, about: str) -> int:

@@ -13,7 +13,7 @@ from jaxem.cli.columns import choose, matching
 from jaxem.cli.command import command, precision, read_model
 from jaxem.cli.errors import DONE, as_bad_input
 from jaxem.cli.fit_candidates import Outputs, planned, search
-from jaxem.cli.intervals import Errors
+from jaxem.cli.interval_table import Errors
 from jaxem.cli.tables import split_names
 from jaxem.core import emissions
 

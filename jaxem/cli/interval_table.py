@@ -13,8 +13,9 @@ from jaxem.analysis.intervals import WITHIN, confidence_intervals
 from jaxem.cli import report
 from jaxem.cli.column_types import Levels
 from jaxem.cli.options import FitOptions
+from jaxem.cli.parameter_tables import parts_of
 from jaxem.core.names import names
-from jaxem.families import Bernoulli, Categorical, Product
+from jaxem.families import Bernoulli, Categorical
 from jaxem.fitting.result import Result
 
 LEVEL = 0.95
@@ -54,27 +55,19 @@ def of(
 
 def _called(result: Result, columns: Sequence[str], levels: Levels) -> dict[str, str]:
     """What probabilities of categories are called, by their names: P(colour = red)[2]."""
-    model = result.provenance.model
-    family, own = model.family, model.of_family(result.params)
-    parts = [(f".{result.params._fields[-1]}", family, own)]
-    if isinstance(family, Product):
-        lead = parts[0][0]
-        parts = [(f"{lead}[{name!r}]", of, own[name]) for name, of in family.blocks]
-    called, first = {}, 0
-    for path, of, params in parts:
-        lead = f"{path.lstrip('.')}.probabilities"
-        d = sum(leaf.shape[-1] for leaf in jax.tree.leaves(of.like_x(params)))
-        for j, column in enumerate(columns[first : first + d]):
+    called = {}
+    for path, family, params, names_ in parts_of(result.provenance.model, result.params, columns):
+        lead = f"{path}.probabilities"
+        for j, column in enumerate(names_):
             known = levels.get(column, ())
-            if isinstance(of, Categorical):
+            if isinstance(family, Categorical):
                 for k, c in np.ndindex(params.probabilities[j].shape):
                     level = known[c] if known else c
                     called[f"{lead}[{j}][{k}, {c}]"] = f"P({column} = {level})[{k}]"
-            elif isinstance(of, Bernoulli):
+            elif isinstance(family, Bernoulli):
                 for k in range(len(params.probabilities)):
                     level = known[-1] if known else 1
                     called[f"{lead}[{k}, {j}]"] = f"P({column} = {level})[{k}]"
-        first += d
     return called
 
 
