@@ -1,7 +1,6 @@
 """The commands of mixtures, and those of any model: each reads its input, does its work and returns
 an exit status."""
 
-from functools import partial
 from typing import Annotated, Any
 
 import jax
@@ -13,13 +12,12 @@ from jaxem.cli import fit_input, metadata, options, outputs, parameter_tables, r
 from jaxem.cli import impute as impute  # its command
 from jaxem.cli import sequences as sequences  # its commands
 from jaxem.cli import test_k as test_k  # its command
-from jaxem.cli.columns import choose, matching
+from jaxem.cli.columns import matching
 from jaxem.cli.command import command, names_of, precision, read_model
 from jaxem.cli.command import run as run
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
-from jaxem.cli.fit_candidates import Outputs, mixtures, planned, search
+from jaxem.cli.fit_candidates import mixtures, planned, search
 from jaxem.cli.fit_input import FitInput
-from jaxem.cli.interval_table import Errors
 from jaxem.core import emissions
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
@@ -30,9 +28,7 @@ from jaxem.models import HMM
 def fit(
     file: options.Table,
     components: options.Components,
-    read_options: options.ReadOptions,
-    fit_options: options.FitOptions,
-    column_options: options.ColumnOptions,
+    *,
     family: options.FamilyName = "gaussian",
     response: options.Response = None,
     holes: options.Missing = "fit",
@@ -40,6 +36,9 @@ def fit(
     output: options.ModelOutput = None,
     pictures: options.ReportOutput = None,
     standard_errors: options.StandardErrors = None,
+    column_options: options.ColumnOptions,
+    fit_options: options.FitOptions,
+    read_options: options.ReadOptions,
 ) -> int:
     """Fit a mixture to the columns of a table, and print it.
 
@@ -58,27 +57,22 @@ def fit(
     with precision(fit_options.dtype):
         with as_bad_input(file):
             table = tables.read(file, *read_options)
-            family_of, covariance, columns = column_options
-            choosing = partial(
-                choose, wanted=columns, family=family, assigned=family_of, response=response
-            )
-            data = fit_input.of_table(file, table, choosing, holes, covariance)
+            data = fit_input.of_table(file, table, column_options, family, response, holes)
             outputs.check_drawable(pictures, data.families[0])
             jobs = planned(mixtures(data.families, components), data.x, starts, fit_options)
-        for remark in data.remarks:
-            report.complain(f"{file}: {remark}")
-        errors = Errors(standard_errors, fit_options) if standard_errors else None
-        return search(jobs, data, fit_options.seed, Outputs(output, pictures), errors)
+        report.remark(file, data.remarks)
+        return search(jobs, data, fit_options, output, pictures, standard_errors)
 
 
 @command("jaxem predict flowers.safetensors new.csv --keep -o labelled.csv")
 def predict(
     model: options.ModelFile,
     file: options.Table,
-    read_options: options.ReadOptions,
+    *,
     output: options.TableOutput = None,
     keep: options.KeepColumns = False,
     unseen: options.Unseen = "error",
+    read_options: options.ReadOptions,
 ) -> int:
     """Say of each row of a table which component it is of.
 
@@ -98,8 +92,7 @@ def predict(
             labels = np.asarray(jaxem.predict(*arguments))
             probabilities = np.asarray(jaxem.predict_proba(*arguments))
             log_density = np.asarray(jaxem.log_prob(*arguments))
-        for remark in table.remarks:
-            report.complain(f"{file}: {remark}")
+        report.remark(file, table.remarks)
         found = outputs.table(
             {
                 "label": labels,
@@ -166,5 +159,6 @@ def demo(
     x, names = load_faithful()[:2]
     with precision(None):
         models = [jaxem.Mixture(Gaussian("full"), k) for k in range(1, max_components + 1)]
-        jobs = planned(models, x, starts, options.FitOptions(seed=seed))
-        return search(jobs, FitInput("Old Faithful", names, x, {}), seed, Outputs())
+        fit_options = options.FitOptions(seed=seed)
+        jobs = planned(models, x, starts, fit_options)
+        return search(jobs, FitInput("Old Faithful", names, x, {}), fit_options)

@@ -22,7 +22,6 @@ from jaxem.cli import (
 )
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, as_bad_input, in_options
 from jaxem.cli.fit_input import FitInput
-from jaxem.cli.interval_table import Errors
 from jaxem.cli.options import Counts, FitOptions
 from jaxem.cli.parameter_tables import parts_of
 from jaxem.cli.progress import Run
@@ -34,13 +33,6 @@ from jaxem.fitting.result import Result
 from jaxem.models import HMM, Mixture
 
 _LARGEST_INT32 = 2**31 - 1
-
-
-class Outputs(NamedTuple):
-    """Files to write: the model, and the page of pictures."""
-
-    model: Path | None = None
-    report: Path | None = None
 
 
 class Found(NamedTuple):
@@ -58,25 +50,31 @@ class Found(NamedTuple):
 
 
 def search(
-    jobs: Sequence[FitPlan], data: FitInput, seed: int, files: Outputs, errors: Errors | None = None
+    jobs: Sequence[FitPlan],
+    data: FitInput,
+    options: FitOptions,
+    output: Path | None = None,
+    pictures: Path | None = None,
+    standard_errors: str | None = None,
 ) -> int:
-    """Fit every job and conclude; return the exit status. errors: those that are asked for."""
+    """Fit every job, print and write what came of it; return the exit status."""
     found = find(jobs, data.about)
     if found is None:
         return INTERRUPTED
     best, failure, out = found.best, None, report.output()
+    notes = metadata.of(best, data.about, options.seed) | dict(data.notes)
     if np.isfinite(best.result.log_likelihood):
         try:  # before anything is printed: whoever reads that may be gone
-            _write(found, best, data, seed, files)
+            _write(found, data, notes, output, pictures)
         except BadInput as error:
             failure = error
-    elif files.model or files.report:
+    elif output or pictures:
         report.complain(f"{data.about}: no fit has a likelihood, so nothing is written")
     print_comparison(out, found, data.about, data.names)
-    _print_fit(out, best, data, seed)
+    _print_fit(out, best.result, data, notes)
     tell_open(found, data.about, data.names)
-    if errors is not None:
-        _print_errors(best.result, data, errors)
+    if standard_errors is not None:
+        _print_intervals(best.result, data, standard_errors, options)
     status = complain(found, data.about)
     if failure is not None:
         raise failure
@@ -192,31 +190,24 @@ def _of_these(n_split: int) -> str:
     return f", {n_split} of them by dividing a component of the best fit with fewer"
 
 
-def _print_fit(out: Console, run: Run, data: FitInput, seed: int) -> None:
-    result = run.result
+def _print_fit(out: Console, result: Result, data: FitInput, notes: dict[str, Any]) -> None:
     model = result.provenance.model
-    report.say(
-        out, f"{data.about}: {report.subject(model, result.provenance.n_rows, data.names)}\n"
-    )
+    rows = report.rows_of(result.provenance.n_rows, data.names)
+    report.say(out, f"{data.about}: {rows}; {report.kind(model)}\n")
     for part in parameter_tables.tables(model, result.params, data.names, data.levels):
         out.print(part, "")
-    out.print(report.two_columns(metadata.words(_notes(run, data, seed))))
+    out.print(report.two_columns(metadata.words(notes)))
 
 
-def _print_errors(result: Result, data: FitInput, errors: Errors) -> None:
+def _print_intervals(result: Result, data: FitInput, method: str, options: FitOptions) -> None:
     """The table of intervals, or why there is none."""
     try:
-        table, remarks = interval_table.of(result, data.x, errors, data.names, data.levels)
+        table, remarks = interval_table.of(result, data, method, options)
     except ValueError as error:
         report.complain(f"{data.about}: no standard errors: {in_options(str(error))}")
         return
     report.output().print("", table)
-    for remark in remarks:
-        report.complain(f"{data.about}: {remark}")
-
-
-def _notes(run: Run, data: FitInput, seed: int) -> dict[str, Any]:
-    return metadata.of(run, data.about, seed) | dict(data.notes)
+    report.remark(data.about, remarks)
 
 
 def tell_open(found: Found, about: str, names: Sequence[str]) -> None:
@@ -224,8 +215,7 @@ def tell_open(found: Found, about: str, names: Sequence[str]) -> None:
     result = found.best.result
     if not np.isfinite(result.log_likelihood):
         return
-    for remark in noted(found.jobs[found.index], result, _in_blocks(result, names))[1]:
-        report.complain(f"{about}: {remark}")
+    report.remark(about, noted(found.jobs[found.index], result, _in_blocks(result, names))[1])
 
 
 def _in_blocks(result: Result, names: Sequence[str]) -> Any:
@@ -256,18 +246,23 @@ def complain(found: Found, about: str) -> int:
     return DONE
 
 
-def _write(found: Found, best: Run, data: FitInput, seed: int, files: Outputs) -> None:
-    result = best.result
-    if files.model is not None:
-        notes = _notes(best, data, seed)
+def _write(
+    found: Found,
+    data: FitInput,
+    notes: dict[str, Any],
+    output: Path | None,
+    pictures: Path | None,
+) -> None:
+    result = found.best.result
+    if output is not None:
         with as_bad_input():
             io.save(
-                files.model, result.provenance.model, result.params, columns=data.names,
-                notes=notes, levels=data.levels,
+                output, result.provenance.model, result.params, columns=data.names, notes=notes,
+                levels=data.levels,
             )  # fmt: skip
-    if files.report is not None:
+    if pictures is not None:
         selection = None
         if len(found.runs) > 1:
             results = [run.result for run in found.runs]
             selection = select.compare(found.jobs[: len(results)], results, "bic")
-        outputs.write_report(files.report, result, data.x, selection, data.names, data.levels)
+        outputs.write_report(pictures, result, data.x, selection, data.names, data.levels)

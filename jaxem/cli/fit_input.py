@@ -1,6 +1,7 @@
 """What a fit is given: columns of a table, and what is done about their missing cells."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -11,7 +12,8 @@ import pyarrow as pa
 from jaxem.analysis.patterns import Patterns, patterns_of
 from jaxem.cli import missing_cells, report
 from jaxem.cli.column_types import Levels
-from jaxem.cli.columns import Columns, families_of, values
+from jaxem.cli.columns import Columns, choose, families_of, values
+from jaxem.cli.options import ColumnOptions
 from jaxem.cli.tables import Table
 from jaxem.core.contracts import Family
 from jaxem.families import Gaussian
@@ -51,17 +53,24 @@ class _Settled(NamedTuple):
 
 
 def of_table(
-    file: Path, table: Table, choosing: Callable[..., Columns], how: str, covariances: Sequence[str]
+    file: Path,
+    table: Table,
+    options: ColumnOptions,
+    family: str,
+    response: str | None = None,
+    missing: str = "steps",
 ) -> FitInput:
-    """The chosen columns, and about their missing cells what --missing asks for.
+    """The columns that are asked for, and about their missing cells what --missing asks for.
 
-    choosing: `choose` for a table, with the options of a person. how: "fit", "drop" or "error", or
-    "steps" where the rows are those of sequences: no step is left out, which would close the gap.
+    missing: "fit", "drop" or "error", or "steps" where the rows are those of sequences: no step is
+    left out, which would close the gap.
     """
-    settled = _settle(table.columns, choosing, how, covariances)
+    family_of, covariances, wanted = options
+    choosing = partial(choose, wanted=wanted, family=family, assigned=family_of, response=response)
+    settled = _settle(table.columns, choosing, missing, covariances)
     columns = settled.columns
     families = families_of(columns, covariances, settled.holed)
-    x = values(settled.table, columns, families[0], gaps=how == "steps")
+    x = values(settled.table, columns, families[0], gaps=missing == "steps")
     remarks = [*table.remarks, *columns.remarks, *settled.remarks]
     if not isinstance(families[0], Gaussian):
         remarks.append(report.families(columns))

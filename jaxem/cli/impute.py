@@ -46,10 +46,7 @@ class Filler(NamedTuple):
 @command("jaxem impute people.csv --components 1:4 -o filled.csv")
 def impute(
     file: options.Table,
-    read_options: options.ReadOptions,
-    column_options: options.ColumnOptions,
-    sequence_options: options.SequenceOptions,
-    fit_options: options.FitOptions,
+    *,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -57,7 +54,7 @@ def impute(
         ),
     ] = None,
     components: options.FewComponents = None,
-    family: options.FamilyToFill = "auto",
+    family: options.FamilyName = "auto",
     draws: Annotated[
         int | None,
         typer.Option(min=1, help="Draw what fills the holes, for so many completed tables."),
@@ -69,6 +66,10 @@ def impute(
         typer.Option(help="Write a picture of what is missing to this file, .png or .pdf."),
     ] = None,
     unseen: options.Unseen = "error",
+    column_options: options.ColumnOptions,
+    sequence_options: options.SequenceOptions,
+    fit_options: options.FitOptions,
+    read_options: options.ReadOptions,
 ) -> int:
     """Fill the missing cells of a table, by a mixture that is fitted to what is there.
 
@@ -119,8 +120,7 @@ def impute(
         with as_bad_input(file):
             columns = _fill(filler, task, table.columns, fit_options.seed, draws)
             each = [completed(table.cells, columns, i) for i in range(draws or 1)]
-    for remark in (*_left(filler, task, columns), *impute_summary.impossible(columns)):
-        report.complain(f"{file}: {remark}")
+    report.remark(file, (*_left(filler, task, columns), *impute_summary.impossible(columns)))
     outputs.write_table(output, numbered(each) if draws else each[0])
     if columns and output:
         for remark in task.weakened:
@@ -141,8 +141,7 @@ def _tell(out: Console, file: Path, table: tables.Table, task: Task) -> None:
         said.append(f"cells stay missing in columns that are not in the model: {where}{more}")
     if patterns.n_empty and task.steps is None:
         said.append(f"has {missing_cells.wholly(patterns)}: there is nothing in them to go by")
-    for remark in said:
-        report.complain(f"{file}: {remark}")
+    report.remark(file, said)
     with suppress(BrokenPipeError):  # whoever reads may be gone; the file is to be written
         missing_cells.show(out, str(file), patterns)
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,6 +12,7 @@ from jaxem.analysis.bootstrap import bootstrap
 from jaxem.analysis.intervals import WITHIN, confidence_intervals
 from jaxem.cli import report
 from jaxem.cli.column_types import Levels
+from jaxem.cli.fit_input import FitInput
 from jaxem.cli.options import FitOptions
 from jaxem.cli.parameter_tables import parts_of
 from jaxem.core.names import names
@@ -22,29 +23,24 @@ LEVEL = 0.95
 REFITS = 1000  # of a bootstrap
 
 
-class Errors(NamedTuple):
-    """method: of the standard errors; fitted: how the model was."""
-
-    method: str
-    fitted: FitOptions
-
-
-def of(
-    result: Result, x: Any, errors: Errors, columns: Sequence[str], levels: Levels
-) -> tuple[Table, list[str]]:
+def of(result: Result, data: FitInput, method: str, options: FitOptions) -> tuple[Table, list[str]]:
     """-> (each number with its interval, what is to be said of them); ValueError for none.
 
-    columns, levels: of the table, by whose names probabilities are called.
+    method: of the standard errors; options: of the fit.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trees, remarks = (_resampled if errors.method == "bootstrap" else _wald)(result, x, errors)
+        trees, remarks = (
+            _resampled(result, data.x, options)
+            if method == "bootstrap"
+            else _wald(result, data.x, method, options)
+        )
     table = report.table("parameter", "estimate", "std. error", f"{100 * LEVEL:g} % from", "to")
     figures = [
         np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
         for tree in (result.params, *trees)
     ]
-    called = _called(result, columns, levels)
+    called = _called(result, data.names, data.levels)
     for name, *values in zip(names(result.params), *figures, strict=True):
         if not _twice(name):
             table.add_row(called.get(name, _short(name)), *map(_number, values))
@@ -71,27 +67,29 @@ def _called(result: Result, columns: Sequence[str], levels: Levels) -> dict[str,
     return called
 
 
-def _wald(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list[str]]:
+def _wald(
+    result: Result, x: Any, method: str, options: FitOptions
+) -> tuple[tuple[Any, ...], list[str]]:
     """-> ((standard errors, lower and upper ends), remarks)."""
     found = confidence_intervals(
-        result.provenance.model, result.params, x, LEVEL, errors=errors.method,
-        reg_covar=errors.fitted.reg_covar,
+        result.provenance.model, result.params, x, LEVEL, errors=method,
+        reg_covar=options.reg_covar,
     )  # fmt: skip
     wide = 2 * float(jax.scipy.special.ndtri((1 + LEVEL) / 2))
     half = jax.tree.map(lambda low, high: (high - low) / wide, found.lower, found.upper)
     return (half, found.lower, found.upper), []
 
 
-def _resampled(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list[str]]:
+def _resampled(result: Result, x: Any, options: FitOptions) -> tuple[tuple[Any, ...], list[str]]:
     """By rows drawn with replacement."""
-    key = jax.random.fold_in(jax.random.key(errors.fitted.seed), 2)  # the fit's own is used
+    key = jax.random.fold_in(jax.random.key(options.seed), 2)  # the fit's own is used
     found = bootstrap(
         result.provenance.model,
         result.params,
         x,
         key=key,
         n_boot=REFITS,
-        reg_covar=errors.fitted.reg_covar,
+        reg_covar=options.reg_covar,
     )
     remarks = []
     if found.n_failed:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,14 +51,15 @@ def complain(text: str) -> None:
     say(errors(), f"jaxem: {text}")
 
 
+def remark(about: object, remarks: Iterable[str]) -> None:
+    """A line for each on stderr."""
+    for text in remarks:
+        complain(f"{about}: {text}")
+
+
 def say(console: Console, text: str) -> None:
     """A line, which a terminal wraps between words and a file does not."""
     console.print(text, soft_wrap=not console.is_terminal)
-
-
-def subject(model: Any, n_rows: int, names: Sequence[str]) -> str:
-    """What is fitted to what."""
-    return f"{rows_of(n_rows, names)}; {kind(model)}"
 
 
 def kind(model: Any) -> str:

@@ -1,7 +1,6 @@
 """The commands of hidden Markov models."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,11 +8,10 @@ import pyarrow as pa
 
 import jaxem
 from jaxem.cli import fit_input, options, outputs, report, sequence_order, tables
-from jaxem.cli.columns import choose, matching
+from jaxem.cli.columns import matching
 from jaxem.cli.command import command, precision, read_model
 from jaxem.cli.errors import DONE, as_bad_input
-from jaxem.cli.fit_candidates import Outputs, planned, search
-from jaxem.cli.interval_table import Errors
+from jaxem.cli.fit_candidates import planned, search
 from jaxem.cli.tables import split_names
 from jaxem.core import emissions
 
@@ -24,10 +22,7 @@ from jaxem.core import emissions
 def fit_hmm(
     file: options.Table,
     states: options.States,
-    read_options: options.ReadOptions,
-    column_options: options.ColumnOptions,
-    sequence_options: options.SequenceOptions,
-    fit_options: options.FitOptions,
+    *,
     family: options.FamilyName = "gaussian",
     initial: options.Initial = "free",
     transitions: options.Transitions = "full",
@@ -35,6 +30,10 @@ def fit_hmm(
     output: options.ModelOutput = None,
     pictures: options.ReportOutput = None,
     standard_errors: options.StandardErrors = None,
+    column_options: options.ColumnOptions,
+    sequence_options: options.SequenceOptions,
+    fit_options: options.FitOptions,
+    read_options: options.ReadOptions,
 ) -> int:
     """Fit a hidden Markov model to the columns of a table, whose rows are steps in time.
 
@@ -52,11 +51,9 @@ def fit_hmm(
         with as_bad_input(file):
             table = tables.read(file, *read_options)
             steps = sequence_order.arrange(table.columns, *sequence_options)
-            family_of, covariance, columns = column_options
             told_by = [name for name in sequence_options[:2] if name]
-            table = table._replace(columns=_without(table.columns, told_by, columns))
-            choosing = partial(choose, wanted=columns, family=family, assigned=family_of)
-            data = fit_input.of_table(file, table, choosing, "steps", covariance)
+            rest = _without(table.columns, told_by, column_options.columns)
+            data = fit_input.of_table(file, table._replace(columns=rest), column_options, family)
             by = {name: str(own) for name, own in sequence_options._asdict().items() if own}
             notes = {"n_sequences": len(steps.lengths), **by, **data.notes}
             data = data._replace(x=steps.split(data.x), notes=notes)
@@ -67,21 +64,20 @@ def fit_hmm(
             ]
             jobs = planned(models, data.x, starts, fit_options)
         of_chain = models[0].remarks if len(models) == 1 else ()
-        for remark in (*data.remarks, *steps.remarks, *of_chain):
-            report.complain(f"{file}: {remark}")
-        errors = Errors(standard_errors, fit_options) if standard_errors else None
-        return search(jobs, data, fit_options.seed, Outputs(output, pictures), errors)
+        report.remark(file, (*data.remarks, *steps.remarks, *of_chain))
+        return search(jobs, data, fit_options, output, pictures, standard_errors)
 
 
 @command("jaxem decode tracks.safetensors new.csv --keep -o decoded.csv")
 def decode(
     model: options.ModelFile,
     file: options.Table,
-    read_options: options.ReadOptions,
-    sequence_options: options.SequenceOptions,
+    *,
     output: options.TableOutput = None,
     keep: options.KeepColumns = False,
     unseen: options.Unseen = "error",
+    sequence_options: options.SequenceOptions,
+    read_options: options.ReadOptions,
 ) -> int:
     """Say of each row of a table which state its sequence was in.
 
@@ -106,8 +102,7 @@ def decode(
             arguments = of, saved.params, steps.split(x)
             path = steps.joined(jaxem.viterbi(*arguments)[0])
             probabilities = steps.joined(jaxem.smooth(*arguments))
-        for remark in (*table.remarks, *steps.remarks):
-            report.complain(f"{file}: {remark}")
+        report.remark(file, (*table.remarks, *steps.remarks))
         found = outputs.table(
             {
                 "state": path.astype(np.int32),

@@ -1,6 +1,5 @@
 """The command that tests numbers of components against each other, one after another."""
 
-from functools import partial
 from typing import Annotated, Any
 
 import jax
@@ -9,7 +8,6 @@ import typer
 import jaxem
 from jaxem.analysis.lr_test import LRTest, lr_tests
 from jaxem.cli import fit_input, options, report, tables
-from jaxem.cli.columns import choose
 from jaxem.cli.command import command, precision
 from jaxem.cli.errors import DONE, NOT_CONVERGED, BadInput, as_bad_input, in_options
 from jaxem.cli.fit_candidates import fit_arguments
@@ -32,9 +30,7 @@ Level = Annotated[
 @command("jaxem test-k flowers.csv --max-components 4 --replicates 199")
 def test_k(
     file: options.Table,
-    read_options: options.ReadOptions,
-    column_options: options.ColumnOptions,
-    fit_options: options.FitOptions,
+    *,
     max_components: MaxComponents = 4,
     replicates: Replicates = 199,
     family: options.FamilyName = "gaussian",
@@ -43,6 +39,9 @@ def test_k(
     starts: options.Starts = 20,
     replicate_starts: Refits = None,
     level: Level = 0.05,
+    column_options: options.ColumnOptions,
+    fit_options: options.FitOptions,
+    read_options: options.ReadOptions,
 ) -> int:
     """Test k components of a mixture against k + 1, for k = 1, 2, ...
 
@@ -50,23 +49,18 @@ def test_k(
     models are fitted too (McLachlan 1987). The first k that is not rejected is what the tests call
     for. A line is printed as soon as its test is done. Drawn data sets have the holes of the table.
     """
-    family_of, covariance, columns = column_options
-    if len(covariance) > 1:
+    if len(column_options.covariance) > 1:
         raise BadInput("--covariance names several; give one")
     with precision(fit_options.dtype):
         with as_bad_input(file):
             table = tables.read(file, *read_options)
-            choosing = partial(
-                choose, wanted=columns, family=family, assigned=family_of, response=response
-            )
-            data = fit_input.of_table(file, table, choosing, holes, covariance)
+            data = fit_input.of_table(file, table, column_options, family, response, holes)
             models = [jaxem.Mixture(data.families[0], k) for k in range(1, max_components + 2)]
             tests = lr_tests(
                 models, data.x, n_boot=replicates, n_init=starts, n_init_boot=replicate_starts,
                 **fit_arguments(fit_options),
             )  # fmt: skip
-        for remark in data.remarks:
-            report.complain(f"{file}: {remark}")
+        report.remark(file, data.remarks)
         n_rows = len(jax.tree.leaves(data.x)[0])
         out = report.output()
         report.say(

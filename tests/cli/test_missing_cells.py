@@ -505,7 +505,7 @@ BAD = {
     ("a,b,c\n1,,\n2,,3\n", "--model", "{model}"): None,  # a model needs no value of a column
     ("a,b\n1,\n2,\n3,\n",): "has not a single value in the columns b, .*give --columns a$",
     ("a,b\n?,NA\n,\n",): "has not a single value in the columns a, b",
-    ("what\nx\ny\n?\n", "--family", "gaussian"): "has no numeric columns",
+    ("what\nx\ny\n?\n", "--family", "gaussian"): "no columns that can be gaussian",
     ("a,b\n1,2\n3,?\n4,5\n", "--components", "9"): "use at most 3 components",
     ("a,b\n1,2\n3,?\n", "--columns", "a,d"): "no column 'd'",
     ("a,b\n1,2\n3,?\n", "--model", "{model}"): "no column 'c'; .*fitted on a, b, c",
