@@ -29,22 +29,16 @@ class Kind:
     regression: Callable[[], Family] | None = None  # of a response of this kind
 
 
-def _not_numeric(column: pa.ChunkedArray) -> str:
-    return "" if is_numeric(column.type) else "not numeric"
+def _numbers(test: Callable[[pa.ChunkedArray], bool], why: str) -> Callable[[Any], str]:
+    """Numbers that pass a test; `why` is said of others."""
+
+    def refuses(column: pa.ChunkedArray) -> str:
+        return "not numeric" if not is_numeric(column.type) else "" if test(column) else why
+
+    return refuses
 
 
-def _not_counts(column: pa.ChunkedArray) -> str:
-    if not is_numeric(column.type):
-        return "not numeric"
-    return "" if is_whole(column) and least(column) >= 0 else "not whole numbers from 0"
-
-
-def _not_above(column: pa.ChunkedArray) -> str:
-    return _not_numeric(column) or ("" if least(column) > 0 else "not above 0")
-
-
-def _negative(column: pa.ChunkedArray) -> str:
-    return _not_numeric(column) or ("" if least(column) >= 0 else "below 0")
+_COUNTS = _numbers(lambda c: is_whole(c) and least(c) >= 0, "not whole numbers from 0")
 
 
 def _not_two(column: pa.ChunkedArray) -> str:
@@ -55,33 +49,24 @@ def _not_categories(column: pa.ChunkedArray) -> str:
     if is_numeric(column.type) and not is_whole(column):
         return "not whole numbers"
     n = len(column) - column.null_count
-    return (
-        "of another value in every row" if n > 2 and pc.count_distinct(column).as_py() >= n else ""
-    )
+    every = n > 2 and pc.count_distinct(column).as_py() >= n
+    return "of another value in every row" if every else ""
 
 
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind(
-            GAUSSIAN, _not_numeric, lambda _: families.Gaussian(),
-            regression=families.LinearRegression,
-        ),
-        Kind(
-            "bernoulli", _not_two, lambda _: families.Bernoulli(), coded=True,
-            regression=families.LogisticRegression,
-        ),
-        Kind(
-            "categorical", _not_categories, lambda counts: families.Categorical(tuple(counts)),
-            coded=True,
-        ),
-        Kind(
-            "poisson", _not_counts, lambda _: families.Poisson(),
-            regression=families.PoissonRegression,
-        ),
-        Kind("multinomial", _not_counts, lambda _: families.Multinomial()),
-        Kind("exponential", _negative, lambda _: families.Exponential()),
-        Kind("gamma", _not_above, lambda _: families.Gamma()),
+        Kind(GAUSSIAN, _numbers(lambda _: True, ""), lambda _: families.Gaussian(),
+             regression=families.LinearRegression),
+        Kind("bernoulli", _not_two, lambda _: families.Bernoulli(), coded=True,
+             regression=families.LogisticRegression),
+        Kind("categorical", _not_categories, lambda n: families.Categorical(tuple(n)), coded=True),
+        Kind("poisson", _COUNTS, lambda _: families.Poisson(),
+             regression=families.PoissonRegression),
+        Kind("multinomial", _COUNTS, lambda _: families.Multinomial()),
+        Kind("exponential", _numbers(lambda c: least(c) >= 0, "below 0"),
+             lambda _: families.Exponential()),
+        Kind("gamma", _numbers(lambda c: least(c) > 0, "not above 0"), lambda _: families.Gamma()),
     )
 }  # fmt: skip
 

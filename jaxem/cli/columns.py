@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 
 from jaxem import families
 from jaxem.cli import column_types
@@ -15,8 +14,6 @@ from jaxem.cli.errors import BadInput, suggestion
 from jaxem.cli.tables import is_numeric, split_names
 from jaxem.core.contracts import Family
 from jaxem.families.exponential_family import ExponentialFamily
-
-pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
 
 
 class Columns(NamedTuple):
@@ -267,10 +264,7 @@ def _varies(column: pa.ChunkedArray, holes: bool) -> bool:
     missing = column_types.missing(column)
     if missing.all() or (missing.any() and not holes):
         return True
-    if not is_numeric(column.type):
-        return pc.count_distinct(column).as_py() > 1
-    x = column_types.numbers(column)[~missing]
-    return not np.all(x == x[0])
+    return len(column.filter(pa.array(~missing)).unique()) > 1
 
 
 def _left_out(

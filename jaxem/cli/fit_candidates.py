@@ -265,4 +265,4 @@ def _write(
         if len(found.runs) > 1:
             results = [run.result for run in found.runs]
             selection = select.compare(found.jobs[: len(results)], results, "bic")
-        outputs.write_report(pictures, result, data.x, selection, data.names, data.levels)
+        outputs.write_report(pictures, result, data, selection)

@@ -29,7 +29,6 @@ from jaxem.cli.fit_candidates import (
 )
 from jaxem.cli.impute_task import Task, filling_model, is_chain, of_model, of_table
 from jaxem.cli.options import Counts
-from jaxem.cli.sequence_order import Series
 from jaxem.fitting.fit import FitPlan
 
 _DRAWS = 1  # draws take this stream of the seed; fits take the seed itself, as jaxem fit does
@@ -120,11 +119,8 @@ def impute(
         with as_bad_input(file):
             columns = _fill(filler, task, table.columns, fit_options.seed, draws)
             each = [completed(table.cells, columns, i) for i in range(draws or 1)]
-    report.remark(file, (*_left(filler, task, columns), *impute_summary.impossible(columns)))
+    report.remark(file, (*_left(task, columns), *impute_summary.impossible(columns)))
     outputs.write_table(output, numbered(each) if draws else each[0])
-    if columns and output:
-        for remark in task.weakened:
-            report.say(out, f"Within a component, {remark}.\n")
     impute_summary.show(out, file, output, columns, filler.model, draws)
     return filler.status
 
@@ -132,7 +128,6 @@ def impute(
 def _tell(out: Console, file: Path, table: tables.Table, task: Task) -> None:
     """What is missing, and what is not looked at."""
     patterns, said = task.patterns, [*table.remarks, *task.remarks]
-    said += [f"within a component, {remark}" for remark in task.weakened]
     others = [name for name in table.columns.column_names if name and name not in task.names]
     left = {name: column_types.missing(table.columns[name]).sum() for name in others}
     if any(left.values()):
@@ -199,26 +194,14 @@ def _fill(
         x = task.x if task.steps is None else task.steps.split(task.x)
         found = jaxem.impute(filler.model, filler.params, x, key=key, n_draws=draws)
     if task.steps is not None:
-        found = _joined(task.steps, found, 0 if draws is None else 1)
+        found = task.steps.joined(found, axis=0 if draws is None else 1)
     if draws is None:
         found = jax.tree.map(lambda leaf: leaf[None], found)
     return filled_columns(table, task.names, task.levels, task.whole, found)
 
 
-def _joined(steps: Series, found: Any, axis: int) -> Any:
-    """What the steps of sequences were filled by, in the order of the table."""
-    each = found if steps.grouped else [found]
-
-    def rows(*leaves: Any) -> np.ndarray:
-        return steps.joined(list(leaves) if steps.grouped else leaves[0], axis)
-
-    return jax.tree.map(rows, *each)
-
-
-def _left(filler: Filler, task: Task, columns: Sequence[FilledColumn]) -> list[str]:
+def _left(task: Task, columns: Sequence[FilledColumn]) -> list[str]:
     """What is to be said of holes that stay."""
-    if filler.params is None:
-        return []
     left = dict(zip(task.names, task.missing.sum(axis=0), strict=True))
     for column in columns:
         left[column.name] -= column.missing.sum()

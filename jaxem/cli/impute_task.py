@@ -34,9 +34,8 @@ class Task(NamedTuple):
 
     names, levels: the columns of the model, and x their values, as it takes them. missing: which of
     them are not there, (n, d). whole: which are filled by whole numbers, whatever their family.
-    families: those to fit, none where a model is given. remarks: what is to be said of them;
-    weakened: of columns that components alone connect. steps: where the rows are those of
-    sequences.
+    families: those to fit, none where a model is given. remarks: what is to be said of them.
+    steps: where the rows are those of sequences.
     """
 
     names: Sequence[str]
@@ -46,7 +45,6 @@ class Task(NamedTuple):
     whole: Sequence[bool]
     families: Sequence[Family] = ()
     remarks: Sequence[str] = ()
-    weakened: Sequence[str] = ()
     steps: Series | None = None
 
     @property
@@ -107,12 +105,12 @@ def of_table(table: pa.Table, family: str, options: ColumnOptions) -> Task:
     remarks = chosen.remarks
     remarks += [] if isinstance(candidates[0], families.Gaussian) else [report.families(chosen)]
     remarks += missing_cells.apart(patterns, chosen, covariances)
+    remarks += _weakened(chosen, covariances)
     whole = whole_by_family(candidates[0], x)
     if family == AUTO:
         pairs = zip(whole, chosen.names, strict=True)
         whole = [own or _is_whole(table[name]) for own, name in pairs]
-    return Task(chosen.names, chosen.levels, x, gone, whole, candidates, remarks,
-                _weakened(chosen, covariances))  # fmt: skip
+    return Task(chosen.names, chosen.levels, x, gone, whole, candidates, remarks)
 
 
 def _is_whole(column: pa.ChunkedArray) -> bool:
@@ -127,10 +125,9 @@ def _weakened(chosen: Columns, covariances: Sequence[str]) -> list[str]:
     if len(names) < 2 or not alone:
         return []
     rest = f", and of {', '.join(normal)} together" if together else ""
-    others = any(name not in chosen.levels for name in alone) and len(chosen.by_kind) > 1
-    one = ", and --family gaussian takes all numbers together" if others else ""
     return [
-        f"columns are independent of each other: {listed(alone)}{rest}; what is between them is "
-        "told by the components alone, and weakened in what is filled where these are few: "
-        f"--components 20 tells more of it{one}"
+        f"within a component, columns are independent of each other: {listed(alone)}{rest}; what "
+        "is between them is told by the components alone, and weakened in what is filled where "
+        "these are few: --components 20 tells more of it, and --family gaussian takes numbers "
+        "together"
     ]

@@ -84,17 +84,11 @@ def _resampled(result: Result, x: Any, options: FitOptions) -> tuple[tuple[Any, 
     """By rows drawn with replacement."""
     key = jax.random.fold_in(jax.random.key(options.seed), 2)  # the fit's own is used
     found = bootstrap(
-        result.provenance.model,
-        result.params,
-        x,
-        key=key,
-        n_boot=REFITS,
+        result.provenance.model, result.params, x, key=key, n_boot=REFITS,
         reg_covar=options.reg_covar,
-    )
-    remarks = []
-    if found.n_failed:
-        remarks = [f"{found.n_failed} of {REFITS} bootstrap refits failed and are left out"]
-    return (found.standard_errors, *found.intervals(LEVEL)), remarks
+    )  # fmt: skip
+    failed = f"{found.n_failed} of {REFITS} bootstrap refits failed and are left out"
+    return (found.standard_errors, *found.intervals(LEVEL)), [failed] if found.n_failed else []
 
 
 def _twice(name: str) -> bool:

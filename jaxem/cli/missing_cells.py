@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 from rich.console import Console
-from rich.table import Table
 
 from jaxem.analysis.patterns import Patterns
 from jaxem.cli import column_types, report
@@ -23,11 +22,8 @@ def marks(table: pa.Table, names: Sequence[str]) -> np.ndarray:
 
 def check_observed(patterns: Patterns) -> None:
     """ValueError for a column without a single value."""
-    never = [
-        name
-        for name, cells in zip(patterns.columns, patterns.cells, strict=True)
-        if cells == patterns.n_rows
-    ]
+    pairs = zip(patterns.columns, patterns.cells, strict=True)
+    never = [name for name, cells in pairs if cells == patterns.n_rows]
     if never:
         rest = [name for name in patterns.columns if name not in never]
         others = ",".join(rest) if 0 < len(rest) <= 8 else "and the names of those that have some"
@@ -67,7 +63,7 @@ def apart(patterns: Patterns, columns: Columns, covariances: Sequence[str]) -> l
 
 
 def show(out: Console, about: str, patterns: Patterns) -> None:
-    """The patterns of missing cells, the most frequent first, and the cells of each column."""
+    """The patterns of missing cells, the most frequent first, and how often each is there."""
     total, n = int(patterns.cells.sum()), patterns.n_rows
     cells = n * len(patterns.columns)
     report.say(
@@ -76,28 +72,15 @@ def show(out: Console, about: str, patterns: Patterns) -> None:
         f"({_share(total, cells)}) are missing, in "
         f"{report.several(patterns.n_incomplete, 'row')}\n",
     )
+    counts = [int(count) for count in patterns.rows]
     names = [_pattern(own, patterns.columns) for own in patterns.missing]
-    out.print(_counts("missing", "rows", names, patterns.rows, n, "pattern"), "")
-    if not total:
-        return
-    order = np.argsort(-patterns.cells, kind="stable")[: np.sum(patterns.cells > 0)]
-    names = [patterns.columns[j] for j in order]
-    out.print(_counts("column", "missing cells", names, patterns.cells[order], n, "column"), "")
-
-
-def _counts(
-    heading: str, of: str, names: Sequence[str], counts: np.ndarray, n: int, what: str
-) -> Table:
-    """A row for each name, those beyond the first few together."""
-    table = report.table(heading, of, "share")
-    for name, count in list(zip(names, counts, strict=True))[:_MOST_LINES]:
-        table.add_row(name, str(count), _share(int(count), n))
-    rest = counts[_MOST_LINES:]
-    if len(rest):
-        total = int(rest.sum())
-        table.add_row(f"and {report.several(len(rest), f'other {what}')}", str(total),
-                      _share(total, n if what == "pattern" else n * len(rest)))  # fmt: skip
-    return table
+    if len(counts) > _MOST_LINES:
+        names[_MOST_LINES:] = [f"and {report.several(len(counts) - _MOST_LINES, 'other pattern')}"]
+        counts[_MOST_LINES:] = [sum(counts[_MOST_LINES:])]
+    table = report.table("missing", "rows", "share")
+    for name, count in zip(names, counts, strict=True):
+        table.add_row(name, str(count), _share(count, n))
+    out.print(table, "")
 
 
 def _pattern(missing: np.ndarray, columns: Sequence[str]) -> str:

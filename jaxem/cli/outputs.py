@@ -12,13 +12,14 @@ import jax
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.ipc
+import pyarrow.feather
 import pyarrow.parquet
 
 import jaxem
 from jaxem.analysis.select import Selection
 from jaxem.cli.column_types import Levels
 from jaxem.cli.errors import BadInput, as_bad_input, needs
+from jaxem.cli.fit_input import FitInput
 from jaxem.cli.tables import first_sentence
 from jaxem.core import files
 from jaxem.core.contracts import Family
@@ -36,13 +37,16 @@ def check(
     plot: Path | None = None,
 ) -> None:
     """BadInput unless each of these can be written, and none is an input or another of them."""
+    taken = {os.path.realpath(path): "the input" for path in inputs}
     if table is not None:
         _check_suffix(table, list(_WRITERS))
-    for picture in (report, plot):
-        _check_picture(picture)
-    taken = {os.path.realpath(path): "the input" for path in inputs}
-    output = model if table is None else table
-    for option, path in {"--output": output, "--report": report, "--plot": plot}.items():
+    for picture in filter(None, (report, plot)):
+        needs("matplotlib")
+        from matplotlib.backend_bases import FigureCanvasBase
+
+        known = FigureCanvasBase.get_supported_filetypes()
+        _check_suffix(picture, [f".{name}" for name in known])
+    for option, path in {"--output": model or table, "--report": report, "--plot": plot}.items():
         if path is None:
             continue
         place = os.path.realpath(path)
@@ -52,26 +56,10 @@ def check(
         with as_bad_input():
             files.check_writable(path)
     if model is not None:
-        _check_model(model)
-
-
-def _check_model(path: Path) -> None:
-    """BadInput for what looks like a table: it would be lost."""
-    needs("safetensors")
-    if path.suffix.lower() in _WRITERS:
-        raise BadInput(
-            f"{path}: --output is a model file, not a table; give {path.stem}.safetensors"
-        )
-
-
-def _check_picture(path: Path | None) -> None:
-    """BadInput for a format that matplotlib does not write."""
-    if path is None:
-        return
-    needs("matplotlib")
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    _check_suffix(path, [f".{name}" for name in FigureCanvasBase.get_supported_filetypes()])
+        needs("safetensors")
+        if model.suffix.lower() in _WRITERS:  # a table that would be lost
+            better = f"give {model.stem}.safetensors"
+            raise BadInput(f"{model}: --output is a model file, not a table; {better}")
 
 
 def check_drawable(path: Path | None, family: Family) -> None:
@@ -89,14 +77,7 @@ def _check_suffix(path: Path, known: Sequence[str]) -> None:
         raise BadInput(f"{path}: {what}; give one of {', '.join(known)}")
 
 
-def write_report(
-    path: Path,
-    result: Result,
-    x: Any,
-    selection: Selection | None,
-    names: Sequence[str],
-    levels: Levels,
-) -> None:
+def write_report(path: Path, result: Result, data: FitInput, selection: Selection | None) -> None:
     """A page of pictures."""
     from matplotlib.figure import Figure
 
@@ -106,11 +87,11 @@ def write_report(
     with as_bad_input(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
         if isinstance(model, HMM) or isinstance(model.family, Gaussian):
-            figure = plot.overview(result, x, selection, names)
+            figure = plot.overview(result, data.x, selection, data.names)
         else:
-            classes = jaxem.latent_classes(model, result.params, x, columns=names)
+            classes = jaxem.latent_classes(model, result.params, data.x, columns=data.names)
             figure = Figure(layout="constrained")
-            plot.item_profiles(classes, levels=levels, ax=figure.subplots())
+            plot.item_profiles(classes, levels=data.levels, ax=figure.subplots())
     write_figure(path, figure)
 
 
@@ -164,25 +145,16 @@ def _possible(where: object) -> Iterator[None]:
         raise BadInput(f"{where}: {reason}; give a .parquet file") from None
 
 
-def _write_csv(table: pa.Table, path: str) -> None:
-    pyarrow.csv.write_csv(table, path)
-
-
 def _write_tsv(table: pa.Table, path: str) -> None:
     pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(delimiter="\t"))
 
 
-def _write_arrow(table: pa.Table, path: str) -> None:
-    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-
-
 _WRITERS = {
-    ".csv": _write_csv,
+    ".csv": pyarrow.csv.write_csv,
     ".tsv": _write_tsv,
     ".parquet": pyarrow.parquet.write_table,
     ".pq": pyarrow.parquet.write_table,
-    ".arrow": _write_arrow,
-    ".feather": _write_arrow,
-    ".ipc": _write_arrow,
+    ".arrow": pyarrow.feather.write_feather,
+    ".feather": pyarrow.feather.write_feather,
+    ".ipc": pyarrow.feather.write_feather,
 }

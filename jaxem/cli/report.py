@@ -94,19 +94,16 @@ def covariance(model: Any) -> str:
 
 def families(columns: Columns) -> str:
     """Which columns are of which family."""
-    parts = []
-    for kind, names in columns.by_kind.items():
-        shown = [
-            f"{name} ({several(len(columns.levels[name]), 'level')})"
-            if name in columns.levels
-            else name
-            for name in names
-        ]
-        parts.append(f"{kind}: {', '.join(shown)}")
     if columns.response is not None:
-        (kind,), (names,) = columns.by_kind, columns.by_kind.values()
+        ((kind, names),) = columns.by_kind.items()
         return f"{columns.response} ({kind}) depends on {', '.join(names)}"
-    return "; ".join(parts)
+
+    def told(name: str) -> str:
+        levels = columns.levels.get(name)
+        return f"{name} ({several(len(levels), 'level')})" if levels else name
+
+    each = columns.by_kind.items()
+    return "; ".join(f"{kind}: {', '.join(map(told, names))}" for kind, names in each)
 
 
 def rows_of(n_rows: int, names: Sequence[str]) -> str:

@@ -48,11 +48,14 @@ class Series(NamedTuple):
         ]
         return each if self.grouped else each[0]
 
-    def joined(self, values: Any, axis: int = 0) -> np.ndarray:
+    def joined(self, values: Any, axis: int = 0) -> Any:
         """What was found for the steps of the sequences, in the order of the table."""
-        each = [np.asarray(own) for own in (values if self.grouped else [values])]
-        flat = np.take(np.concatenate(each, axis=axis), self.places, axis=axis)
-        return np.take(flat, np.argsort(self.order), axis=axis)
+
+        def rows(*each: Any) -> np.ndarray:
+            flat = np.concatenate([np.asarray(own) for own in each], axis=axis)
+            return np.take(np.take(flat, self.places, axis), np.argsort(self.order), axis)
+
+        return jax.tree.map(rows, *(values if self.grouped else [values]))
 
 
 def arrange(

@@ -87,7 +87,9 @@ def test_wrong_names(wanted):
 
 
 def test_no_numeric_columns():
-    with pytest.raises(ValueError, match=r"no columns that can be gaussian \(it has species\); check"):
+    with pytest.raises(
+        ValueError, match=r"no columns that can be gaussian \(it has species\); check"
+    ):
         choose(TABLE.select(["species"]))
 
 
