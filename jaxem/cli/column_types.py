@@ -41,11 +41,22 @@ def _numbers(test: Callable[[pa.ChunkedArray], bool], why: str) -> Callable[[Any
 _COUNTS = _numbers(lambda c: is_whole(c) and least(c) >= 0, "not whole numbers from 0")
 
 
+def _is_opaque(column: pa.ChunkedArray) -> bool:
+    """Of lists and the like, or of text that is not UTF-8."""
+    types = pa.types
+    tests = types.is_nested, types.is_binary, types.is_large_binary
+    return any(test(column.type) for test in tests)
+
+
 def _not_two(column: pa.ChunkedArray) -> str:
+    if _is_opaque(column):
+        return "neither numbers nor text in UTF-8"
     return "" if len(levels(column)) <= 2 else "of more than two values"
 
 
 def _not_categories(column: pa.ChunkedArray) -> str:
+    if _is_opaque(column):
+        return "neither numbers nor text in UTF-8"
     if is_numeric(column.type) and not is_whole(column):
         return "not whole numbers"
     n = len(column) - column.null_count
@@ -73,6 +84,8 @@ KINDS = {
 
 def guess(column: pa.ChunkedArray) -> str:
     """The kind of a column by its type: text, yes or no, whole numbers from 0, other numbers."""
+    if _is_opaque(column):
+        return GAUSSIAN  # which says that it is not numeric
     whole = pa.types.is_integer(column.type)
     if not is_numeric(column.type) or pa.types.is_boolean(column.type) or whole:
         if pc.count_distinct(column).as_py() <= 2:
@@ -91,7 +104,7 @@ def guess_to_fill(column: pa.ChunkedArray) -> str:
     if is_numeric(column.type):
         two = is_whole(column) and len(levels(column)) <= 2
         return "bernoulli" if two or pa.types.is_boolean(column.type) else GAUSSIAN
-    many = len(levels(column)) > max(_MANY_LEVELS, len(column) // 20)
+    many = not _is_opaque(column) and len(levels(column)) > max(_MANY_LEVELS, len(column) // 20)
     return GAUSSIAN if many else guess(column)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import jax
+import pyarrow as pa
 
 DONE, NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit status
 
@@ -31,7 +32,7 @@ def as_bad_input(about: object = "") -> Iterator[None]:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         raise BadInput(f"{lead}{_MEMORY}") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, pa.ArrowException) as error:
         raise BadInput(lead + in_options(" ".join(str(error).split()))) from None
 
 

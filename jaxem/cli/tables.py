@@ -106,8 +106,11 @@ def _read_binary(path: Path, kind: str) -> pa.Table:
 
 def _without_index(table: pa.Table) -> _Read:
     """The table without the index that pandas writes beside the columns."""
-    index = (table.schema.pandas_metadata or {}).get("index_columns", ())
-    names = [name for name in index if name in table.column_names]
+    try:
+        index = (table.schema.pandas_metadata or {}).get("index_columns", ())
+        names = [name for name in index if name in table.column_names]
+    except (ValueError, AttributeError, TypeError):  # no words of pandas
+        names = []
     remark = f"left out, the index of a pandas frame: {', '.join(names)}"
     return (table.drop_columns(names), (remark,)) if names else (table, ())
 

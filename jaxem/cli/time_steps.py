@@ -76,7 +76,10 @@ def parse(text: str) -> Step:
 
 def elapsed(column: pa.ChunkedArray) -> Elapsed:
     """Of a column without empty cells."""
-    spans = pc.subtract(column[1:], column[:-1])
-    if pa.types.is_temporal(column.type):
+    timed = pa.types.is_temporal(column.type)
+    if not timed and not pa.types.is_integer(column.type):
+        return Elapsed(np.diff(column_types.numbers(column)), False)
+    spans = pc.subtract(column[1:], column[:-1])  # without a loss of digits
+    if timed:
         return Elapsed(spans.to_numpy() / np.timedelta64(1, "s"), True)
     return Elapsed(column_types.numbers(spans), False)
