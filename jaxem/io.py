@@ -38,7 +38,6 @@ from jaxem.families.gaussian.gaussian import STRUCTURES
 
 FORMAT = 1
 
-_LARGEST_HEADER = 100_000_000  # bytes, as in safetensors itself
 _PLAIN = (str, bool, int, float, type(None))
 
 
@@ -117,16 +116,8 @@ def load(path: str | os.PathLike) -> tuple[Model, Params]:
 
 def read(path: str | os.PathLike) -> Saved:
     """All that is in a model file; `load` says what the parameters are, and the errors."""
-    library, path = _safetensors(), os.fsdecode(path)
-    with describe_os_errors(path, "cannot be read"), open(path, "rb") as file:
-        header, data = _contents(path, file)
-    with _undamaged(path):
-        try:
-            tensors = {name: array.copy() for name, array in library.numpy.load(data).items()}
-        except library.SafetensorError as error:
-            raise ValueError(str(error)) from None
-        if header["checksum"] != _checksum(header, tensors):
-            raise ValueError("its checksum is wrong")
+    path = os.fsdecode(path)
+    header, tensors = _contents(path)
     mine, theirs = jaxem.__version__, header["versions"]["jaxem"]
     with _malformed(
         f"{path}: it was written by jaxem {theirs}; this is jaxem {mine}, which cannot read it",
@@ -164,22 +155,17 @@ def _safetensors() -> Any:
     return safetensors
 
 
-def _contents(path: str, file: Any) -> tuple[dict[str, Any], bytes]:
-    """-> (jaxem's own header, all bytes); what is no model file is not read to its end."""
-    foreign = "give a file that jaxem.save wrote"
-    head = file.read(9)
+def _contents(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """-> (jaxem's own header, the tensors); what is no model file is not read to its end."""
+    library, foreign = _safetensors(), "give a file that jaxem.save wrote"
+    with describe_os_errors(path, "cannot be read"), open(path, "rb") as start:
+        head = start.read(9)
     if len(head) == 9 and head[8:] != b"{":
         raise ValueError(f"{path}: is no model file (it is not safetensors); {foreign}")
     with _undamaged(path):
-        length = int.from_bytes(head[:8], "little")
-        if len(head) < 9 or not 0 < length < _LARGEST_HEADER:
-            raise ValueError("its first bytes are wrong")
-        head += file.read(length - 1)
-        if len(head) < 8 + length:
-            raise ValueError("it ends within its header")
-        metadata = json.loads(head[8:].decode()).get("__metadata__", {})
-        ours = "jaxem" in metadata
-    if not ours:
+        file = library.safe_open(path, framework="np")
+        metadata = file.metadata() or {}
+    if "jaxem" not in metadata:
         raise ValueError(f"{path}: is no model file (safetensors of something else); {foreign}")
     with _undamaged(path):
         header = json.loads(metadata["jaxem"])
@@ -190,7 +176,11 @@ def _contents(path: str, file: Any) -> tuple[dict[str, Any], bytes]:
             f"{path}: it was written by jaxem {theirs} with format {number}; this is jaxem "
             f"{jaxem.__version__}, which reads format {FORMAT}: upgrade jaxem"
         )
-    return header, head + file.read()
+    with _undamaged(path):
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if header["checksum"] != _checksum(header, tensors):
+            raise ValueError("its checksum is wrong")
+    return header, tensors
 
 
 def _checksum(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
@@ -210,9 +200,10 @@ def _undamaged(path: str) -> AbstractContextManager:
 @contextmanager
 def _malformed(what: str, remedy: str) -> Iterator[None]:
     """Turn whatever Python raises on malformed content into a one-line ValueError."""
+    raised = ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError
     try:
         yield
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as e:
+    except (*raised, _safetensors().SafetensorError) as e:
         reason = " ".join(str(e).split())
         raise ValueError(f"{what} ({reason}); {remedy}") from None
 

@@ -3,8 +3,7 @@
 a[i, j] = sum_n weight[n] p(i | x[n]; theta) p(j | x[n]; theta')
 
 is the number of rows that both fits give to i and j, on average over their own doubts. The
-assignment that agrees on most rows is found exactly (Kuhn 1955; by shortest augmenting paths,
-Jonker and Volgenant 1987).
+assignment that agrees on most rows is found exactly (Kuhn 1955), by scipy.
 """
 
 import jax
@@ -42,48 +41,11 @@ def agreement(
 
 
 def assignments(agreements: np.ndarray) -> np.ndarray:
-    """For each matrix (b, k, k) the columns (b, k) that go to its rows, with the largest sum.
+    """For each matrix (b, k, k) the columns (b, k) that go to its rows, with the largest sum."""
+    from scipy.optimize import linear_sum_assignment  # takes a while: not at the start
 
-    Where the largest numbers of the rows are in columns of their own, they are the best; what is
-    left is solved one by one.
-    """
-    best = np.argmax(agreements, axis=2)
-    k = best.shape[1]
-    shared = (np.sort(best, axis=1) != np.arange(k)).any(axis=1)
-    for i in np.flatnonzero(shared):
-        best[i] = assignment(agreements[i])
-    return best
-
-
-def assignment(agreement: np.ndarray) -> np.ndarray:
-    """The column of each row, with the largest sum: k shortest augmenting paths of k^2 steps."""
-    cost = np.max(agreement) - np.where(np.isfinite(agreement), agreement, 0)
-    k = len(cost)
-    of_rows, of_columns = np.zeros(k + 1), np.zeros(k + 1)  # the dual prices; place k is a source
-    row_of = np.full(k + 1, -1)  # of each column
-    for row in range(k):
-        row_of[k] = row
-        column = k
-        shortest, before = np.full(k, np.inf), np.full(k, k)
-        done = np.zeros(k + 1, bool)
-        while row_of[column] >= 0:
-            done[column] = True
-            at = row_of[column]
-            open_ = ~done[:k]
-            reduced = cost[at] - of_rows[at] - of_columns[:k]
-            nearer = open_ & (reduced < shortest)
-            shortest[nearer], before[nearer] = reduced[nearer], column
-            column = int(np.argmin(np.where(open_, shortest, np.inf)))
-            step = shortest[column]
-            of_rows[row_of[done]] += step
-            of_columns[done] -= step
-            shortest[open_] -= step
-        while column != k:
-            row_of[column] = row_of[before[column]]
-            column = before[column]
-    columns = np.empty(k, int)
-    columns[row_of[:k]] = np.arange(k)
-    return columns
+    finite = np.where(np.isfinite(agreements), agreements, 0)
+    return np.array([linear_sum_assignment(one, maximize=True)[1] for one in finite])
 
 
 def aligned(model: Model, params: Params, order: np.ndarray) -> Params:

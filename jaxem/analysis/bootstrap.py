@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.analysis import alignment, resampling
 from jaxem.analysis.intervals import ConfidenceIntervals
-from jaxem.core import checks, parameters
+from jaxem.core import checks, parameters, text_tables
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
@@ -94,10 +94,7 @@ class Bootstrap(NamedTuple):
         for called, *values in zip(names(self.estimate), *columns, strict=True):
             rows.append((called, *(f"{value:.6g}" for value in values)))
         shown = rows[: _MOST_SHOWN + 1]
-        widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-        for name, *cells in shown:
-            padded = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
-            lines.append("  ".join((f"{name:<{widths[0]}}", *padded)))
+        lines += text_tables.lines(shown)
         if len(rows) > len(shown):
             lines.append(f"and {len(rows) - len(shown)} more numbers")
         return "\n".join(lines)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.analysis.predict import smoothed
-from jaxem.core import checks
+from jaxem.core import checks, text_tables
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.inputs import waits
@@ -104,10 +104,11 @@ class Occupancy(NamedTuple):
     def __str__(self) -> str:
         if not checks.is_concrete(self):
             return "a traced occupancy"
-        lines = ["state   share   stationary   expected stay (steps)"]
-        for i, row in enumerate(zip(*map(np.asarray, self), strict=True)):
-            lines.append("{:5d}  {:6.4f}   {:10.4f}   {:.4g}".format(i, *map(float, row)))
-        return "\n".join(lines)
+        rows = [("state", "share", "stationary", "expected stay (steps)")]
+        for i, values in enumerate(zip(*map(np.asarray, self), strict=True)):
+            share, law, stay = map(float, values)
+            rows.append((str(i), f"{share:.4f}", f"{law:.4f}", f"{stay:.4g}"))
+        return "\n".join(text_tables.lines(rows))
 
 
 @waits

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from jaxem.analysis.predict import log_prob, n_free_parameters, smoothed
-from jaxem.core import remarks
+from jaxem.core import remarks, text_tables
 from jaxem.core.contracts import Model, Params
 from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
@@ -45,14 +45,15 @@ class LatentClasses(NamedTuple):
     n_cells: int
 
     def __str__(self) -> str:
-        k = len(self.sizes)
-        lines = ["class        " + "".join(f"{j:>10}" for j in range(k))]
-        lines.append("size         " + "".join(f"{size:>10.4f}" for size in self.sizes))
-        lines.append("rows         " + "".join(f"{count:>10g}" for count in self.counts))
+        rows = [
+            ("class", *map(str, range(len(self.sizes)))),
+            ("size", *(f"{size:.4f}" for size in self.sizes)),
+            ("rows", *(f"{count:g}" for count in self.counts)),
+        ]
         for name, table in zip(self.columns, self.items, strict=True):
-            for level in range(table.shape[1]):
-                label = f"{name} = {level}"
-                lines.append(f"{label:<13}" + "".join(f"{p:>10.4f}" for p in table[:, level]))
+            for level, shares in enumerate(table.T):
+                rows.append((f"{name} = {level}", *(f"{p:.4f}" for p in shares)))
+        lines = text_tables.lines(rows)
         lines.append(f"entropy R^2 {self.entropy_r2:.4f}")
         if not math.isnan(self.g2):
             lines.append(

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxem.analysis import criteria
 from jaxem.analysis.predict import likeliest
-from jaxem.core import checks, remarks
+from jaxem.core import checks, remarks, text_tables
 from jaxem.core.contracts import Model
 from jaxem.core.dataset import Dataset, alike, as_dataset
 from jaxem.core.inputs import waits
@@ -57,15 +57,8 @@ class Selection(NamedTuple):
     def __str__(self) -> str:
         head = ("", "model", "log-likelihood", "free", "AIC", "BIC", "ICL", "status")
         rows = [head, *(_cells(c, i == self.index) for i, c in enumerate(self.candidates))]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(
-                f"{cell:{'<' if name in ('', 'model', 'status') else '>'}{width}}"
-                for name, cell, width in zip(head, row, widths, strict=True)
-            ).rstrip()
-            for row in rows
-        ]
-        return "\n".join([*lines, f"* lowest {self.criterion.upper()}"])
+        left = (0, 1, len(head) - 1)
+        return "\n".join([*text_tables.lines(rows, left), f"* lowest {self.criterion.upper()}"])
 
     def __repr__(self) -> str:
         return str(self)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from jaxem.cli import interrupts
 
-EXTRAS = ("typer", "rich", "pyarrow", "safetensors", "matplotlib")  # what the extra `cli` installs
+# What the extra `cli` installs.
+EXTRAS = ("typer", "rich", "platformdirs", "pyarrow", "safetensors", "matplotlib")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

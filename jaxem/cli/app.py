@@ -1,7 +1,6 @@
 """The commands of mixtures, and those of any model: each reads its input, does its work and returns
 an exit status."""
 
-from functools import partial
 from typing import Annotated, Any
 
 import jax
@@ -9,21 +8,19 @@ import numpy as np
 import typer
 
 import jaxem
-from jaxem.analysis.select import plan
-from jaxem.cli import describe, metadata, missing, options, outputs, report, tables
+from jaxem.cli import fit_input, metadata, options, outputs, parameter_tables, report, tables
 from jaxem.cli import impute as impute  # its command
 from jaxem.cli import sequences as sequences  # its commands
 from jaxem.cli import test_k as test_k  # its command
-from jaxem.cli.columns import choose, families_of, matching, values
+from jaxem.cli.columns import matching
 from jaxem.cli.command import command, names_of, precision, read_model
 from jaxem.cli.command import run as run
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
-from jaxem.cli.fit_candidates import Data, Outputs, mixtures, planned, search
-from jaxem.cli.intervals import Errors
+from jaxem.cli.fit_candidates import mixtures, planned, search
+from jaxem.cli.fit_input import FitInput
 from jaxem.core import emissions
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
-from jaxem.fitting.options import Options, Starts
 from jaxem.models import HMM
 
 
@@ -31,23 +28,17 @@ from jaxem.models import HMM
 def fit(
     file: options.Table,
     components: options.Components,
+    *,
     family: options.FamilyName = "gaussian",
-    column_family: options.ColumnFamilies = None,
     response: options.Response = None,
-    covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
     holes: options.Missing = "fit",
     starts: options.Starts = 100,
-    columns: options.ColumnNames = None,
     output: options.ModelOutput = None,
-    pictures: options.Report = None,
-    dtype: options.Precision = None,
-    seed: options.Seed = 0,
-    tol: options.Tolerance = 1e-6,
-    max_iter: options.Iterations = 1000,
-    reg_covar: options.Regularisation = 0.0,
+    pictures: options.ReportOutput = None,
     standard_errors: options.StandardErrors = None,
-    separator: options.Separator = None,
-    header: options.Header = None,
+    column_options: options.ColumnOptions,
+    fit_options: options.FitOptions,
+    read_options: options.ReadOptions,
 ) -> int:
     """Fit a mixture to the columns of a table, and print it.
 
@@ -62,41 +53,26 @@ def fit(
     made the holes, or what was observed did, this is right, and loses no row; --missing drop
     leaves rows with holes out.
     """
-    outputs.check_report(pictures)
-    outputs.check({"--output": output, "--report": pictures}, [file])
-    outputs.check_model(output)
-    with precision(dtype):
+    outputs.check([file], model=output, report=pictures)
+    with precision(fit_options.dtype):
         with as_bad_input(file):
-            table = tables.read(file, separator, header)
-            choosing = partial(
-                choose, wanted=columns, family=family, assigned=column_family, response=response
-            )
-            settled = missing.settle(table.columns, choosing, holes, covariance)
-            chosen = settled.columns
-            kinds = families_of(chosen, covariance, settled.holed)
-            outputs.check_drawable(pictures, kinds[0])
-            x = values(settled.table, chosen, kinds[0])
-            jobs = planned(mixtures(kinds, components), x, seed, n_init=starts, tol=tol,
-                           max_iter=max_iter, reg_covar=reg_covar)  # fmt: skip
-        for remark in missing.remarks(table, settled):
-            report.complain(f"{file}: {remark}")
-        if not isinstance(kinds[0], Gaussian):
-            report.complain(f"{file}: {report.families(chosen)}")
-        notes = {"missing": settled.note} if settled.note else {}
-        data = Data(str(file), chosen.names, x, chosen.levels, notes)
-        errors = Errors(standard_errors, reg_covar, seed) if standard_errors else None
-        return search(jobs, data, seed, Outputs(output, pictures), errors)
+            table = tables.read(file, *read_options)
+            data = fit_input.of_table(file, table, column_options, family, response, holes)
+            outputs.check_drawable(pictures, data.families[0])
+            jobs = planned(mixtures(data.families, components), data.x, starts, fit_options)
+        report.remark(file, data.remarks)
+        return search(jobs, data, fit_options, output, pictures, standard_errors)
 
 
 @command("jaxem predict flowers.safetensors new.csv --keep -o labelled.csv")
 def predict(
     model: options.ModelFile,
     file: options.Table,
+    *,
     output: options.TableOutput = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Write the columns of FILE too.")] = False,
+    keep: options.KeepColumns = False,
     unseen: options.Unseen = "error",
-    separator: options.Separator = None,
-    header: options.Header = None,
+    read_options: options.ReadOptions,
 ) -> int:
     """Say of each row of a table which component it is of.
 
@@ -104,12 +80,11 @@ def predict(
     --keep after those of FILE, and with an underscore where a name is taken. Components are
     numbered as jaxem fit and jaxem show print them. The columns of the model are found by name.
     """
-    outputs.check_table(output)
-    outputs.check({"--output": output}, [model, file])
+    outputs.check([model, file], table=output)
     saved = read_model(model, chain=False)
     with precision(saved.dtype):
         with as_bad_input(file):
-            table = tables.read(file, separator, header)
+            table = tables.read(file, *read_options)
             model_of: Any = saved.model
             like = emissions.like_x(model_of, saved.params)
             x = matching(table.columns, model_of.family, like, saved.columns, saved.levels, unseen)
@@ -117,8 +92,7 @@ def predict(
             labels = np.asarray(jaxem.predict(*arguments))
             probabilities = np.asarray(jaxem.predict_proba(*arguments))
             log_density = np.asarray(jaxem.log_prob(*arguments))
-        for remark in table.remarks:
-            report.complain(f"{file}: {remark}")
+        report.remark(file, table.remarks)
         found = outputs.table(
             {
                 "label": labels,
@@ -126,7 +100,7 @@ def predict(
                 "log_density": log_density,
             }
         )
-    outputs.write_table(output, outputs.beside(table.carried, found) if keep else found)
+    outputs.write_table(output, outputs.beside(table.cells, found) if keep else found)
     return DONE
 
 
@@ -143,8 +117,7 @@ def sample(
     with an underscore where that name is taken. Of a hidden Markov model the rows are the steps of
     one sequence, and the last column is state.
     """
-    outputs.check_table(output)
-    outputs.check({"--output": output}, [model])
+    outputs.check([model], table=output)
     saved = read_model(model)
     with precision(saved.dtype), as_bad_input(model):
         model_of: Any = saved.model
@@ -168,7 +141,7 @@ def show(model: options.ModelFile) -> int:
     names, out = names_of(saved), report.output()
     with precision(saved.dtype):
         report.say(out, f"{model}: {report.kind(saved.model)}\n")
-        for part in describe.tables(saved.model, saved.params, names, saved.levels):
+        for part in parameter_tables.tables(saved.model, saved.params, names, saved.levels):
             out.print(part, "")
     versions = ", ".join(f"{name} {version}" for name, version in saved.versions.items())
     rows = metadata.words(saved.notes) | {"dtype": saved.dtype, "written by": versions}
@@ -186,6 +159,6 @@ def demo(
     x, names = load_faithful()[:2]
     with precision(None):
         models = [jaxem.Mixture(Gaussian("full"), k) for k in range(1, max_components + 1)]
-        begin = Starts("portfolio", jax.random.key(seed), starts)
-        jobs = plan(models, x, begin, Options())
-        return search(jobs, Data("Old Faithful", names, x, {}), seed, Outputs())
+        fit_options = options.FitOptions(seed=seed)
+        jobs = planned(models, x, starts, fit_options)
+        return search(jobs, FitInput("Old Faithful", names, x, {}), fit_options)

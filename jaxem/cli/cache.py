@@ -1,6 +1,7 @@
 """Compiled programs kept between commands: a second fit of the same shape starts at once.
 
-They lie in $XDG_CACHE_HOME/jaxem, or ~/.cache/jaxem; the folder may be deleted at any time.
+They lie in the user's folder of caches, which on Linux is $XDG_CACHE_HOME/jaxem or ~/.cache/jaxem,
+and may be deleted at any time.
 JAX_ENABLE_COMPILATION_CACHE=false switches this off, JAX_COMPILATION_CACHE_DIR names another place.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import platformdirs
 
 _SECONDS = 0.1  # what takes longer to compile is kept
 _MOST = 1000  # files of about 50 kB, three for each fit of a new shape
@@ -23,10 +25,10 @@ def use() -> None:
     if config.jax_compilation_cache_dir:
         return
     try:
-        folder = _folder()
+        folder = platformdirs.user_cache_path("jaxem") / _processor()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_oldest(folder)
-    except (OSError, RuntimeError):  # RuntimeError: there is no home
+    except OSError:
         return
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return
@@ -35,19 +37,14 @@ def use() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SECONDS)
 
 
-def _folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "jaxem" / _processor()
-
-
 def _processor() -> str:
     """A name for the kind of processor: what is compiled for one may not run on another."""
     kind = [platform.machine(), platform.processor()]
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = cpuinfo.read_text(errors="replace").splitlines()
-        as_bad_input = ("model name", "flags", "Features", "CPU part")
-        kind += sorted({line for line in lines if line.startswith(as_bad_input)})
+        told = ("model name", "flags", "Features", "CPU part")
+        kind += sorted({line for line in lines if line.startswith(told)})
     return hashlib.sha256("\n".join(kind).encode()).hexdigest()[:16]
 
 

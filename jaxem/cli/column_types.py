@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from jaxem import families
-from jaxem.cli.csv_dialect import is_numeric
+from jaxem.cli.tables import is_numeric
 from jaxem.core.contracts import Family
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
@@ -29,65 +29,63 @@ class Kind:
     regression: Callable[[], Family] | None = None  # of a response of this kind
 
 
-def _not_numeric(column: pa.ChunkedArray) -> str:
-    return "" if is_numeric(column.type) else "not numeric"
+def _numbers(test: Callable[[pa.ChunkedArray], bool], why: str) -> Callable[[Any], str]:
+    """Numbers that pass a test; `why` is said of others."""
+
+    def refuses(column: pa.ChunkedArray) -> str:
+        return "not numeric" if not is_numeric(column.type) else "" if test(column) else why
+
+    return refuses
 
 
-def _not_counts(column: pa.ChunkedArray) -> str:
-    if not is_numeric(column.type):
-        return "not numeric"
-    return "" if is_whole(column) and least(column) >= 0 else "not whole numbers from 0"
+_COUNTS = _numbers(lambda c: is_whole(c) and least(c) >= 0, "not whole numbers from 0")
 
 
-def _not_above(column: pa.ChunkedArray) -> str:
-    return _not_numeric(column) or ("" if least(column) > 0 else "not above 0")
-
-
-def _negative(column: pa.ChunkedArray) -> str:
-    return _not_numeric(column) or ("" if least(column) >= 0 else "below 0")
+def _is_opaque(column: pa.ChunkedArray) -> bool:
+    """Of lists and the like, or of text that is not UTF-8."""
+    types = pa.types
+    tests = types.is_nested, types.is_binary, types.is_large_binary
+    return any(test(column.type) for test in tests)
 
 
 def _not_two(column: pa.ChunkedArray) -> str:
+    if _is_opaque(column):
+        return "neither numbers nor text in UTF-8"
     return "" if len(levels(column)) <= 2 else "of more than two values"
 
 
 def _not_categories(column: pa.ChunkedArray) -> str:
+    if _is_opaque(column):
+        return "neither numbers nor text in UTF-8"
     if is_numeric(column.type) and not is_whole(column):
         return "not whole numbers"
     n = len(column) - column.null_count
-    return (
-        "of another value in every row" if n > 2 and pc.count_distinct(column).as_py() >= n else ""
-    )
+    every = n > 2 and pc.count_distinct(column).as_py() >= n
+    return "of another value in every row" if every else ""
 
 
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind(
-            GAUSSIAN, _not_numeric, lambda _: families.Gaussian(),
-            regression=families.LinearRegression,
-        ),
-        Kind(
-            "bernoulli", _not_two, lambda _: families.Bernoulli(), coded=True,
-            regression=families.LogisticRegression,
-        ),
-        Kind(
-            "categorical", _not_categories, lambda counts: families.Categorical(tuple(counts)),
-            coded=True,
-        ),
-        Kind(
-            "poisson", _not_counts, lambda _: families.Poisson(),
-            regression=families.PoissonRegression,
-        ),
-        Kind("multinomial", _not_counts, lambda _: families.Multinomial()),
-        Kind("exponential", _negative, lambda _: families.Exponential()),
-        Kind("gamma", _not_above, lambda _: families.Gamma()),
+        Kind(GAUSSIAN, _numbers(lambda _: True, ""), lambda _: families.Gaussian(),
+             regression=families.LinearRegression),
+        Kind("bernoulli", _not_two, lambda _: families.Bernoulli(), coded=True,
+             regression=families.LogisticRegression),
+        Kind("categorical", _not_categories, lambda n: families.Categorical(tuple(n)), coded=True),
+        Kind("poisson", _COUNTS, lambda _: families.Poisson(),
+             regression=families.PoissonRegression),
+        Kind("multinomial", _COUNTS, lambda _: families.Multinomial()),
+        Kind("exponential", _numbers(lambda c: least(c) >= 0, "below 0"),
+             lambda _: families.Exponential()),
+        Kind("gamma", _numbers(lambda c: least(c) > 0, "not above 0"), lambda _: families.Gamma()),
     )
 }  # fmt: skip
 
 
 def guess(column: pa.ChunkedArray) -> str:
     """The kind of a column by its type: text, yes or no, whole numbers from 0, other numbers."""
+    if _is_opaque(column):
+        return GAUSSIAN  # which says that it is not numeric
     whole = pa.types.is_integer(column.type)
     if not is_numeric(column.type) or pa.types.is_boolean(column.type) or whole:
         if pc.count_distinct(column).as_py() <= 2:
@@ -106,7 +104,7 @@ def guess_to_fill(column: pa.ChunkedArray) -> str:
     if is_numeric(column.type):
         two = is_whole(column) and len(levels(column)) <= 2
         return "bernoulli" if two or pa.types.is_boolean(column.type) else GAUSSIAN
-    many = len(levels(column)) > max(_MANY_LEVELS, len(column) // 20)
+    many = not _is_opaque(column) and len(levels(column)) > max(_MANY_LEVELS, len(column) // 20)
     return GAUSSIAN if many else guess(column)
 
 
@@ -129,15 +127,10 @@ def levels(column: pa.ChunkedArray) -> tuple[str, ...]:
     """The values of a column as text, in their order; both of yes and no."""
     if pa.types.is_boolean(column.type):
         return "false", "true"
+    texts = pc.unique(_text(column)).drop_null().to_pylist()
     if not is_numeric(column.type):
-        return tuple(
-            sorted(text for text in pc.unique(_text(column)).to_pylist() if text is not None)
-        )
-    values = np.unique(numbers(column))
-    values = values[~np.isnan(values)]
-    if np.isin(values, (0, 1)).all():
-        return "0", "1"
-    return tuple(_number(value) for value in values)
+        return tuple(sorted(texts))
+    return ("0", "1") if {"0", "1"}.issuperset(texts) else tuple(sorted(texts, key=float))
 
 
 def codes(column: pa.ChunkedArray, known: Sequence[str], name: str, unseen: str) -> np.ndarray:
@@ -159,16 +152,10 @@ def codes(column: pa.ChunkedArray, known: Sequence[str], name: str, unseen: str)
 
 
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if is_numeric(column.type) and not pa.types.is_boolean(column.type):
-        values = numbers(column)
-        return pa.chunked_array(
-            [pa.array([None if np.isnan(v) else _number(v) for v in values], pa.string())]
-        )
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        values = numbers(column) + 0.0  # -0 is 0
+        column = pa.chunked_array([pa.array(values, from_pandas=True)])
     return pc.cast(column, pa.string())
-
-
-def _number(value: Any) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
 def is_whole(column: pa.ChunkedArray) -> bool:

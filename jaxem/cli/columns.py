@@ -1,24 +1,19 @@
 """Which columns of a table are fitted, of which family each is, and their numbers."""
 
-import csv
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 
 from jaxem import families
 from jaxem.cli import column_types
 from jaxem.cli.column_types import AUTO, GAUSSIAN, KINDS, Levels
-from jaxem.cli.csv_dialect import is_numeric
-from jaxem.cli.errors import BadInput
+from jaxem.cli.errors import BadInput, suggestion
+from jaxem.cli.tables import is_numeric, split_names
 from jaxem.core.contracts import Family
 from jaxem.families.exponential_family import ExponentialFamily
-
-pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
 
 
 class Columns(NamedTuple):
@@ -38,6 +33,10 @@ class Columns(NamedTuple):
         """In the order of the numbers of a row."""
         names = tuple(name for kind in sorted(self.by_kind) for name in self.by_kind[kind])
         return names if self.response is None else (*names, self.response)
+
+    @property
+    def remarks(self) -> list[str]:
+        return [f"columns left out, {why}" for why in self.left_out]
 
 
 def choose(
@@ -68,12 +67,18 @@ def choose(
     names = _named(table) if wanted is None else _wanted(table, wanted)
     kind_of = {name: kind(name) for name in names}
     refused = {name: why for name, of in kind_of.items() if (why := KINDS[of].refuses(table[name]))}
-    asked = [name for name in refused if wanted is not None or name in own]
-    if asked:
-        raise ValueError(_refusal(asked, kind_of, refused))
+    for name in refused:
+        if wanted is not None or name in own:
+            raise ValueError(
+                f"has the column {name}, which is {refused[name]}, but {kind_of[name]}; give it "
+                f"another family by --column-family {name}=NAME, or leave it out by --columns"
+            )
     names = [name for name in names if name not in refused]
     if not names:
-        raise ValueError(_nothing(table, family))
+        raise ValueError(
+            f"has no columns that can be {family} (it has {listed(table.column_names)}); check "
+            "--family and --separator"
+        )
     kept = names
     if wanted is None:
         kept = [name for name in names if name in own or _varies(table[name], holes)]
@@ -82,7 +87,8 @@ def choose(
     for name in kept:
         by_kind[kind_of[name]] = (*by_kind.get(kind_of[name], ()), name)
     levels = {name: column_types.levels(table[name]) for name in kept if KINDS[kind_of[name]].coded}
-    left_out = () if wanted is not None else _left_out(table, refused, set(names) - set(kept))
+    constant = [name for name in names if name not in kept]
+    left_out = () if wanted is not None else _left_out(table, refused, constant)
     return Columns(by_kind, None, levels, left_out)
 
 
@@ -117,10 +123,10 @@ def families_of(
     columns: Columns, covariances: Sequence[str], holed: Iterable[str] = ()
 ) -> list[Family]:
     """`family_of` each covariance structure; BadInput where several make no difference."""
-    kinds = [family_of(columns, name, holed) for name in covariances]
-    if len(kinds) > len(set(kinds)):
+    found = [family_of(columns, name, holed) for name in covariances]
+    if len(found) > len(set(found)):
         raise BadInput("--covariance is for Gaussian columns, and there are none")
-    return kinds
+    return found
 
 
 def family_of(columns: Columns, covariance: str, holed: Iterable[str] = ()) -> Family:
@@ -128,23 +134,22 @@ def family_of(columns: Columns, covariance: str, holed: Iterable[str] = ()) -> F
 
     holed: columns with missing cells.
     """
-    holes = not set(holed).isdisjoint(columns.by_kind.get(GAUSSIAN, ()))
-
-    def one(kind: str) -> Family:
+    each: dict[str, Any] = {}
+    for kind, names in columns.by_kind.items():
         if columns.response is not None:
             regression: Any = KINDS[kind].regression  # `choose` has seen that there is one
-            return regression()
-        if kind == GAUSSIAN:
-            return families.Gaussian(covariance, missing=holes)
-        return KINDS[kind].family([len(columns.levels.get(n, ())) for n in columns.by_kind[kind]])
-
-    each = {kind: one(kind) for kind in columns.by_kind}
+            each[kind] = regression()
+        elif kind == GAUSSIAN:
+            missing = not set(holed).isdisjoint(names)
+            each[kind] = families.Gaussian(covariance, missing=missing)
+        else:
+            each[kind] = KINDS[kind].family([len(columns.levels.get(n, ())) for n in names])
     return next(iter(each.values())) if len(each) == 1 else families.Product(each)
 
 
 def values(table: pa.Table, columns: Columns, family: Family, gaps: bool = False) -> Any:
     """The columns as the family takes them; gaps: rows without any number are legal."""
-    names = list(columns.names)
+    names = columns.names
     if columns.response is not None:
         like: Any = (_row(len(names) - 1), jax.ShapeDtypeStruct((1,), np.float64))
     elif isinstance(family, families.Product):
@@ -155,34 +160,12 @@ def values(table: pa.Table, columns: Columns, family: Family, gaps: bool = False
         "drop those rows (jaxem fit --missing drop), fill them by jaxem impute, or leave the "
         "columns out by --columns"
     )
-    return data(table, family, like, names, columns.levels, remedy, gaps=gaps)
+    cells = _cells(table, names, columns.levels)
+    return _arranged(cells, names, family, like, remedy, gaps)
 
 
 def _row(d: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((1, d), np.float64)
-
-
-def data(
-    table: pa.Table,
-    family: Family,
-    like: Any,
-    names: Sequence[str],
-    levels: Levels,
-    remedy: str,
-    unseen: str = "error",
-    gaps: bool = False,
-) -> Any:
-    """The columns as the family takes them: arrays (n, d) or (n,) in the tree of `like`, a row."""
-    leaves, tree = jax.tree.flatten(like)
-    cells = np.stack([_cells(table[name], name, levels, unseen) for name in names], axis=1)
-    gone = gaps & np.isnan(cells).all(axis=1)
-    arrays, first = [], 0
-    for leaf, whole in zip(leaves, _whole(family, like), strict=True):
-        own = slice(first, first + (leaf.shape[1] if leaf.ndim == 2 else 1))
-        first = own.stop
-        _check_cells(cells[~gone, own], names[own], remedy, whole)
-        arrays.append(cells[:, own] if leaf.ndim == 2 else cells[:, first - 1])
-    return jax.tree.unflatten(tree, arrays)
 
 
 def matching(
@@ -196,7 +179,8 @@ def matching(
 ) -> Any:
     """The columns that a model was fitted on, wherever they are in the table.
 
-    names: of those columns; None, where the model does not know them, is every numeric column.
+    like: a row of them. names: of those columns; None, where the model does not know them, is every
+    numeric column.
     """
     names = matching_names(table, like, names)
     check_names(table, names, f"the model was fitted on {listed(names)}")
@@ -206,14 +190,42 @@ def matching(
             f"has no numbers in the columns {listed(text)}; the model was fitted on numbers there"
         )
     remedy = "drop those rows, or fill them by jaxem impute"
-    return data(table, family, like, names, levels, remedy, unseen, gaps)
+    return _arranged(_cells(table, names, levels, unseen), names, family, like, remedy, gaps)
+
+
+def _cells(
+    table: pa.Table, names: Sequence[str], levels: Levels, unseen: str = "error"
+) -> np.ndarray:
+    """(n, d), NaN where a cell is missing."""
+    each = [
+        column_types.codes(table[name], levels[name], name, unseen)
+        if name in levels
+        else column_types.numbers(table[name])
+        for name in names
+    ]
+    return np.stack(each, axis=1)
+
+
+def _arranged(
+    cells: np.ndarray, names: Sequence[str], family: Family, like: Any, remedy: str, gaps: bool
+) -> Any:
+    """As the family takes them: arrays (n, d) or (n,) in the tree of `like`, a row."""
+    leaves, tree = jax.tree.flatten(like)
+    gone = gaps & np.isnan(cells).all(axis=1)
+    arrays, first = [], 0
+    for leaf, whole in zip(leaves, _whole(family, like), strict=True):
+        own = slice(first, first + (leaf.shape[1] if leaf.ndim == 2 else 1))
+        first = own.stop
+        _check_cells(cells[~gone, own], names[own], remedy, whole)
+        arrays.append(cells[:, own] if leaf.ndim == 2 else cells[:, first - 1])
+    return jax.tree.unflatten(tree, arrays)
 
 
 def matching_names(table: pa.Table, like: Any, names: Sequence[str] | None) -> Sequence[str]:
     """The names of the columns that a model was fitted on; of every numeric one for None."""
     if names is not None:
         return names
-    d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in jax.tree.leaves(like))
+    d = n_columns(like)
     names = [name for name in _named(table) if is_numeric(table.schema.field(name).type)]
     if len(names) != d:
         raise ValueError(
@@ -223,19 +235,23 @@ def matching_names(table: pa.Table, like: Any, names: Sequence[str] | None) -> S
     return names
 
 
+def n_columns(like: Any) -> int:
+    """Numbers in a row."""
+    return sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in jax.tree.leaves(like))
+
+
 def _whole(family: Family, like: Any) -> list[bool]:
     """Which arrays of the data must have no missing cells."""
     if isinstance(family, families.Product):
         return [whole for name, of in family.blocks for whole in _whole(of, like[name])]
     if isinstance(like, tuple) and not isinstance(family, ExponentialFamily):
         return [True, False]  # a response may be missing, what it depends on may not
-    holes = (
-        family.missing
-        if isinstance(family, families.Gaussian)
-        else (
-            isinstance(family, ExponentialFamily) and not isinstance(family, families.Multinomial)
+    if isinstance(family, families.Gaussian):
+        holes = family.missing
+    else:
+        holes = isinstance(family, ExponentialFamily) and not isinstance(
+            family, families.Multinomial
         )
-    )
     return [not holes] * len(jax.tree.leaves(like))
 
 
@@ -248,61 +264,28 @@ def _varies(column: pa.ChunkedArray, holes: bool) -> bool:
     missing = column_types.missing(column)
     if missing.all() or (missing.any() and not holes):
         return True
-    if not is_numeric(column.type):
-        return pc.count_distinct(column).as_py() > 1
-    x = column_types.numbers(column)[~missing]
-    return not np.all(x == x[0])
-
-
-def _nothing(table: pa.Table, family: str) -> str:
-    if family == GAUSSIAN:
-        return (
-            f"has no numeric columns (it has {listed(table.column_names)}); "
-            "give one with at least one column of numbers, and check --separator"
-        )
-    return f"has no columns that can be {family} (it has {listed(table.column_names)})"
-
-
-def _refusal(names: Sequence[str], kind_of: Mapping[str, str], refused: Mapping[str, str]) -> str:
-    if all(kind_of[name] == GAUSSIAN for name in names):
-        return (
-            f"has no numbers in the columns {listed(names)}; take them out of --columns, encode "
-            "them as numbers, or give --family auto or --column-family"
-        )
-    name = names[0]
-    return (
-        f"has the column {name}, which is {refused[name]}, but {kind_of[name]}; "
-        f"give it another family by --column-family {name}=NAME"
-    )
+    return len(column.filter(pa.array(~missing)).unique()) > 1
 
 
 def _left_out(
-    table: pa.Table, refused: Mapping[str, str], constant: Iterable[str]
+    table: pa.Table, refused: Mapping[str, str], constant: Sequence[str]
 ) -> tuple[str, ...]:
+    """What was not taken, by the reason."""
     by_reason: dict[str, list[str]] = {}
-    for name, why in refused.items():
+    for name, why in (*refused.items(), *((name, "constant") for name in constant)):
         by_reason.setdefault(why, []).append(name)
     # Without a name are the row numbers that R and pandas write, and what follows a last comma.
     nameless = table.column_names.count("")
-    constant = [name for name in table.column_names if name in set(constant)]
-    return (
-        *(f"{why}: {listed(names)}" for why, names in by_reason.items()),
-        *([f"without a name: {nameless}"] if nameless else []),
-        *([f"constant: {listed(constant)}"] if constant else []),
-    )
+    told = tuple(f"{why}: {listed(names)}" for why, names in by_reason.items())
+    return (*told, f"without a name: {nameless}") if nameless else told
 
 
 def _wanted(table: pa.Table, wanted: str) -> list[str]:
-    names = split(wanted)
+    names = split_names(wanted)
     check_names(table, names)
     if len(set(names)) < len(names):
         raise ValueError(f"--columns names a column twice: {wanted}; name each once")
     return names
-
-
-def split(text: str) -> list[str]:
-    """Names between commas, a name with a comma in double quotes."""
-    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True)) or [""]]
 
 
 def check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
@@ -317,25 +300,12 @@ def check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
         )
 
 
-def _cells(column: pa.ChunkedArray, name: str, levels: Levels, unseen: str) -> np.ndarray:
-    if name in levels:
-        return column_types.codes(column, levels[name], name, unseen)
-    return column_types.numbers(column)
-
-
 def _check_cells(x: np.ndarray, names: Sequence[str], remedy: str, whole: bool) -> None:
     missing, infinite = np.isnan(x).sum(0), np.isinf(x).sum(0)
     for count, what in ((missing * whole, "missing"), (infinite, "infinite")):
         if count.any():
             where = ", ".join(f"{name} ({c})" for name, c in zip(names, count, strict=True) if c)
             raise ValueError(f"has {count.sum()} {what} cells, in columns: {where}; {remedy}")
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """A question after the nearest known name, with a space to go on; "" where none is near."""
-    by_lower = {other.lower(): other for other in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    return f"did you mean {by_lower[near[0]]!r}? " if near else ""
 
 
 def listed(names: Sequence[str]) -> str:

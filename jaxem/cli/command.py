@@ -1,12 +1,13 @@
 """What all commands share: how they are run, what ends them, and the files they begin with."""
 
+import inspect
 import os
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import typer
@@ -15,11 +16,10 @@ import jaxem
 from jaxem import io
 from jaxem.cli import interrupts, options, report
 from jaxem.cli.background_fit import leave
+from jaxem.cli.columns import n_columns
 from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, as_bad_input, in_options, needs
 from jaxem.core import emissions
 from jaxem.models import HMM
-
-LARGEST_INT32 = 2**31 - 1
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -58,20 +58,47 @@ def command(example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
 
     def register(function: Callable[..., int]) -> Callable[..., int]:
         @wraps(function)
-        def guarded(*args, **kwargs) -> int:
+        def guarded(**given) -> int:
             try:
                 with interrupts.heeded(), warnings.catch_warnings():
                     warnings.showwarning = _told
-                    return function(*args, **kwargs)
+                    return function(**_grouped(function, given))
             except KeyboardInterrupt:
                 report.complain("interrupted: nothing more is written")
                 return INTERRUPTED
             except OSError as error:  # trouble with a file is told of where it is written
                 return _gone(error)
 
+        parameters = _parameters(function)
+        guarded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        guarded.__annotations__ = {own.name: own.annotation for own in parameters}
         return app.command(epilog=f"Example: {example}")(guarded)
 
     return register
+
+
+def _parameters(function: Callable[..., int]) -> list[inspect.Parameter]:
+    """Of a command, with the fields of the options that it shares with others."""
+    each = inspect.signature(function).parameters.values()
+    flat = [
+        own
+        for given in each
+        for own in (
+            inspect.signature(given.annotation).parameters.values()
+            if given.annotation in options.SHARED
+            else [given]
+        )
+    ]
+    return [own.replace(kind=inspect.Parameter.KEYWORD_ONLY) for own in flat]
+
+
+def _grouped(function: Callable[..., int], given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a command, those that it shares put together again."""
+    for own in inspect.signature(function).parameters.values():
+        if own.annotation in options.SHARED:
+            shared: Any = own.annotation
+            given[own.name] = shared(**{name: given.pop(name) for name in shared._fields})
+    return given
 
 
 def _print_version(wanted: bool) -> bool:
@@ -114,8 +141,7 @@ def read_model(path: Path, chain: bool | None = None) -> io.Saved:
 
 
 def names_of(saved: io.Saved) -> tuple[str, ...]:
-    leaves = jax.tree.leaves(emissions.like_x(saved.model, saved.params))
-    d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in leaves)
+    d = n_columns(emissions.like_x(saved.model, saved.params))
     return saved.columns or tuple(f"column_{j + 1}" for j in range(d))
 
 

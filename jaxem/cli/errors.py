@@ -1,11 +1,13 @@
 """Exit statuses, and bad input: one line on stderr that says what, where and what to do."""
 
+import difflib
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import jax
+import pyarrow as pa
 
 DONE, NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit status
 
@@ -30,7 +32,7 @@ def as_bad_input(about: object = "") -> Iterator[None]:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         raise BadInput(f"{lead}{_MEMORY}") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, pa.ArrowException) as error:
         raise BadInput(lead + in_options(" ".join(str(error).split()))) from None
 
 
@@ -45,3 +47,10 @@ def in_options(text: str) -> str:
     return re.sub(
         r"\b(max_iter|tol|reg_covar)\b", lambda name: "--" + name[0].replace("_", "-"), text
     )
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A question after the nearest known name, with a space to go on; "" where none is near."""
+    by_lower = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f"did you mean {by_lower[near[0]]!r}? " if near else ""

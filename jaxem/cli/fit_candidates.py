@@ -1,9 +1,8 @@
 """Fit the candidates, print what came of them and the best of them, and write that."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -12,12 +11,19 @@ from rich.console import Console
 
 from jaxem import io
 from jaxem.analysis import select
-from jaxem.cli import describe, interrupts, intervals, metadata, outputs, progress, report
-from jaxem.cli.column_types import Levels
-from jaxem.cli.command import LARGEST_INT32
+from jaxem.cli import (
+    interrupts,
+    interval_table,
+    metadata,
+    outputs,
+    parameter_tables,
+    progress,
+    report,
+)
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, as_bad_input, in_options
-from jaxem.cli.intervals import Errors
-from jaxem.cli.options import Counts
+from jaxem.cli.fit_input import FitInput
+from jaxem.cli.options import Counts, FitOptions
+from jaxem.cli.parameter_tables import parts_of
 from jaxem.cli.progress import Run
 from jaxem.core import parameters
 from jaxem.core.contracts import Family, Model
@@ -28,25 +34,7 @@ from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result
 from jaxem.models import HMM, Mixture
 
-
-class Data(NamedTuple):
-    """What is fitted: x as its family takes it, the names of its columns, and what it is called.
-
-    levels: the names of categories, by column. notes: further facts for the model file.
-    """
-
-    about: str
-    names: tuple[str, ...]
-    x: Any
-    levels: Levels
-    notes: Mapping[str, Any] = MappingProxyType({})
-
-
-class Outputs(NamedTuple):
-    """Files to write: the model, and the page of pictures."""
-
-    model: Path | None = None
-    report: Path | None = None
+_LARGEST_INT32 = 2**31 - 1
 
 
 class Found(NamedTuple):
@@ -64,25 +52,31 @@ class Found(NamedTuple):
 
 
 def search(
-    jobs: Sequence[FitPlan], data: Data, seed: int, files: Outputs, errors: Errors | None = None
+    jobs: Sequence[FitPlan],
+    data: FitInput,
+    options: FitOptions,
+    output: Path | None = None,
+    pictures: Path | None = None,
+    standard_errors: str | None = None,
 ) -> int:
-    """Fit every job and conclude; return the exit status. errors: those that are asked for."""
+    """Fit every job, print and write what came of it; return the exit status."""
     found = find(jobs, data.about)
     if found is None:
         return INTERRUPTED
     best, failure, out = found.best, None, report.output()
+    notes = metadata.of(best, data.about, options.seed) | dict(data.notes)
     if np.isfinite(best.result.log_likelihood):
         try:  # before anything is printed: whoever reads that may be gone
-            _write(found, best, data, seed, files)
+            _write(found, data, notes, output, pictures)
         except BadInput as error:
             failure = error
-    elif files.model or files.report:
+    elif output or pictures:
         report.complain(f"{data.about}: no fit has a likelihood, so nothing is written")
     print_comparison(out, found, data.about, data.names)
-    _print_fit(out, best, data, seed)
+    _print_fit(out, best.result, data, notes)
     tell_open(found, data.about, data.names)
-    if errors is not None:
-        _print_errors(best.result, data, errors)
+    if standard_errors is not None:
+        _print_intervals(best.result, data, standard_errors, options)
     status = complain(found, data.about)
     if failure is not None:
         raise failure
@@ -95,16 +89,21 @@ def mixtures(kinds: Sequence[Family], components: Counts) -> list[Mixture]:
     return [Mixture(kind, k) for kind in kinds for k in counts]
 
 
-def planned(models: Sequence[Model], x: Any, seed: int, **options: Any) -> list[FitPlan]:
+def planned(models: Sequence[Model], x: Any, starts: int, options: FitOptions) -> list[FitPlan]:
     """A fit of each model."""
-    options["max_iter"] = min(options["max_iter"], LARGEST_INT32)
     with warnings.catch_warnings():  # what holes leave open is said by the names of columns
         warnings.simplefilter("ignore")
-        begin = Starts(
-            options.pop("init", "portfolio"), jax.random.key(seed), options.pop("n_init")
-        )
-        beside = tuple(options.pop(name, None) for name in ("sample_weight", "labels", "lengths"))
-        return select.plan(models, x, begin, Options(**options), beside)
+        begin = Starts("portfolio", jax.random.key(options.seed), starts)
+        return select.plan(models, x, begin, Options(**fit_arguments(options)))
+
+
+def fit_arguments(options: FitOptions) -> dict[str, Any]:
+    """What the functions of the library take."""
+    return {
+        "tol": options.tol,
+        "max_iter": min(options.max_iter, _LARGEST_INT32),
+        "reg_covar": options.reg_covar,
+    }
 
 
 def find(jobs: Sequence[FitPlan], about: str) -> Found | None:
@@ -193,31 +192,24 @@ def _of_these(n_split: int) -> str:
     return f", {n_split} of them by dividing a component of the best fit with fewer"
 
 
-def _print_fit(out: Console, run: Run, data: Data, seed: int) -> None:
-    result = run.result
+def _print_fit(out: Console, result: Result, data: FitInput, notes: dict[str, Any]) -> None:
     model = result.provenance.model
-    report.say(
-        out, f"{data.about}: {report.subject(model, result.provenance.n_rows, data.names)}\n"
-    )
-    for part in describe.tables(model, result.params, data.names, data.levels):
+    rows = report.rows_of(result.provenance.n_rows, data.names)
+    report.say(out, f"{data.about}: {rows}; {report.kind(model)}\n")
+    for part in parameter_tables.tables(model, result.params, data.names, data.levels):
         out.print(part, "")
-    out.print(report.two_columns(metadata.words(_notes(run, data, seed))))
+    out.print(report.two_columns(metadata.words(notes)))
 
 
-def _print_errors(result: Result, data: Data, errors: Errors) -> None:
+def _print_intervals(result: Result, data: FitInput, method: str, options: FitOptions) -> None:
     """The table of intervals, or why there is none."""
     try:
-        table, remarks = intervals.of(result, data.x, errors, data.names, data.levels)
+        table, remarks = interval_table.of(result, data, method, options)
     except ValueError as error:
         report.complain(f"{data.about}: no standard errors: {in_options(str(error))}")
         return
     report.output().print("", table)
-    for remark in remarks:
-        report.complain(f"{data.about}: {remark}")
-
-
-def _notes(run: Run, data: Data, seed: int) -> dict[str, Any]:
-    return metadata.of(run, data.about, seed) | dict(data.notes)
+    report.remark(data.about, remarks)
 
 
 def tell_open(found: Found, about: str, names: Sequence[str]) -> None:
@@ -225,21 +217,16 @@ def tell_open(found: Found, about: str, names: Sequence[str]) -> None:
     result = found.best.result
     if not np.isfinite(result.log_likelihood):
         return
-    for remark in noted(found.jobs[found.index], result, _in_blocks(result, names))[1]:
-        report.complain(f"{about}: {remark}")
+    report.remark(about, noted(found.jobs[found.index], result, _in_blocks(result, names))[1])
 
 
 def _in_blocks(result: Result, names: Sequence[str]) -> Any:
     """The names of the columns, of a product those of each block."""
     model = result.provenance.model
-    family, own = model.family, model.of_family(result.params)
-    if not isinstance(family, Product):
+    if not isinstance(model.family, Product):
         return names
-    found, first = {}, 0
-    for name, of in family.blocks:
-        last = first + of.like_x(own[name]).shape[1]
-        found[name], first = names[first:last], last
-    return found
+    parts = parts_of(model, result.params, names)
+    return {name: part.names for (name, _), part in zip(model.family.blocks, parts, strict=True)}
 
 
 def complain(found: Found, about: str) -> int:
@@ -261,18 +248,23 @@ def complain(found: Found, about: str) -> int:
     return DONE
 
 
-def _write(found: Found, best: Run, data: Data, seed: int, files: Outputs) -> None:
-    result = best.result
-    if files.model is not None:
-        notes = _notes(best, data, seed)
+def _write(
+    found: Found,
+    data: FitInput,
+    notes: dict[str, Any],
+    output: Path | None,
+    pictures: Path | None,
+) -> None:
+    result = found.best.result
+    if output is not None:
         with as_bad_input():
             io.save(
-                files.model, result.provenance.model, result.params, columns=data.names,
-                notes=notes, levels=data.levels,
+                output, result.provenance.model, result.params, columns=data.names, notes=notes,
+                levels=data.levels,
             )  # fmt: skip
-    if files.report is not None:
+    if pictures is not None:
         selection = None
         if len(found.runs) > 1:
             results = [run.result for run in found.runs]
             selection = select.compare(found.jobs[: len(results)], results, "bic")
-        outputs.write_report(files.report, result, data.x, selection, data.names, data.levels)
+        outputs.write_report(pictures, result, data, selection)

@@ -14,26 +14,22 @@ from rich.console import Console
 
 import jaxem
 from jaxem import io
-from jaxem.cli import (
-    column_types,
-    fit_candidates,
-    impute_result,
-    missing,
-    options,
-    outputs,
-    report,
-    sequence_order,
-    tables,
-)
-from jaxem.cli.columns import choose, listed
+from jaxem.cli import column_types, impute_summary, missing_cells, options, outputs, report, tables
+from jaxem.cli.columns import listed
 from jaxem.cli.command import command, precision
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, as_bad_input
-from jaxem.cli.impute_check import Task, filling_model, of_model, of_table
-from jaxem.cli.impute_columns import Column, completed, with_holes
+from jaxem.cli.filled_columns import FilledColumn, completed, filled_columns, numbered
+from jaxem.cli.fit_candidates import (
+    complain,
+    find,
+    mixtures,
+    planned,
+    print_comparison,
+    tell_open,
+)
+from jaxem.cli.impute_task import Task, filling_model, is_chain, of_model, of_table
 from jaxem.cli.options import Counts
-from jaxem.cli.sequence_order import Series
 from jaxem.fitting.plan import FitPlan
-from jaxem.models import HMM
 
 _DRAWS = 1  # draws take this stream of the seed; fits take the seed itself, as jaxem fit does
 
@@ -49,6 +45,7 @@ class Filler(NamedTuple):
 @command("jaxem impute people.csv --components 1:4 -o filled.csv")
 def impute(
     file: options.Table,
+    *,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -56,31 +53,22 @@ def impute(
         ),
     ] = None,
     components: options.FewComponents = None,
-    family: options.FamilyToFill = "auto",
-    column_family: options.ColumnFamilies = None,
-    covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
+    family: options.FamilyName = "auto",
     draws: Annotated[
         int | None,
         typer.Option(min=1, help="Draw what fills the holes, for so many completed tables."),
     ] = None,
     starts: options.Starts = 100,
-    columns: options.ColumnNames = None,
     output: options.TableOutput = None,
     plot: Annotated[
         Path | None,
         typer.Option(help="Write a picture of what is missing to this file, .png or .pdf."),
     ] = None,
     unseen: options.Unseen = "error",
-    group_by: options.GroupBy = None,
-    order_by: options.OrderBy = None,
-    step: options.StepAsFitted = None,
-    dtype: options.Precision = None,
-    seed: options.Seed = 0,
-    tol: options.Tolerance = 1e-6,
-    max_iter: options.Iterations = 1000,
-    reg_covar: options.Regularisation = 0.0,
-    separator: options.Separator = None,
-    header: options.Header = None,
+    column_options: options.ColumnOptions,
+    sequence_options: options.SequenceOptions,
+    fit_options: options.FitOptions,
+    read_options: options.ReadOptions,
 ) -> int:
     """Fill the missing cells of a table, by a mixture that is fitted to what is there.
 
@@ -98,41 +86,29 @@ def impute(
     decode, and a hole is filled by what its neighbours tell too.
 
     All else stays as it is: rows, columns and their order, columns that are not in the model, and
-    the cells that are there, letter by letter from text to text.
+    the values of the cells that are there.
     """
-    outputs.check_table(output)
-    outputs.check_report(plot)
     inputs = [file] if model is None else [file, model]
-    outputs.check({"--output": output, "--plot": plot}, inputs)
-    if model and (components or columns or column_family):
+    outputs.check(inputs, table=output, plot=plot)
+    if model and (components or column_options.columns or column_options.column_family):
         raise BadInput("--model is fitted; leave out --components, --columns, --column-family")
     saved = filling_model(model) if model else None
-    chain = saved is not None and isinstance(saved.model, HMM)
-    if not chain and not (group_by is None and order_by is None and step is None):
+    if any(own is not None for own in sequence_options) and not is_chain(saved):
         raise BadInput(
             "--group-by, --order-by and --step are of sequences: give --model a hidden Markov "
             "model of jaxem fit-hmm, or leave them out"
         )
-    with precision(saved.dtype if saved else dtype):
+    with precision(saved.dtype if saved else fit_options.dtype):
         with as_bad_input(file):
-            table, written = tables.read_with_cells(file, separator, header)
+            table = tables.read(file, *read_options)
             jobs = []
             if saved:
-                by = table.columns, saved.notes, group_by, order_by, step
-                steps = sequence_order.as_fitted(*by) if chain else None
-                task = of_model(saved, table.columns, unseen, steps)
+                task = of_model(saved, table.columns, unseen, sequence_options)
             else:
-                chosen = choose(table.columns, columns, family, column_family, holes=True,
-                                guess=column_types.guess_to_fill)  # fmt: skip
-                task = of_table(
-                    table.columns, chosen, covariance, by_kind=family == column_types.AUTO
-                )
+                task = of_table(table.columns, family, column_options)
                 if task.missing.any():
-                    jobs = fit_candidates.planned(
-                        fit_candidates.mixtures(task.kinds, components or _few(task)),
-                        task.some, seed, n_init=starts, tol=tol, max_iter=max_iter,
-                        reg_covar=reg_covar,
-                    )  # fmt: skip
+                    models = mixtures(task.families, components or _few(task))
+                    jobs = planned(models, task.some, starts, fit_options)
         out = report.output() if output else report.errors()
         _tell(out, file, table, task)
         if plot:
@@ -141,37 +117,28 @@ def impute(
         if filler.status and filler.params is None:
             return filler.status
         with as_bad_input(file):
-            columns_ = _fill(filler, task, table.columns, seed, draws)
-            left = _left(filler, task, columns_)
-            cells = _cells(output, table, written)
-            each = [completed(cells, columns_, i, draws is not None) for i in range(draws or 1)]
-    together = pa.concat_tables(each).unify_dictionaries()
-    for remark in (*([left] if left else []), *impute_result.impossible(columns_)):
-        report.complain(f"{file}: {remark}")
-    outputs.write_cells(output, cells._replace(table=together))
-    if columns_ and output:
-        for remark in task.weakened:
-            report.say(out, f"Within a component, {remark}.\n")
-    impute_result.show(out, file, output, columns_, filler.model, draws)
+            columns = _fill(filler, task, table.columns, fit_options.seed, draws)
+            each = [completed(table.cells, columns, i) for i in range(draws or 1)]
+    report.remark(file, (*_left(task, columns), *impute_summary.impossible(columns)))
+    outputs.write_table(output, numbered(each) if draws else each[0])
+    impute_summary.show(out, file, output, columns, filler.model, draws)
     return filler.status
 
 
 def _tell(out: Console, file: Path, table: tables.Table, task: Task) -> None:
     """What is missing, and what is not looked at."""
     patterns, said = task.patterns, [*table.remarks, *task.remarks]
-    said += [f"within a component, {remark}" for remark in task.weakened]
     others = [name for name in table.columns.column_names if name and name not in task.names]
     left = {name: column_types.missing(table.columns[name]).sum() for name in others}
     if any(left.values()):
         where = listed([f"{name} ({n})" for name, n in left.items() if n])
-        more = "; see --columns, and --family for columns of text" if task.kinds else ""
+        more = "; see --columns, and --family for columns of text" if task.families else ""
         said.append(f"cells stay missing in columns that are not in the model: {where}{more}")
     if patterns.n_empty and task.steps is None:
-        said.append(f"has {missing.wholly(patterns)}: there is nothing in them to go by")
-    for remark in said:
-        report.complain(f"{file}: {remark}")
+        said.append(f"has {missing_cells.wholly(patterns)}: there is nothing in them to go by")
+    report.remark(file, said)
     with suppress(BrokenPipeError):  # whoever reads may be gone; the file is to be written
-        missing.show(out, str(file), patterns)
+        missing_cells.show(out, str(file), patterns)
 
 
 def _few(task: Task) -> Counts:
@@ -202,13 +169,13 @@ def _filler(
         return Filler(None, None, DONE)
     if saved:
         return Filler(saved.model, saved.params, DONE)
-    found = fit_candidates.find(jobs, str(file))
+    found = find(jobs, str(file))
     if found is None:
         return Filler(None, None, INTERRUPTED)
     with suppress(BrokenPipeError):
-        fit_candidates.print_comparison(out, found, str(file), task.names)
-        fit_candidates.tell_open(found, str(file), task.names)
-    status, result = fit_candidates.complain(found, str(file)), found.best.result
+        print_comparison(out, found, str(file), task.names)
+        tell_open(found, str(file), task.names)
+    status, result = complain(found, str(file)), found.best.result
     if not found.best.regular:
         report.complain(f"{file}: no fit is regular, so nothing is filled or written")
         return Filler(None, None, status or NOT_CONVERGED)
@@ -217,7 +184,7 @@ def _filler(
 
 def _fill(
     filler: Filler, task: Task, table: pa.Table, seed: int, draws: int | None
-) -> list[Column]:
+) -> list[FilledColumn]:
     """The columns with holes, and what goes into them."""
     if filler.params is None:
         return []
@@ -227,42 +194,21 @@ def _fill(
         x = task.x if task.steps is None else task.steps.split(task.x)
         found = jaxem.impute(filler.model, filler.params, x, key=key, n_draws=draws)
     if task.steps is not None:
-        found = _joined(task.steps, found, 0 if draws is None else 1)
-    dtype = jax.tree.leaves(filler.params)[0].dtype  # no digits beyond those that there are
-    found = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), found)
+        found = task.steps.joined(found, axis=0 if draws is None else 1)
     if draws is None:
         found = jax.tree.map(lambda leaf: leaf[None], found)
-    return with_holes(table, task.names, task.levels, task.whole, found)
+    return filled_columns(table, task.names, task.levels, task.whole, found)
 
 
-def _joined(steps: Series, found: Any, axis: int) -> Any:
-    """What the steps of sequences were filled by, in the order of the table."""
-    each = found if steps.grouped else [found]
-
-    def rows(*leaves: Any) -> np.ndarray:
-        return steps.joined(list(leaves) if steps.grouped else leaves[0], axis)
-
-    return jax.tree.map(rows, *each)
-
-
-def _left(filler: Filler, task: Task, columns: Sequence[Column]) -> str:
+def _left(task: Task, columns: Sequence[FilledColumn]) -> list[str]:
     """What is to be said of holes that stay."""
-    if filler.params is None:
-        return ""
-    filled_in = {column.name: int(column.missing.sum()) for column in columns}
-    holes = zip(task.names, task.missing.sum(axis=0), strict=True)
-    left = [f"{name} ({n - filled_in.get(name, 0)})" for name, n in holes
-            if n > filled_in.get(name, 0)]  # fmt: skip
-    if not left:
-        return ""
-    return (
-        f"holes stay in the columns {listed(left)}: no row like theirs has these columns, so that "
+    left = dict(zip(task.names, task.missing.sum(axis=0), strict=True))
+    for column in columns:
+        left[column.name] -= column.missing.sum()
+    names = [f"{name} ({n})" for name, n in left.items() if n]
+    if not names:
+        return []
+    return [
+        f"holes stay in the columns {listed(names)}: no row like theirs has these columns, so that "
         "nothing tells what may stand there; fill them by a --model of other rows, or leave them"
-    )
-
-
-def _cells(output: Path | None, table: tables.Table, written: tables.Cells) -> tables.Cells:
-    """What is written: the text of a text, where it becomes one again."""
-    if written.form is not None and not outputs.is_text(output):
-        return tables.Cells(table.carried, None)
-    return written
+    ]

@@ -56,15 +56,16 @@ def of(run: Run, about: str, seed: int) -> dict[str, Any]:
 
 def words(notes: Mapping[str, Any]) -> dict[str, str]:
     """Names and values as people read them; what is not known to `of` stays as it is."""
-    return dict(_word(name, notes) for name in notes if name not in _WITHIN)
-
-
-def _word(name: str, notes: Mapping[str, Any]) -> tuple[str, str]:
-    label, form = _WORDS.get(name, (name, ""))
-    try:
-        return label, form.format_map(notes) if form else str(notes[name])
-    except (KeyError, TypeError, ValueError):  # a file may hold anything under these names
-        return label, str(notes[name])
+    found = {}
+    for name, value in notes.items():
+        label, form = _WORDS.get(name, (name, ""))
+        try:
+            text = form.format_map(notes) if form else str(value)
+        except (KeyError, TypeError, ValueError):  # a file may hold anything under these names
+            text = str(value)
+        if name not in _WITHIN:
+            found[label] = text
+    return found
 
 
 def ending(run: Run) -> str:

@@ -1,16 +1,15 @@
 """What the options of the commands are: their types, their help, and how their text is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from jaxem.cli import clock
-from jaxem.cli.clock import Step
+from jaxem.cli import time_steps
 from jaxem.cli.column_types import AUTO, KINDS
-from jaxem.cli.columns import suggestion
-from jaxem.cli.csv_dialect import delimiter
+from jaxem.cli.errors import suggestion
+from jaxem.cli.time_steps import Step
 from jaxem.families.gaussian.gaussian import STRUCTURES
 
 # The base of all complaints about arguments: click's, or that of the copy that typer now carries.
@@ -53,22 +52,21 @@ def _counts_of(part: str, model: str) -> Callable[[str], Counts]:
     return counts
 
 
+def _one_of(name: str, known: Sequence[str]) -> str:
+    if name not in known:
+        near = suggestion(name, known)
+        raise typer.BadParameter(f"{name!r}; {near}it is one of {', '.join(known)}")
+    return name
+
+
 def _structures(text: str) -> Names:
     known = (*STRUCTURES, "all")
-    names = dict.fromkeys(name.strip() for name in text.split(","))
-    for name in names:
-        if name not in known:
-            near = suggestion(name, known)
-            raise typer.BadParameter(f"{name!r}; {near}it is one of {', '.join(known)}")
+    names = dict.fromkeys(_one_of(name.strip(), known) for name in text.split(","))
     return Names(STRUCTURES if "all" in names else names)
 
 
 def _family(text: str) -> str:
-    name = text.strip().lower()
-    if name not in (*KINDS, AUTO):
-        near = suggestion(name, KINDS)
-        raise typer.BadParameter(f"{text!r}; {near}it is one of {', '.join((*KINDS, AUTO))}")
-    return name
+    return _one_of(text.strip().lower(), (*KINDS, AUTO))
 
 
 def _assignment(text: str) -> Assignment:
@@ -83,18 +81,22 @@ def _assignment(text: str) -> Assignment:
     return Assignment(name.strip(), kind)
 
 
-def _step(text: str) -> Step:
+def _step(text: str) -> Step | str:
+    """ "" for no step, where a model file names one."""
     try:
-        return clock.read(text)
+        return time_steps.parse(text) if text.strip() else ""
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
 
 def _one_character(separator: str | None) -> str | None:
-    try:
-        return None if separator is None else delimiter(separator)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    if separator in ("\\t", "tab"):
+        return "\t"
+    if separator is not None and (
+        len(separator) != 1 or not separator.isascii() or separator in '\r\n"'
+    ):
+        raise typer.BadParameter(f"{separator!r}; give one character, such as ';', or the word tab")
+    return separator
 
 
 Table = Annotated[
@@ -109,35 +111,9 @@ _COMPONENTS: dict[str, Any] = {
 Components = Annotated[Counts, typer.Option(**_COMPONENTS)]
 FewComponents = Annotated[Counts | None, typer.Option(show_default="1:4", **_COMPONENTS)]
 FEW = Counts(1, 4)
+_STATES = "Number of states, or a range, 2:4: 2 to 4."
 States = Annotated[
-    Counts,
-    typer.Option(
-        parser=_counts_of("state", "a chain"),
-        metavar="K|FROM:TO",
-        help="Number of states, or a range, 2:4: 2 to 4.",
-    ),
-]
-GroupBy = Annotated[
-    str | None,
-    typer.Option(metavar="COLUMN", help="The column whose values tell the sequences apart."),
-]
-OrderBy = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COLUMN",
-        help="The column, of numbers or dates, in whose order the rows follow each other; without "
-        "it, the order of the file.",
-    ),
-]
-_STEP: dict[str, Any] = {
-    "metavar": "SIZE",
-    "help": "How far a step is by the column of --order-by: 1, or of dates and times 15min, 1h or "
-    "1D. Where rows are further apart, the steps between are not observed; without it, every row "
-    "is the step after the row before.",
-}
-StepSize = Annotated[Step | None, typer.Option(parser=_step, **_STEP)]
-StepAsFitted = Annotated[
-    Any, typer.Option(parser=lambda text: _step(text) if text.strip() else "", **_STEP)
+    Counts, typer.Option(parser=_counts_of("state", "a chain"), metavar="K|FROM:TO", help=_STATES)
 ]
 Initial = Annotated[
     Literal["free", "stationary"],
@@ -147,115 +123,112 @@ Transitions = Annotated[
     Literal["full", "left-right", "cyclic"],
     typer.Option(help="From each state to all; never back; or to the next alone, or stay."),
 ]
-Covariances = Annotated[
-    Names,
-    typer.Option(
-        parser=_structures,
-        metavar="NAME",
-        help=f"One of {', '.join(STRUCTURES)}, several between commas, or all.",
-    ),
-]
-FamilyName = Annotated[
-    str,
-    typer.Option(
-        parser=_family,
-        metavar="NAME",
-        help=f"What the columns are: {', '.join(KINDS)}; or auto, a family for each column by its "
-        "type, which is printed. With --response what the response is: gaussian, poisson, "
-        "bernoulli.",
-    ),
-]
-FamilyToFill = Annotated[
-    str,
-    typer.Option(
-        parser=_family,
-        metavar="NAME",
-        help=f"What the columns are: {', '.join(KINDS)}; or auto, categories and numbers by their "
-        "type, whole numbers filled whole.",
-    ),
-]
-ColumnFamilies = Annotated[
-    list[Assignment] | None,
-    typer.Option(
-        parser=_assignment,
-        metavar="COLUMN=NAME",
-        help="The family of one column; may be given for several.",
-    ),
-]
+_FAMILY = (
+    f"What the columns are: {', '.join(KINDS)}; or auto, a family for each column by its type, "
+    "which is printed. With --response what the response is: gaussian, poisson, bernoulli."
+)
+FamilyName = Annotated[str, typer.Option(parser=_family, metavar="NAME", help=_FAMILY)]
 Response = Annotated[
     str | None,
-    typer.Option(
-        help="Fit a mixture of regressions of this column on the others.", metavar="COLUMN"
-    ),
+    typer.Option(metavar="COLUMN", help="Fit a mixture of regressions of this column on others."),
 ]
 Unseen = Annotated[
     Literal["error", "missing"],
     typer.Option(help="What a category is that the model was not fitted on."),
 ]
-Missing = Annotated[
-    Literal["fit", "drop", "error"],
-    typer.Option(
-        "--missing",
-        help="Missing cells: fit their rows by what is there, drop their rows, or an error.",
-    ),
-]
+_MISSING = "Missing cells: fit their rows by what is there, drop their rows, or an error."
+Missing = Annotated[Literal["fit", "drop", "error"], typer.Option("--missing", help=_MISSING)]
 Starts = Annotated[int, typer.Option(min=1, help="Starting points; the best regular one is kept.")]
-ColumnNames = Annotated[
-    str | None,
-    typer.Option(
-        help="Names between commas, a name with a comma in double quotes; without it, every "
-        "column that is not constant and fits its family."
-    ),
-]
-Precision = Annotated[
-    Literal["float64", "float32"] | None,
-    typer.Option(help="Without it, float64 on a CPU and float32 on an accelerator."),
-]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed, the same result.")]
-Tolerance = Annotated[
-    float, typer.Option(min=0, help="Stop when less log-likelihood per row is left to gain.")
+_ERRORS = (
+    "Print standard errors and 95 % intervals of the parameters, by the observed information, or "
+    "by 1000 refits to rows drawn with replacement."
+)
+StandardErrors = Annotated[Literal["observed", "bootstrap"] | None, typer.Option(help=_ERRORS)]
+_MODEL = "Write the model to this file, for jaxem predict and sample."
+ModelOutput = Annotated[Path | None, typer.Option("--output", "-o", help=_MODEL)]
+ReportOutput = Annotated[
+    Path | None, typer.Option("--report", help="Write a page of pictures to this .png or .pdf.")
 ]
-Iterations = Annotated[int, typer.Option(min=0, help="The most a start may take.")]
-Regularisation = Annotated[float, typer.Option(min=0, help="Variance added to every covariance.")]
-StandardErrors = Annotated[
-    Literal["observed", "bootstrap"] | None,
-    typer.Option(
-        help="Print standard errors and 95 % intervals of the parameters, by the observed "
-        "information, or by 1000 refits to rows drawn with replacement."
-    ),
-]
-Separator = Annotated[
-    str | None,
-    typer.Option(
-        help="What separates the columns of a text file, where that is not found by itself; "
-        "the word tab is a tab.",
-        callback=_one_character,
-    ),
-]
-Header = Annotated[
-    bool | None,
-    typer.Option(
-        "--header/--no-header",
-        help="Whether the first row of a text file holds names; without it, a row of numbers is "
-        "taken as data, and the columns are called column_1, column_2, ...",
-        show_default=False,
-    ),
-]
-ModelOutput = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", help="Write the model to this file, for jaxem predict and sample."
-    ),
-]
-Report = Annotated[
-    Path | None,
-    typer.Option("--report", help="Write a page of pictures to this file, .png or .pdf."),
-]
-TableOutput = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        help="A .csv, .tsv, .parquet or .arrow file; without it, CSV on the standard output.",
-    ),
-]
+_TABLE = "A .csv, .tsv, .parquet or .arrow file; without it, CSV on the standard output."
+TableOutput = Annotated[Path | None, typer.Option("--output", "-o", help=_TABLE)]
+KeepColumns = Annotated[bool, typer.Option("--keep", help="Write the columns of FILE too.")]
+
+
+# ---- options that several commands share; `command` sets their fields among those of a command
+
+_SEPARATOR = (
+    "What separates the columns of a text file; without it a tab or a semicolon, where the first "
+    "line has one, else a comma. The word tab is a tab."
+)
+_HEADER = (
+    "Whether the first row of a text file holds names, as it usually does; where it does not, the "
+    "columns are called column_1, column_2, ..."
+)
+
+
+class ReadOptions(NamedTuple):
+    """How a file of text is read."""
+
+    separator: Annotated[str | None, typer.Option(help=_SEPARATOR, callback=_one_character)] = None
+    header: Annotated[
+        bool | None, typer.Option("--header/--no-header", help=_HEADER, show_default=False)
+    ] = None
+
+
+_COVARIANCE = f"One of {', '.join(STRUCTURES)}, several between commas, or all."
+_COLUMN_FAMILY = "The family of one column; may be given for several."
+_COLUMNS = (
+    "Names between commas, a name with a comma in double quotes; without it, every column that is "
+    "not constant and fits its family."
+)
+
+
+class ColumnOptions(NamedTuple):
+    """Which columns are fitted, and how."""
+
+    column_family: Annotated[
+        list[Assignment] | None,
+        typer.Option(parser=_assignment, metavar="COLUMN=NAME", help=_COLUMN_FAMILY),
+    ] = None
+    covariance: Annotated[
+        Names, typer.Option(parser=_structures, metavar="NAME", help=_COVARIANCE)
+    ] = "full"  # type: ignore[assignment]  # the parser reads it
+    columns: Annotated[str | None, typer.Option(help=_COLUMNS)] = None
+
+
+_GROUP = "The column whose values tell the sequences apart."
+_ORDER = (
+    "The column, of numbers or dates, in whose order the rows follow each other; without it, the "
+    "order of the file."
+)
+_STEP = (
+    "How far a step is by the column of --order-by: 1, or of dates and times 15min, 1h or 1D. "
+    "Where rows are further apart, the steps between are not observed; without it, every row is "
+    "the step after the row before."
+)
+
+
+class SequenceOptions(NamedTuple):
+    """How the rows of a table are sequences; "" for not at all, where a model file says how."""
+
+    group_by: Annotated[str | None, typer.Option(metavar="COLUMN", help=_GROUP)] = None
+    order_by: Annotated[str | None, typer.Option(metavar="COLUMN", help=_ORDER)] = None
+    step: Annotated[Any, typer.Option(parser=_step, metavar="SIZE", help=_STEP)] = None
+
+
+_DTYPE = "Without it, float64 on a CPU and float32 on an accelerator."
+_TOL = "Stop when less log-likelihood per row is left to gain."
+
+
+class FitOptions(NamedTuple):
+    """How a model is fitted."""
+
+    dtype: Annotated[Literal["float64", "float32"] | None, typer.Option(help=_DTYPE)] = None
+    seed: Seed = 0
+    tol: Annotated[float, typer.Option(min=0, help=_TOL)] = 1e-6
+    max_iter: Annotated[int, typer.Option(min=0, help="The most a start may take.")] = 1000
+    reg_covar: Annotated[float, typer.Option(min=0, help="Variance added to covariances.")] = 0.0
+
+
+SHARED = ReadOptions, ColumnOptions, SequenceOptions, FitOptions

@@ -1,7 +1,5 @@
 """Files that the commands write: checked before any work, then written whole or not at all."""
 
-import codecs
-import csv
 import os
 import sys
 import warnings
@@ -14,31 +12,41 @@ import jax
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.ipc
+import pyarrow.feather
 import pyarrow.parquet
 
 import jaxem
 from jaxem.analysis.select import Selection
 from jaxem.cli.column_types import Levels
-from jaxem.cli.csv_dialect import first_sentence
 from jaxem.cli.errors import BadInput, as_bad_input, needs
-from jaxem.cli.tables import Cells
+from jaxem.cli.fit_input import FitInput
+from jaxem.cli.tables import first_sentence
 from jaxem.core import files
 from jaxem.core.contracts import Family
 from jaxem.families import Bernoulli, Categorical, Gaussian
 from jaxem.fitting.result import Result
 from jaxem.models import HMM
 
-_ROWS = 1 << 16  # of a table that are turned into text together
 
-
-def check(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
-    """BadInput unless each of these can be written, and none is an input or another of them.
-
-    outputs: the option of each.
-    """
+def check(
+    inputs: Sequence[Path],
+    *,
+    model: Path | None = None,
+    table: Path | None = None,
+    report: Path | None = None,
+    plot: Path | None = None,
+) -> None:
+    """BadInput unless each of these can be written, and none is an input or another of them."""
     taken = {os.path.realpath(path): "the input" for path in inputs}
-    for option, path in outputs.items():
+    if table is not None:
+        _check_suffix(table, list(_WRITERS))
+    for picture in filter(None, (report, plot)):
+        needs("matplotlib")
+        from matplotlib.backend_bases import FigureCanvasBase
+
+        known = FigureCanvasBase.get_supported_filetypes()
+        _check_suffix(picture, [f".{name}" for name in known])
+    for option, path in {"--output": model or table, "--report": report, "--plot": plot}.items():
         if path is None:
             continue
         place = os.path.realpath(path)
@@ -47,27 +55,11 @@ def check(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
         taken[place] = f"the file of {option} too"
         with as_bad_input():
             files.check_writable(path)
-
-
-def check_model(path: Path | None) -> None:
-    """BadInput for what looks like a table: it would be lost."""
-    if path is None:
-        return
-    needs("safetensors")
-    if path.suffix.lower() in _WRITERS:
-        raise BadInput(
-            f"{path}: --output is a model file, not a table; give {path.stem}.safetensors"
-        )
-
-
-def check_report(path: Path | None) -> None:
-    """BadInput for a format that matplotlib does not write."""
-    if path is None:
-        return
-    needs("matplotlib")
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    _check_suffix(path, [f".{name}" for name in FigureCanvasBase.get_supported_filetypes()])
+    if model is not None:
+        needs("safetensors")
+        if model.suffix.lower() in _WRITERS:  # a table that would be lost
+            better = f"give {model.stem}.safetensors"
+            raise BadInput(f"{model}: --output is a model file, not a table; {better}")
 
 
 def check_drawable(path: Path | None, family: Family) -> None:
@@ -79,25 +71,13 @@ def check_drawable(path: Path | None, family: Family) -> None:
         )
 
 
-def check_table(path: Path | None) -> None:
-    if path is not None:
-        _check_suffix(path, list(_WRITERS))
-
-
 def _check_suffix(path: Path, known: Sequence[str]) -> None:
     if path.suffix.lower() not in known:
         what = f"{path.suffix} files cannot be written" if path.suffix else "has no extension"
         raise BadInput(f"{path}: {what}; give one of {', '.join(known)}")
 
 
-def write_report(
-    path: Path,
-    result: Result,
-    x: Any,
-    selection: Selection | None,
-    names: Sequence[str],
-    levels: Levels,
-) -> None:
+def write_report(path: Path, result: Result, data: FitInput, selection: Selection | None) -> None:
     """A page of pictures."""
     from matplotlib.figure import Figure
 
@@ -107,11 +87,11 @@ def write_report(
     with as_bad_input(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
         if isinstance(model, HMM) or isinstance(model.family, Gaussian):
-            figure = plot.overview(result, x, selection, names)
+            figure = plot.overview(result, data.x, selection, data.names)
         else:
-            classes = jaxem.latent_classes(model, result.params, x, columns=names)
+            classes = jaxem.latent_classes(model, result.params, data.x, columns=data.names)
             figure = Figure(layout="constrained")
-            plot.item_profiles(classes, levels=levels, ax=figure.subplots())
+            plot.item_profiles(classes, levels=data.levels, ax=figure.subplots())
     write_figure(path, figure)
 
 
@@ -165,57 +145,16 @@ def _possible(where: object) -> Iterator[None]:
         raise BadInput(f"{where}: {reason}; give a .parquet file") from None
 
 
-def is_text(path: Path | None) -> bool:
-    return path is None or path.suffix.lower() in (".csv", ".tsv")
-
-
-def write_cells(path: Path | None, cells: Cells) -> None:
-    """Text as it is, in bytes; separated by a tab in .tsv files alone."""
-    table, form = cells
-    if form is None:
-        write_table(path, table)
-        return
-    separator = form.separator
-    if path is not None and path.suffix.lower() == ".tsv":
-        separator = "\t"
-    elif separator == "\t":
-        separator = ";" if form.decimal == "," else ","
-    if path is None:
-        _write_rows(table, sys.stdout.buffer, separator)
-        return
-    with as_bad_input(), files.replacing(path) as temporary, open(temporary, "wb") as file:
-        _write_rows(table, file, separator)
-
-
-def _write_rows(table: pa.Table, file: Any, separator: str) -> None:
-    lines = codecs.getwriter("utf-8")(file, "surrogateescape")  # bytes go out as they came
-    writer = csv.writer(lines, delimiter=separator, lineterminator="\n")
-    writer.writerow(table.column_names)
-    for batch in table.to_batches(max_chunksize=_ROWS):
-        columns = [[cell.decode(errors="surrogateescape") for cell in column.to_pylist()]
-                   for column in batch.columns]  # fmt: skip
-        writer.writerows(zip(*columns, strict=True))
-
-
-def _write_csv(table: pa.Table, path: str) -> None:
-    pyarrow.csv.write_csv(table, path)
-
-
 def _write_tsv(table: pa.Table, path: str) -> None:
     pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(delimiter="\t"))
 
 
-def _write_arrow(table: pa.Table, path: str) -> None:
-    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-
-
 _WRITERS = {
-    ".csv": _write_csv,
+    ".csv": pyarrow.csv.write_csv,
     ".tsv": _write_tsv,
     ".parquet": pyarrow.parquet.write_table,
     ".pq": pyarrow.parquet.write_table,
-    ".arrow": _write_arrow,
-    ".feather": _write_arrow,
-    ".ipc": _write_arrow,
+    ".arrow": pyarrow.feather.write_feather,
+    ".feather": pyarrow.feather.write_feather,
+    ".ipc": pyarrow.feather.write_feather,
 }

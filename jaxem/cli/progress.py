@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.spinner import Spinner
-from rich.text import Text
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from jaxem.cli.background_fit import Done, Work, n_ended, result_of
 from jaxem.cli.interrupts import pressed
@@ -18,6 +17,7 @@ from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result
 
 _GLANCE = 0.05  # seconds between two looks at the work
+_WHAT = "{task.description}"
 
 
 class Run(NamedTuple):
@@ -39,13 +39,13 @@ class Run(NamedTuple):
 
 
 class Line:
-    """The live line: a spinner with what is going on."""
+    """The live line: a spinner with what is going on, and the time left."""
 
     def __init__(self, n_fits: int = 1) -> None:
-        self.n_fits, self.n_done = n_fits, 0
-        self.title = ""
-        self.spinner = Spinner("dots")
-        self.began: float | None = None  # when the first piece was there, all compiled
+        self.n_done, self.title = 0, ""
+        left = TimeRemainingColumn(), TextColumn("left")
+        self.progress = Progress(SpinnerColumn(), TextColumn(_WHAT, markup=False), *left)
+        self.task = self.progress.add_task("", total=n_fits)
 
     def begin(self, title: str) -> None:
         self.title = title
@@ -54,39 +54,25 @@ class Line:
     def report(self, job: FitPlan, done: Done) -> None:
         if not done.results and done.state is None:
             return
-        self.began = self.began or time.monotonic()
         ended = n_ended(job, done)
         what = "log-likelihood" if job.prior is None else "log-posterior"
         self._say(
             f"{ended} of {job.n_starts} starts ended, {_iteration(done)}"
-            f"best {what} {_best(done):.3f}{self._left((ended + _under_way(done)) / job.n_starts)}"
+            f"best {what} {_best(done):.3f},",
+            ended / job.n_starts,
         )
 
     def end(self) -> None:
         self.n_done += 1
 
-    def _say(self, text: str) -> None:
-        self.spinner.update(text=Text(f"{self.title}: {text}"))
-
-    def _left(self, share: float) -> str:
-        """The time that the rest takes if it goes on as until now."""
-        share = (self.n_done + share) / self.n_fits
-        if self.began is None or not 0 < share < 1:
-            return ""
-        return f", about {_duration((time.monotonic() - self.began) * (1 / share - 1))} left"
+    def _say(self, text: str, share: float = 0.0) -> None:
+        """share: what is done of the fit in hand."""
+        completed = self.n_done + share
+        self.progress.update(self.task, completed=completed, description=f"{self.title}: {text}")
 
 
 def _iteration(done: Done) -> str:
     return "" if done.state is None else f"iteration {max(0, int(np.max(done.state.n_iter)))}, "
-
-
-def _under_way(done: Done) -> float:
-    """The share of a start that is done of the one in hand, if it takes as long as those before."""
-    if done.state is None or not done.results:
-        return 0.0
-    typical = np.mean([float(n) for result in done.results for n in result.restarts.n_iter])
-    running = done.state.n_iter[done.state.status == Status.RUNNING]
-    return float(np.sum(np.clip(running / max(1.0, float(typical)), 0, 0.95)))
 
 
 def _best(done: Done) -> float:
@@ -97,14 +83,6 @@ def _best(done: Done) -> float:
     return max((float(value) for value in values if np.isfinite(value)), default=-np.inf)
 
 
-def _duration(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        count = seconds / size
-        if count >= 1.5:
-            return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"
-    return f"{max(1, round(seconds))} s"
-
-
 @contextmanager
 def live(console: Console, n_fits: int, above: RenderableType | None = None) -> Iterator[Line]:
     """The line, under what is `above` it; gone in the end, and shown on a terminal only."""
@@ -112,7 +90,7 @@ def live(console: Console, n_fits: int, above: RenderableType | None = None) -> 
     if not console.is_terminal:
         yield line
         return
-    shown = Group(above, line.spinner) if above else line.spinner
+    shown = Group(above, line.progress) if above else line.progress
     with Live(shown, console=console, transient=True, refresh_per_second=8):
         yield line
 

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,14 +51,15 @@ def complain(text: str) -> None:
     say(errors(), f"jaxem: {text}")
 
 
+def remark(about: object, remarks: Iterable[str]) -> None:
+    """A line for each on stderr."""
+    for text in remarks:
+        complain(f"{about}: {text}")
+
+
 def say(console: Console, text: str) -> None:
     """A line, which a terminal wraps between words and a file does not."""
     console.print(text, soft_wrap=not console.is_terminal)
-
-
-def subject(model: Any, n_rows: int, names: Sequence[str]) -> str:
-    """What is fitted to what."""
-    return f"{rows_of(n_rows, names)}; {kind(model)}"
 
 
 def kind(model: Any) -> str:
@@ -93,19 +94,16 @@ def covariance(model: Any) -> str:
 
 def families(columns: Columns) -> str:
     """Which columns are of which family."""
-    parts = []
-    for kind, names in columns.by_kind.items():
-        shown = [
-            f"{name} ({several(len(columns.levels[name]), 'level')})"
-            if name in columns.levels
-            else name
-            for name in names
-        ]
-        parts.append(f"{kind}: {', '.join(shown)}")
     if columns.response is not None:
-        (kind,), (names,) = columns.by_kind, columns.by_kind.values()
+        ((kind, names),) = columns.by_kind.items()
         return f"{columns.response} ({kind}) depends on {', '.join(names)}"
-    return "; ".join(parts)
+
+    def told(name: str) -> str:
+        levels = columns.levels.get(name)
+        return f"{name} ({several(len(levels), 'level')})" if levels else name
+
+    each = columns.by_kind.items()
+    return "; ".join(f"{kind}: {', '.join(map(told, names))}" for kind, names in each)
 
 
 def rows_of(n_rows: int, names: Sequence[str]) -> str:

@@ -8,12 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from jaxem.cli import clock, column_types, report
-from jaxem.cli.clock import Step
+from jaxem.cli import column_types, report, time_steps
 from jaxem.cli.columns import check_names
+from jaxem.cli.options import SequenceOptions
+from jaxem.cli.tables import is_text
+from jaxem.cli.time_steps import Step
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
 _MOST = 10_000_000  # steps that gaps may open
+_LONGER = 1.5  # usual steps, beyond which something is taken to be missing
 
 
 class Series(NamedTuple):
@@ -45,11 +48,14 @@ class Series(NamedTuple):
         ]
         return each if self.grouped else each[0]
 
-    def joined(self, values: Any, axis: int = 0) -> np.ndarray:
+    def joined(self, values: Any, axis: int = 0) -> Any:
         """What was found for the steps of the sequences, in the order of the table."""
-        each = [np.asarray(own) for own in (values if self.grouped else [values])]
-        flat = np.take(np.concatenate(each, axis=axis), self.places, axis=axis)
-        return np.take(flat, np.argsort(self.order), axis=axis)
+
+        def rows(*each: Any) -> np.ndarray:
+            flat = np.concatenate([np.asarray(own) for own in each], axis=axis)
+            return np.take(np.take(flat, self.places, axis), np.argsort(self.order), axis)
+
+        return jax.tree.map(rows, *(values if self.grouped else [values]))
 
 
 def arrange(
@@ -63,59 +69,52 @@ def arrange(
     for rows of a group that other groups come between where no column tells the order, for two
     rows at one time, and for rows that are no whole number of steps apart.
     """
-    named = [name for name in (group_by, order_by) if name is not None]
-    check_names(table, named)
-    for name in named:
-        _check_plain(table[name], name)
-    group, called = _groups(table, group_by)
-    lengths, grouped = np.bincount(group), group_by is not None
-    if order_by is None:
-        if step is not None:
+    check_names(table, [name for name in (group_by, order_by) if name])
+    values, called = _groups(table, group_by)
+    if not order_by:
+        if step:
             raise ValueError("has no times that --step could be of; give --order-by too")
-        _check_together(group, called, str(group_by))
+        _check_together(values, called, group_by)
         order = np.arange(table.num_rows)
-        return Series(order, lengths, grouped, order)
-    column = _decoded(table[order_by])
-    order = _ordered(column, order_by, group, called, group_by)
-    rows = _Rows(column.take(pa.array(order)), order_by, group[order], called, group_by)
-    if step is None:
-        return Series(order, lengths, grouped, np.arange(len(order)), _gaps(rows))
-    places, lengths = _opened(rows, step)
-    left = int(lengths.sum()) - len(order)
-    said = f"{report.several(left, 'step')} of {step} without a row, which were not observed"
-    return Series(order, lengths, grouped, places, (said,) if left else ())
+        return Series(order, np.bincount(values), bool(group_by), order)
+    times = _times(table, order_by)
+    keys = pa.table({"group": values, "time": times})
+    sort_keys = [("group", "ascending"), ("time", "ascending")]
+    order = pc.sort_indices(keys, sort_keys=sort_keys).to_numpy().astype(int)
+    rows = _Rows(times.take(pa.array(order)), order_by, values[order], called, group_by)
+    rows.check_apart()
+    if step:
+        places, lengths = _opened(rows, step)
+        left = int(lengths.sum()) - len(order)
+        said = f"{report.several(left, 'step')} of {step} without a row, which were not observed"
+        return Series(order, lengths, bool(group_by), places, (said,) if left else ())
+    return Series(order, np.bincount(values), bool(group_by), np.arange(len(order)), _gaps(rows))
 
 
-def as_fitted(
-    table: pa.Table,
-    notes: Mapping[str, Any],
-    group_by: str | None,
-    order_by: str | None,
-    step: Step | str | None,
-) -> Series:
+def as_fitted(table: pa.Table, notes: Mapping[str, Any], given: SequenceOptions) -> Series:
     """The sequences grouped and ordered as given ("" for not at all), else as the model file says.
 
     notes: of that file.
     """
-    given = {"group_by": group_by, "order_by": order_by}
-    used = {name: notes.get(name) if own is None else own for name, own in given.items()}
-    for name, column in used.items():
-        if given[name] is None and column is not None and column not in table.column_names:
-            option = f"--{name.replace('_', '-')}"
+    fitted = SequenceOptions(*(notes.get(name) for name in SequenceOptions._fields))
+    used = [own if given_ is None else given_ for own, given_ in zip(fitted, given, strict=True)]
+    for name in ("group_by", "order_by"):
+        column, option = getattr(fitted, name), f"--{name.replace('_', '-')}"
+        if getattr(given, name) is None and column and column not in table.column_names:
             raise ValueError(
                 f"has no column {column!r}, by which the model was fitted ({option}); give another "
                 f'by {option}, or {option} "" where there is none'
             )
-    if step is None and "step" in notes and used["order_by"] == notes.get("order_by"):
-        step = clock.read(str(notes["step"]))
-    own = step if isinstance(step, Step) else None
-    return arrange(table, used["group_by"] or None, used["order_by"] or None, own)
+    group_by, order_by, step = used
+    if isinstance(step, str):  # of the file, where the order is its own
+        step = time_steps.parse(step) if step and order_by == fitted.order_by else None
+    return arrange(table, group_by, order_by, step)
 
 
 class _Rows(NamedTuple):
-    """Rows in their order: times, their column, the group of each, and what groups are called."""
+    """Rows in their order: their times, the group of each, and what groups are called."""
 
-    column: pa.ChunkedArray
+    times: pa.ChunkedArray
     order_by: str
     group: np.ndarray
     called: Sequence[Any]
@@ -126,31 +125,44 @@ class _Rows(NamedTuple):
         """Which rows come after one of their own group, (n - 1,)."""
         return np.diff(self.group) == 0
 
+    def group_of(self, i: int) -> str:
+        return f" of {self.group_by} {self.called[self.group[i]]!r}" if self.group_by else ""
+
     def between(self, i: int) -> str:
-        of = f" of {self.group_by} {self.called[self.group[i]]!r}" if self.group_by else ""
-        return f"from {self.column[i]} to {self.column[i + 1]}{of}"
+        return f"from {self.times[i]} to {self.times[i + 1]}{self.group_of(i)}"
+
+    def check_apart(self) -> None:
+        """ValueError for two rows of a group at one time."""
+        same = pc.equal(self.times[1:], self.times[:-1]).to_numpy()
+        again = np.flatnonzero(same & self.follows)
+        if len(again):
+            i = int(again[0])
+            remedy = "each its own time" if self.group_by else "--group-by if they are of several"
+            raise ValueError(
+                f"has two rows{self.group_of(i)} at {self.order_by} {self.times[i]}; give {remedy}"
+            )
 
 
 def _gaps(rows: _Rows) -> tuple[str, ...]:
     """What is to be said of rows that are further apart than most, where each is one step."""
-    times, after = clock.times(rows.column), np.flatnonzero(rows.follows)
-    elapsed = np.diff(times.ticks)[after]
-    if not len(elapsed) or not np.isfinite(elapsed).all():
+    elapsed, after = time_steps.elapsed(rows.times), np.flatnonzero(rows.follows)
+    elapsed = elapsed._replace(values=elapsed.values[after])
+    if not len(after) or not np.isfinite(elapsed.values).all():
         return ()
-    size = clock.usual(elapsed)
-    longer = clock.longer(elapsed, size)
-    if not longer.any():
+    usual = float(np.quantile(elapsed.values, 0.5, method="lower"))
+    gaps = elapsed.values > _LONGER * usual
+    if not gaps.any():
         return ()
-    where, step = rows.between(int(after[np.argmax(elapsed)])), times.step(size)
-    regular = not np.isnan(clock.steps_between(elapsed, size)).any()
-    lost = int(np.sum(np.rint(elapsed[longer] / size) - 1))
+    where, step = rows.between(int(after[np.argmax(elapsed.values)])), elapsed.as_step(usual)
+    regular = not np.isnan(elapsed.steps(usual)).any()
+    lost = int(np.sum(np.rint(elapsed.values[gaps] / usual) - 1))
     remedy = (
         f"give --step {step} to leave such steps open"
         if regular
         else "a chain has equal steps: bring the rows to such, and give --step"
     )
     return (
-        f"{rows.order_by} has {report.several(int(longer.sum()), 'gap')}, of "
+        f"{rows.order_by} has {report.several(int(gaps.sum()), 'gap')}, of "
         f"{'' if regular else 'about '}{report.several(lost, 'step')} of {step} without a row, the "
         f"longest {where}; each gap is taken as one step: {remedy}",
     )
@@ -158,8 +170,7 @@ def _gaps(rows: _Rows) -> tuple[str, ...]:
 
 def _opened(rows: _Rows, step: Step) -> tuple[np.ndarray, np.ndarray]:
     """-> (the places of the rows among the steps, how many steps each group has)."""
-    times = clock.times(rows.column)
-    many = clock.steps_between(np.diff(times.ticks), times.of(step, rows.order_by))
+    many = time_steps.elapsed(rows.times).in_step(step, rows.order_by)
     wrong = np.flatnonzero(np.isnan(many) & rows.follows)
     if len(wrong):
         raise ValueError(
@@ -177,32 +188,37 @@ def _opened(rows: _Rows, step: Step) -> tuple[np.ndarray, np.ndarray]:
     return places, np.diff(places[lasts], prepend=-1)
 
 
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Categories of pandas as their values."""
+def _plain(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """A column without empty cells, categories of pandas as their values."""
+    column = table[name]
+    if pa.types.is_nested(column.type):
+        raise ValueError(f"has cells of several values in the column {name}; give plain values")
+    if column_types.missing(column).any():
+        raise ValueError(f"has empty cells in the column {name}; mend them, or drop those rows")
     kind: Any = column.type
     return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
 
 
-def _check_plain(column: pa.ChunkedArray, name: str) -> None:
-    if pa.types.is_nested(column.type):
-        raise ValueError(f"has cells of several values in the column {name}; give plain values")
-    numbers = column_types.numbers(column) if pa.types.is_floating(column.type) else np.zeros(0)
-    if column.null_count or np.isnan(numbers).any():
-        raise ValueError(f"has empty cells in the column {name}; mend them, or drop those rows")
+def _times(table: pa.Table, name: str) -> pa.ChunkedArray:
+    column = _plain(table, name)
+    if is_text(column.type):
+        raise ValueError(
+            f"has text in the column {name} of --order-by; give numbers, or dates as 2026-01-31"
+        )
+    return column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
 
 
 def _groups(table: pa.Table, group_by: str | None) -> tuple[np.ndarray, Sequence[Any]]:
     """-> (the place of each row's group, in order of appearance; what they are called)."""
-    if group_by is None:
+    if not group_by:
         return np.zeros(table.num_rows, int), [None]
-    coded = pc.dictionary_encode(_decoded(table[group_by]).combine_chunks())
+    coded = pc.dictionary_encode(_plain(table, group_by).combine_chunks())
     return coded.indices.to_numpy().astype(int), coded.dictionary.to_pylist()
 
 
-def _check_together(group: np.ndarray, called: Sequence[Any], group_by: str) -> None:
+def _check_together(group: np.ndarray, called: Sequence[Any], group_by: str | None) -> None:
     begins = np.flatnonzero(np.diff(group, prepend=-1))
-    firsts = np.unique(group, return_index=True)[1]
-    again = np.setdiff1d(begins, firsts)
+    again = np.setdiff1d(begins, np.unique(group, return_index=True)[1])
     if len(again):
         row = int(again[0])
         raise ValueError(
@@ -210,30 +226,3 @@ def _check_together(group: np.ndarray, called: Sequence[Any], group_by: str) -> 
             f"after those of {called[group[row - 1]]!r}; sort the file by {group_by}, or give the "
             "column that tells the order by --order-by"
         )
-
-
-def _ordered(
-    times: pa.ChunkedArray,
-    order_by: str,
-    group: np.ndarray,
-    called: Sequence[Any],
-    group_by: str | None,
-) -> np.ndarray:
-    if pa.types.is_string(times.type) or pa.types.is_large_string(times.type):
-        raise ValueError(
-            f"has text in the column {order_by} of --order-by; give numbers, or dates as 2026-01-31"
-        )
-    if pa.types.is_boolean(times.type):  # arrow does not order these
-        times = times.cast(pa.int8())
-    keys = pa.table({"group": group, "time": times})
-    sort_keys = [("group", "ascending"), ("time", "ascending")]
-    order: np.ndarray = pc.sort_indices(keys, sort_keys=sort_keys).to_numpy().astype(int)
-    sorted_times: Any = keys["time"].take(pa.array(order)).combine_chunks()
-    same = pc.equal(sorted_times[1:], sorted_times[:-1]).to_numpy(zero_copy_only=False)
-    again = np.flatnonzero(same & (np.diff(np.take(group, order)) == 0))
-    if len(again):
-        i = int(again[0])
-        of = f" of {group_by} {called[int(group[order[i]])]!r}" if group_by else ""
-        remedy = "give each its own time" if group_by else "give --group-by if they are of several"
-        raise ValueError(f"has two rows{of} at {order_by} {sorted_times[i]}; {remedy}")
-    return order

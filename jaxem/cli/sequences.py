@@ -1,20 +1,19 @@
 """The commands of hidden Markov models."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import typer
 
 import jaxem
-from jaxem.cli import missing, options, outputs, report, sequence_order, tables
-from jaxem.cli.columns import choose, families_of, matching, split, values
+from jaxem.cli import fit_input, options, outputs, report, sequence_order, tables
+from jaxem.cli.columns import matching
 from jaxem.cli.command import command, precision, read_model
 from jaxem.cli.errors import DONE, as_bad_input
-from jaxem.cli.fit_candidates import Data, Outputs, planned, search
-from jaxem.cli.intervals import Errors
+from jaxem.cli.fit_candidates import planned, search
+from jaxem.cli.tables import split_names
 from jaxem.core import emissions
-from jaxem.families import Gaussian
 
 
 @command(
@@ -23,26 +22,18 @@ from jaxem.families import Gaussian
 def fit_hmm(
     file: options.Table,
     states: options.States,
+    *,
     family: options.FamilyName = "gaussian",
-    column_family: options.ColumnFamilies = None,
-    covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
-    group_by: options.GroupBy = None,
-    order_by: options.OrderBy = None,
-    step: options.StepSize = None,
     initial: options.Initial = "free",
     transitions: options.Transitions = "full",
     starts: options.Starts = 100,
-    columns: options.ColumnNames = None,
     output: options.ModelOutput = None,
-    pictures: options.Report = None,
-    dtype: options.Precision = None,
-    seed: options.Seed = 0,
-    tol: options.Tolerance = 1e-6,
-    max_iter: options.Iterations = 1000,
-    reg_covar: options.Regularisation = 0.0,
+    pictures: options.ReportOutput = None,
     standard_errors: options.StandardErrors = None,
-    separator: options.Separator = None,
-    header: options.Header = None,
+    column_options: options.ColumnOptions,
+    sequence_options: options.SequenceOptions,
+    fit_options: options.FitOptions,
+    read_options: options.ReadOptions,
 ) -> int:
     """Fit a hidden Markov model to the columns of a table, whose rows are steps in time.
 
@@ -55,51 +46,38 @@ def fit_hmm(
     the steps open that have no row. A row with missing cells is seen by what it has, one without
     any is a step that was not observed: steps with holes are not to be taken out of the file.
     """
-    outputs.check_report(pictures)
-    outputs.check({"--output": output, "--report": pictures}, [file])
-    outputs.check_model(output)
-    with precision(dtype):
+    outputs.check([file], model=output, report=pictures)
+    with precision(fit_options.dtype):
         with as_bad_input(file):
-            table = tables.read(file, separator, header)
-            steps = sequence_order.arrange(table.columns, group_by, order_by, step)
-            rest = _without(table.columns, (group_by, order_by), columns)
-            chosen = choose(rest, columns, family, column_family, holes=True)
-            settled = missing.of_steps(rest, chosen, covariance)
-            kinds = families_of(chosen, covariance, settled.holed)
-            x = steps.split(values(rest, chosen, kinds[0], gaps=True))
+            table = tables.read(file, *read_options)
+            steps = sequence_order.arrange(table.columns, *sequence_options)
+            told_by = [name for name in sequence_options[:2] if name]
+            rest = _without(table.columns, told_by, column_options.columns)
+            data = fit_input.of_table(file, table._replace(columns=rest), column_options, family)
+            by = {name: str(own) for name, own in sequence_options._asdict().items() if own}
+            notes = {"n_sequences": len(steps.lengths), **by, **data.notes}
+            data = data._replace(x=steps.split(data.x), notes=notes)
             models = [
                 jaxem.HMM(kind, k, initial, transitions)
-                for kind in kinds
+                for kind in data.families
                 for k in range(states.first, states.last + 1)
             ]
-            jobs = planned(models, x, seed, n_init=starts, tol=tol, max_iter=max_iter,
-                           reg_covar=reg_covar)  # fmt: skip
-        for remark in (*missing.remarks(table, settled), *steps.remarks):
-            report.complain(f"{file}: {remark}")
-        for remark in models[0].remarks if len(models) == 1 else ():
-            report.complain(f"{file}: {remark}")
-        if not isinstance(kinds[0], Gaussian):
-            report.complain(f"{file}: {report.families(chosen)}")
-        by = {"group_by": group_by, "order_by": order_by, "step": step and str(step)}
-        by["missing"] = settled.note
-        notes = {"n_sequences": len(steps.lengths), **{k: v for k, v in by.items() if v}}
-        data = Data(str(file), chosen.names, x, chosen.levels, notes)
-        errors = Errors(standard_errors, reg_covar, seed) if standard_errors else None
-        return search(jobs, data, seed, Outputs(output, pictures), errors)
+            jobs = planned(models, data.x, starts, fit_options)
+        of_chain = models[0].remarks if len(models) == 1 else ()
+        report.remark(file, (*data.remarks, *steps.remarks, *of_chain))
+        return search(jobs, data, fit_options, output, pictures, standard_errors)
 
 
 @command("jaxem decode tracks.safetensors new.csv --keep -o decoded.csv")
 def decode(
     model: options.ModelFile,
     file: options.Table,
+    *,
     output: options.TableOutput = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Write the columns of FILE too.")] = False,
-    group_by: options.GroupBy = None,
-    order_by: options.OrderBy = None,
-    step: options.StepAsFitted = None,
+    keep: options.KeepColumns = False,
     unseen: options.Unseen = "error",
-    separator: options.Separator = None,
-    header: options.Header = None,
+    sequence_options: options.SequenceOptions,
+    read_options: options.ReadOptions,
 ) -> int:
     """Say of each row of a table which state its sequence was in.
 
@@ -110,13 +88,12 @@ def decode(
     fit-hmm, by the columns and the step that the model was fitted with, unless others are given, or
     "" for none.
     """
-    outputs.check_table(output)
-    outputs.check({"--output": output}, [model, file])
+    outputs.check([model, file], table=output)
     saved = read_model(model, chain=True)
     with precision(saved.dtype):
         with as_bad_input(file):
-            table = tables.read(file, separator, header)
-            steps = sequence_order.as_fitted(table.columns, saved.notes, group_by, order_by, step)
+            table = tables.read(file, *read_options)
+            steps = sequence_order.as_fitted(table.columns, saved.notes, sequence_options)
             of: Any = emissions.with_holes(saved.model)
             like = emissions.like_x(of, saved.params)
             x = matching(
@@ -125,22 +102,20 @@ def decode(
             arguments = of, saved.params, steps.split(x)
             path = steps.joined(jaxem.viterbi(*arguments)[0])
             probabilities = steps.joined(jaxem.smooth(*arguments))
-        for remark in (*table.remarks, *steps.remarks):
-            report.complain(f"{file}: {remark}")
+        report.remark(file, (*table.remarks, *steps.remarks))
         found = outputs.table(
             {
                 "state": path.astype(np.int32),
                 **{f"probability_{k}": column for k, column in enumerate(probabilities.T)},
             }
         )
-    outputs.write_table(output, outputs.beside(table.carried, found) if keep else found)
+    outputs.write_table(output, outputs.beside(table.cells, found) if keep else found)
     return DONE
 
 
-def _without(table: pa.Table, names: tuple[str | None, ...], wanted: str | None) -> pa.Table:
+def _without(table: pa.Table, told_by: Sequence[str], wanted: str | None) -> pa.Table:
     """The table without the columns that say where and when."""
-    told_by = [name for name in names if name is not None]
-    both = [name for name in told_by if wanted is not None and name in split(wanted)]
+    both = [name for name in told_by if wanted is not None and name in split_names(wanted)]
     if both:
         raise ValueError(
             f"has {both[0]} in --columns, and in --group-by or --order-by; it cannot be both"

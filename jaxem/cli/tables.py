@@ -1,148 +1,208 @@
-"""Files to tables: CSV, Parquet and Arrow. Every trouble is a ValueError that says what to do."""
+"""Files to tables, by pyarrow: CSV, Parquet and Arrow. Trouble is a ValueError with a remedy."""
 
-import json
+import csv
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
 import pyarrow.feather
 import pyarrow.ipc
 import pyarrow.parquet
 
-from jaxem.cli import csv_dialect
-
+pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
 _PARQUET = (".parquet", ".pq")
 _ARROW = (".arrow", ".feather", ".ipc")
 _COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+_MISSING = (*pyarrow.csv.ConvertOptions().null_values, "?")  # such as "", NA, NaN, nan, null
 
 
 class Table(NamedTuple):
-    """A file as columns of numbers and of text, with nulls where a cell is missing.
+    """A file as a table.
 
-    remarks: how it was read, where that is not plain. carried: the same columns, to be written
-    again: a text that stands for a missing cell is kept.
+    columns: with nulls in place of the words for a missing cell, in text too, and without the
+    index of a pandas frame; cells: all that is there, to be written again. remarks: how it was
+    read, where that is not plain.
     """
 
     columns: pa.Table
+    cells: pa.Table
     remarks: tuple[str, ...]
-    carried: pa.Table
-
-
-class Cells(NamedTuple):
-    """A file as it is, to be written again: of a text, whose form is there, cells are bytes."""
-
-    table: pa.Table
-    form: csv_dialect.Form | None
 
 
 def read(path: Path, separator: str | None = None, header: bool | None = None) -> Table:
     """The table in a file, its kind told by the extension; what is unknown is read as CSV.
 
-    separator: one character, of a CSV file; header: whether its first row holds names. None finds
-    out by the first rows.
+    separator: one character, of a CSV file; None is a tab or a semicolon where the first line has
+    one, else a comma. header: whether its first row holds names; None is yes, unless it is numbers.
     """
-    return _opened(path, separator, header)[0]
-
-
-def read_with_cells(
-    path: Path, separator: str | None = None, header: bool | None = None
-) -> tuple[Table, Cells]:
-    """`read`, and all that is in the file."""
-    table, content, form = _opened(path, separator, header)
-    if form is None or isinstance(content, pa.Table):
-        return table, Cells(content, None)
-    return table, Cells(csv_dialect.cells(content, form), form)
-
-
-_Opened = tuple[Table, pa.Table | pa.Buffer, csv_dialect.Form | None]
-
-
-def _opened(path: Path, separator: str | None, header: bool | None) -> _Opened:
     try:
         if path.is_dir():
             raise ValueError("is a folder; give one of the files in it")
-        table, content, form = _read(path, separator, header)
+        cells, remarks = _read(path, separator, header)
     except FileNotFoundError:
         raise ValueError("there is no such file; check the path") from None
     except PermissionError:
         raise ValueError("may not be read; check its permissions") from None
     except OSError as error:
-        raise ValueError(
-            f"cannot be read ({csv_dialect.first_sentence(error)}); check the file"
-        ) from None
-    return _checked(table), content, form
+        raise ValueError(f"cannot be read ({first_sentence(error)}); check the file") from None
+    columns, left_out = _without_index(cells)
+    names = columns.column_names
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise ValueError(f"has columns of one name: {', '.join(twice)}; rename them")
+    if cells.num_rows == 0:
+        raise ValueError("has column names but no rows; there is nothing to work on")
+    return Table(_missing_as_nulls(columns), cells, (*remarks, *left_out))
 
 
-def _read(path: Path, separator: str | None, header: bool | None) -> _Opened:
+_Read = tuple[pa.Table, tuple[str, ...]]  # a table and remarks
+
+
+def _read(path: Path, separator: str | None, header: bool | None) -> _Read:
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in _COMPRESSED:
+    compression = _COMPRESSED.get(path.suffix.lower())
+    if compression:
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
-    if kind in _PARQUET:
-        return _without_index(_binary(_read_parquet, path, "Parquet"))
-    if kind in _ARROW:
-        return _without_index(_binary(_read_arrow, path, "Arrow or Feather"))
-    content = _content(path)
-    separator = separator or ("\t" if kind == ".tsv" else None)
-    table, remarks, form = csv_dialect.parse(content, separator, header)
-    return _table(table, remarks), content, form
+    if kind in (*_PARQUET, *_ARROW):
+        return _read_binary(path, kind), ()
+    with pa.input_stream(pa.py_buffer(path.read_bytes()), compression) as stream:  # a pipe too
+        content = stream.read_buffer()
+    return _read_csv(content, separator or ("\t" if kind == ".tsv" else None), header)
 
 
-def _table(columns: pa.Table, remarks: tuple[str, ...]) -> Table:
-    return Table(csv_dialect.missing_as_nulls(columns), remarks, columns)
+def _missing_as_nulls(table: pa.Table) -> pa.Table:
+    words = pa.array(_MISSING, pa.string())
+    for i, column in enumerate(table.columns):
+        if is_text(column.type):
+            text = pc.cast(column, pa.string())
+            missing = pc.is_in(pc.utf8_trim_whitespace(text), value_set=words)
+            text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
+            table = table.set_column(i, table.column_names[i], text)
+    return table
 
 
-def _binary(reader, path: Path, what: str) -> pa.Table:
+# ---- Parquet and Arrow
+
+
+def _read_binary(path: Path, kind: str) -> pa.Table:
     try:
-        return reader(path)
+        if kind in _PARQUET:
+            with pyarrow.parquet.ParquetFile(path) as file:  # read_table would read folders too
+                return file.read()
+        content = path.read_bytes()
+        if content.startswith((b"ARROW1", b"FEA1")):
+            return pyarrow.feather.read_table(pa.BufferReader(content))
+        return pa.ipc.open_stream(content).read_all()
     except pa.ArrowException as error:
+        what = "Parquet" if kind in _PARQUET else "Arrow or Feather"
         raise ValueError(
-            f"is not a complete {what} file ({csv_dialect.first_sentence(error)}); "
+            f"is not a complete {what} file ({first_sentence(error)}); "
             "write it again, or name it .csv if it is text"
         ) from None
 
 
-def _read_parquet(path: Path) -> pa.Table:
-    # Not read_table, which reads folders too, and cannot name duplicate columns.
-    with pyarrow.parquet.ParquetFile(path) as file:
-        return file.read()
-
-
-def _read_arrow(path: Path) -> pa.Table:
+def _without_index(table: pa.Table) -> _Read:
+    """The table without the index that pandas writes beside the columns."""
     try:
-        return pyarrow.feather.read_table(path, memory_map=False)
-    except pa.ArrowException as error:
-        try:
-            with pyarrow.ipc.open_stream(path.read_bytes()) as stream:
-                return stream.read_all()
-        except pa.ArrowException:
-            raise error from None
-
-
-def _without_index(table: pa.Table) -> _Opened:
-    """The table without the index that pandas writes beside the columns, and with it."""
-    try:
-        pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
-        names = [name for name in pandas["index_columns"] if name in table.column_names]
-    except (ValueError, KeyError, TypeError):
+        index = (table.schema.pandas_metadata or {}).get("index_columns", ())
+        names = [name for name in index if name in table.column_names]
+    except (ValueError, AttributeError, TypeError):  # no words of pandas
         names = []
-    if not names:
-        return _table(table, ()), table, None
     remark = f"left out, the index of a pandas frame: {', '.join(names)}"
-    return _table(table.drop_columns(names), (remark,)), table, None
+    return (table.drop_columns(names), (remark,)) if names else (table, ())
 
 
-def _content(path: Path) -> pa.Buffer:
-    compression = _COMPRESSED.get(path.suffix.lower())
-    with pa.input_stream(pa.py_buffer(path.read_bytes()), compression) as stream:
-        return stream.read_buffer()
+# ---- CSV
 
 
-def _checked(table: Table) -> Table:
-    names = table.columns.column_names
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise ValueError(f"has columns of one name: {', '.join(twice)}; rename them")
-    if table.columns.num_rows == 0:
-        raise ValueError("has column names but no rows; there is nothing to work on")
-    return table
+def _read_csv(content: pa.Buffer, separator: str | None, header: bool | None) -> _Read:
+    line = _first_line(content)
+    separator = separator or next((s for s in "\t;" if len(_split(line, s)) > 1), ",")
+    remarks: tuple[str, ...] = ()
+    try:
+        table = _parsed(content, separator, ".", header is not False)
+        if separator != "," and n_numeric(table) < table.num_columns:
+            other = _parsed(content, separator, ",", header is not False)
+            if n_numeric(other) > n_numeric(table):
+                table, remarks = other, ("commas in numbers are taken as decimal commas",)
+    except UnicodeDecodeError:
+        raise ValueError("has a header that is not UTF-8; save it as CSV in UTF-8") from None
+    except pa.ArrowException as error:
+        raise ValueError(
+            f"is not a CSV table ({first_sentence(error)}); check the file and --separator"
+        ) from None
+    over_numbers = [field.name for field in table.schema if field.name and is_numeric(field.type)]
+    if header is None and over_numbers and all(map(_is_number, over_numbers)):
+        raise ValueError(
+            "has a first row of numbers; give --no-header if it is data, --header if it holds names"
+        )
+    return table, remarks
+
+
+def _first_line(content: pa.Buffer) -> str:
+    head = content[: 1 << 16].to_pybytes().removeprefix(b"\xef\xbb\xbf").strip()
+    if not head:
+        raise ValueError("is empty; give a file with a header line and rows")
+    if b"\0" in head:
+        raise ValueError(
+            "is not text; save it as CSV in UTF-8, or name it .parquet or .arrow if it is one"
+        )
+    return head.decode(errors="replace").splitlines()[0]
+
+
+def _parsed(content: pa.Buffer, separator: str, decimal: str, named: bool) -> pa.Table:
+    table = pyarrow.csv.read_csv(
+        pa.BufferReader(content),
+        pyarrow.csv.ReadOptions(autogenerate_column_names=not named),
+        pyarrow.csv.ParseOptions(delimiter=separator),
+        pyarrow.csv.ConvertOptions(
+            null_values=[*_MISSING, *(f" {word}" for word in _MISSING)], decimal_point=decimal
+        ),
+    )
+    numbers = [f"column_{i + 1}" for i in range(table.num_columns)]
+    return table.rename_columns([n.strip() for n in table.column_names] if named else numbers)
+
+
+def _split(line: str, separator: str) -> list[str]:
+    return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [""])
+
+
+def _is_number(name: str) -> bool:
+    try:
+        return float(name.replace(",", ".")) is not None
+    except ValueError:
+        return name in _MISSING
+
+
+# ---- what columns hold
+
+
+def split_names(text: str) -> list[str]:
+    """Names between commas, a name with a comma in double quotes."""
+    return [name.strip() for name in _split(text, ",")] or [""]
+
+
+def is_numeric(kind: pa.DataType) -> bool:
+    """Numbers, true and false, and columns without a single value."""
+    types = pa.types
+    tests = types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null
+    return any(test(kind) for test in tests)
+
+
+def is_text(kind: Any) -> bool:
+    """Strings, and categories of strings."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return types.is_string(kind) or types.is_large_string(kind)
+
+
+def n_numeric(table: pa.Table) -> int:
+    return sum(is_numeric(field.type) for field in table.schema)
+
+
+def first_sentence(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].split(". ")[0].rstrip(".;: ")

@@ -1,6 +1,5 @@
 """The command that tests numbers of components against each other, one after another."""
 
-from functools import partial
 from typing import Annotated, Any
 
 import jax
@@ -8,10 +7,10 @@ import typer
 
 import jaxem
 from jaxem.analysis.lr_test import LRTest, lr_tests
-from jaxem.cli import missing, options, report, tables
-from jaxem.cli.columns import choose, family_of, values
-from jaxem.cli.command import LARGEST_INT32, command, precision
+from jaxem.cli import fit_input, options, report, tables
+from jaxem.cli.command import command, precision
 from jaxem.cli.errors import DONE, NOT_CONVERGED, BadInput, as_bad_input, in_options
+from jaxem.cli.fit_candidates import fit_arguments
 
 MaxComponents = Annotated[
     int, typer.Option(min=1, max=50, help="Test 1 against 2 components, up to so many.")
@@ -31,24 +30,18 @@ Level = Annotated[
 @command("jaxem test-k flowers.csv --max-components 4 --replicates 199")
 def test_k(
     file: options.Table,
+    *,
     max_components: MaxComponents = 4,
     replicates: Replicates = 199,
     family: options.FamilyName = "gaussian",
-    column_family: options.ColumnFamilies = None,
     response: options.Response = None,
-    covariance: options.Covariances = "full",  # type: ignore[assignment]  # the parser reads it
     holes: options.Missing = "fit",
     starts: options.Starts = 20,
     replicate_starts: Refits = None,
     level: Level = 0.05,
-    columns: options.ColumnNames = None,
-    dtype: options.Precision = None,
-    seed: options.Seed = 0,
-    tol: options.Tolerance = 1e-6,
-    max_iter: options.Iterations = 1000,
-    reg_covar: options.Regularisation = 0.0,
-    separator: options.Separator = None,
-    header: options.Header = None,
+    column_options: options.ColumnOptions,
+    fit_options: options.FitOptions,
+    read_options: options.ReadOptions,
 ) -> int:
     """Test k components of a mixture against k + 1, for k = 1, 2, ...
 
@@ -56,31 +49,23 @@ def test_k(
     models are fitted too (McLachlan 1987). The first k that is not rejected is what the tests call
     for. A line is printed as soon as its test is done. Drawn data sets have the holes of the table.
     """
-    with precision(dtype):
+    if len(column_options.covariance) > 1:
+        raise BadInput("--covariance names several; give one")
+    with precision(fit_options.dtype):
         with as_bad_input(file):
-            table = tables.read(file, separator, header)
-            if len(covariance) > 1:
-                raise BadInput("--covariance names several; give one")
-            choosing = partial(
-                choose, wanted=columns, family=family, assigned=column_family, response=response
-            )
-            settled = missing.settle(table.columns, choosing, holes, covariance)
-            chosen = settled.columns
-            kind = family_of(chosen, covariance[0], settled.holed)
-            x = values(settled.table, chosen, kind)
-            models = [jaxem.Mixture(kind, k) for k in range(1, max_components + 2)]
+            table = tables.read(file, *read_options)
+            data = fit_input.of_table(file, table, column_options, family, response, holes)
+            models = [jaxem.Mixture(data.families[0], k) for k in range(1, max_components + 2)]
             tests = lr_tests(
-                models, x, key=jax.random.key(seed), n_boot=replicates, n_init=starts,
-                n_init_boot=replicate_starts, tol=tol, max_iter=min(max_iter, LARGEST_INT32),
-                reg_covar=reg_covar,
+                models, data.x, n_boot=replicates, n_init=starts, n_init_boot=replicate_starts,
+                key=jax.random.key(fit_options.seed), **fit_arguments(fit_options),
             )  # fmt: skip
-        for remark in missing.remarks(table, settled):
-            report.complain(f"{file}: {remark}")
-        n_rows = len(jax.tree.leaves(x)[0])
+        report.remark(file, data.remarks)
+        n_rows = len(jax.tree.leaves(data.x)[0])
         out = report.output()
         report.say(
             out,
-            f"{file}: {report.rows_of(n_rows, chosen.names)}; {report.family(models[0])}; "
+            f"{file}: {report.rows_of(n_rows, data.names)}; {report.family(models[0])}; "
             f"{report.several(replicates, 'data set')} drawn under each k\n",
         )
         return _print(out, tests, level, str(file))

@@ -28,14 +28,19 @@ def family_rows(model: Model, rows: Rows) -> PyTree:
         return rows.x
     if rows.first is None and model.family is not None:
         return holes.flatten_tiles(model.family, rows.x)
-    return flat(rows.x, rows.weight)
+    return flat(rows.x, rows.weight.ndim)
 
 
 def like(model: Model, rows: Rows) -> PyTree:
-    """Shapes and dtypes of `family_rows`."""
+    """Shapes and dtypes of `family_rows`: by themselves, so that nothing is traced."""
     if rows.weight.ndim == 1:
         return rows.x
-    return jax.eval_shape(lambda rows: family_rows(model, materialize_order(rows)), rows)
+    skip = rows.weight.ndim if rows.order is None else 1
+
+    def shape(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((*rows.weight.shape, *leaf.shape[skip:]), leaf.dtype)
+
+    return family_rows(model, rows._replace(x=jax.tree.map(shape, rows.x)))
 
 
 def like_x(model: Model, params: Params) -> PyTree:
@@ -207,8 +212,10 @@ def health(model: Model, params: Params, counts: Float[Array, " k"], prior: Prio
         finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]
         ratio = jnp.where(jnp.all(jnp.stack(finite)), jnp.inf, jnp.nan).astype(counts.dtype)
         return Health(counts, jnp.broadcast_to(ratio, counts.shape))
-    share = safe_divide(counts, jnp.broadcast_to(jnp.sum(counts), counts.shape))
-    ratio, active = _variance_ratio(model, params, share, prior), model.active(params)
+    active, total = model.active(params), jnp.sum(counts)
+    known = jnp.where(total > 0, counts, active.astype(counts.dtype))  # none before an E-step
+    share = safe_divide(known, jnp.broadcast_to(jnp.sum(known), counts.shape))
+    ratio = _variance_ratio(model, params, share, prior)
     return Health(jnp.where(active, counts, 0), jnp.where(active, ratio, jnp.inf))
 
 

@@ -24,6 +24,8 @@ def opened(data: Any, what: str = "x") -> Any:
     """
     if data is None or isinstance(data, _NO_FRAMES):
         return None
+    if _is_opened(data):
+        return data
     try:
         return _opened(data, what)
     except ModuleNotFoundError as error:
@@ -52,9 +54,13 @@ def _opened(data: Any, what: str) -> Any:
     return narwhals.from_arrow(data, backend="pyarrow") if arrow else None
 
 
+def _is_opened(value: Any) -> bool:
+    return type(value).__module__.startswith("narwhals")
+
+
 def cloned(value: Any) -> Any:
     """An opened frame or series with numbers of its own; what is none as it is."""
-    if not type(value).__module__.startswith("narwhals"):
+    if not _is_opened(value):
         return value
     if names(value) is None:
         return value.to_frame().clone().get_column(value.name)

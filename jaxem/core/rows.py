@@ -1,5 +1,6 @@
 """Rows from arrays that are checked: on the device, and nothing left of what has weight 0."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -72,9 +73,16 @@ def observed_weight(rows: Rows) -> Array:
     return rows.weight if rows.observed is None else jnp.where(rows.observed, rows.weight, 0)
 
 
-def flat(tree: PyTree, like: Array) -> PyTree:
-    """With the axes of `like`, the first of every leaf, as one."""
-    return jax.tree.map(lambda leaf: jnp.reshape(leaf, (-1, *leaf.shape[like.ndim :])), tree)
+def flat(tree: PyTree, n_axes: int) -> PyTree:
+    """With the first axes of every leaf as one; shapes and dtypes stay such."""
+
+    def merged(leaf: Any) -> Any:
+        shape = math.prod(leaf.shape[:n_axes]), *leaf.shape[n_axes:]
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            return jax.ShapeDtypeStruct(shape, leaf.dtype)
+        return jnp.reshape(leaf, shape)
+
+    return jax.tree.map(merged, tree)
 
 
 def slice_units(rows: Rows, start: Any, size: int) -> Rows:

@@ -3,6 +3,8 @@
 state = start(job); state = advance(job, state, 50); ...; result = finish(job, state)
 """
 
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 
 from jaxem.core import checks, emissions
 from jaxem.core.contracts import Params
+from jaxem.core.status import Status
 from jaxem.fitting import identified, padded_components, restarts, threads
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.em import State
@@ -50,6 +53,18 @@ def advance(job: FitPlan, state: State, until: Any) -> State:
     if _spreads(job, state.status.shape[0], (job.tol, state)):
         return threads.advance(run, state, job.n_threads)
     return run(state)
+
+
+def pieces(job: FitPlan, state: State, seconds: float = 0.0) -> Iterator[State]:
+    """The starts on their way, until all have ended: after each iteration, or so many as take
+    about `seconds`. However a fit is cut, it has the same bits."""
+    n_iter, step = int(np.max(state.n_iter)), 1
+    while np.any(np.asarray(state.status) == Status.RUNNING) and n_iter < int(job.max_iter):
+        began, n_iter = time.monotonic(), min(n_iter + step, int(job.max_iter))
+        state = jax.block_until_ready(advance(job, state, n_iter))
+        took = time.monotonic() - began
+        step = 2 * step if took < seconds / 2 else max(1, step // 2) if took > seconds else step
+        yield state
 
 
 def _spreads(job: FitPlan, n_starts: int, values: Any) -> bool:

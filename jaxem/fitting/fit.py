@@ -37,6 +37,7 @@ def fit(
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
+    progress: bool = False,
 ) -> Result:
     """Fit a model by EM from many starts and keep the best regular one.
 
@@ -69,6 +70,7 @@ def fit(
         than min_count (None: 2.5 for one column, else 2 (d + 1)) and a variance under a tenth of
         the pooled one, or under min_variance_ratio of it with fewer than 5 min_count rows, or is
         singular.
+    progress: show a bar, where values are concrete; Ctrl-C then ends the fit without a result.
 
     Errors: ValueError for bad input; numerical trouble is a status of the result.
     Source: Dempster, Laird and Rubin (1977), J. R. Stat. Soc. B 39, 1-38.
@@ -76,7 +78,8 @@ def fit(
     data = as_dataset(model, x, sample_weight, labels, lengths)
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio)  # fmt: skip
-    return _run(prepare(data, options, Starts(init, key, n_init)))
+    job = prepare(data, options, Starts(init, key, n_init))
+    return _run(job, checks.flag(progress, "progress"))
 
 
 @waits
@@ -109,9 +112,14 @@ def em(
     return _run(prepare(data, options, Starts(params)))
 
 
-def _run(job: FitPlan) -> Result:
+def _run(job: FitPlan, progress: bool = False) -> Result:
     seen, inputs = _without_derivatives(job), (job.rows, job.prior, job.params)
-    result = uncut(seen)
+    if progress and checks.is_concrete(inputs, job.tol, job.max_iter):
+        from jaxem.progress import shown  # a face: late, since it prints
+
+        result = shown(job)
+    else:
+        result = uncut(seen)
     if not checks.is_concrete(inputs):
         return implicit.differentiable(job.model, result, *inputs, job.block_size)
     result, found = noted(job, result)

@@ -16,7 +16,7 @@ from jaxem.models.hmm_params import HMMParams, HMMPrior
 
 def shared(family: Family, rows: Rows, k: int) -> seeding.SharedStartStatistics:
     weight = jnp.reshape(observed_weight(rows), -1)
-    return seeding.shared_start_statistics(family, flat(rows.x, rows.weight), weight, k)
+    return seeding.shared_start_statistics(family, flat(rows.x, rows.weight.ndim), weight, k)
 
 
 def start(

@@ -16,7 +16,7 @@ from jaxem.core.dataset import as_dataset
 from jaxem.core.status import Status
 from jaxem.families import Gaussian
 from jaxem.families.gaussian.prior import GaussianPrior
-from jaxem.fitting.driver import advance, finish, start
+from jaxem.fitting.driver import advance, finish, pieces, start
 from jaxem.fitting.em import State
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
@@ -197,12 +197,11 @@ class GaussianMixture(FittedMixture):
         began = time.perf_counter()
         state, before = self._take_up(advance(job, state, 0))
         history = [np.asarray(state.objective)]
-        for n_iter in range(before + 1, before + self.max_iter + 1):
-            state = advance(job, state, n_iter)
+        job = job._replace(max_iter=checks.cast(before + self.max_iter, np.int32))
+        begun = state
+        for state in pieces(job, begun):
             history.append(np.asarray(state.objective))
-            self._report(n_iter, state, began)
-            if not np.any(np.asarray(state.status) == Status.RUNNING):
-                break
+            self._report(before + len(history) - 1, state, began)
         return state, np.array(history[1:]).reshape(-1, len(history[0])), before
 
     def _take_up(self, state: State) -> tuple[State, int]:

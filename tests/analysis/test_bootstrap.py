@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.optimize import linear_sum_assignment
 
 import jaxem
 from jaxem import HMM, Mixture, Status
@@ -181,7 +180,7 @@ def test_holes_stay_where_they_were():
     params = jaxem.fit(model, x, key=KEY, n_init=2).params
     rows, new = resample_like(model, params, x)
     np.testing.assert_array_equal(np.isnan(new.x.values), np.isnan(rows.x.values))
-    seen = ~np.isnan(new.x.values) & (np.asarray(rows.weight) > 0)[:, None]
+    seen = ~np.isnan(new.x.values) & (np.asarray(rows.weight) > 0)[..., None]
     assert (new.x.values != np.asarray(rows.x.values))[seen].all()
     found = jaxem.bootstrap(model, params, x, key=KEY, n_boot=6, parametric=True)
     assert found.n_failed == 0
@@ -313,14 +312,11 @@ def test_assignments_are_the_best_of_all_permutations():
         k = int(rng.integers(1, 6))
         a = rng.random((k, k)) if case % 2 else rng.integers(0, 3, (k, k)).astype(float)
         best = max(sum(a[range(k), order]) for order in itertools.permutations(range(k)))
-        for order in (alignment.assignment(a), alignment.assignments(a[None])[0]):
-            assert sorted(order) == list(range(k))
-            np.testing.assert_allclose(sum(a[range(k), order]), best, rtol=1e-12)
-    a = rng.random((30, 30))
-    rows, columns = linear_sum_assignment(a, maximize=True)
-    np.testing.assert_allclose(
-        a[range(30), alignment.assignment(a)].sum(), a[rows, columns].sum(), rtol=1e-12
-    )
+        (order,) = alignment.assignments(a[None])
+        assert sorted(order) == list(range(k))
+        np.testing.assert_allclose(sum(a[range(k), order]), best, rtol=1e-12)
+    (order,) = alignment.assignments(np.array([[[np.nan, np.nan], [np.nan, 2.0]]]))
+    np.testing.assert_array_equal(order, [0, 1])  # a fit that failed agrees with nothing
 
 
 @pytest.mark.parametrize("block", [16, 1000])

@@ -140,7 +140,7 @@ def test_bad_input(x):
     for wrong, message in (
         (dict(models=[]), "models is empty"),
         (dict(models=[models[0], Gaussian("full")]), "models holds Gaussian"),
-        (dict(criterion="bicc"), "criterion is 'bicc'; it must be one of aic, bic, icl"),
+        (dict(criterion="bicc"), "criterion is 'bicc'; it must be one of 'aic', 'bic', 'icl'"),
         (dict(init=None), "init is None"),
         (dict(models=mixtures(("full",), (1, 273))), "use at most"),
         (dict(labels=np.full(272, 1)), r"outside -1..0"),

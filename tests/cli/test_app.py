@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.cli import command, intervals, main, progress
+from jaxem.cli import command, interval_table, main, progress
 from jaxem.datasets import load_faithful
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -290,7 +290,7 @@ BAD_OPTIONS = {
     "--seed -1": "--seed",
     "--separator ;;": "--separator.*give one character",
     "--columns eruption": "no column 'eruption'; did you mean 'eruptions'",
-    "--columns where": "no numbers in the columns where",
+    "--columns where": "column where, which is not numeric, but gaussian",
     "--colour red": "--colour",
 }
 
@@ -387,7 +387,7 @@ def test_standard_errors_are_printed_with_intervals(faithful, capsys):
 
 def test_standard_errors_by_refits(faithful, capsys, monkeypatch):
     """Of 100 refits, within a third of those by the information."""
-    monkeypatch.setattr(intervals, "REFITS", 100)
+    monkeypatch.setattr(interval_table, "REFITS", 100)
     assert fit(faithful, "--standard-errors", "bootstrap") == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     (cells,) = ([float(c) for c in row[-4:]] for row in rows if row[:1] == ["weights[0]"])

@@ -164,6 +164,13 @@ def test_the_type_tells_the_kind(name):
     assert column_types.guess(pa.chunked_array([cells])) == kind
 
 
+@pytest.mark.parametrize("family", ["auto", "categorical", "bernoulli"])
+def test_cells_that_are_no_plain_values_are_left_out(family):
+    table = pa.table({"list": [[1], [2], [1]], "bytes": [b"\xe9", b"a", b"a"], "flag": [0, 1, 1]})
+    assert choose(table, family=family).names == ("flag",)
+    assert choose(table, family="auto", guess=column_types.guess_to_fill).names == ("flag",)
+
+
 def test_numbers_as_categories_keep_their_values():
     table = pa.table({"answer": [4, 2, 9, 2, None], "with": [1.0, 2.0, 2.0, 1.0, 1.0]})
     chosen = choose(table, family="categorical")

@@ -76,7 +76,7 @@ WRONG = {
     "zzz": "no column 'zzz'; its columns are",
     "": "no column ''",
     "whole,whole": "names a column twice",
-    "whole,species": "no numbers in the columns species; take them out of --columns",
+    "whole,species": "column species, which is not numeric, but gaussian; .* out by --columns",
 }
 
 
@@ -87,7 +87,9 @@ def test_wrong_names(wanted):
 
 
 def test_no_numeric_columns():
-    with pytest.raises(ValueError, match=r"no numeric columns \(it has species\); give"):
+    with pytest.raises(
+        ValueError, match=r"no columns that can be gaussian \(it has species\); check"
+    ):
         choose(TABLE.select(["species"]))
 
 

@@ -23,7 +23,7 @@ from jaxem.datasets import load_faithful
 PATIENCE = 120  # seconds, on a slow machine
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich", "pyarrow"])
+@pytest.mark.parametrize("missing", ["typer", "rich", "pyarrow", "platformdirs"])
 def test_without_its_packages_it_says_what_to_install(missing, monkeypatch, capsys):
     real = builtins.__import__
 

@@ -149,20 +149,8 @@ def test_the_line_is_shown_on_a_terminal_only(job, terminal, capsys):
     shown = capsys.readouterr().err
     assert ("k = 3: " in shown) == terminal
     assert ("best log-likelihood -11" in shown) == terminal
-    assert ("left" in shown) == terminal  # one fit of two is done
+    assert ("left" in shown) == terminal
     assert shown == "" or terminal
-
-
-def test_the_time_left_is_in_proportion_to_what_is_left(job):
-    line = progress.Line(n_fits=2)
-    line.began = progress.time.monotonic() - 30.0
-    line.n_done = 1
-    assert line._left(0.5) == ", about 10 s left"  # 3 of 4 halves took 30 s
-    line.n_done = 0
-    assert line._left(0.02) == ", about 50 min left"  # a hundredth took 30 s
-    assert line._left(0.0) == ""
-    line.n_done = 1
-    assert line._left(1.0) == ""
 
 
 def test_a_ctrl_c_where_nothing_can_be_raised_is_remembered_without_a_traceback(monkeypatch):

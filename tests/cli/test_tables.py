@@ -89,8 +89,8 @@ def test_the_index_of_a_pandas_frame_is_no_column(tmp_path, name):
         pa.parquet.write_table(table, tmp_path / name)
     else:
         pa.feather.write_feather(table, tmp_path / name)
-    columns, remarks, _ = tables.read(tmp_path / name)
-    assert columns.column_names == ["a"]
+    columns, cells, remarks = tables.read(tmp_path / name)
+    assert columns.column_names == ["a"] and cells.column_names == table.column_names
     assert remarks == ("left out, the index of a pandas frame: __index_level_0__",)
 
 

@@ -1,7 +1,5 @@
 """What a model has unless it says otherwise is right for those that do say."""
 
-from types import SimpleNamespace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,9 +23,20 @@ def test_posteriors_row_by_row_and_parameters_like_a_start():
     close(Model.as_params(MODEL, jax.device_get(PARAMS), None), PARAMS, rtol=0, atol=0)
 
 
+class Alone(Model):
+    """Without a family."""
+
+    n_components, constraints = 2, None
+
+    def start(self, *_):
+        raise NotImplementedError
+
+    e_step = m_step = start
+
+
 def test_health_is_of_parameters_that_are_numbers():
     counts = jnp.array([3.0, 6.0])
-    alone = SimpleNamespace(family=None)
+    alone = Alone()
     poisoned = PARAMS._replace(weights=jnp.array([jnp.nan, 1.0]))
     assert np.all(emissions.health(alone, PARAMS, counts, None).variance_ratio == np.inf)
     assert np.all(np.isnan(emissions.health(alone, poisoned, counts, None).variance_ratio))

@@ -80,7 +80,7 @@ def test_spec_hashes_by_value_and_names_the_choices():
     assert Gaussian("full") == Gaussian() and hash(Gaussian("full")) == hash(Gaussian())
     assert Gaussian("full") != Gaussian("diag")
     assert repr(Gaussian("tied")) == "Gaussian('tied')"
-    with pytest.raises(ValueError, match=r"'ful'.*full, tied, diag, spherical"):
+    with pytest.raises(ValueError, match=r"'ful'.*'full', 'tied', 'diag', 'spherical'"):
         Gaussian("ful")
     with pytest.raises(ValueError, match="must be one of"):
         Gaussian(3)

@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 
 from jaxem.core import checks
 from jaxem.core.family import Family
+from jaxem.core.rows import flat
 
 
 @runtime_checkable
@@ -46,7 +47,7 @@ def missing_mask(family: Family, x: PyTree) -> Any:
 def flatten_tiles(family: Family, x: PyTree) -> PyTree:
     if isinstance(family, SortsHoles):
         return family.flatten_tiles(x)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), x)
+    return flat(x, 2)
 
 
 def joined(family: Family, parts: Sequence[PyTree]) -> PyTree:

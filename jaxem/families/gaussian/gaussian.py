@@ -24,6 +24,7 @@ from jaxem.core import checks, parameters, tables, ties
 from jaxem.core.constraints import Real
 from jaxem.core.contracts import Family, Params, Place, Prior
 from jaxem.core.numerics import einsum, safe_divide
+from jaxem.core.rows import flat
 from jaxem.families.gaussian import filling, holes, identified, product_form
 from jaxem.families.gaussian import prior as priors
 from jaxem.families.gaussian.covariance import Covariance
@@ -100,7 +101,7 @@ class Gaussian(Family):
     def flatten_tiles(self, x: Any) -> Any:
         if self.missing and self.covariance.matrices:
             return x
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, leaf.shape[2]), x)
+        return flat(x, 2)
 
     @property
     def reads_as(self) -> Any:

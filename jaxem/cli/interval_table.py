@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,38 +12,35 @@ from jaxem.analysis.bootstrap import bootstrap
 from jaxem.analysis.intervals import WITHIN, confidence_intervals
 from jaxem.cli import report
 from jaxem.cli.column_types import Levels
+from jaxem.cli.fit_input import FitInput
+from jaxem.cli.options import FitOptions
+from jaxem.cli.parameter_tables import parts_of
 from jaxem.core.names import names
-from jaxem.families import Bernoulli, Categorical, Product
+from jaxem.families import Bernoulli, Categorical
 from jaxem.fitting.result import Result
 
 LEVEL = 0.95
 REFITS = 1000  # of a bootstrap
 
 
-class Errors(NamedTuple):
-    """method: of the standard errors; reg_covar and seed: of the fit."""
-
-    method: str
-    reg_covar: float
-    seed: int
-
-
-def of(
-    result: Result, x: Any, errors: Errors, columns: Sequence[str], levels: Levels
-) -> tuple[Table, list[str]]:
+def of(result: Result, data: FitInput, method: str, options: FitOptions) -> tuple[Table, list[str]]:
     """-> (each number with its interval, what is to be said of them); ValueError for none.
 
-    columns, levels: of the table, by whose names probabilities are called.
+    method: of the standard errors; options: of the fit.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trees, remarks = (_resampled if errors.method == "bootstrap" else _wald)(result, x, errors)
+        trees, remarks = (
+            _resampled(result, data.x, options)
+            if method == "bootstrap"
+            else _wald(result, data.x, method, options)
+        )
     table = report.table("parameter", "estimate", "std. error", f"{100 * LEVEL:g} % from", "to")
     figures = [
         np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
         for tree in (result.params, *trees)
     ]
-    called = _called(result, columns, levels)
+    called = _called(result, data.names, data.levels)
     for name, *values in zip(names(result.params), *figures, strict=True):
         if not _twice(name):
             table.add_row(called.get(name, _short(name)), *map(_number, values))
@@ -54,56 +51,44 @@ def of(
 
 def _called(result: Result, columns: Sequence[str], levels: Levels) -> dict[str, str]:
     """What probabilities of categories are called, by their names: P(colour = red)[2]."""
-    model = result.provenance.model
-    family, own = model.family, model.of_family(result.params)
-    parts = [(f".{result.params._fields[-1]}", family, own)]
-    if isinstance(family, Product):
-        lead = parts[0][0]
-        parts = [(f"{lead}[{name!r}]", of, own[name]) for name, of in family.blocks]
-    called, first = {}, 0
-    for path, of, params in parts:
-        lead = f"{path.lstrip('.')}.probabilities"
-        d = sum(leaf.shape[-1] for leaf in jax.tree.leaves(of.like_x(params)))
-        for j, column in enumerate(columns[first : first + d]):
+    called = {}
+    for path, family, params, names_ in parts_of(result.provenance.model, result.params, columns):
+        lead = f"{path}.probabilities"
+        for j, column in enumerate(names_):
             known = levels.get(column, ())
-            if isinstance(of, Categorical):
+            if isinstance(family, Categorical):
                 for k, c in np.ndindex(params.probabilities[j].shape):
                     level = known[c] if known else c
                     called[f"{lead}[{j}][{k}, {c}]"] = f"P({column} = {level})[{k}]"
-            elif isinstance(of, Bernoulli):
+            elif isinstance(family, Bernoulli):
                 for k in range(len(params.probabilities)):
                     level = known[-1] if known else 1
                     called[f"{lead}[{k}, {j}]"] = f"P({column} = {level})[{k}]"
-        first += d
     return called
 
 
-def _wald(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list[str]]:
+def _wald(
+    result: Result, x: Any, method: str, options: FitOptions
+) -> tuple[tuple[Any, ...], list[str]]:
     """-> ((standard errors, lower and upper ends), remarks)."""
     found = confidence_intervals(
-        result.provenance.model, result.params, x, LEVEL, errors=errors.method,
-        reg_covar=errors.reg_covar,
+        result.provenance.model, result.params, x, LEVEL, errors=method,
+        reg_covar=options.reg_covar,
     )  # fmt: skip
     wide = 2 * float(jax.scipy.special.ndtri((1 + LEVEL) / 2))
     half = jax.tree.map(lambda low, high: (high - low) / wide, found.lower, found.upper)
     return (half, found.lower, found.upper), []
 
 
-def _resampled(result: Result, x: Any, errors: Errors) -> tuple[tuple[Any, ...], list[str]]:
+def _resampled(result: Result, x: Any, options: FitOptions) -> tuple[tuple[Any, ...], list[str]]:
     """By rows drawn with replacement."""
-    key = jax.random.fold_in(jax.random.key(errors.seed), 2)  # the fit's own is used
+    key = jax.random.fold_in(jax.random.key(options.seed), 2)  # the fit's own is used
     found = bootstrap(
-        result.provenance.model,
-        result.params,
-        x,
-        key=key,
-        n_boot=REFITS,
-        reg_covar=errors.reg_covar,
-    )
-    remarks = []
-    if found.n_failed:
-        remarks = [f"{found.n_failed} of {REFITS} bootstrap refits failed and are left out"]
-    return (found.standard_errors, *found.intervals(LEVEL)), remarks
+        result.provenance.model, result.params, x, key=key, n_boot=REFITS,
+        reg_covar=options.reg_covar,
+    )  # fmt: skip
+    failed = f"{found.n_failed} of {REFITS} bootstrap refits failed and are left out"
+    return (found.standard_errors, *found.intervals(LEVEL)), [failed] if found.n_failed else []
 
 
 def _twice(name: str) -> bool:

@@ -10,19 +10,21 @@ import pyarrow as pa
 
 from jaxem import families, io
 from jaxem.analysis.patterns import Patterns, patterns_of
-from jaxem.cli import column_types as kinds_of
-from jaxem.cli import impute_columns, missing, report
-from jaxem.cli.column_types import GAUSSIAN, Levels
-from jaxem.cli.columns import Columns, families_of, listed, matching, matching_names, values
+from jaxem.cli import column_types, missing_cells, report, sequence_order
+from jaxem.cli.column_types import AUTO, GAUSSIAN, Levels
+from jaxem.cli.columns import Columns, choose, families_of, listed, matching, matching_names, values
 from jaxem.cli.command import read_model
-from jaxem.cli.csv_dialect import is_numeric
 from jaxem.cli.errors import as_bad_input
+from jaxem.cli.filled_columns import whole_by_family
+from jaxem.cli.options import ColumnOptions, SequenceOptions
 from jaxem.cli.sequence_order import Series
+from jaxem.cli.tables import is_numeric
 from jaxem.core import emissions
 from jaxem.core.capabilities import holes
 from jaxem.core.contracts import Family
 from jaxem.families.gaussian.gaussian import STRUCTURES
 from jaxem.families.generalized_regression import GeneralizedRegression
+from jaxem.models import HMM
 
 _WHOLE_ROWS = (families.Multinomial, families.LinearRegression, GeneralizedRegression)
 
@@ -32,9 +34,8 @@ class Task(NamedTuple):
 
     names, levels: the columns of the model, and x their values, as it takes them. missing: which of
     them are not there, (n, d). whole: which are filled by whole numbers, whatever their family.
-    kinds: the families to fit, none where a model is given. remarks: what is to be said of them;
-    weakened: of columns that components alone connect. steps: where the rows are those of
-    sequences.
+    families: those to fit, none where a model is given. remarks: what is to be said of them.
+    steps: where the rows are those of sequences.
     """
 
     names: Sequence[str]
@@ -42,9 +43,8 @@ class Task(NamedTuple):
     x: Any
     missing: np.ndarray
     whole: Sequence[bool]
-    kinds: Sequence[Family] = ()
+    families: Sequence[Family] = ()
     remarks: Sequence[str] = ()
-    weakened: Sequence[str] = ()
     steps: Series | None = None
 
     @property
@@ -74,44 +74,47 @@ def _check_fills(family: Family) -> None:
             raise ValueError(f"{of!r} takes whole rows alone: jaxem impute cannot fill by it")
 
 
-def of_model(saved: io.Saved, table: pa.Table, unseen: str, steps: Series | None) -> Task:
+def is_chain(saved: io.Saved | None) -> bool:
+    return saved is not None and isinstance(saved.model, HMM)
+
+
+def of_model(saved: io.Saved, table: pa.Table, unseen: str, options: SequenceOptions) -> Task:
     """The columns of a model, wherever they are in a table."""
+    steps = sequence_order.as_fitted(table, saved.notes, options) if is_chain(saved) else None
     model: Any = saved.model
     like, family = emissions.like_x(model, saved.params), holes.with_holes(model.family)
     names = matching_names(table, like, saved.columns)
     x = matching(table, family, like, names, saved.levels, unseen)
-    whole = impute_columns.whole(family, x)
+    marks, whole = missing_cells.marks(table, names), whole_by_family(family, x)
     remarks = () if steps is None else steps.remarks
-    return Task(
-        names, saved.levels, x, missing.marks(table, names), whole, remarks=remarks, steps=steps
-    )
+    return Task(names, saved.levels, x, marks, whole, remarks=remarks, steps=steps)
 
 
-def of_table(table: pa.Table, chosen: Columns, covariances: Sequence[str], by_kind: bool) -> Task:
-    """Columns of a table that are to be fitted; each must have a value somewhere.
-
-    by_kind: whether columns of whole numbers are filled by such.
-    """
-    gone = missing.marks(table, chosen.names)
+def of_table(table: pa.Table, family: str, options: ColumnOptions) -> Task:
+    """Columns of a table that are to be fitted; each must have a value somewhere."""
+    family_of, covariances, wanted = options
+    guess = column_types.guess_to_fill
+    chosen = choose(table, wanted, family, family_of, holes=True, guess=guess)
+    gone = missing_cells.marks(table, chosen.names)
     patterns = patterns_of(gone, chosen.names)
-    missing.check_observed(patterns)
+    missing_cells.check_observed(patterns)
     holed = [name for name, of in zip(chosen.names, gone.T, strict=True) if of.any()]
-    kinds = families_of(chosen, covariances, holed)
-    _check_fills(kinds[0])
-    x = values(table, chosen, kinds[0])
-    remarks = [f"columns left out, {why}" for why in chosen.left_out]
-    remarks += [] if isinstance(kinds[0], families.Gaussian) else [report.families(chosen)]
-    remarks += missing.apart(patterns, chosen, covariances)
-    whole = impute_columns.whole(kinds[0], x)
-    if by_kind:
+    candidates = families_of(chosen, covariances, holed)
+    _check_fills(candidates[0])
+    x = values(table, chosen, candidates[0])
+    remarks = chosen.remarks
+    remarks += [] if isinstance(candidates[0], families.Gaussian) else [report.families(chosen)]
+    remarks += missing_cells.apart(patterns, chosen, covariances)
+    remarks += _weakened(chosen, covariances)
+    whole = whole_by_family(candidates[0], x)
+    if family == AUTO:
         pairs = zip(whole, chosen.names, strict=True)
         whole = [own or _is_whole(table[name]) for own, name in pairs]
-    return Task(chosen.names, chosen.levels, x, gone, whole, kinds, remarks,
-                _weakened(chosen, covariances))  # fmt: skip
+    return Task(chosen.names, chosen.levels, x, gone, whole, candidates, remarks)
 
 
 def _is_whole(column: pa.ChunkedArray) -> bool:
-    return is_numeric(column.type) and kinds_of.is_whole(column)
+    return is_numeric(column.type) and column_types.is_whole(column)
 
 
 def _weakened(chosen: Columns, covariances: Sequence[str]) -> list[str]:
@@ -122,10 +125,9 @@ def _weakened(chosen: Columns, covariances: Sequence[str]) -> list[str]:
     if len(names) < 2 or not alone:
         return []
     rest = f", and of {', '.join(normal)} together" if together else ""
-    others = any(name not in chosen.levels for name in alone) and len(chosen.by_kind) > 1
-    one = ", and --family gaussian takes all numbers together" if others else ""
     return [
-        f"columns are independent of each other: {listed(alone)}{rest}; what is between them is "
-        "told by the components alone, and weakened in what is filled where these are few: "
-        f"--components 20 tells more of it{one}"
+        f"within a component, columns are independent of each other: {listed(alone)}{rest}; what "
+        "is between them is told by the components alone, and weakened in what is filled where "
+        "these are few: --components 20 tells more of it, and --family gaussian takes numbers "
+        "together"
     ]

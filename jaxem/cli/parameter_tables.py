@@ -10,13 +10,13 @@ from rich.table import Table
 from jaxem import families
 from jaxem.cli import report
 from jaxem.cli.column_types import Levels
-from jaxem.core.contracts import Family
+from jaxem.cli.columns import n_columns
 from jaxem.models import HMM, transitions
 
 Row = tuple[str, str, np.ndarray]  # a column, which of its numbers, and that of each component
 
 
-class Parts(NamedTuple):
+class Heads(NamedTuple):
     """What the components or states are called, and a number of each that stands beside them."""
 
     name: str
@@ -24,32 +24,44 @@ class Parts(NamedTuple):
     values: np.ndarray
 
 
+class Part(NamedTuple):
+    """One family of a model: its path in the parameters, its own of them, and its columns."""
+
+    path: str
+    family: Any
+    params: Any
+    names: Sequence[str]
+
+
+def parts_of(model: Any, params: Any, names: Sequence[str]) -> list[Part]:
+    """The families of a product, or the one that there is."""
+    lead, family, own = params._fields[-1], model.family, model.of_family(params)
+    each = [(lead, family, own)]
+    if isinstance(family, families.Product):
+        each = [(f"{lead}[{name!r}]", of, own[name]) for name, of in family.blocks]
+    found, first = [], 0
+    for path, of, mine in each:
+        last = first + n_columns(of.like_x(mine))
+        found.append(Part(path, of, mine, names[first:last]))
+        first = last
+    return found
+
+
 def tables(model: Any, params: Any, names: Sequence[str], levels: Levels) -> list[Table]:
     """One of the Gaussian columns, one of all others; of a hidden Markov model the chain first."""
-    if not isinstance(model, HMM):
-        parts = Parts("component", "weight", np.asarray(params.weights))
-        return _emitted(model.family, params.components, parts, names, levels)
-    law = np.asarray(transitions.stationary(jax.device_put(params.transition)))
-    parts = Parts("state", "stationary share", law)
-    return [_chain(params), *_emitted(model.family, params.emissions, parts, names, levels)]
-
-
-def _emitted(
-    family: Any, emissions: Any, parts: Parts, names: Sequence[str], levels: Levels
-) -> list[Table]:
-    each = [(family, emissions)]
-    if isinstance(family, families.Product):
-        each = [(of, emissions[name]) for name, of in family.blocks]
-    made, rows, first = [], [], 0
-    for of, own in each:
-        d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in jax.tree.leaves(of.like_x(own)))
-        called = names[first : first + d]
-        first += d
-        if isinstance(of, families.Gaussian):
-            made.append(_gaussian(of, own, parts, called))
+    chain = [_chain(params)] if isinstance(model, HMM) else []
+    if chain:
+        law = np.asarray(transitions.stationary(jax.device_put(params.transition)))
+        heads = Heads("state", "stationary share", law)
+    else:
+        heads = Heads("component", "weight", np.asarray(params.weights))
+    made, rows = [], []
+    for part in parts_of(model, params, names):
+        if isinstance(part.family, families.Gaussian):
+            made.append(_gaussian(part, heads))
         else:
-            rows += _rows(of, jax.tree.map(np.asarray, own), called, levels)
-    return [*made, *([_side_by_side(parts, rows)] if rows else [])]
+            rows += _rows(part._replace(params=jax.tree.map(np.asarray, part.params)), levels)
+    return [*chain, *made, *([_side_by_side(heads, rows)] if rows else [])]
 
 
 def _chain(params: Any) -> Table:
@@ -66,14 +78,15 @@ def _chain(params: Any) -> Table:
     return table
 
 
-def _gaussian(family: Any, components: Any, parts: Parts, names: Sequence[str]) -> Table:
+def _gaussian(part: Part, heads: Heads) -> Table:
     """Weight, means and standard deviations of each component."""
-    means, covariances = jax.device_put(components)
-    deviations = np.sqrt(np.asarray(family.covariance.variances(covariances, *means.shape)))
-    table = report.table(parts.name, parts.what, "column", "mean", "std. deviation")
-    for k, value in enumerate(parts.values):
+    means, covariances = jax.device_put(part.params)
+    variances = part.family.covariance.variances(covariances, *means.shape)
+    deviations = np.sqrt(np.asarray(variances))
+    table = report.table(heads.name, heads.what, "column", "mean", "std. deviation")
+    for k, value in enumerate(heads.values):
         head = (str(k), _share(value))
-        for name, mean, deviation in zip(names, means[k], deviations[k], strict=True):
+        for name, mean, deviation in zip(part.names, means[k], deviations[k], strict=True):
             table.add_row(*head, name, *_rounded(float(mean), float(deviation)))
             head = ("", "")
         table.add_section()
@@ -92,12 +105,12 @@ def _rounded(mean: float, deviation: float) -> tuple[str, str]:
     return f"{mean:.{decimals}f}", f"{deviation:.{decimals}f}"
 
 
-def _side_by_side(parts: Parts, rows: list[Row]) -> Table:
+def _side_by_side(heads: Heads, rows: list[Row]) -> Table:
     """A column for each component."""
     table = report.table(
-        "column", "value", *(f"{parts.name} {k}" for k in range(len(parts.values)))
+        "column", "value", *(f"{heads.name} {k}" for k in range(len(heads.values)))
     )
-    table.add_row("", parts.what, *(_share(value) for value in parts.values))
+    table.add_row("", heads.what, *(_share(value) for value in heads.values))
     table.add_section()
     before = ""
     for column, what, values in rows:
@@ -106,7 +119,8 @@ def _side_by_side(parts: Parts, rows: list[Row]) -> Table:
     return table
 
 
-def _rows(family: Family, own: Any, names: Sequence[str], levels: Levels) -> list[Row]:
+def _rows(part: Part, levels: Levels) -> list[Row]:
+    _, family, own, names = part
     if isinstance(family, families.Categorical):
         return [
             (name, f"P({level})", table[:, j])

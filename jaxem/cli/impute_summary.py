@@ -9,14 +9,23 @@ from rich.console import Console
 
 from jaxem.cli import column_types, report
 from jaxem.cli.columns import listed
-from jaxem.cli.impute_columns import Column
+from jaxem.cli.filled_columns import FilledColumn
+
+_BY_MEANS = (
+    "Each hole has the mean of what may stand there, or the most probable category: a best guess, "
+    "but columns of them vary too little; those of --draws 5 do not."
+)
+_BY_DRAWS = (
+    "The draws take the parameters as known; how uncertain those are is left out, so that "
+    "standard errors from these tables are somewhat too small."
+)
 
 
 def show(
     out: Console,
     file: Path,
     output: Path | None,
-    columns: Sequence[Column],
+    columns: Sequence[FilledColumn],
     model: Any,
     draws: int | None,
 ) -> None:
@@ -26,7 +35,7 @@ def show(
     rows = np.any([column.missing for column in columns], axis=0).sum() if columns else 0
     if columns:
         _columns(out, columns, draws)
-        report.say(out, _meaning(draws))
+        report.say(out, _BY_MEANS if draws is None else _BY_DRAWS)
     by = f", by {report.kind(model)}" if columns else ""
     each = f"{report.several(draws, 'table')}, " if draws else ""
     report.say(
@@ -36,11 +45,11 @@ def show(
     )
 
 
-def impossible(columns: Sequence[Column]) -> list[str]:
+def impossible(columns: Sequence[FilledColumn]) -> list[str]:
     """What is to be said of fills that no cell of their column is like."""
     numbers = [column for column in columns if not column.levels]
-    whole = [column for column in numbers if column_types.is_whole(column.typed)]
-    positive = [column for column in numbers if column_types.least(column.typed) >= 0]
+    whole = [column for column in numbers if column_types.is_whole(column.cells)]
+    positive = [column for column in numbers if column_types.least(column.cells) >= 0]
     broken = {column.name: int(np.sum(column.fills != np.rint(column.fills))) for column in whole}
     below = {column.name: int(np.sum(column.fills < 0)) for column in positive}
     said = []
@@ -55,29 +64,26 @@ def impossible(columns: Sequence[Column]) -> list[str]:
     return said
 
 
-def _columns(out: Console, columns: Sequence[Column], draws: int | None) -> None:
+def _columns(out: Console, columns: Sequence[FilledColumn], draws: int | None) -> None:
     spread = ["sd between\nthe draws"] if draws and draws > 1 else []
     table = report.table(
         "column", "cells\nfilled", "observed:\nmean (sd)", "filled:\nmean (sd)", *spread
     )
     for column in columns:
-        cells = [column.name, str(column.fills.shape[1])]
         if column.levels:
-            codes = column_types.codes(column.typed, column.levels, column.name, "missing")
-            cells += [_commonest(part, column.levels) for part in (codes, column.fills)]
+            codes = column_types.codes(column.cells, column.levels, column.name, "missing")
+            told = [_commonest(part, column.levels) for part in (codes, column.fills)]
         else:
-            seen = column_types.numbers(column.typed)
-            cells += [_moments(part) for part in (seen[~np.isnan(seen)], column.fills)]
-        between = (
-            ""
-            if column.levels or not spread
-            else f"{np.sqrt(np.mean(np.var(column.fills, axis=0, ddof=1))):.4g}"
-        )
-        table.add_row(*cells, *([between] if spread else []))
+            told = [_moments(part) for part in (column_types.numbers(column.cells), column.fills)]
+        if spread:
+            between = np.sqrt(np.mean(np.var(column.fills, axis=0, ddof=1)))
+            told.append("" if column.levels else f"{between:.4g}")
+        table.add_row(column.name, str(column.fills.shape[1]), *told)
     out.print(table, "")
 
 
 def _moments(values: np.ndarray) -> str:
+    values = values[~np.isnan(values)]
     if not values.size:
         return "-"
     spread = f"{np.std(values, ddof=1):.4g}" if values.size > 1 else "-"
@@ -90,15 +96,3 @@ def _commonest(codes: np.ndarray, levels: Sequence[str]) -> str:
         return "-"
     counts = np.bincount(codes.ravel(), minlength=len(levels))
     return f"{levels[int(counts.argmax())]} ({100 * counts.max() / codes.size:.0f} %)"
-
-
-def _meaning(draws: int | None) -> str:
-    if draws is None:
-        return (
-            "Each hole has the mean of what may stand there, or the most probable category: a best "
-            "guess, but columns of them vary too little; those of --draws 5 do not."
-        )
-    return (
-        "The draws take the parameters as known; how uncertain those are is left out, so that "
-        "standard errors from these tables are somewhat too small."
-    )
