@@ -7,7 +7,7 @@ import numpy as np
 import jaxem
 from jaxem.core.contracts import Model
 from jaxem.families import Poisson, PoissonParams
-from laws.family import close
+from laws.compare import close
 
 MODEL = jaxem.Mixture(Poisson(), 2)
 PARAMS = jaxem.MixtureParams(jnp.array([0.3, 0.7]), PoissonParams(jnp.array([[2.0], [5.0]])))

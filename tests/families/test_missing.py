@@ -13,7 +13,7 @@ import jaxem
 from jaxem.core import parameters
 from jaxem.families import Gaussian, GaussianParams, Product
 from jaxem.reference import missing_cells as reference
-from laws.family import close
+from laws.compare import close
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 N, D, K = 60, 4, 3

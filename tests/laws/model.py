@@ -11,7 +11,7 @@ import jaxem
 from jaxem import Status
 from jaxem.core.contracts import Model
 from jaxem.fitting import fit as fitting
-from laws.family import close
+from laws.compare import close
 
 
 class ModelCase(NamedTuple):

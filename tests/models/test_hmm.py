@@ -13,7 +13,7 @@ from jaxem import HMM, HMMParams, HMMPrior, datasets, families
 from jaxem.models import packing, transitions
 from jaxem.reference.hidden_markov import over_paths
 from laws import model as laws
-from laws.family import close
+from laws.compare import close
 from laws.model import ModelCase
 
 COUNTS = datasets.load_earthquakes().x[:, 1]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import jaxem
-from families.test_gaussian import STRUCTURES, dense
 from jaxem import Status
 from jaxem.families import Gaussian, GaussianParams, GaussianPrior
 from jaxem.reference import gaussian_mixture as reference
-from laws.family import close
+from laws.compare import close
+from laws.gaussian_cases import STRUCTURES, dense
 from laws.model import ModelCase, check_model
 
 
