@@ -1,6 +1,7 @@
 """The contract of a family: one component distribution, k copies of it."""
 
 import abc
+from functools import partial
 from typing import Any
 
 import jax
@@ -38,16 +39,20 @@ class Family(abc.ABC):
     def like_params(self, x: PyTree, k: int) -> PyTree:
         """Shapes and dtypes of the parameters of k components for rows like x."""
         n, dtype = (of(jax.tree.leaves(x)[0]) for of in (lambda a: a.shape[0], lambda a: a.dtype))
-        weight = jax.ShapeDtypeStruct((n,), dtype)
-        return jax.eval_shape(lambda x, w: self.pooled(x, w, k), x, weight)
+        return _pooled.eval_shape(self, x, jax.ShapeDtypeStruct((n,), dtype), k)
 
     def as_params(self, params: Params, x: PyTree, k: int) -> Params:
-        """Host side: parameters as a person has them -> arrays that fit k components of x."""
+        """Host side: parameters as a person has them -> arrays that fit k components of x.
+
+        None for x: the parameters do not tell what rows they are of.
+        """
+        if x is None:
+            return jax.tree.map(lambda leaf: checks.floating(tables.array(leaf, "params")), params)
         return checks.parameters(params, self.like_params(x, k), "components", f"{k} of {self!r}")
 
     def like_x(self, params: Params) -> PyTree:
-        """Host side: the shape and dtype of one row that the parameters were made for."""
-        raise ValueError(f"{self!r} does not tell what rows its parameters are of: give x")
+        """Host side: shape and dtype of one row that the parameters are of; None: not told."""
+        return None
 
     def as_prior(self, prior: Prior | None, reg_covar: Any, x: PyTree, k: int) -> Prior:
         """Host side: a prior of plain numbers -> arrays with an entry for each component.
@@ -148,3 +153,8 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def sample(self, key: Array, params: Params, labels: Int[Array, " n"]) -> PyTree:
         """One row of component `labels[i]` for each i."""
+
+
+@partial(jax.jit, static_argnames=("family", "k"))
+def _pooled(family: Family, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:
+    return family.pooled(x, weight, k)

@@ -158,7 +158,7 @@ class Mixture(Model):
         checks.fields(params, MixtureParams, "params")
         k = self.n_components
         x = self.family.like_x(params.components) if rows is None else rows.x
-        dtype = jax.tree.leaves(x)[0].dtype
+        dtype = tables.float_dtype(jax.tree.leaves((x, params.weights))[0])
         weights = checks.parameter(params.weights, (k,), dtype, "weights", f"{k} components")
         checks.probabilities(weights, "weights")
         return MixtureParams(weights, self.family.as_params(params.components, x, k))
