@@ -62,7 +62,7 @@ def gaussian(covariance, d, seed=0, n=48):
     def mle(r, x):
         x = np.asarray(x)
         means = np.stack([np.average(x, axis=0, weights=w) for w in r])
-        matrices = np.stack([np.cov(x.T, aweights=w, bias=True).reshape(d, d) for w in r])
+        matrices = np.stack([np.atleast_2d(np.cov(x.T, aweights=w, bias=True)) for w in r])
         return GaussianParams(means, stored(covariance, matrices, r.sum(1)))
 
     prior = GaussianPrior(

@@ -33,7 +33,7 @@ def linear(common_scale):
         b = [np.linalg.lstsq(np.sqrt(w)[:, None] * u, np.sqrt(w) * y, rcond=None)[0] for w in r]
         squares = np.array([w @ (y - u @ own) ** 2 for w, own in zip(r, b, strict=True)])
         variance = squares.sum() / r.sum() if common_scale else squares / r.sum(1)
-        return families.LinearRegressionParams(np.array(b), np.sqrt(variance * np.ones(3)))
+        return families.LinearRegressionParams(np.array(b), np.sqrt(variance * np.ones(len(r))))
 
     coefficients = [[1.0, 2.0, -1.0], [-2.0, 0.5, 1.0], [0.3, -1.0, 0.2]]
     scales = [1.2] * 3 if common_scale else [0.7, 1.2, 2.0]
