@@ -369,6 +369,7 @@ def _spreads(job: FitPlan, n_starts: int, values: Any) -> bool:
 
 def finish(job: FitPlan, state: State) -> Result:
     """Judge every start on its final parameters and return the best with all of them."""
+    state = sizes.beside(job.rows, state)  # threads leave it on the host
     best, all_starts, n_free = restarts.finish(
         job.model, job.rows, job.prior, state, job.thresholds, job.n_starts, job.block_size,
         job.chunk,
