@@ -17,7 +17,8 @@ _FAST = (
 )
 if tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 12):
     _FAST += " --xla_cpu_use_fusion_emitters=false"
-os.environ["XLA_FLAGS"] = f"{_FAST} {os.environ.get('XLA_FLAGS', '')}"
+_TWO = "--xla_force_host_platform_device_count=2"  # for tests of data that lie on the second
+os.environ["XLA_FLAGS"] = f"{_FAST} {_TWO} {os.environ.get('XLA_FLAGS', '')}"
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

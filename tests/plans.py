@@ -5,7 +5,7 @@ from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import prepare
 
 
-def planned(model, x, init="portfolio", key=None, n_init=1, *, data=(), padded_k=None, **options):
-    """data: sample_weight, labels and lengths."""
-    begin = Starts(init, key, n_init)
-    return prepare(as_dataset(model, x, *data), Options(**options), begin, padded_k)
+def planned(model, x, init="portfolio", key=None, n_init=1, *, sample_weight=None, labels=None,
+            lengths=None, padded_k=None, **options):  # fmt: skip
+    data = as_dataset(model, x, sample_weight, labels, lengths)
+    return prepare(data, Options(**options), Starts(init, key, n_init), padded_k)

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 import jaxem
 from jaxem import HMM, HMMParams, families
 from jaxem.hmmlearn import from_hmmlearn, to_hmmlearn
-from laws.family import close
+from laws.compare import close
 
 # hmmlearn's own: NumPy 2.5 wants a reshape.
 pytestmark = pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")

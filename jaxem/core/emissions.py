@@ -45,9 +45,11 @@ def like(model: Model, rows: Rows) -> PyTree:
 
 def like_x(model: Model, params: Params) -> PyTree:
     """Host side: the shape and dtype of one row that the parameters were made for."""
-    if model.family is None:
+    family = model.family
+    found = None if family is None else family.like_x(model.of_family(params))
+    if found is None:
         raise ValueError(f"{model!r} does not tell what rows its parameters are of: give x")
-    return model.family.like_x(model.of_family(params))
+    return found
 
 
 def with_holes(model: Any) -> Any:

@@ -1,6 +1,7 @@
 """The contract of a family: one component distribution, k copies of it."""
 
 import abc
+from functools import partial
 from typing import Any
 
 import jax
@@ -36,12 +37,17 @@ class Family(abc.ABC):
         return tables.table(data)
 
     def as_params(self, params: Params, x: PyTree, k: int) -> Params:
-        """Host side: parameters as a person has them -> arrays that fit k components of x."""
+        """Host side: parameters as a person has them -> arrays that fit k components of x.
+
+        None for x: the parameters do not tell what rows they are of.
+        """
+        if x is None:
+            return jax.tree.map(lambda leaf: checks.floating(tables.array(leaf, "params")), params)
         return checks.parameters(params, like_params(self, x, k), "components", f"{k} of {self!r}")
 
     def like_x(self, params: Params) -> PyTree:
-        """Host side: the shape and dtype of one row that the parameters were made for."""
-        raise ValueError(f"{self!r} does not tell what rows its parameters are of: give x")
+        """Host side: shape and dtype of one row that the parameters are of; None: not told."""
+        return None
 
     def as_prior(self, prior: Prior | None, reg_covar: Any, x: PyTree, k: int) -> Prior:
         """Host side: a prior of plain numbers -> arrays with an entry for each component.
@@ -141,4 +147,9 @@ def like_params(family: Family, x: PyTree, k: int) -> PyTree:
     """Shapes and dtypes of the parameters of k components for rows like x."""
     leaf = jax.tree.leaves(x)[0]
     weight = jax.ShapeDtypeStruct(leaf.shape[:1], leaf.dtype)
-    return jax.eval_shape(lambda x, weight: family.pooled(x, weight, k), x, weight)
+    return _pooled.eval_shape(family, x, weight, k)
+
+
+@partial(jax.jit, static_argnames=("family", "k"))
+def _pooled(family: Family, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:
+    return family.pooled(x, weight, k)

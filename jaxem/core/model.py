@@ -1,6 +1,7 @@
 """The contract of a model: a latent structure over a family, and all that the loop sees."""
 
 import abc
+from functools import partial
 from typing import Any
 
 import jax
@@ -80,11 +81,7 @@ class Model(abc.ABC):
         if rows is None:
             return jax.tree.map(lambda p: checks.floating(tables.array(p, "params")), params)
 
-        def start(rows: Rows) -> Params:
-            shared, k = self.shared_start_statistics(rows), jnp.int32(self.n_components)
-            return self.start(jax.random.key(0), rows, shared, jnp.int32(0), k, None)
-
-        return checks.parameters(params, jax.eval_shape(start, rows), "params", repr(self))
+        return checks.parameters(params, _start.eval_shape(self, rows), "params", repr(self))
 
     def as_prior(
         self, prior: Prior | None, reg_covar: Any, x: PyTree, fixed: Any = None
@@ -164,3 +161,10 @@ class Model(abc.ABC):
     def sample(self, key: Array, params: Params, n: int) -> tuple[PyTree, Array]:
         """-> (n rows, their labels)."""
         raise ValueError(f"{self!r} does not tell how rows are drawn: give it a method `sample`")
+
+
+@partial(jax.jit, static_argnames=("model",))
+def _start(model: Model, rows: Rows) -> Params:
+    """Any parameters for such rows."""
+    shared, k = model.shared_start_statistics(rows), jnp.int32(model.n_components)
+    return model.start(jax.random.key(0), rows, shared, jnp.int32(0), k, None)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxem.core import checks, emissions
 from jaxem.core.contracts import Params
 from jaxem.core.status import Status
-from jaxem.fitting import identified, padded_components, restarts, threads
+from jaxem.fitting import identified, padded_components, restarts, sizes, threads
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.em import State
 from jaxem.fitting.plan import FitPlan
@@ -75,6 +75,7 @@ def _spreads(job: FitPlan, n_starts: int, values: Any) -> bool:
 
 def finish(job: FitPlan, state: State) -> Result:
     """Judge every start on its final parameters and return the best with all of them."""
+    state = sizes.beside(job.rows, state)  # threads leave it on the host
     best, all_starts, n_free = restarts.finish(
         job.execution, job.rows, job.prior, state, job.thresholds, job.n_starts
     )

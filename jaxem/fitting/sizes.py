@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 import jax
-from jaxtyping import Array
 
 from jaxem.core import checks, emissions
 from jaxem.core.capabilities import planning
@@ -25,11 +24,19 @@ _ROUNDS = 2  # groups for each thread: the starts differ in how long they take
 _GROUP = 1 << 22  # numbers of data that a CPU makes for one group of sets
 
 
-def on_cpu(array: Array | None = None) -> bool:
-    """Whether the array lies on a CPU; of a traced one, and of none, what JAX takes by itself."""
-    if array is None or not checks.is_concrete(array) or not isinstance(array, jax.Array):
+def on_cpu(rows: Rows | None = None) -> bool:
+    """Whether the rows lie on a CPU; of traced ones, and of none, what JAX takes by itself."""
+    x = None if rows is None else jax.tree.leaves(rows.x)[0]
+    if not checks.is_concrete(x) or not isinstance(x, jax.Array):
         return jax.default_backend() == "cpu"
-    return next(iter(array.devices())).platform == "cpu"
+    return next(iter(x.devices())).platform == "cpu"
+
+
+def beside(rows: Rows, tree: Any) -> Any:
+    """The tree on the device that x was put on, where it was."""
+    x = jax.tree.leaves(rows.x)[0]
+    put = checks.is_concrete(x) and isinstance(x, jax.Array) and x.committed
+    return jax.device_put(tree, *x.devices()) if put and len(x.devices()) == 1 else tree
 
 
 def numbers_per_unit(model: Model, rows: Rows) -> int:
@@ -54,7 +61,7 @@ def block_size(model: Model, rows: Rows) -> int:
     n, n_rows = rows.n_units, 1 if chain else rows.weight.size // rows.n_units
     numbers = numbers_per_unit(model, rows)
     least, most_bytes = (1, _OF_STEPS) if chain else (-(-_LEAST_ROWS // n_rows), _CACHE)
-    if not on_cpu(rows.weight):
+    if not on_cpu(rows):
         return min(n, max(least, _BLOCK // numbers))
     size = rows.weight.dtype.itemsize
     most = min(most_bytes // (size * numbers), _SHARES // (size * model.n_components * n_rows))
@@ -81,7 +88,7 @@ def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
     100 took 1.2 to 6.8 times as long as single starts, for n from 150 to 5000
     (`python -m benchmarks.chunks`). Chunks are evened out, so that the last is nearly full.
     """
-    if on_cpu(rows.weight):
+    if on_cpu(rows):
         return 1
     width = sum(leaf.size for leaf in jax.tree.leaves(rows.x)) // rows.n_units
     numbers = min(rows.n_units, block_size) * k * (width + 2)
@@ -95,7 +102,7 @@ def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
 
     That of a chain has none: its steps wait for each other.
     """
-    if not on_cpu(rows.weight):
+    if not on_cpu(rows):
         return 1
     numbers = rows.n_units * numbers_per_unit(model, rows)
     if numbers > _SMALL and rows.first is None:
@@ -118,7 +125,7 @@ def group_size(r: int, n_threads: int) -> int:
 def sets_a_group(model: Model, rows: Rows, n_columns: int, n_sets: int) -> int:
     """Data sets a group: as many for each thread, twice; no more than memory holds."""
     numbers = rows.weight.size * (n_columns + 1)
-    if on_cpu(rows.weight):
+    if on_cpu(rows):
         most = max(1, _GROUP // numbers)
         return min(most, group_size(n_sets, n_threads(model, rows, n_sets)))
     each = rows.weight.size * model.n_components * (n_columns + 2)
@@ -127,7 +134,7 @@ def sets_a_group(model: Model, rows: Rows, n_columns: int, n_sets: int) -> int:
 
 def lanes(rows: Rows, size: int) -> int:
     """Sets fitted side by side, of a group."""
-    return 1 if on_cpu(rows.weight) else size
+    return 1 if on_cpu(rows) else size
 
 
 def directions(model: Model, rows: Rows, block_size: int, most: int, numbers: int) -> int:

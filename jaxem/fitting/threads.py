@@ -7,6 +7,7 @@ starts divide well. The groups have one size, so that they share one compilation
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import jax
@@ -15,6 +16,12 @@ import numpy as np
 from jaxem.core.status import Status
 from jaxem.fitting import sizes
 from jaxem.fitting.em import State
+
+_OPTIONS = (
+    "check_tracer_leaks", "debug_infs", "debug_nans", "default_device", "default_matmul_precision",
+    "default_prng_impl", "disable_jit", "enable_x64", "log_compiles", "no_tracing",
+    "numpy_dtype_promotion", "numpy_rank_promotion", "threefry_partitionable", "transfer_guard",
+)  # fmt: skip
 
 
 def start(run: Callable[[np.ndarray], State], n_starts: int, n_threads: int) -> State:
@@ -46,11 +53,10 @@ def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) ->
 
     Those beyond r only fill up the last group.
     """
-    config: Any = jax.config  # its stub does not know the options
-    x64 = config.jax_enable_x64  # may hold for this thread alone
+    configured = _configuration()
 
     def group(first: int) -> Any:
-        with jax.enable_x64(x64):
+        with configured():
             return jax.device_get(run(np.arange(first, first + size)))
 
     pool = ThreadPoolExecutor(n_threads)
@@ -59,3 +65,19 @@ def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) ->
     finally:
         pool.shutdown(cancel_futures=True)
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:r], *parts)
+
+
+def _configuration() -> Callable[[], ExitStack]:
+    """What holds for this thread, `jax.debug_nans(True)` and its like, to be entered in another.
+
+    A new thread has the configuration of the process alone.
+    """
+    values = {name: getattr(jax.config, f"jax_{name}") for name in _OPTIONS}
+
+    def enter() -> ExitStack:
+        stack = ExitStack()
+        for name, value in values.items():
+            stack.enter_context(getattr(jax, name)(value))
+        return stack
+
+    return enter

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxem.core import checks, parameters
+from jaxem.core import checks, parameters, tables
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.models import priors, transitions
 from jaxem.models.markov_chain import ChainPrior
@@ -36,7 +36,7 @@ class HMMPrior(NamedTuple):
 def as_params(family: Family, k: int, kind: Any, params: Params, x: Any) -> HMMParams:
     """kind: of the transitions; x: rows, or what says their shapes."""
     checks.fields(params, HMMParams, "params")
-    dtype = jax.tree.leaves(x)[0].dtype
+    dtype = tables.float_dtype(jax.tree.leaves((x, params.initial))[0])
     initial = checks.parameter(params.initial, (k,), dtype, "initial", f"{k} states")
     checks.probabilities(initial, "initial")
     transition = checks.parameter(params.transition, (k, k), dtype, "transition", f"{k} states")

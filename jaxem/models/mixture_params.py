@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array
 
-from jaxem.core import checks, parameters
+from jaxem.core import checks, parameters, tables
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.models import priors
 
@@ -30,7 +30,7 @@ class MixturePrior(NamedTuple):
 
 def as_params(family: Family, k: int, params: Params, x: Any) -> MixtureParams:
     """x: rows, or what says their shapes."""
-    dtype = jax.tree.leaves(x)[0].dtype
+    dtype = tables.float_dtype(jax.tree.leaves((x, params.weights))[0])
     weights = checks.parameter(params.weights, (k,), dtype, "weights", f"{k} components")
     checks.probabilities(weights, "weights")
     return MixtureParams(weights, family.as_params(params.components, x, k))

@@ -103,10 +103,17 @@ def persistent_or_any(
 
     A chain that is near independent in its labels then starts as one that persists. The rows of
     the others are uniform among all that are possible: states may alternate, or pass quickly.
+    Each number has a key of its own, so that states that are absent change none of the others.
     """
     key_which, key_rows = jax.random.split(key)
     stay = jnp.where(jnp.diagonal(possible), jnp.sum(moves, axis=1), 0)
-    drawn = jax.random.exponential(key_rows, moves.shape, moves.dtype)
+
+    def draw(i: Array, j: Array) -> Array:
+        own = jax.random.fold_in(jax.random.fold_in(key_rows, i), j)
+        return jax.random.exponential(own, (), moves.dtype)
+
+    each = jnp.arange(moves.shape[0], dtype=jnp.uint32)
+    drawn = jax.vmap(jax.vmap(draw, (None, 0)), (0, None))(each, each)
     persists = jax.random.bernoulli(key_which, 1 / 3)
     return jnp.where(persists, moves + jnp.diag(stay), jnp.where(possible, drawn, 0))
 

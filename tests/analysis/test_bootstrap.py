@@ -24,7 +24,7 @@ from jaxem.families import (
     VonMises,
 )
 from jaxem.fitting import sizes
-from laws.family import close
+from laws.compare import close
 
 KEY = jax.random.key(3)
 TWO = Mixture(Gaussian("full"), 2)

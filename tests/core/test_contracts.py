@@ -9,7 +9,7 @@ from jaxem.core import emissions
 from jaxem.core.contracts import Model
 from jaxem.core.dataset import as_dataset
 from jaxem.families import Poisson, PoissonParams
-from laws.family import close
+from laws.compare import close
 
 MODEL = jaxem.Mixture(Poisson(), 2)
 PARAMS = jaxem.MixtureParams(jnp.array([0.3, 0.7]), PoissonParams(jnp.array([[2.0], [5.0]])))

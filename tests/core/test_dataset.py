@@ -9,7 +9,7 @@ import jaxem
 from jaxem import HMM, Mixture
 from jaxem.families import Gaussian, Poisson, Product
 from jaxem.models import packing
-from laws.family import close
+from laws.compare import close
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)

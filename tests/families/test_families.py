@@ -1,4 +1,4 @@
-"""The laws over the table of families, and what is particular to each."""
+"""What is particular to each family; the laws of all are in tests/laws."""
 
 from dataclasses import dataclass
 
@@ -8,43 +8,9 @@ import numpy as np
 import pytest
 
 import jaxem
-from families.cases import CASES
 from jaxem import families
-from laws.family import check_family, close
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_laws(case, getkey):
-    check_family(case(), getkey())
-
 
 # ---- holes
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case.__name__ != "multinomial"],
-                         ids=lambda case: case.__name__)  # fmt: skip
-def test_a_row_of_holes_says_nothing(case, getkey):
-    """Its density is 1 under every component, and the sums are those without it."""
-    own = case()
-
-    def hole(leaf):
-        return leaf.at[5].set(jnp.nan)
-
-    x = own.x
-    if own.family.__class__ is families.LinearRegression:
-        x = (x[0], hole(x[1]))
-    elif own.family == families.Poisson(exposure=True):
-        x = (hole(x[0]), x[1])
-    else:
-        x = jax.tree.map(hole, x)
-    prepared = own.family.prepare(own.params, None)
-    log_density, cache = own.family.evaluate(prepared, x)
-    close(log_density[:, 5], jnp.zeros(3))
-    n = log_density.shape[1]
-    r = jax.random.dirichlet(getkey(), jnp.ones(3), (n,)).T
-    others = r.at[:, 5].set(0.0)
-    full, whole = own.family.evaluate(prepared, own.x)[1], own.family.statistics
-    close(whole(prepared, x, cache, r), whole(prepared, own.x, full, others))
 
 
 def test_a_hole_drops_out_of_the_product():
@@ -212,27 +178,3 @@ def test_reg_covar_is_for_covariances():
             jaxem.Mixture(families.Poisson(), 1), np.ones((4, 1)), key=jax.random.key(0),
             reg_covar=0.1,
         )  # fmt: skip
-
-
-# ---- the faces
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_a_model_file_brings_it_back(case, tmp_path):
-    own = case()
-    model = jaxem.Mixture(own.family, 3)
-    params = jaxem.MixtureParams(jnp.array([0.2, 0.3, 0.5]), own.params)
-    jaxem.save(tmp_path / "model.safetensors", model, params)
-    again, back = jaxem.load(tmp_path / "model.safetensors")
-    assert again == model
-    close(back, params, rtol=0, atol=0)
-
-
-def test_what_a_model_file_cannot_hold(tmp_path):
-    def log_prob(params, x):
-        return -x[:, 0] * params
-
-    family = families.Density(log_prob, lambda x, weight: jnp.ones(()))
-    params = jaxem.MixtureParams(jnp.ones(1), jnp.ones(1))
-    with pytest.raises(ValueError, match="does not tell what rows"):
-        jaxem.save(tmp_path / "model.safetensors", jaxem.Mixture(family, 1), params)

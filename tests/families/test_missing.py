@@ -14,7 +14,7 @@ from jaxem.core import parameters
 from jaxem.core.dataset import as_dataset
 from jaxem.families import Gaussian, GaussianParams, Product
 from jaxem.reference import missing_cells as reference
-from laws.family import close
+from laws.compare import close
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 N, D, K = 60, 4, 3

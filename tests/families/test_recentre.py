@@ -19,7 +19,7 @@ from jaxem.families import (
     Product,
     VonMises,
 )
-from laws.family import close
+from laws.compare import close
 
 N, K = 60, 2
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ import pytest
 import jaxem
 from jaxem import Status
 from jaxem.families import Gaussian
-from laws.family import close
+from laws.compare import close
 
 MODEL = jaxem.Mixture(Gaussian("full"), 2)
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import jaxem
-from families.test_gaussian import dense
 from jaxem import Status, datasets
 from jaxem.families import Gaussian, GaussianPrior
+from laws.gaussian_cases import dense
 
 
 def fit(x, k, covariance="full", n_init=20, **options):

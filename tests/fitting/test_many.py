@@ -9,7 +9,7 @@ import pytest
 import jaxem
 from jaxem import HMM, Mixture
 from jaxem.families import Gaussian, LinearRegression, Poisson
-from laws.family import close
+from laws.compare import close
 
 KEY = jax.random.key(7)
 MODEL = Mixture(Gaussian("full"), 2)

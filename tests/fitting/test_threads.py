@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import jax
 import numpy as np
@@ -54,6 +55,32 @@ def test_a_dtype_that_holds_for_this_thread_alone_holds_in_the_others(x):
         state = fitting.advance(job, fitting.start(job), job.max_iter)
         assert state.objective.dtype == np.float32
         assert fitting.finish(job, state).converged
+
+
+def test_what_holds_for_this_thread_alone_holds_in_the_others():
+    held = {
+        "debug_nans": True,
+        "debug_infs": True,
+        "default_matmul_precision": "highest",
+        "default_device": jax.devices()[0],
+        "numpy_dtype_promotion": "standard",
+        "no_tracing": True,
+        "enable_x64": False,
+    }
+
+    def seen(index):
+        assert {name: getattr(jax.config, f"jax_{name}") for name in held} == held
+        return index
+
+    with ExitStack() as contexts:
+        for name, value in held.items():
+            contexts.enter_context(getattr(jax, name)(value))
+        np.testing.assert_array_equal(threads.over(seen, 6, 2, 3), np.arange(6))
+
+
+def test_a_nan_is_found_in_the_thread_that_makes_it():
+    with jax.debug_nans(True), pytest.raises(FloatingPointError):
+        threads.over(lambda index: jax.numpy.log(-1.0 - index), 6, 2, 3)
 
 
 def test_an_error_in_a_group_reaches_the_caller(x):

@@ -1,4 +1,4 @@
-"""Hidden Markov models: the laws of models, published fits, sequences of all forms, bad input."""
+"""Hidden Markov models: published fits, sequences of all forms, bad input."""
 
 from itertools import product
 
@@ -14,9 +14,7 @@ from jaxem.core.dataset import as_dataset
 from jaxem.inference import forward_backward
 from jaxem.models import packing, transitions
 from jaxem.reference.hidden_markov import over_paths
-from laws import model as laws
-from laws.family import close
-from laws.model import ModelCase
+from laws.compare import close
 
 COUNTS = datasets.load_earthquakes().x[:, 1]
 POISSON = HMM(families.Poisson(), 2)
@@ -42,66 +40,6 @@ def densities(params, x):
     rates = np.asarray(params.emissions.rates)[:, 0]
     seen = stats.poisson(rates[None]).pmf(np.nan_to_num(x))
     return np.where(np.isnan(x), 1.0, seen)
-
-
-def reference(params, x):
-    """Sums over sequences, from sums over paths."""
-    initial, transition = np.asarray(params.initial), np.asarray(params.transition)
-    k = len(initial)
-    begins, pairs, counts, weighted, total = np.zeros(k), np.zeros((k, k)), np.zeros(k), 0.0, 0.0
-    seen = np.zeros(k)
-    for own in np.asarray(x):
-        answer = over_paths(initial, transition, densities(params, own))
-        begins += answer.states[0]
-        pairs += answer.pairs
-        counts += answer.states.sum(0)
-        there = ~np.isnan(own[:, 0])
-        seen += answer.states[there].sum(0)
-        weighted = weighted + answer.states[there].T @ own[there]
-        total += answer.log_likelihood
-    return begins, pairs, counts, weighted, seen, total
-
-
-def e_step(params, x):
-    begins, pairs, counts, weighted, seen, total = reference(params, x)
-    sums = np.concatenate([weighted, seen[:, None]], axis=1)
-    size = np.asarray(x).shape[0] * np.asarray(x).shape[1]
-    like = jaxem.e_step(POISSON, params, x)[0]
-    values = [np.float64(size), counts, begins, pairs, sums]
-    return jax.tree.unflatten(jax.tree.structure(like), values), total
-
-
-def m_step(params, x):
-    begins, pairs, _, weighted, seen, _ = reference(params, x)
-    return HMMParams(
-        begins / begins.sum(),
-        pairs / pairs.sum(1, keepdims=True),
-        families.PoissonParams(weighted / seen[:, None]),
-    )
-
-
-@pytest.fixture(scope="module")
-def case():
-    params = jax.tree.map(jnp.asarray, START)
-    return ModelCase(POISSON, params, jnp.asarray(drawn()), e_step, m_step)
-
-
-LAWS = [
-    laws.steps_are_the_references, laws.log_likelihood_is_of_the_returned_parameters,
-    laws.no_iterations_are_legal, laws.poisoned_starts_are_ignored,
-    laws.absent_rows_may_hold_anything, laws.blocks_give_the_same_answer,
-    laws.the_objective_never_falls, laws.acceleration_ends_no_lower,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
-def test_laws(law, case):
-    law(case)
-
-
-@pytest.mark.parametrize("law", [laws.pieces_have_the_same_bits, laws.absent_parts_change_nothing])
-def test_laws_of_starts(law, case):
-    law(case, jax.random.key(0))
 
 
 # ---- published
@@ -240,47 +178,6 @@ def test_steps_that_were_not_observed_are_legal_anywhere():
     assert jaxem.smooth(gaussian, result.params, y).shape == (60, 2)
 
 
-def test_sample_then_fit_recovers():
-    x, states = jaxem.sample(POISSON, START, jax.random.key(1), 4000)
-    result = jaxem.fit(POISSON, x, key=jax.random.key(0), n_init=5)
-    order = np.argsort(np.asarray(result.params.emissions.rates)[:, 0])
-    np.testing.assert_allclose(
-        np.asarray(result.params.transition)[order][:, order], START.transition, atol=0.06
-    )
-    np.testing.assert_allclose(
-        np.asarray(result.params.emissions.rates)[order], START.emissions.rates, rtol=0.06
-    )
-    path, _ = jaxem.viterbi(POISSON, START, x)
-    assert np.mean(np.asarray(path) == np.asarray(states)) > 0.8
-
-
-def test_a_product_and_a_regression_emit_too():
-    rng = np.random.default_rng(3)
-    z = np.repeat([0, 1, 0, 1], 25)
-    table = {
-        "count": rng.poisson(np.where(z, 9, 2))[:, None].astype(float),
-        "size": rng.normal(3.0 * z)[:, None],
-    }
-    family = families.Product({"count": families.Poisson(), "size": families.Gaussian("diag")})
-    model = HMM(family, 2)
-    result = jaxem.fit(model, table, key=jax.random.key(0), n_init=3)
-    found = np.asarray(jaxem.viterbi(model, result.params, table)[0])
-    assert max(np.mean(found == z), np.mean(found != z)) > 0.95
-    X = rng.normal(size=(100, 1))
-    y = np.where(z, 2.0, -2.0) * X[:, 0] + 0.3 * rng.normal(size=100)
-    model = HMM(families.LinearRegression(), 2)
-    result = jaxem.fit(model, (X, y), key=jax.random.key(0), n_init=6)
-    found = np.asarray(jaxem.viterbi(model, result.params, (X, y))[0])
-    assert max(np.mean(found == z), np.mean(found != z)) > 0.9
-
-
-def test_a_second_fit_compiles_nothing():
-    x = drawn(4, 10)
-    jaxem.fit(POISSON, x, key=jax.random.key(0), n_init=2)
-    with jax.no_tracing():
-        jaxem.fit(POISSON, x + 1, key=jax.random.key(1), n_init=2, tol=1e-5, max_iter=50)
-
-
 BAD = {
     r"lengths\[1\] is 9; it must be from 1 to 5": (drawn(2, 5), [3, 9]),
     "give 2 whole numbers": (drawn(2, 5), [3]),
@@ -345,17 +242,6 @@ def test_long_sequences_in_blocks_of_time_are_the_same(form, monkeypatch):
     np.testing.assert_allclose(again, total)
     close(jaxem.smooth(POISSON, START, x), smoothed, rtol=1e-10)
     jax.clear_caches()
-
-
-def test_both_recursions_fit_the_same():
-    x = drawn(4, 10)
-    scan = HMM(families.Poisson(), 2, recursion="associative")
-    one, two = (jaxem.em(model, START, x, max_iter=3) for model in (POISSON, scan))
-    close(one.params, two.params, rtol=1e-9)
-    np.testing.assert_allclose(one.log_likelihood, two.log_likelihood)
-    close(jaxem.smooth(POISSON, START, x), jaxem.smooth(scan, START, x), rtol=1e-9)
-    paths = [jaxem.viterbi(model, START, x)[0] for model in (POISSON, scan)]
-    np.testing.assert_array_equal(*paths)
 
 
 @pytest.mark.parametrize("kind", ["full", ((1, 1), (1, 1))])
@@ -468,13 +354,6 @@ def test_what_is_known_must_be_possible():
         HMM(families.Poisson(), 2, initial="stationary", transitions=((1, 0), (0, 1)))
     with pytest.raises(ValueError, match="no one stationary law"):
         jaxem.em(stationary, START._replace(transition=np.eye(2)), COUNTS)
-
-
-def test_a_list_of_regressions():
-    rng = np.random.default_rng(0)
-    parts = [(rng.normal(size=(n, 1)), rng.normal(size=n)) for n in (12, 8)]
-    result = jaxem.fit(HMM(families.LinearRegression(), 1), parts, key=jax.random.key(0), n_init=1)
-    assert result.converged
 
 
 def test_absent_states_are_legal_parameters():

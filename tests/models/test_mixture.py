@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 import jaxem
-from families.test_gaussian import STRUCTURES, dense
 from jaxem import Status
 from jaxem.families import Gaussian, GaussianParams, GaussianPrior
 from jaxem.reference import gaussian_mixture as reference
-from laws.family import close
-from laws.model import ModelCase, check_model
+from laws.compare import close
+from laws.gaussian_cases import STRUCTURES, dense
+
+THREE = jaxem.Mixture(Gaussian("full"), 3)
 
 
 def two_groups(n=60, d=2, seed=1):
@@ -40,36 +41,6 @@ def from_reference(covariance, theta):
     stored = {"full": c, "tied": c[0], "diag": np.diagonal(c, axis1=1, axis2=2),
               "spherical": c[:, 0, 0]}[covariance]  # fmt: skip
     return jaxem.MixtureParams(theta.weights, GaussianParams(theta.means, stored))
-
-
-def case_of(covariance, d=2):
-    x = two_groups(d=d)
-
-    def e_step(params, x):
-        theta = as_reference(covariance, params)
-        r, log_likelihood = reference.e_step(np.asarray(x), theta)
-        residuals = np.asarray(x)[:, None] - theta.means
-        outer = np.einsum("nk,nki,nkj->kij", r, residuals, residuals)
-        second = {"full": outer, "tied": outer.sum(0),
-                  "diag": np.diagonal(outer, axis1=1, axis2=2),
-                  "spherical": np.trace(outer, axis1=1, axis2=2)}[covariance]  # fmt: skip
-        family = (r.sum(0), np.einsum("nk,nkd->kd", r, residuals), second)
-        statistics = (np.float64(len(x)), r.sum(0), family)
-        like = jax.tree.structure(jaxem.e_step(model, params, x)[0])
-        return jax.tree.unflatten(like, jax.tree.leaves(statistics)), log_likelihood
-
-    def m_step(params, x):
-        theta = as_reference(covariance, params)
-        r, _ = reference.e_step(np.asarray(x), theta)
-        return from_reference(covariance, reference.m_step(np.asarray(x), theta, r, covariance))
-
-    model = jaxem.Mixture(Gaussian(covariance), 3)
-    return ModelCase(model, start_of(covariance, d, x), jnp.asarray(x), e_step, m_step)
-
-
-@pytest.mark.parametrize("covariance", ["full", "diag"])
-def test_laws(covariance, getkey):
-    check_model(case_of(covariance), getkey())
 
 
 PRIOR = GaussianPrior(
@@ -113,9 +84,9 @@ def test_weights_are_frequencies():
     """Weight 3 means three equal rows; BIC counts their sum."""
     x = two_groups()
     times = np.arange(len(x)) % 4
-    case = case_of("full")
-    weighted = jaxem.em(case.model, case.params, x, times, max_iter=30)
-    repeated = jaxem.em(case.model, case.params, np.repeat(x, times, axis=0), max_iter=30)
+    params = start_of("full", 2, x)
+    weighted = jaxem.em(THREE, params, x, times, max_iter=30)
+    repeated = jaxem.em(THREE, params, np.repeat(x, times, axis=0), max_iter=30)
     close(weighted.params, repeated.params, rtol=1e-9)
     np.testing.assert_allclose(weighted.bic, repeated.bic, rtol=1e-12)
     assert float(weighted.total_weight) == times.sum()
@@ -156,14 +127,14 @@ def test_some_labels_known_name_the_components():
 def test_an_absent_component_stays_absent():
     """Zero weight: parameters kept, not counted as free, nothing NaN, the rest as without it."""
     x = two_groups()
-    three, two = case_of("full"), jaxem.Mixture(Gaussian("full"), 2)
-    params = three.params._replace(weights=jnp.array([0.4, 0.6, 0.0]))
+    two = jaxem.Mixture(Gaussian("full"), 2)
+    params = start_of("full", 2, x)._replace(weights=jnp.array([0.4, 0.6, 0.0]))
     fewer = jaxem.MixtureParams(
         params.weights[:2], jax.tree.map(lambda leaf: leaf[:2], params.components)
     )
     prior = jaxem.MixturePrior(3.0, PRIOR)
     for p in (None, prior):
-        result = jaxem.em(three.model, params, x, prior=p)
+        result = jaxem.em(THREE, params, x, prior=p)
         expected = jaxem.em(two, fewer, x, prior=p)
         assert result.params.weights[2] == 0
         close(
@@ -199,16 +170,17 @@ def test_soft_assignment_becomes_hard_as_the_variance_vanishes(variance):
 
 def test_reg_covar_is_exact_ascent():
     """The objective with the reg_covar term never falls, and the M-step adds it to the diagonal."""
-    case = case_of("full")
+    x = two_groups()
+    params = start_of("full", 2, x)
     objectives = [
-        float(jaxem.em(case.model, case.params, case.x, max_iter=i, reg_covar=0.3).log_posterior)
+        float(jaxem.em(THREE, params, x, max_iter=i, reg_covar=0.3).log_posterior)
         for i in range(12)
     ]
     assert np.all(np.diff(objectives) > 0)
     prior = jaxem.MixturePrior(components=GaussianPrior(reg_covar=0.3))
-    statistics, _ = jaxem.e_step(case.model, case.params, case.x, prior=prior)
-    with_reg = jaxem.m_step(case.model, case.params, statistics, prior)
-    without = jaxem.m_step(case.model, case.params, statistics)
+    statistics, _ = jaxem.e_step(THREE, params, x, prior=prior)
+    with_reg = jaxem.m_step(THREE, params, statistics, prior)
+    without = jaxem.m_step(THREE, params, statistics)
     added = with_reg.components.covariances - without.components.covariances
     np.testing.assert_allclose(added, np.stack([0.3 * np.eye(2)] * 3), atol=1e-12)
 

@@ -10,7 +10,6 @@ import pytest
 import scipy.stats
 
 import jaxem
-from laws.model import ModelCase, check_model
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -123,28 +122,6 @@ def test_genetic_linkage(capsys):
     of_louis = small.complete, small.complete - small.observed, small.observed
     np.testing.assert_allclose(of_louis, (435.3, 57.8, 377.5), atol=0.05)
     assert large.squarem < large.plain  # where more is missing
-
-
-def test_a_model_of_its_own_obeys_the_laws(getkey):
-    import example_linkage as example
-
-    p = np.array([2.3, 0.7, 0.7, 0.3]) / 4
-    x = np.random.default_rng(0).multinomial(np.arange(20, 60), p).astype(float)
-
-    def sums(params, x):
-        y, t = np.asarray(x), float(params.theta)
-        linked = y[:, 0] * t / (2 + t) + y[:, 3]
-        return example.Sums(y.sum(), np.array([float(len(y))]), linked.sum(), y[:, 1:3].sum())
-
-    def e_step(params, x):
-        return sums(params, x), linkage_density(float(params.theta), np.asarray(x)).sum()
-
-    def m_step(params, x):
-        *_, linked, unlinked = sums(params, x)
-        return example.Theta(linked / (linked + unlinked))
-
-    case = ModelCase(example.MODEL, example.Theta(0.9), jax.numpy.asarray(x), e_step, m_step)
-    check_model(case, getkey())
 
 
 def test_a_model_of_its_own_has_what_needs_no_more_and_refuses_the_rest(tmp_path):

@@ -1,14 +1,17 @@
-"""One case of each family that is no Gaussian: scipy's density and the estimate in plain NumPy."""
+"""The table of families: scipy's density and the estimate in plain NumPy for each."""
 
+from typing import NamedTuple
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import optimize, special, stats
 
 from jaxem import families
-from laws.family import FamilyCase
+from laws.family_case import FamilyCase, N, arrays, without_row_5
+from laws.gaussian_cases import GAUSSIAN_CASES
+from laws.regression_cases import REGRESSION_CASES
 
-_RNG = np.random.default_rng(20)
-_N = 48
 _P = np.array([[0.2, 0.7], [0.5, 0.4], [0.75, 0.1]])
 _RATES = np.array([[1.0, 5.0], [4.0, 2.5], [9.0, 0.7]])
 _TABLES = (
@@ -16,12 +19,10 @@ _TABLES = (
     np.array([[0.2, 0.3, 0.1, 0.4], [0.25, 0.25, 0.2, 0.3], [0.5, 0.2, 0.1, 0.2]]),
 )
 _SHARES = np.array([[0.2, 0.3, 0.5], [0.6, 0.2, 0.2], [0.3, 0.3, 0.4]])
-_COEFFICIENTS = np.array([[1.0, 2.0, -1.0], [-2.0, 0.5, 1.0], [0.3, -1.0, 0.2]])
-_SCALES = np.array([0.7, 1.2, 2.0])
 
 
-def _arrays(*arrays):
-    return tuple(jnp.asarray(a) for a in arrays)
+def _rng():
+    return np.random.default_rng(20)
 
 
 def _columns(log_density, x, *params):
@@ -36,18 +37,19 @@ def _means(r, x):
 def bernoulli():
     return FamilyCase(
         families.Bernoulli(),
-        families.BernoulliParams(*_arrays(_P)),
-        *_arrays((_RNG.random((_N, 2)) < 0.5).astype(float)),
+        families.BernoulliParams(*arrays(_P)),
+        *arrays((_rng().random((N, 2)) < 0.5).astype(float)),
         lambda params, x: _columns(stats.bernoulli.logpmf, x, np.asarray(params.probabilities)),
         lambda r, x: families.BernoulliParams(_means(r, np.asarray(x))),
         families.BernoulliPrior(2.0, 3.5),
         families.BernoulliParams(False),
+        hole=without_row_5,
     )
 
 
 def categorical():
-    levels = (2, 4)
-    x = np.stack([_RNG.integers(0, c, _N) for c in levels], axis=1).astype(float)
+    levels, rng = (2, 4), _rng()
+    x = np.stack([rng.integers(0, c, N) for c in levels], axis=1).astype(float)
 
     def log_prob(params, x):
         codes = np.asarray(x, int)
@@ -62,17 +64,18 @@ def categorical():
 
     return FamilyCase(
         families.Categorical(levels),
-        families.CategoricalParams(_arrays(*_TABLES)),
+        families.CategoricalParams(arrays(*_TABLES)),
         jnp.asarray(x),
         log_prob,
         mle,
         families.CategoricalPrior(1.5),
         families.CategoricalParams((False, False)),
+        hole=without_row_5,
     )
 
 
 def multinomial():
-    x = _RNG.multinomial(9, [0.3, 0.3, 0.4], _N).astype(float)
+    x = _rng().multinomial(9, [0.3, 0.3, 0.4], N).astype(float)
 
     def log_prob(params, x):
         x = np.asarray(x)
@@ -84,7 +87,7 @@ def multinomial():
 
     return FamilyCase(
         families.Multinomial(9),
-        families.MultinomialParams(*_arrays(_SHARES)),
+        families.MultinomialParams(*arrays(_SHARES)),
         jnp.asarray(x),
         log_prob,
         mle,
@@ -96,22 +99,23 @@ def multinomial():
 def poisson():
     return FamilyCase(
         families.Poisson(),
-        families.PoissonParams(*_arrays(_RATES)),
-        jnp.asarray(_RNG.poisson(4, (_N, 2)).astype(float)),
+        families.PoissonParams(*arrays(_RATES)),
+        jnp.asarray(_rng().poisson(4, (N, 2)).astype(float)),
         lambda params, x: _columns(stats.poisson.logpmf, x, np.asarray(params.rates)),
         lambda r, x: families.PoissonParams(_means(r, np.asarray(x))),
         families.PoissonPrior(2.0, 0.5),
         families.PoissonParams(False),
+        hole=without_row_5,
     )
 
 
 def poisson_with_exposure():
-    x = _arrays(_RNG.poisson(4, (_N, 2)).astype(float), _RNG.uniform(0.5, 3, _N))
+    rng = _rng()
+    x = arrays(rng.poisson(4, (N, 2)).astype(float), rng.uniform(0.5, 3, N))
 
     def log_prob(params, x):
-        counts, exposure = map(np.asarray, x)
-        rates = np.asarray(params.rates)
-        return np.array([stats.poisson.logpmf(counts, exposure[:, None] * l).sum(1) for l in rates])  # noqa: E741
+        means = np.asarray(x[1])[:, None] * np.asarray(params.rates)[:, None]
+        return np.array([stats.poisson.logpmf(np.asarray(x[0]), own).sum(1) for own in means])
 
     def mle(r, x):
         counts, exposure = map(np.asarray, x)
@@ -119,28 +123,24 @@ def poisson_with_exposure():
             np.array([(own[:, None] * counts).sum(0) / (own * exposure).sum() for own in r])
         )
 
-    return FamilyCase(
-        families.Poisson(exposure=True),
-        families.PoissonParams(*_arrays(_RATES)),
-        x,
-        log_prob,
-        mle,
-        families.PoissonPrior(2.0, 0.5),
-        families.PoissonParams(False),
-    )
+    return poisson()._replace(
+        family=families.Poisson(exposure=True), x=x, log_prob=log_prob, mle=mle,
+        hole=lambda x: (without_row_5(x[0]), x[1]),
+    )  # fmt: skip
 
 
 def exponential():
     return FamilyCase(
         families.Exponential(),
-        families.ExponentialParams(*_arrays(_RATES)),
-        jnp.asarray(_RNG.exponential(0.5, (_N, 2))),
+        families.ExponentialParams(*arrays(_RATES)),
+        jnp.asarray(_rng().exponential(0.5, (N, 2))),
         lambda params, x: _columns(
             lambda x, rate: stats.expon.logpdf(x, scale=1 / rate), x, np.asarray(params.rates)
         ),
         lambda r, x: families.ExponentialParams(1 / _means(r, np.asarray(x))),
         families.ExponentialPrior(2.0, 0.5),
         families.ExponentialParams(False),
+        hole=without_row_5,
     )
 
 
@@ -160,14 +160,15 @@ def gamma():
 
     return FamilyCase(
         families.Gamma(),
-        families.GammaParams(*_arrays(shapes, _RATES)),
-        jnp.asarray(_RNG.gamma(2.0, 0.7, (_N, 2))),
+        families.GammaParams(*arrays(shapes, _RATES)),
+        jnp.asarray(_rng().gamma(2.0, 0.7, (N, 2))),
         lambda params, x: _columns(
             lambda x, a, b: stats.gamma.logpdf(x, a, scale=1 / b), x, *map(np.asarray, params)
         ),
         mle,
         families.GammaPrior(3.0, 2.0, 0.4),
         families.GammaParams(False, False),
+        hole=without_row_5,
     )
 
 
@@ -187,52 +188,78 @@ def von_mises():
 
     return FamilyCase(
         families.VonMises(),
-        families.VonMisesParams(*_arrays(directions, concentrations)),
-        jnp.asarray(_RNG.vonmises([0.5, -2.0], [1.5, 0.6], (_N, 2))),
+        families.VonMisesParams(*arrays(directions, concentrations)),
+        jnp.asarray(_rng().vonmises([0.5, -2.0], [1.5, 0.6], (N, 2))),
         lambda params, x: _columns(
             lambda x, m, c: stats.vonmises.logpdf(x, c, loc=m), x, *map(np.asarray, params)
         ),
         mle,
         families.VonMisesPrior(3.0, 0.5, 0.4),
         families.VonMisesParams(False, False),
+        hole=without_row_5,
     )
 
 
-def _regression_case(family, scales, shared):
-    X = _RNG.normal(size=(_N, 2)) + 3.0
-    y = X @ np.array([1.0, -0.5]) + _RNG.normal(size=_N)
+class LogNormal(NamedTuple):
+    mean: jax.Array  # of the logarithm
+    scale: jax.Array
+
+
+def log_normal(p, x):
+    logs = jnp.log(x[:, 0])
+    return jax.scipy.stats.norm.logpdf(logs, p.mean, p.scale) - logs
+
+
+def log_normal_start(x, weight):
+    return LogNormal(jnp.zeros(()), jnp.ones(()))
+
+
+def log_normal_coordinates(p):
+    return LogNormal(p.mean, jnp.log(p.scale))
+
+
+def log_normal_from(t):
+    return LogNormal(t.mean, jnp.exp(jnp.clip(t.scale, -30, 30)))
+
+
+def log_normal_draw(key, p):
+    return jnp.exp(p.mean + p.scale * jax.random.normal(key, (1,), p.mean.dtype))
+
+
+def density():
+    """A density of one's own, by Newton steps."""
 
     def log_prob(params, x):
-        X, y = map(np.asarray, x)
-        u = np.c_[np.ones(len(y)), X]
         pairs = zip(*map(np.asarray, params), strict=True)
-        return np.array([stats.norm.logpdf(y, u @ b, s) for b, s in pairs])
+        return np.array(
+            [stats.lognorm.logpdf(np.asarray(x)[:, 0], s, scale=np.exp(m)) for m, s in pairs]
+        )
 
     def mle(r, x):
-        X, y = map(np.asarray, x)
-        u = np.c_[np.ones(len(y)), X]
-        b = [np.linalg.lstsq(np.sqrt(w)[:, None] * u, np.sqrt(w) * y, rcond=None)[0] for w in r]
-        squares = np.array([w @ (y - u @ own) ** 2 for w, own in zip(r, b, strict=True)])
-        variance = squares.sum() / r.sum() if family.common_scale else squares / r.sum(1)
-        return families.LinearRegressionParams(np.array(b), np.sqrt(variance * np.ones(3)))
+        logs = np.log(np.asarray(x))
+        mean = _means(r, logs)
+        squares = [w @ (logs - own) ** 2 / w.sum() for w, own in zip(r, mean, strict=True)]
+        return LogNormal(mean[:, 0], np.sqrt(squares)[:, 0])
 
     return FamilyCase(
-        family,
-        families.LinearRegressionParams(*_arrays(_COEFFICIENTS, scales)),
-        _arrays(X, y),
+        families.Density(
+            log_normal, log_normal_start, log_normal_coordinates, log_normal_from, log_normal_draw
+        ),
+        LogNormal(*arrays([0.3, 1.0, -0.5], [0.8, 0.5, 1.2])),
+        jnp.asarray(_rng().lognormal(0.3, 0.7, (N, 1))),
         log_prob,
         mle,
-        families.LinearRegressionPrior(0.5, 2.0, 3.0, 0.7),
-        families.LinearRegressionParams(False, shared),
+        None,
+        LogNormal(False, False),
+        n_steps=30,
+        digits=1e-7,
     )
-
-
-def linear_regression():
-    return _regression_case(families.LinearRegression(), _SCALES, False)
 
 
 def product():
-    parts = {"visits": poisson(), "colour": categorical(), "weight": gamma()}
+    """A dict, of which one block is a tuple."""
+    regression = REGRESSION_CASES["linear_regression"]()
+    parts = {"visits": poisson(), "colour": categorical(), "line": regression}
     return FamilyCase(
         families.Product({name: case.family for name, case in parts.items()}),
         {name: case.params for name, case in parts.items()},
@@ -241,10 +268,21 @@ def product():
         lambda r, x: {name: c.mle(r, x[name]) for name, c in parts.items()},
         {name: case.prior for name, case in parts.items()},
         {name: case.shared for name, case in parts.items()},
+        hole=lambda x: {name: case.hole(x[name]) for name, case in parts.items()},
     )
 
 
-CASES = [
-    bernoulli, categorical, multinomial, poisson, poisson_with_exposure, exponential, gamma,
-    linear_regression, product, von_mises,
-]  # fmt: skip
+FAMILY_CASES = {
+    "bernoulli": bernoulli,
+    "categorical": categorical,
+    "multinomial": multinomial,
+    "poisson": poisson,
+    "poisson_with_exposure": poisson_with_exposure,
+    "exponential": exponential,
+    "gamma": gamma,
+    "von_mises": von_mises,
+    "density": density,
+    "product": product,
+    **REGRESSION_CASES,
+    **GAUSSIAN_CASES,
+}
