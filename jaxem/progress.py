@@ -20,7 +20,7 @@ def shown(job: FitPlan) -> Result:
         raise ModuleNotFoundError(
             "progress=True is shown by rich: pip install 'jaxem[cli]'"
         ) from None
-    state = start(job)
+    begun = state = start(job)
     with Progress(transient=True) as bar:
         task = bar.add_task("fitting", total=job.n_starts)
         for state in pieces(job, begun, _SECONDS):

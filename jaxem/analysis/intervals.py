@@ -24,6 +24,7 @@ from jaxem.analysis.coordinates import params_dtype
 from jaxem.analysis.maximum import Fitted, fitted
 from jaxem.core import checks, remarks
 from jaxem.core.contracts import Model, Params, Prior
+from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.names import name
 
@@ -78,9 +79,8 @@ def confidence_intervals(
         checks.numbers(level, "level")
         if np.ndim(level) != 0 or not 0 < float(level) < 1:
             raise ValueError(f"level is {level!r}; give a number between 0 and 1, such as 0.95")
-    found = fitted(
-        model, params, x, errors, sample_weight, prior, fixed, labels, lengths, reg_covar
-    )
+    data = as_dataset(model, x, sample_weight, labels, lengths)
+    found = fitted(data, params, errors, prior, fixed, reg_covar)
     own = found.local.params
     standard_errors.warn(found)
     se = standard_errors.errors(found)

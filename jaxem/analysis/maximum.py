@@ -18,7 +18,7 @@ from jaxem.analysis.coordinates import Coordinates
 from jaxem.analysis.information import BlockPlan, Inverse, Local
 from jaxem.core import checks, emissions, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
-from jaxem.core.dataset import as_dataset
+from jaxem.core.dataset import Dataset
 from jaxem.core.numerics import einsum
 from jaxem.fitting import sizes
 
@@ -41,20 +41,16 @@ class Fitted(NamedTuple):
 
 
 def fitted(
-    model: Model,
+    data: Dataset,
     params: Params,
-    x: Any,
     method: str,
-    sample_weight: Any,
     prior: Prior | None,
     fixed: Any,
-    labels: Any,
-    lengths: Any,
     reg_covar: Any,
 ) -> Fitted:
     """Check everything, go to the maximum, and invert the information asked for."""
     checks.one_of(method, METHODS, "method")
-    rows = as_dataset(model, x, sample_weight, labels, lengths).rows
+    model, rows = data.model, data.rows
     prior = model.as_prior(prior, reg_covar, emissions.like(model, rows), fixed)
     params = coordinates.settled(model, model.as_params(params, rows))
     params = parameters.fix(model.constraints, params, emissions.fixed(prior))

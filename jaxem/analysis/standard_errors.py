@@ -21,6 +21,7 @@ from jaxem.analysis.maximum import FAR, Fitted, eps, fitted, identical
 from jaxem.core import checks
 from jaxem.core import remarks as told
 from jaxem.core.contracts import Model, Params, Prior
+from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.core.numerics import einsum
@@ -68,9 +69,8 @@ def standard_errors(
     a component that is absent, or of which the rows tell nothing; the last with a UserWarning.
     Errors: ValueError for bad input, and for parameters that are no maximum.
     """
-    found = fitted(
-        model, params, x, method, sample_weight, prior, fixed, labels, lengths, reg_covar
-    )
+    data = as_dataset(model, x, sample_weight, labels, lengths)
+    found = fitted(data, params, method, prior, fixed, reg_covar)
     warn(found)
     return errors(found)
 
@@ -93,9 +93,8 @@ def parameter_covariance(
 
     Arguments and errors are those of `standard_errors`, whose squares are on the diagonal.
     """
-    found = fitted(
-        model, params, x, method, sample_weight, prior, fixed, labels, lengths, reg_covar
-    )
+    data = as_dataset(model, x, sample_weight, labels, lengths)
+    found = fitted(data, params, method, prior, fixed, reg_covar)
     own = found.local.params
     matrix = _matrix(model, own, found.coordinates, found.inverse, found.spread)
     return ParameterCovariance(names(own), matrix, remarks(found))

@@ -86,6 +86,11 @@ def fix(constraints: PyTree, params: Params, fixed: Fixed | None) -> Params:
     return jax.tree.map(under, constraints, params, fixed)
 
 
+def settled(constraints: PyTree, params: Params) -> Params:
+    """With what follows from other numbers, where a whole model goes together."""
+    return constraints.settled(params) if isinstance(constraints, Joint) else params
+
+
 def free(params: Params) -> Fixed:
     """Nothing is fixed."""
     return jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), params)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import checks, emissions, parameters
 from jaxem.core.contracts import Family, Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.names import spec
-from jaxem.core.parameters import Coordinates, Joint
+from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import informative_weight
 from jaxem.inference.chain import Chain, Posterior
 from jaxem.inference.forward_backward import Block, accumulate, block_length
@@ -159,8 +159,7 @@ class HMM(Model):
         return self._settled(params._replace(initial=self.chain.initial.begin(params.initial)))
 
     def _settled(self, params: HMMParams) -> HMMParams:
-        own = self.constraints
-        return own.settled(params) if isinstance(own, Joint) else params
+        return parameters.settled(self.constraints, params)
 
     # ---- the two steps
 
