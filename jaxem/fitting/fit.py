@@ -37,7 +37,7 @@ def fit(
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
-    progress: bool = False,
+    progress: Any = False,
 ) -> Result:
     """Fit a model by EM from many starts and keep the best regular one.
 
