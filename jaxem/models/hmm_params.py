@@ -56,9 +56,7 @@ def _check_transition(transition: np.ndarray, initial: np.ndarray, kind: Any) ->
         raise ValueError(f"transition[{i}, {j}] is {closed[i, j]:g}, which {kind!r} rules out")
 
 
-def as_prior(
-    model: Any, prior: HMMPrior | None, reg_covar: Any, x: Any, fixed: Any
-) -> HMMPrior | None:
+def as_prior(model: Any, prior: Any, reg_covar: Any, x: Any, fixed: Any) -> HMMPrior | None:
     """model: an `HMM`."""
     family, k = model.family, model.n_states
     if priors.asks_nothing(family, prior, reg_covar, fixed):

@@ -36,9 +36,7 @@ def as_params(family: Family, k: int, params: Params, x: Any) -> MixtureParams:
     return MixtureParams(weights, family.as_params(params.components, x, k))
 
 
-def as_prior(
-    model: Any, prior: MixturePrior | None, reg_covar: Any, x: Any, fixed: Any
-) -> MixturePrior | None:
+def as_prior(model: Any, prior: Any, reg_covar: Any, x: Any, fixed: Any) -> MixturePrior | None:
     """model: a `Mixture`."""
     family, k = model.family, model.n_components
     if priors.asks_nothing(family, prior, reg_covar, fixed):
