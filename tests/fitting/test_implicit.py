@@ -138,29 +138,34 @@ def test_derivatives_equal_central_differences_of_refits(case):
         return ravel_pytree(jaxem.em(model, start, x, weight, prior).params)[0]
 
     @jax.jit
-    def forward(inputs, tangents):
-        return jax.jvp(fitted, (inputs,), (tangents,))[1]
-
-    @jax.jit
-    def backward(inputs, cotangent):
-        return jax.vjp(fitted, inputs)[1](cotangent)[0]
+    def derivatives(inputs, tangents, cotangent):
+        """Forward along each of the tangents, and backward: what reverse mode makes of the same."""
+        _, forward = jax.linearize(fitted, inputs)
+        back = jax.linear_transpose(forward, inputs)
+        return [forward(of) for of in tangents], back(cotangent)[0]
 
     rng, inputs = np.random.default_rng(3), case.inputs
     nothing = jax.tree.map(jnp.zeros_like, inputs)
     cotangent = jnp.asarray(rng.normal(size=ravel_pytree(start)[0].shape))
-    gradients = backward(inputs, cotangent)
-    for i, (own, moves) in enumerate(zip(inputs, (case.moves, True, True), strict=True)):
-        if own is None or not moves:
-            continue
-        along = tuple(direction(own, rng) if i == j else zero for j, zero in enumerate(nothing))
-        found = forward(inputs, along)
-        ends = [refit(*moved(inputs, along, step)) for step in (case.step, -case.step)]
+    moving = [
+        i
+        for i, (own, moves) in enumerate(zip(inputs, (case.moves, True, True), strict=True))
+        if own is not None and moves
+    ]
+
+    def along(i):
+        return tuple(direction(inputs[i], rng) if i == j else of for j, of in enumerate(nothing))
+
+    tangents = [along(i) for i in moving]
+    forward, gradients = derivatives(inputs, tangents, cotangent)
+    for i, tangent, found in zip(moving, tangents, forward, strict=True):
+        ends = [refit(*moved(inputs, tangent, step)) for step in (case.step, -case.step)]
         differences = (ends[0] - ends[1]) / (2 * case.step)
         scale = jnp.max(jnp.abs(differences))
         within = case.within
         np.testing.assert_allclose(found, differences, rtol=within, atol=within * scale)
         assert scale > 1e-3
-        both = jax.tree.map(lambda a, b: jnp.nansum(a * b), gradients[i], along[i])
+        both = jax.tree.map(lambda a, b: jnp.nansum(a * b), gradients[i], tangent[i])
         np.testing.assert_allclose(sum(jax.tree.leaves(both)), found @ cotangent, rtol=1e-9)
 
 
