@@ -21,7 +21,7 @@ def check(model: Model, params: Params, data: Dataset) -> None:
     for i, (lane, start, n) in enumerate(zip(where.lane, where.offset, where.lengths, strict=True)):
         steps = np.flatnonzero(bad[start : start + n, lane])
         if len(steps):
-            never = _never(model, prepared, data, start + steps[0], lane)
+            never = _never(model, prepared, data, int(start + steps[0]), int(lane))
             states = "every state" if never else "every state that the chain can be in by then"
             raise ValueError(
                 f"step {steps[0]} of sequence {i} is impossible: under these parameters its "
