@@ -144,13 +144,10 @@ def default_min_count(model: Model, rows: Rows) -> float:
 
 
 def _family_data(data: Dataset, model: Model) -> tuple[PyTree, Any]:
-    """-> (x as the family takes it, weights, 0 where nothing was observed), on the host."""
-    rows = jax.tree.map(np.asarray, data.rows)
-    weight = rows.weight if rows.observed is None else np.where(rows.observed, rows.weight, 0)
-    if data.layout is None:
-        return rows.x, weight
-    x = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[weight.ndim :]), rows.x)
-    return x, weight.reshape(-1)
+    """-> (x as the family takes it; on the host its weights, 0 where nothing was observed)."""
+    weight, observed = np.asarray(data.rows.weight), data.rows.observed
+    seen = weight if observed is None else np.where(np.asarray(observed), weight, 0)
+    return family_rows(model, data.rows), seen.reshape(-1)
 
 
 def check_identified(data: Dataset, model: Model) -> Remarks:
@@ -200,9 +197,8 @@ def runs_away(model: Model) -> bool:
 
 def run_away(model: Model, statistics: Statistics, data: Dataset) -> Remarks:
     """Which components' do; statistics: where the fit has ended."""
-    return identified.run_away(
-        model.family, model.of_family(statistics), *_family_data(data, model)
-    )
+    x, weight = jax.tree.map(np.asarray, _family_data(data, model))
+    return identified.run_away(model.family, model.of_family(statistics), x, weight)
 
 
 # ---- how near a component is to a collapse
