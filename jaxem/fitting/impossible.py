@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core import emissions
@@ -14,7 +16,7 @@ def check(model: Model, params: Params, data: Dataset) -> None:
     """Host side: ValueError that names the first step with a density of 0, where there is one."""
     if data.layout is None:
         return
-    prepared, rows = model.prepare(params, None), data.rows
+    prepared, rows = model.prepare(jax.tree.map(jnp.asarray, params), None), data.rows
     terms = np.asarray(latent.log_density(model, prepared, rows))
     bad = ~np.isfinite(terms) & (np.asarray(rows.weight) > 0)
     where = data.layout
