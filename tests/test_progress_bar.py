@@ -25,7 +25,7 @@ def test_ctrl_c_leaves_nothing_half_made(monkeypatch):
     def pressed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(progress, "_best", pressed)
+    monkeypatch.setattr(progress, "progress", pressed)
     with pytest.raises(KeyboardInterrupt):
         jaxem.fit(MODEL, X, progress=True, **KEPT)
 

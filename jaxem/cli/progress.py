@@ -5,14 +5,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from jaxem.cli.background_fit import Done, Work, n_ended, result_of
+from jaxem.cli.background_fit import Work
 from jaxem.cli.interrupts import pressed
 from jaxem.core.status import Status
+from jaxem.fitting import driver
+from jaxem.fitting.em import State
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result
 
@@ -51,15 +52,15 @@ class Line:
         self.title = title
         self._say("choosing starting points")
 
-    def report(self, job: FitPlan, done: Done) -> None:
-        if not done.results and done.state is None:
+    def report(self, job: FitPlan, state: State | None) -> None:
+        if state is None:
             return
-        ended = n_ended(job, done)
+        now = driver.progress(job, state)
         what = "log-likelihood" if job.prior is None else "log-posterior"
         self._say(
-            f"{ended} of {job.n_starts} starts ended, {_iteration(done)}"
-            f"best {what} {_best(done):.3f},",
-            ended / job.n_starts,
+            f"{now.n_ended} of {job.n_starts} starts ended, iteration {now.n_iter}, "
+            f"best {what} {now.log_posterior:.3f},",
+            now.n_ended / job.n_starts,
         )
 
     def end(self) -> None:
@@ -69,18 +70,6 @@ class Line:
         """share: what is done of the fit in hand."""
         completed = self.n_done + share
         self.progress.update(self.task, completed=completed, description=f"{self.title}: {text}")
-
-
-def _iteration(done: Done) -> str:
-    return "" if done.state is None else f"iteration {max(0, int(np.max(done.state.n_iter)))}, "
-
-
-def _best(done: Done) -> float:
-    values = [np.asarray(result.log_posterior) for result in done.results]
-    if done.state is not None:
-        with np.errstate(invalid="ignore"):  # a start without a likelihood: -inf times 0 rows
-            values += list(done.state.objective * done.state.total_weight)
-    return max((float(value) for value in values if np.isfinite(value)), default=-np.inf)
 
 
 @contextmanager
@@ -101,13 +90,13 @@ def run(job: FitPlan, line: Line, smaller: Sequence[Result] = ()) -> Run | None:
     work = Work(job, smaller)
     while work.thread.is_alive() and not pressed():
         work.thread.join(_GLANCE)
-        line.report(job, work.done)
+        line.report(job, work.state)
     work.stopped = True
     if work.error is not None:
         raise work.error
-    done = work.done
-    result = result_of(job, done)
-    if result is None:
+    state = work.state
+    if state is None:
         return None
     line.end()
-    return Run(result, job.n_starts, n_ended(job, done), time.perf_counter() - began)
+    n_ended = driver.progress(job, state).n_ended
+    return Run(driver.finish(job, state), job.n_starts, n_ended, time.perf_counter() - began)

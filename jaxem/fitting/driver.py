@@ -6,7 +6,7 @@ state = start(job); state = advance(job, state, 50); ...; result = finish(job, s
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -65,6 +65,24 @@ def pieces(job: FitPlan, state: State, seconds: float = 0.0) -> Iterator[State]:
         took = time.monotonic() - began
         step = 2 * step if took < seconds / 2 else max(1, step // 2) if took > seconds else step
         yield state
+
+
+class Progress(NamedTuple):
+    """How far a fit is. n_ended: starts that have converged, failed or used up their iterations;
+    log_posterior: the highest so far, -inf where no start has one."""
+
+    n_ended: int
+    n_iter: int
+    log_posterior: float
+
+
+def progress(job: FitPlan, state: State) -> Progress:
+    status, n_iter = np.asarray(state.status), np.asarray(state.n_iter)
+    ended = (status != Status.RUNNING) | (n_iter >= int(job.max_iter))
+    with np.errstate(invalid="ignore"):  # a start without a likelihood: -inf times 0 rows
+        each = np.asarray(state.objective) * np.asarray(state.total_weight)
+    highest = np.max(each, initial=-np.inf, where=np.isfinite(each))
+    return Progress(int(np.sum(ended[: job.n_starts])), max(0, int(np.max(n_iter))), float(highest))
 
 
 def _spreads(job: FitPlan, n_starts: int, values: Any) -> bool:

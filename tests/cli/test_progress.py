@@ -12,10 +12,10 @@ from plans import planned
 from rich.console import Console
 
 import jaxem
-from jaxem.cli import background_fit, interrupts, progress
+from jaxem.cli import interrupts, progress
 from jaxem.datasets import load_faithful
 from jaxem.families import Gaussian
-from jaxem.fitting import sizes
+from jaxem.fitting import driver, sizes
 from jaxem.fitting.driver import advance, finish, start
 
 MODEL = jaxem.Mixture(Gaussian("full"), 3)
@@ -28,8 +28,8 @@ class Interrupting(progress.Line):
         super().__init__()
         self.times = times
 
-    def report(self, job, done):
-        while done.state is not None and self.times:
+    def report(self, job, state):
+        while state is not None and self.times:
             self.times -= 1
             signal.raise_signal(signal.SIGINT)
 
@@ -77,7 +77,7 @@ def stuck(monkeypatch):
             over.wait(60)
         return pieces[-1]
 
-    monkeypatch.setattr(background_fit, "advance", slow)
+    monkeypatch.setattr(driver, "advance", slow)
     yield
     over.set()
 
@@ -135,7 +135,7 @@ def test_what_goes_wrong_in_the_thread_is_raised(job, monkeypatch):
     def fail(*_):
         raise FloatingPointError("out of the thread")
 
-    monkeypatch.setattr(background_fit, "advance", fail)
+    monkeypatch.setattr(driver, "advance", fail)
     with pytest.raises(FloatingPointError, match="out of the thread"):
         progress.run(job, progress.Line())
 
