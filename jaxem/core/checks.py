@@ -1,6 +1,8 @@
 """Checks of what a person hands in: what is wrong, where, and what to do. Host side only.
 
-Values are looked at only when they are concrete: under jit, vmap or grad the shapes alone are.
+Values are looked at only when they are concrete: under jit, vmap or grad the shapes alone are. Rows
+are looked at where they lie, by NumPy on the host and by JAX on an accelerator: none of them is
+copied to the host.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterator
@@ -52,27 +54,53 @@ def cast(value: Any, dtype: Any) -> jax.Array:
     return jax.device_put(np.array(value, dtype))
 
 
+def in_place(array: Any) -> Any:
+    """The array as NumPy sees it, where it lies on the host; else as it is."""
+    return np.asarray(array) if lies_on_host(array) else array
+
+
+def numpy_of(array: Any) -> Any:
+    """The library for what is `in_place`."""
+    return jnp if isinstance(array, jax.Array) else np
+
+
+def lies_on_host(array: Any) -> bool:
+    if not isinstance(array, jax.Array):
+        return True
+    return is_concrete(array) and next(iter(array.devices())).platform == "cpu"
+
+
 def blocks(x: Any) -> Iterator[Any]:
-    """The rows in pieces on the host; no copy of all of them is made there.
+    """The rows in pieces, `in_place`; on an accelerator all in one.
 
     x: an array, or a tree of them.
     """
-    x = jax.tree.map(lambda leaf: np.asarray(leaf) if _lies_on_host(leaf) else leaf, x)
+    if all(map(lies_on_host, jax.tree.leaves(x))):
+        yield from host_blocks(x)
+    else:
+        yield x
+
+
+def host_blocks(x: Any) -> Iterator[Any]:
+    """The rows in pieces on the host; no copy of all of them is made there."""
+    x = jax.tree.map(in_place, x)
     for start in range(0, jax.tree.leaves(x)[0].shape[0], _BLOCK):
         yield jax.tree.map(lambda leaf: np.asarray(leaf[start : start + _BLOCK]), x)  # noqa: B023
 
 
-def _lies_on_host(array: Any) -> bool:
-    if not isinstance(array, jax.Array):
-        return True
-    return next(iter(array.devices())).platform == "cpu"
-
-
 def end_to_end(*parts: Any) -> Any:
-    """Arrays one after the other; on the host where there are numbers."""
-    if is_concrete(parts):
-        return np.concatenate([np.asarray(part) for part in parts])
-    return jnp.concatenate(parts)
+    """Arrays one after the other, `in_place`."""
+    parts = jax.tree.map(in_place, parts)
+    numpy = jnp if any(isinstance(part, jax.Array) for part in parts) else np
+    return numpy.concatenate(parts)
+
+
+def present(block: Any, weight: Any) -> Any:
+    """Which rows of a block have a positive weight, (b, 1); True for all."""
+    if weight is None:
+        return True
+    there = numpy_of(block).asarray(weight) > 0
+    return True if there.all() else there[:, None]
 
 
 def finite(
@@ -88,21 +116,21 @@ def finite(
     """
     if not is_concrete(x, weight):
         return
-    present = None if weight is None else np.asarray(weight) > 0
     limits = jnp.finfo(jax.dtypes.canonicalize_dtype(x.dtype))
     bad, overflow = np.zeros((2, x.shape[1]), np.int64)
     lowest, highest = np.full(x.shape[1], np.inf), np.full(x.shape[1], -np.inf)
     least_of, most_of = (np.fmin, np.fmax) if holes else (np.minimum, np.maximum)
-    for i, block in enumerate(blocks(x)):
-        if present is not None:
-            block = block[present[i * _BLOCK : i * _BLOCK + len(block)]]
-        if not len(block):
-            continue
-        low, high = least_of.reduce(block, axis=0), most_of.reduce(block, axis=0)
+    for block, own in blocks((x, weight)):
+        numpy, there = numpy_of(block), present(block, own)
+        least, most = (numpy.nanmin, numpy.nanmax) if holes else (numpy.min, numpy.max)
+        low = np.asarray(least(block, axis=0, initial=np.inf, where=there))
+        high = np.asarray(most(block, axis=0, initial=-np.inf, where=there))
         lowest, highest = least_of(lowest, low), most_of(highest, high)
         if not np.maximum(-low, high).max() <= float(limits.max):  # NaN compares as not
-            bad += (np.isinf(block) if holes else ~np.isfinite(block)).sum(0)
-            overflow += (np.isfinite(block) & (np.abs(block) > float(limits.max))).sum(0)
+            wrong = numpy.isinf(block) if holes else ~numpy.isfinite(block)
+            large = numpy.isfinite(block) & (abs(block) > float(limits.max))
+            bad += np.asarray((wrong & there).sum(0))
+            overflow += np.asarray((large & there).sum(0))
     called, illegal = names or range(x.shape[1]), "infinite" if holes else "NaN or infinite"
     for count, what, mend in (
         (bad, f"{illegal} values", remedy),
@@ -111,7 +139,8 @@ def finite(
         if count.any():
             where = ", ".join(f"{called[j]} ({count[j]})" for j in np.flatnonzero(count))
             raise ValueError(f"x has {count.sum()} {what}, in columns: {where}; {mend}")
-    spread = highest / 2 - lowest / 2
+    with np.errstate(invalid="ignore"):  # of columns without a number
+        spread = highest / 2 - lowest / 2
     least, most = 1e3 * np.sqrt(float(limits.tiny)), 1e-3 * np.sqrt(float(limits.max))
     wrong = (spread > most) | ((spread > 0) & (spread < least))
     if wrong.any():
@@ -125,23 +154,24 @@ def require_cells(
     x: Any,
     weight: Any,
     names: tuple[str, ...] | None,
-    wrong: Callable[[np.ndarray], np.ndarray],
+    wrong: Callable[[Any], Any],
     what: str,
     remedy: str,
 ) -> None:
-    """ValueError when rows of positive weight hold cells that are `wrong`."""
+    """ValueError when rows of positive weight hold cells that are `wrong`, which is asked of what
+    is `in_place`."""
     if not is_concrete(x, weight):
         return
-    present = None if weight is None else np.asarray(weight) > 0
-    bad, first = np.zeros(x.shape[1], np.int64), None
-    for i, block in enumerate(blocks(x)):
-        marks = wrong(block)
-        if present is not None:
-            marks = marks & present[i * _BLOCK : i * _BLOCK + len(block)][:, None]
-        if first is None and marks.any():
-            row, column = np.argwhere(marks)[0]
-            first = f"the first is {block[row, column]:g} in row {i * _BLOCK + row}"
-        bad += marks.sum(0)
+    bad, first, row = np.zeros(x.shape[1], np.int64), None, 0
+    for block, own in blocks((x, weight)):
+        marks = wrong(block) & present(block, own)
+        if marks.any():
+            marks = np.asarray(marks)
+            if first is None:
+                at, column = np.argwhere(marks)[0]
+                first = f"the first is {float(block[at, column]):g} in row {row + at}"
+            bad += marks.sum(0)
+        row += len(block)
     if first is not None:
         called = names or range(x.shape[1])
         where = ", ".join(f"{called[j]} ({bad[j]})" for j in np.flatnonzero(bad))
@@ -152,7 +182,19 @@ def regression(data: Any, weight: Any) -> None:
     """ValueError unless X is finite and y finite or missing (NaN)."""
     X, y = data
     finite(X, weight)
-    require_cells(y[:, None], weight, ("y",), np.isinf, "infinite values", "drop those rows")
+    require_cells(y[:, None], weight, ("y",), is_infinite, "infinite values", "drop those rows")
+
+
+def is_infinite(x: Any) -> Any:
+    return numpy_of(x).isinf(x)
+
+
+def is_nan(x: Any) -> Any:
+    return numpy_of(x).isnan(x)
+
+
+def is_whole(x: Any) -> Any:
+    return (x == numpy_of(x).floor(x)) & (x < np.inf)
 
 
 def weights(weight: Any, n: int) -> Any:
@@ -163,14 +205,14 @@ def weights(weight: Any, n: int) -> Any:
     if weight.shape != (n,):
         raise ValueError(f"sample_weight has shape {weight.shape}, x has {n} rows: give ({n},)")
     if is_concrete(weight):
-        values = np.asarray(weight)
-        if not np.isfinite(values).all():
-            bad = int((~np.isfinite(values)).sum())
+        values = in_place(weight)
+        bad = int((~numpy_of(values).isfinite(values)).sum())
+        if bad:
             raise ValueError(
                 f"sample_weight has {bad} NaN or infinite values; use 0 for absent rows"
             )
         if (values < 0).any():
-            first = int(np.argmax(values < 0))
+            first = int((values < 0).argmax())
             raise ValueError(
                 f"sample_weight has {int((values < 0).sum())} negative values (the first in row "
                 f"{first}: {values[first]}); weights are frequencies, from 0"
@@ -195,13 +237,13 @@ def labels(values: Any, n: int, k: int) -> Any:
     if np.dtype(values.dtype).kind not in "iu":
         raise ValueError(f"labels has dtype {values.dtype}; give integers, -1 where unknown")
     if is_concrete(values):
-        host = np.asarray(values)
-        outside = (host < -1) | (host >= k)
+        given = in_place(values)
+        outside = (given < -1) | (given >= k)
         if outside.any():
-            first = int(np.argmax(outside))
+            first = int(outside.argmax())
             raise ValueError(
                 f"labels has {int(outside.sum())} values outside -1..{k - 1} (the first in row "
-                f"{first}: {host[first]}); components count from 0, -1 is unknown"
+                f"{first}: {given[first]}); components count from 0, -1 is unknown"
             )
     return jnp.asarray(values, jnp.int32)
 
@@ -213,12 +255,12 @@ def n_numbers(x: Any, n: int) -> int:
 
 
 def enough_rows(x: Any, k: int, called: str = "components") -> None:
-    """ValueError when fewer than k rows differ; looks no further than it must."""
+    """ValueError when fewer than k rows differ; takes no more of them to the host than it must."""
     if not is_concrete(x):
         return
     leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)]
     seen = np.empty((0, sum(leaf.shape[1] for leaf in leaves)), leaves[0].dtype)
-    for parts in zip(*map(blocks, leaves), strict=True):
+    for parts in host_blocks(leaves):
         seen = np.unique(np.concatenate([seen, np.concatenate(parts, axis=1)]), axis=0)
         if len(seen) >= k:
             return

@@ -144,10 +144,11 @@ def default_min_count(model: Model, rows: Rows) -> float:
 
 
 def _family_data(data: Dataset, model: Model) -> tuple[PyTree, Any]:
-    """-> (x as the family takes it; on the host its weights, 0 where nothing was observed)."""
-    weight, observed = np.asarray(data.rows.weight), data.rows.observed
-    seen = weight if observed is None else np.where(np.asarray(observed), weight, 0)
-    return family_rows(model, data.rows), seen.reshape(-1)
+    """-> (x as the family takes it; its weights, `in_place`, 0 where nothing was observed)."""
+    weight, observed = map(checks.in_place, (data.rows.weight, data.rows.observed))
+    if data.rows.observed is not None:
+        weight = checks.numpy_of(weight).where(observed, weight, 0)
+    return family_rows(model, data.rows), weight.reshape(-1)
 
 
 def check_identified(data: Dataset, model: Model) -> Remarks:
@@ -155,7 +156,7 @@ def check_identified(data: Dataset, model: Model) -> Remarks:
     if model.family is None or not checks.is_concrete(data.rows):
         return ()
     x, weight = _family_data(data, model)
-    if not np.any(weight > 0):
+    if not (weight > 0).any():
         raise ValueError("x has no row that tells anything: what is to be fitted is all NaN")
     return identified.check_identified(model.family, x, weight, data.names)
 
@@ -197,7 +198,7 @@ def runs_away(model: Model) -> bool:
 
 def run_away(model: Model, statistics: Statistics, data: Dataset) -> Remarks:
     """Which components' do; statistics: where the fit has ended."""
-    x, weight = jax.tree.map(np.asarray, _family_data(data, model))
+    x, weight = _family_data(data, model)
     return identified.run_away(model.family, model.of_family(statistics), x, weight)
 
 

@@ -1,13 +1,13 @@
 """Rows with holes in an order in which those of one pattern lie together. Host side.
 
-A tile is `together` rows of one pattern; where a pattern's last tile has fewer rows, its last row
-stands in, to be of weight 0. Tiles pay where patterns have many rows: a tile works as much as
-`together + 8 d` whole rows, a row by itself as at least 4 (`python -m benchmarks.missing`).
+A tile is `tile_size` rows of one pattern; where a pattern's last tile has fewer rows, its last row
+stands in, with weight 0. Tiles pay where patterns have many rows: a tile works as much as
+`tile_size + 8 d` whole rows, a row by itself as at least 4 (`python -m benchmarks.missing`).
 Beyond the order itself a row takes a few bytes, whatever its number of columns.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,22 +25,22 @@ class Patterns(NamedTuple):
 
 
 class Order(NamedTuple):
-    """index: of the rows, (N,), N >= n; real: which are not stand-ins; together: rows a tile, 1
-    where rows lie by their number of holes alone."""
+    """index: of the rows, (N,), N >= n; real: which are not stand-ins; tile_size: 1 where rows are
+    sorted by their number of holes alone."""
 
     index: np.ndarray
     real: np.ndarray
     tile_size: int
 
 
-def patterns(gone: Iterable[np.ndarray | None]) -> Patterns | None:
+def patterns(gone: Iterable[Any]) -> Patterns | None:
     """Of rows block by block, (b, d) bool each; None where there is no hole."""
     bits, d = [], 0
     for block in gone:
         if block is None:
             return None
         d = block.shape[1]
-        bits.append(np.packbits(block, axis=1))
+        bits.append(np.asarray(checks.numpy_of(block).packbits(block, axis=1)))
     found = Patterns(np.concatenate(bits), d)
     return found if found.bits.any() else None
 
@@ -59,8 +59,8 @@ def by_pattern(rows: Patterns) -> Order:
     return _laid(numbers, counts[order], tile_size)
 
 
-def seen_together(gone: np.ndarray) -> np.ndarray:
-    """How many rows of (n, d) have both columns, (d, d)."""
+def seen_together(gone: Any) -> Any:
+    """How many rows of (n, d) have both columns, (d, d); of 0s and 1s in any precision."""
     seen = (~gone).astype(np.float32)
     return seen.T @ seen
 
@@ -87,7 +87,7 @@ def _size(counts: np.ndarray, n: int, d: int) -> int:
 
 
 def _laid(kinds: Iterable[np.ndarray], counts: np.ndarray, tile_size: int) -> Order:
-    """kinds: of rows block by block; counts: rows of each. Those of a kind lie as they came."""
+    """kinds: of rows block by block; counts: rows of each. Stable order within each kind."""
     sizes = -(-counts // tile_size) * tile_size
     first = np.cumsum(sizes) - sizes
     index, free, row = np.empty(sizes.sum(), np.int32), first.copy(), 0

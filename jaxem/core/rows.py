@@ -123,7 +123,7 @@ def reordered(rows: Rows, index: np.ndarray) -> Rows:
 
 def replace_absent(x: Any, weight: Float[Array, " n"]) -> Any:
     """x with every row of weight 0 replaced by one that is there: NaN * 0 would be NaN."""
-    if checks.is_concrete(weight) and bool(np.all(np.asarray(weight) > 0)):
+    if checks.is_concrete(weight) and bool((checks.in_place(weight) > 0).all()):
         return x
     present, live = weight > 0, jnp.argmax(weight)
 

@@ -30,10 +30,12 @@ def remarks(
 def _n_values(x: Any, weight: Any, most: int) -> list[int]:
     """Distinct numbers of each column in rows of positive weight; no further than most + 1."""
     seen = [np.empty(0, x.dtype)] * x.shape[1]
-    for block, own in zip(checks.blocks(x), checks.blocks(np.ravel(weight)), strict=True):
+    for block, own in checks.host_blocks((x, weight)):
         there = block[own > 0]
         for j, values in enumerate(seen):
             if len(values) <= most:
                 column = there[:, j]
                 seen[j] = np.unique(np.append(values, column[~np.isnan(column)]))
+        if min(map(len, seen)) > most:
+            break
     return [len(values) for values in seen]

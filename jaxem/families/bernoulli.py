@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxem.core import checks
 from jaxem.core.constraints import Probability
 from jaxem.core.numerics import einsum
 from jaxem.core.parameters import tree
@@ -40,8 +40,8 @@ class Bernoulli(DirectFamily):
     crawls = True
     cells_are = "values that are not 0 or 1"
 
-    def wrong(self, x: np.ndarray) -> np.ndarray:
-        return ~((x == 0) | (x == 1) | np.isnan(x))
+    def wrong(self, x: Any) -> Any:
+        return ~((x == 0) | (x == 1) | checks.is_nan(x))
 
     def features(self, x: Float[Array, "n d"]) -> Float[Array, "f n"]:
         known, seen = observed_cells(x)

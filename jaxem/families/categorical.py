@@ -70,9 +70,9 @@ class Categorical(DirectFamily):
         numpy: Any = jnp if isinstance(x, jax.Array) else np
         return numpy.where(x == -1, numpy.nan, x)
 
-    def wrong(self, x: np.ndarray) -> np.ndarray:
-        most = np.asarray(self._levels(x.shape[1])) - 1
-        return ~(np.isnan(x) | ((x >= 0) & (x <= most) & (x == np.floor(x))))
+    def wrong(self, x: Any) -> Any:
+        most = np.array(self._levels(x.shape[1]), x.dtype) - 1
+        return ~(checks.is_nan(x) | ((x >= 0) & (x <= most[None]) & checks.is_whole(x)))
 
     def as_params(self, params: Params, x: Any, k: int) -> CategoricalParams:
         checks.fields(params, CategoricalParams, "components")

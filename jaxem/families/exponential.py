@@ -3,14 +3,15 @@
 log p(x; rate) = sum_j log rate[j] - rate[j] x[j],    rate = sum r / sum r x
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxem.core import checks
 from jaxem.core.constraints import Positive
 from jaxem.core.parameters import tree
 from jaxem.families.direct_form import DirectFamily
@@ -38,8 +39,8 @@ class Exponential(DirectFamily):
     constraints = tree(ExponentialParams, Positive())
     cells_are = "values that are not above 0"
 
-    def wrong(self, x: np.ndarray) -> np.ndarray:
-        return ~(np.isnan(x) | ((x > 0) & (x < np.inf)))
+    def wrong(self, x: Any) -> Any:
+        return ~(checks.is_nan(x) | ((x > 0) & (x < math.inf)))
 
     def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return with_column_means(jnp.log(x))

@@ -67,8 +67,8 @@ class ExponentialFamily(Family):
     # ---- what a family says
 
     @abc.abstractmethod
-    def wrong(self, x: np.ndarray) -> np.ndarray:
-        """Host side: which cells cannot be; NaN is a missing cell, and is not among them."""
+    def wrong(self, x: Any) -> Any:
+        """Which cells, `checks.in_place`, cannot be; NaN is a missing cell, and not among them."""
 
     cells_are: ClassVar[str]  # what is wrong with them, for the error
     crawls: ClassVar[bool] = False  # EM, from labels that put probabilities near 0 and 1

@@ -71,10 +71,10 @@ class Gamma(PivotFamily):
     constraints: ClassVar[Any] = ShapeAndMean(tree(GammaParams, Positive(), Positive()))
     cells_are = "values that are not above 0"
 
-    def wrong(self, x: np.ndarray) -> np.ndarray:
-        return ~(np.isnan(x) | ((x > 0) & (x < np.inf)))
+    def wrong(self, x: Any) -> Any:
+        return ~(checks.is_nan(x) | ((x > 0) & (x < math.inf)))
 
-    def default_min_count(self, x: Float[Array, "n d"]) -> float:
+    def default_min_count(self, x: Any) -> float:
         d = x.shape[1]
         return 2.5 if d == 1 else 2.0 * (d + 1)
 

@@ -60,8 +60,8 @@ class GeneralizedRegression(Family):
         object.__setattr__(self, "intercept", checks.flag(self.intercept, "intercept"))
 
     @abc.abstractmethod
-    def wrong(self, y: np.ndarray) -> np.ndarray:
-        """Host side: which responses cannot be; NaN is missing."""
+    def wrong(self, y: Any) -> Any:
+        """Which responses, `checks.in_place`, cannot be; NaN is missing."""
 
     @abc.abstractmethod
     def log_density(self, eta: Array, y: Array) -> Array:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from jaxtyping import Array
 
+from jaxem.core import checks
 from jaxem.families.generalized_regression import GeneralizedRegression
 
 
@@ -32,8 +32,8 @@ class LogisticRegression(GeneralizedRegression):
     params_type = LogisticRegressionParams
     responses_are = "values that are not 0 or 1"
 
-    def wrong(self, y: np.ndarray) -> np.ndarray:
-        return ~(np.isnan(y) | (y == 0) | (y == 1))
+    def wrong(self, y: Any) -> Any:
+        return ~(checks.is_nan(y) | (y == 0) | (y == 1))
 
     def log_density(self, eta: Array, y: Array) -> Array:
         return y * eta - jax.nn.softplus(eta)

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
@@ -54,8 +53,8 @@ class Multinomial(PivotFamily):
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_trials", checks.whole(self.n_trials, "n_trials", least=1))
 
-    def wrong(self, x: np.ndarray) -> np.ndarray:
-        return ~((x >= 0) & (x == np.floor(x)) & (x < np.inf))
+    def wrong(self, x: Any) -> Any:
+        return ~((x >= 0) & checks.is_whole(x))
 
     def blank(self, x: Float[Array, "n d"], k: int) -> MultinomialParams:
         d = x.shape[1]

@@ -7,12 +7,12 @@ From a pivot q, in the saddle-point form of `log_poisson`, the terms of large co
 log p(x; rate) = log p(x; q) + x log(rate / q) - e (rate - q)
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, tables
@@ -73,15 +73,15 @@ class Poisson(PivotFamily):
         super().check(counts, weight, names)
         if exposure is not None:
             checks.require_cells(
-                exposure[:, None], weight, ("exposure",), lambda e: ~((e > 0) & (e < np.inf)),
+                exposure[:, None], weight, ("exposure",), lambda e: ~((e > 0) & (e < math.inf)),
                 "exposures that are missing or not above 0", "drop those rows",
             )  # fmt: skip
 
     def informative(self, x: Any) -> Any:
         return holes.any_number(_parts(x)[0])
 
-    def wrong(self, x: np.ndarray) -> np.ndarray:
-        return ~(np.isnan(x) | ((x >= 0) & (x == np.floor(x)) & (x < np.inf)))
+    def wrong(self, x: Any) -> Any:
+        return ~(checks.is_nan(x) | ((x >= 0) & checks.is_whole(x)))
 
     def as_params(self, params: Any, x: Any, k: int) -> PoissonParams:
         return super().as_params(params, _parts(x)[0], k)

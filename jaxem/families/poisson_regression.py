@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
+from jaxem.core import checks
 from jaxem.core.numerics import clip_log
 from jaxem.core.special import exp_excess, stirling
 from jaxem.families.generalized_regression import GeneralizedRegression
@@ -36,8 +36,8 @@ class PoissonRegression(GeneralizedRegression):
     params_type = PoissonRegressionParams
     responses_are = "values that are not whole numbers from 0"
 
-    def wrong(self, y: np.ndarray) -> np.ndarray:
-        return ~(np.isnan(y) | ((y >= 0) & (y == np.floor(y)) & (y < np.inf)))
+    def wrong(self, y: Any) -> Any:
+        return ~(checks.is_nan(y) | ((y >= 0) & checks.is_whole(y)))
 
     def log_density(self, eta: Array, y: Array) -> Array:
         positive = y > 0

@@ -66,19 +66,19 @@ class VonMises(PivotFamily):
     constraints: ClassVar[Any] = Polar(tree(VonMisesParams, Angle(), NonNegative()))
     cells_are = "infinite values"
 
-    def wrong(self, x: np.ndarray) -> np.ndarray:
-        return np.isinf(x)
+    def wrong(self, x: Any) -> Any:
+        return checks.is_infinite(x)
 
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         super().check(x, weight, names)
         if checks.is_concrete(x, weight):
-            _warn_of_degrees(np.asarray(x), weight, names)
+            _warn_of_degrees(x, weight, names)
 
     def check_prior(self, prior: VonMisesPrior) -> None:
         checks.positive_array(prior.rows, "rows", zero_allowed=True)
         checks.between(prior.length, "length", 0, 1 - 1e-6)
 
-    def default_min_count(self, x: Float[Array, "n d"]) -> float:
+    def default_min_count(self, x: Any) -> float:
         d = x.shape[1]
         return 2.5 if d == 1 else 2.0 * (d + 1)
 
@@ -192,15 +192,20 @@ class VonMises(PivotFamily):
         return jnp.mod(m + angle + math.pi, 2 * math.pi) - math.pi
 
 
-def _warn_of_degrees(x: np.ndarray, weight: Any, names: tuple[str, ...] | None) -> None:
+def _warn_of_degrees(x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
     """A UserWarning for columns within 360, many of whose angles are beyond two whole turns."""
-    there = slice(None) if weight is None else np.asarray(weight) > 0
-    size = np.abs(x[there])
-    like = (np.mean(size > 4 * math.pi, axis=0) > 0.1) & ~np.any(size > 360, axis=0)
+    n, many, size = 0, np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for block, own in checks.blocks((x, weight)):
+        there = checks.present(block, own)
+        n += int(np.sum(there)) if own is not None else len(block)
+        many += np.asarray(((abs(block) > 4 * math.pi) & there).sum(0))
+        most = checks.numpy_of(block).nanmax(abs(block), axis=0, initial=0, where=there)
+        size = np.maximum(size, np.asarray(most))
+    like = (many > 0.1 * n) & (size <= 360)
     if like.any():
         which = ", ".join(str((names or range(x.shape[1]))[j]) for j in np.flatnonzero(like))
         remarks.warn(
-            f"columns {which} have angles up to {np.nanmax(size[:, like]):g}, which are taken in "
+            f"columns {which} have angles up to {size[like].max():g}, which are taken in "
             "radians; if they are degrees, give np.deg2rad of them"
         )
 

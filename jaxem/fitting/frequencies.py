@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
 from jaxem.core import checks, emissions, remarks
 from jaxem.core.dataset import Dataset
 
@@ -39,10 +37,9 @@ def check(data: Dataset) -> None:
 
 
 def _weighed(data: Dataset) -> Weighed:
-    each, where = np.asarray(data.rows.weight), data.layout
+    each, where = checks.in_place(data.rows.weight), data.layout
     weight = each if where is None else each[where.offset, where.lane]
-    total, of_steps = (float(of.sum(dtype=np.float64)) for of in (weight, each))
-    return Weighed(total, int(np.sum(weight > 0)), of_steps)
+    return Weighed(float(weight.sum()), int((weight > 0).sum()), float(each.sum()))
 
 
 def told(total: float, n_rows: int, k: int) -> list[str]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core import checks
+from jaxem.core.numerics import einsum
 from jaxem.inference.pivot import pivot_of
 
 _ZERO = 128.0  # units of rounding, for each column
@@ -44,16 +45,24 @@ def remarks(x: Any, weight: Any, intercept: bool) -> tuple[str, ...]:
 def _moments(x: Any, weight: Any) -> Moments:
     """Over the rows of positive weight whose response is there."""
     X, y, *_ = x
-    there = np.asarray(weight) > 0
-    origin = np.asarray(X[int(np.argmax(there))], np.float64)
-    n, start, first, second = 0, 0, np.zeros(len(origin)), np.zeros((len(origin),) * 2)
-    for block, responses in zip(checks.blocks(X), checks.blocks(y), strict=True):
-        kept = there[start : start + len(block)] & ~np.isnan(responses)
-        u = block[kept] - origin
-        n, start, first, second = n + len(u), start + len(block), first + u.sum(0), second + u.T @ u
+    origin = np.asarray(X[int((checks.in_place(weight) > 0).argmax())], np.float64)
+    n, first, second = 0, np.zeros(len(origin)), np.zeros((len(origin),) * 2)
+    for block, responses, own in checks.blocks((X, y, weight)):
+        there = (own > 0) & ~checks.is_nan(responses)
+        found = _sums(block, there, origin)
+        n, first, second = n + int(there.sum()), first + found[0], second + found[1]
     first, second = first / max(n, 1), second / max(n, 1)
     mean, covariance = origin + first, second - np.outer(first, first)
     return Moments(n, mean, covariance, covariance + np.outer(mean, mean))
+
+
+def _sums(x: Any, there: Any, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of u = x - origin over some rows, sum u and sum u u'; in float64 on the host."""
+    if isinstance(x, np.ndarray):
+        u = x[there] - origin
+        return u.sum(0), u.T @ u
+    u = jnp.where(there[:, None], x - jnp.asarray(origin, x.dtype)[None], 0)
+    return np.asarray(u.sum(0), np.float64), np.asarray(einsum("ni,nj->ij", u, u), np.float64)
 
 
 def _dependences(moments: Moments, intercept: bool, limits: Any) -> list[str]:

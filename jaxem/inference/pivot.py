@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -36,9 +35,8 @@ def measured(x: Any, weight: Any) -> Any:
     The pivot is taken off columns of the host's before they are cast: no digit of them is lost.
     """
     X, y = x
-    concrete = checks.is_concrete(X, weight)
-    numpy: Any = np if concrete else jnp
-    values = numpy.asarray(X)
+    concrete, values = checks.is_concrete(X, weight), checks.in_place(X)
+    numpy = checks.numpy_of(values)
     mean, spread = location(numpy, values, weight)
     dtype = jax.dtypes.canonicalize_dtype(values.dtype)
     far = numpy.abs(mean) > spread * float(jnp.finfo(dtype).eps) ** -0.25

@@ -36,11 +36,10 @@ def read(
         index = where.sources
         x = jax.tree.map(lambda leaf: leaf[index], x)
     step_weight, first = _chain(where, np.ones(b) if weight is None else weight)
-    observed = holes.informative(family, x)
-    if checks.is_concrete(observed) and not np.asarray(observed).any():
+    observed = checks.in_place(holes.informative(family, x))
+    if checks.is_concrete(observed) and not observed.any():
         raise ValueError("x has no step that was observed: every number is NaN")
-    numpy: Any = np if checks.is_concrete(step_weight, observed) else jnp
-    seen = numpy.where(observed, step_weight.reshape(-1), 0)
+    seen = checks.numpy_of(observed).where(observed, step_weight.reshape(-1), 0)
     family.check(x, seen, tables.column_names(data))
     x = jax.tree.map(checks.floating, pivots.measured(family, x, seen))
     dtype = jax.tree.leaves(x)[0].dtype

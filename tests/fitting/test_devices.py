@@ -11,6 +11,7 @@ from plans import planned
 import jaxem
 from jaxem import families
 from jaxem.analysis import predict
+from jaxem.core import checks
 from jaxem.core.dataset import as_dataset
 from jaxem.fitting import restarts, sizes, steps
 from laws.compare import close
@@ -72,6 +73,120 @@ def test_an_accelerator_is_given_all_at_once(as_if_on_an_accelerator):
     job = planned(FULL, X, key=KEY, n_init=5)
     assert (job.chunk, job.n_threads, job.block_size) == (5, 1, 60)
     assert sizes.lanes(rows, 3) == sizes.sets_a_group(FULL, rows, 5, 3) == 3
+
+
+# ---- checks
+
+
+def lines_of(rng, link):
+    """(X, y) of a regression with two groups."""
+    X = rng.normal(size=(4000, 2))
+    return X, link(rng, X @ np.array([0.5, -0.3]) + 2.0 * (np.arange(4000) % 2))
+
+
+N, BLOCK = 4000, 64
+MANY = np.random.default_rng(3).normal(size=(N, 5)) + 3 * (np.arange(N) % 2)[:, None]
+WEIGHT = np.random.default_rng(4).integers(0, 3, N).astype(float)
+GAPS = np.where(np.random.default_rng(5).random(MANY.shape) < 0.1, np.nan, MANY)
+EVENTS = np.random.default_rng(6).poisson(np.repeat([2.0, 9.0], N // 2)).astype(float)[:, None]
+HOLES = families.Gaussian("full", missing=True)
+READ = {
+    "full": (families.Gaussian("full"), MANY),
+    "holes": (HOLES, GAPS),
+    "tied_values": (families.Gaussian("tied"), MANY),
+    "counts": (families.Poisson(), EVENTS),
+    "categories": (families.Categorical(3), EVENTS % 3),
+    "angles": (families.VonMises(), MANY),
+    "lines": (
+        families.LinearRegression(),
+        lines_of(np.random.default_rng(7), lambda rng, at: at + rng.normal(size=N)),
+    ),
+    "far_lines": (families.LinearRegression(), (MANY + 3e9, MANY.sum(1))),
+    "odds": (
+        families.LogisticRegression(),
+        lines_of(np.random.default_rng(8), lambda rng, at: (rng.random(N) < 0.5) * 1.0),
+    ),
+    "blocks": (families.Product({"a": HOLES, "b": families.Poisson()}), {"a": GAPS, "b": EVENTS}),
+}
+
+
+@pytest.fixture
+def put_on_an_accelerator(monkeypatch):
+    """Arrays are taken to lie there; -> how many numbers each had that came to the host."""
+    found = []
+
+    def watched(function):
+        def of(tree, *args, **kwargs):
+            for leaf in jax.tree.leaves(tree):
+                if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating):
+                    found.append(leaf.size)
+            return function(tree, *args, **kwargs)
+
+        return of
+
+    def put(tree):
+        on_device = jax.tree.map(jnp.asarray, tree)
+        for library, name in ((np, "asarray"), (np, "array"), (jax, "device_get")):
+            monkeypatch.setattr(library, name, watched(getattr(library, name)))
+        monkeypatch.setattr(checks, "lies_on_host", lambda array: not isinstance(array, jax.Array))
+        monkeypatch.setattr(checks, "_BLOCK", BLOCK)
+        return on_device, found
+
+    return put
+
+
+@pytest.mark.parametrize("kind", [jaxem.Mixture, jaxem.HMM])
+@pytest.mark.parametrize("name", READ)
+def test_rows_on_an_accelerator_are_read_and_checked_there(name, kind, put_on_an_accelerator):
+    """But for a block of them, in which are as many distinct rows as components."""
+    family, x = READ[name]
+    given = {"x": x, "sample_weight": WEIGHT, "labels": np.arange(N) % 3 - 1}
+    given = given if kind is jaxem.Mixture else {"x": x}
+    expected = planned(kind(family, 2), **given, key=KEY)
+    on_device, copied = put_on_an_accelerator(given)
+    found = planned(kind(family, 2), **on_device, key=KEY)
+    assert max(copied, default=0) <= BLOCK * 6
+    close(found.rows, expected.rows)
+    assert found.provenance.remarks == expected.provenance.remarks
+
+
+BAD = {
+    "nan": (families.Gaussian("full"), {"x": np.where(MANY > 4, np.nan, MANY)}),
+    "infinite": (HOLES, {"x": np.where(MANY > 4, np.inf, GAPS)}),
+    "never_observed": (HOLES, {"x": np.where(np.arange(5) == 2, np.nan, MANY)}),
+    "spread": (families.Gaussian("full"), {"x": 1e200 * MANY}),
+    "counts": (families.Poisson(), {"x": EVENTS - 3}),
+    "responses": (families.LogisticRegression(), {"x": (MANY, 2 * (EVENTS[:, 0] % 2))}),
+    "few_rows": (families.Gaussian("full"), {"x": np.ones((N, 1))}),
+    "negative_weight": (families.Poisson(), {"x": EVENTS, "sample_weight": WEIGHT - 1}),
+    "nan_weight": (
+        families.Poisson(),
+        {"x": EVENTS, "sample_weight": np.where(WEIGHT > 1, np.nan, 1)},
+    ),
+    "no_weight": (families.Poisson(), {"x": EVENTS, "sample_weight": 0 * WEIGHT}),
+    "labels": (families.Poisson(), {"x": EVENTS, "labels": np.arange(N) % 4}),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_is_named_alike_on_an_accelerator(name, put_on_an_accelerator):
+    family, given = BAD[name]
+    with pytest.raises(ValueError) as expected:
+        planned(jaxem.Mixture(family, 2), **given, key=KEY)
+    on_device, _ = put_on_an_accelerator(given)
+    with pytest.raises(ValueError) as found:
+        planned(jaxem.Mixture(family, 2), **on_device, key=KEY)
+    assert str(found.value) == str(expected.value)
+
+
+@pytest.mark.filterwarnings("ignore:the rows")
+def test_what_lines_leave_open_is_seen_on_an_accelerator(put_on_an_accelerator):
+    X = np.column_stack([MANY, MANY[:, 0] - 2 * MANY[:, 1], np.ones(N)])
+    model, x = jaxem.Mixture(families.LinearRegression(), 2), (X, MANY.sum(1))
+    expected = planned(model, x, key=KEY).provenance.remarks
+    on_device, _ = put_on_an_accelerator(x)
+    assert len(expected) == 2
+    assert planned(model, on_device, key=KEY).provenance.remarks == expected
 
 
 # ---- programs for other platforms

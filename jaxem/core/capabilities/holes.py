@@ -7,7 +7,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import PyTree
 
 from jaxem.core import checks
@@ -77,13 +76,13 @@ def observed(family: Family, x: PyTree) -> Any:
         return None
     found = informative(family, x)
     if checks.is_concrete(found):
-        return None if np.all(np.asarray(found)) else jax.device_put(np.asarray(found))
+        return None if checks.in_place(found).all() else jax.device_put(found)
     return found
 
 
 def any_number(x: PyTree) -> Any:
     def seen(leaf: Any) -> Any:
-        numpy: Any = np if isinstance(leaf, np.ndarray) else jnp
+        numpy = checks.numpy_of(leaf)
         return ~numpy.all(numpy.isnan(leaf.reshape(leaf.shape[0], -1)), axis=1)
 
     leaves = jax.tree.leaves(x)

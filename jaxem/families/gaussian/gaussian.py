@@ -95,7 +95,7 @@ class Gaussian(Family):
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         self.rows.check(x, weight, names)
 
-    def missing_mask(self, x: Any) -> np.ndarray | None:
+    def missing_mask(self, x: Any) -> Any:
         return self.rows.missing_mask(x) if self.covariance.matrices else None
 
     def flatten_tiles(self, x: Any) -> Any:

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks
@@ -115,7 +114,7 @@ class WithHoles(Whole):
         n, d = table.shape
         if not checks.is_concrete(table):
             return Holes(table, d)
-        most = max(int(np.isnan(block).sum(1).max()) for block in checks.blocks(table))
+        most = max(int(checks.is_nan(block).sum(1).max()) for block in checks.blocks(table))
         if n <= _SMALL and most:  # few shapes to compile, where that is most of the time
             most = min(d, 1 << (most - 1).bit_length())
         return Holes(table, most)
@@ -136,8 +135,8 @@ class WithHoles(Whole):
     ) -> tuple[str, ...]:
         return identified.check_identified(structure, x, weight, names)
 
-    def missing_mask(self, x: Holes) -> np.ndarray:
-        return np.isnan(np.asarray(x.values))
+    def missing_mask(self, x: Holes) -> Any:
+        return checks.is_nan(x.values)
 
     def numbers_per_row(self, structure: Covariance, x: Holes, k: int) -> int:
         m = x.most if structure.matrices and not x.tiled else 0

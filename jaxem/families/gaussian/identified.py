@@ -18,10 +18,10 @@ def check_identified(
     """ValueError for a column without a number; -> which were never observed together."""
     if not checks.is_concrete(x, weight):
         return ()
-    present = zip(checks.blocks(x.values), checks.blocks(np.ravel(weight)), strict=True)
     both = np.zeros((x.shape[1], x.shape[1]))
-    for block, own in present:
-        both += seen_together(np.isnan(block[own > 0]))
+    for block, own in checks.blocks((x.values, weight)):
+        gone = checks.is_nan(block) | (own <= 0)[:, None]
+        both += np.asarray(seen_together(gone))
     called = names or tuple(map(str, range(x.shape[1])))
     never = [called[i] for i in np.flatnonzero(np.diag(both) == 0)]
     if never:

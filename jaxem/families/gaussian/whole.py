@@ -7,7 +7,6 @@ are taken of them. x: as `read` gives it.
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from jaxem.core import checks
@@ -43,7 +42,7 @@ class Whole:
     ) -> tuple[str, ...]:
         return ()
 
-    def missing_mask(self, x: Any) -> np.ndarray | None:
+    def missing_mask(self, x: Any) -> Any:
         return None
 
     def numbers_per_row(self, structure: Covariance, x: Any, k: int) -> int:
