@@ -28,7 +28,7 @@ class WeibullFamily(Family):
     constraints = WeibullParams(Positive(), Positive())
     exact_m_step = False  # but a Newton step, which the loop halves where it is too long
 
-    def pooled(self, x, weight, k):
+    def fit_one_component(self, x, weight, k):
         return WeibullParams(jnp.ones(k, x.dtype), jnp.full(k, jnp.average(x[:, 0], 0, weight)))
 
     def evaluate(self, params, x):

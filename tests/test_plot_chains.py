@@ -3,6 +3,7 @@
 import jax
 import matplotlib
 import numpy as np
+import pandas
 import pytest
 from scipy import stats
 
@@ -419,3 +420,25 @@ def test_bad_input_is_named(draw, says):
     with pytest.raises(ValueError, match=says):
         draw()
     pyplot.close("all")
+
+
+def test_a_dataset_is_drawn_as_what_it_was_read_from(series):
+    frame = pandas.DataFrame(datasets.load_faithful().x, columns=["eruption", "wait"])
+    two = Mixture(Gaussian("diag"), 2)
+    params = MixtureParams(
+        np.array([0.4, 0.6]), GaussianParams(np.array([[2.0, 54], [4.3, 80]]), np.ones((2, 2)))
+    )
+    given = {"x": np.stack([own[:20] for own in series]), "lengths": [20, 15, 7]}
+    pictures = [
+        (plot.clusters, two, params, {"x": frame}),
+        (plot.density, two, params, {"x": frame}),
+        (plot.density, BELLS, BELL_PARAMS, given),
+        (plot.decoded, BELLS, BELL_PARAMS, given | {"sequence": 1}),
+    ]
+    for draw, model, params, given in pictures:
+        own = {name: given.pop(name) for name in ("x", "lengths") if name in given}
+        plain = draw(model, params, **own, **given, ax=Figure().subplots())
+        found = draw(model, params, jaxem.read(model, **own), **given, ax=Figure().subplots())
+        assert found.get_xlabel() == plain.get_xlabel() and len(found.lines) == len(plain.lines)
+        for a, b in zip(found.lines, plain.lines, strict=True):
+            np.testing.assert_array_equal(a.get_xydata(), b.get_xydata())

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxem.core import tables
+from jaxem.core.dataset import as_given
 from jaxem.core.missing_patterns import never_together, seen_together
 
 
@@ -53,6 +54,7 @@ def missing_patterns(x: Any, names: Sequence[str] | None = None) -> Patterns:
     too, "size 0", unless the part has but one, or is a frame.
     Errors: ValueError for what is no table, and for names of another number.
     """
+    x = as_given(x)
     parts = dict(sorted(x.items())) if isinstance(x, Mapping) else {"": x}
     each = {name: tables.table(part, name or "x") for name, part in parts.items()}
     if len({len(table) for table in each.values()}) > 1:

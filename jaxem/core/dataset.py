@@ -113,6 +113,11 @@ def _serving(data: Dataset, model: Model, beside: tuple) -> Dataset:
     return replace(data, model=model)
 
 
+def as_given(x: Any) -> Any:
+    """What a Dataset was read from; other data as they are."""
+    return x.given if isinstance(x, Dataset) else x
+
+
 def alike(data: Dataset, model: Model) -> bool:
     """Whether the model makes the same of what was read."""
     own = data.model

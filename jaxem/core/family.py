@@ -61,7 +61,7 @@ class Family(abc.ABC):
         checks.finite(x, weight, names)
 
     @abc.abstractmethod
-    def pooled(self, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:
+    def fit_one_component(self, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:
         """k copies of the one-component fit."""
 
     def starting_prior(
@@ -152,4 +152,4 @@ def like_params(family: Family, x: PyTree, k: int) -> PyTree:
 
 @partial(jax.jit, static_argnames=("family", "k"))
 def _pooled(family: Family, x: PyTree, weight: Float[Array, " n"], k: int) -> Params:
-    return family.pooled(x, weight, k)
+    return family.fit_one_component(x, weight, k)

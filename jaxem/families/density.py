@@ -99,7 +99,7 @@ class Density(Family):
 
     # ---- starts
 
-    def pooled(self, x: Float[Array, "n d"], weight: Float[Array, " n"], k: int) -> Any:
+    def fit_one_component(self, x: Float[Array, "n d"], weight: Float[Array, " n"], k: int) -> Any:
         one = self._climbed(x, weight[None], _N_POOLED)
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (k, *leaf.shape[1:])), one)
 

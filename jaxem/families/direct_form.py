@@ -42,7 +42,7 @@ class DirectFamily(ExponentialFamily):
 
     # ---- starts
 
-    def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
+    def fit_one_component(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
         features = self.features(x)
         sums = einsum("n,fn->f", weight / jnp.sum(weight), features)
         return self.estimate(jnp.broadcast_to(sums, (k, sums.shape[0])), self.blank(x, k))

@@ -143,7 +143,7 @@ class GeneralizedRegression(Family):
         X, y, *_ = x
         return jnp.concatenate([X, jnp.where(jnp.isnan(y), jnp.nanmean(y), y)[:, None]], axis=1)
 
-    def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
+    def fit_one_component(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
         blank = self.params_type(jnp.zeros(self._shape(x, 1), x[0].dtype))
         active = jnp.ones(1, bool)
 

@@ -144,7 +144,9 @@ class LinearRegression(Family):
         X, y, *_ = x
         return jnp.concatenate([X, jnp.where(jnp.isnan(y), jnp.nanmean(y), y)[:, None]], axis=1)
 
-    def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> LinearRegressionParams:
+    def fit_one_component(
+        self, x: Any, weight: Float[Array, " n"], k: int
+    ) -> LinearRegressionParams:
         p, dtype = x[0].shape[1] + self.intercept, x[0].dtype
         blank = LinearRegressionParams(jnp.zeros((k, p), dtype), jnp.ones(k, dtype))
         prepared = self.prepare(blank, None)

@@ -74,7 +74,7 @@ class PivotFamily(ExponentialFamily):
 
     # ---- starts
 
-    def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
+    def fit_one_component(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
         """The estimate from a rough pivot is near; that from the near one has all its digits."""
         share = weight / jnp.sum(weight)
         fit = self.rough(x, share)

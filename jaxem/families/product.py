@@ -213,8 +213,8 @@ class Product(Family):
         )
         return next((labels for labels in each.values() if labels is not None), None)
 
-    def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> dict[str, Any]:
-        return self._each(lambda of, part: of.pooled(part, weight, k), x)
+    def fit_one_component(self, x: Any, weight: Float[Array, " n"], k: int) -> dict[str, Any]:
+        return self._each(lambda of, part: of.fit_one_component(part, weight, k), x)
 
     def first(self, pooled: Any, x: Any, responsibilities: Float[Array, "k n"]) -> dict[str, Any]:
         return self._each(

@@ -36,7 +36,9 @@ def shared_start_statistics(
     family: Family, x: Any, weight: Float[Array, " n"], k: int
 ) -> SharedStartStatistics:
     return SharedStartStatistics(
-        kmeans.scaled(starts.coordinates(family, x), weight), family.pooled(x, weight, k), x
+        kmeans.scaled(starts.coordinates(family, x), weight),
+        family.fit_one_component(x, weight, k),
+        x,
     )
 
 

@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from jaxem.analysis.decode import viterbi
 from jaxem.core import checks
 from jaxem.core.contracts import Params
-from jaxem.models import HMM, HMMParams, packing
+from jaxem.core.dataset import as_given
+from jaxem.models import HMM, HMMParams
 from jaxem.models.packing import Layout
 from jaxem.models.transitions import mask
 from jaxem.plot import columns, evaluate, style
@@ -45,8 +46,8 @@ def decoded(
     """
     check_chain(model)
     ax = style.axes(ax)
-    where = packing.layout(x, lengths)
-    own = _sequence(where, x, sequence)
+    where = evaluate.laid(x, lengths)
+    own = _sequence(where, as_given(x), sequence)
     params, table = evaluate.given(model, params, own)
     n, d = table.shape
     index = evaluate.column_index(column, d)

@@ -12,10 +12,10 @@ from jaxem.analysis.predict import log_prob, smoothed
 from jaxem.core import emissions, parameters, tables
 from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Family, Params
-from jaxem.core.dataset import as_dataset
+from jaxem.core.dataset import Dataset, as_dataset, as_given
 from jaxem.families import Gaussian
 from jaxem.models import HMM, Mixture
-from jaxem.models.packing import Layout
+from jaxem.models.packing import Layout, layout
 
 MOST_ROWS = 5000  # more points cannot be told apart
 
@@ -49,7 +49,7 @@ class Sample(NamedTuple):
 
 def sample(x: Any) -> Sample:
     """All rows, or a random sample without replacement of a long table, the same each time."""
-    x = tables.table(x)
+    x = tables.table(as_given(x))
     n = x.shape[0]
     return Sample(np.asarray(x[some(n)] if n > MOST_ROWS else x), n)
 
@@ -84,6 +84,11 @@ def given(model: Any, params: Params, x: Any, lengths: Any = None) -> Drawable:
             observed = np.asarray(rows.observed).reshape(n, 1)
             table = np.where(observed, table, np.nan)[where.places]
     return Drawable(params, table)
+
+
+def laid(x: Any, lengths: Any) -> Layout:
+    """Where the sequences lie."""
+    return x.layout if isinstance(x, Dataset) else layout(x, lengths)
 
 
 def by_sequence(where: Layout, values: Any) -> list[np.ndarray]:

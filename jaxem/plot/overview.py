@@ -12,7 +12,7 @@ from jaxem.core.status import Status
 from jaxem.families import LinearRegression
 from jaxem.families.generalized_regression import GeneralizedRegression
 from jaxem.fitting.result import Result
-from jaxem.models import HMM, packing
+from jaxem.models import HMM
 from jaxem.plot import columns, evaluate, style
 from jaxem.plot.chains import decoded, transition_matrix
 from jaxem.plot.curves import density, responsibilities
@@ -117,7 +117,7 @@ def _of_chain(
     starts(result, axes["starts"])
     if selection is not None:
         criterion(selection, axes["criterion"])
-    n = len(packing.layout(x, lengths).lengths)
+    n = len(evaluate.laid(x, lengths).lengths)
     title = _title(result, f"{len(table):,} steps" + (f" of {n:,} sequences" if n > 1 else ""))
     if d > 1:
         title += f"\nshown: {style.column_names(names, x, d)[column]} (of {d} columns)"

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from jaxem.core import tables
+from jaxem.core.dataset import as_given
 from jaxem.core.status import Status
 
 # Okabe and Ito (2008), which colour-blind people tell apart; from the ninth on, matplotlib's tab20b
@@ -93,7 +94,7 @@ def ending(status: Any) -> str:
 
 def column_names(names: Sequence[str] | None, x: Any, d: int) -> list[str]:
     """The names given, or those of the frame x, or numbers; short, and free of mathematics."""
-    names = tables.column_names(x) if names is None else names
+    names = tables.column_names(as_given(x)) if names is None else names
     if names is None:
         names = ["x"] if d == 1 else [f"column {j}" for j in range(d)]
     if len(names) != d:

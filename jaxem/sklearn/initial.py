@@ -79,7 +79,7 @@ def random_responsibilities(
         x, weight, *_ = rows if few else seeding.sample(key_rows, rows)
         draws = jax.random.uniform(key_shares, (k, weight.shape[0]), weight.dtype)
         shares = draws * (weight / jnp.sum(draws, axis=0))[None]
-        own = model.family.pooled(x, weight, k)  # the origin of the sums
+        own = model.family.fit_one_component(x, weight, k)  # the origin of the sums
         prepared = model.family.prepare(own, None)
         _, cache = model.family.evaluate(prepared, x)
         sums = model.family.statistics(prepared, x, cache, shares)

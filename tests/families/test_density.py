@@ -171,4 +171,4 @@ def test_newton_keeps_what_it_cannot_better():
 
     family = families.Density(log_prob, lambda x, w: jnp.asarray(3.0, x.dtype))
     x = jnp.linspace(10.0, 20.0, 30)[:, None]
-    np.testing.assert_array_equal(family.pooled(x, jnp.ones(30), 2), [3.0, 3.0])
+    np.testing.assert_array_equal(family.fit_one_component(x, jnp.ones(30), 2), [3.0, 3.0])

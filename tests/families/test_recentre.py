@@ -48,7 +48,7 @@ MEASURED_FROM_NOTHING = ("exponential", "bernoulli", "categorical", "poisson", "
 def params_of(family, x, rng):
     """Those of a random half of the rows for each component."""
     weight = [jnp.asarray(rng.integers(0, 2, N).astype(float)) for _ in range(K)]
-    each = [family.pooled(x, own, 1) for own in weight]
+    each = [family.fit_one_component(x, own, 1) for own in weight]
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
 
 

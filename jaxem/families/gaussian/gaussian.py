@@ -144,7 +144,7 @@ class Gaussian(Family):
     def coordinates(self, x: Any) -> Float[Array, "n d"]:
         return self.rows.coordinates(x)
 
-    def pooled(self, x: Any, weight: Float[Array, " n"], k: int) -> GaussianParams:
+    def fit_one_component(self, x: Any, weight: Float[Array, " n"], k: int) -> GaussianParams:
         mean, covariance = self.rows.moments(x, weight)
         means = jnp.broadcast_to(mean, (k, x.shape[1]))
         return GaussianParams(means, self.covariance.pooled(covariance, k))
