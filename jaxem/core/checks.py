@@ -18,6 +18,7 @@ from jaxem.core import tables
 
 BOUNDARY = 1e-6  # a probability or rate below it is called 0
 _BLOCK = 1 << 16  # rows looked at together: the temporaries stay small
+FEW = 1 << 10  # those looked at first where they may be enough
 _RESCALE = (
     "rescale them, or, where x64 is off, switch on float64 with "
     "jax.config.update('jax_enable_x64', True)"
@@ -81,11 +82,14 @@ def blocks(x: Any) -> Iterator[Any]:
         yield x
 
 
-def host_blocks(x: Any) -> Iterator[Any]:
-    """The rows in pieces on the host; no copy of all of them is made there."""
-    x = jax.tree.map(in_place, x)
-    for start in range(0, jax.tree.leaves(x)[0].shape[0], _BLOCK):
-        yield jax.tree.map(lambda leaf: np.asarray(leaf[start : start + _BLOCK]), x)  # noqa: B023
+def host_blocks(x: Any, size: int = _BLOCK) -> Iterator[Any]:
+    """The rows in pieces on the host, `size` at first and then ever more; no copy of all of them
+    is made there."""
+    x, start = jax.tree.map(in_place, x), 0
+    while start < jax.tree.leaves(x)[0].shape[0]:
+        stop = start + size
+        yield jax.tree.map(lambda leaf: np.asarray(leaf[start:stop]), x)  # noqa: B023
+        start, size = stop, min(2 * size, _BLOCK)
 
 
 def end_to_end(*parts: Any) -> Any:
@@ -260,7 +264,7 @@ def enough_rows(x: Any, k: int, called: str = "components") -> None:
         return
     leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)]
     seen = np.empty((0, sum(leaf.shape[1] for leaf in leaves)), leaves[0].dtype)
-    for parts in host_blocks(leaves):
+    for parts in host_blocks(leaves, FEW):
         seen = np.unique(np.concatenate([seen, np.concatenate(parts, axis=1)]), axis=0)
         if len(seen) >= k:
             return

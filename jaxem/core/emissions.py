@@ -180,12 +180,15 @@ def check_enough(data: Dataset, model: Model) -> None:
         checks.enough_rows(x, model.n_components, "states" if chain else "components")
 
 
+def may_leave_open(model: Model) -> bool:
+    """Whether there may be columns of which some components have no cell."""
+    return model.family is not None and identified.may_leave_open(model.family)
+
+
 def left_open(
     model: Model, counts: np.ndarray, both: PyTree, prior: Prior | None
 ) -> dict[Place, tuple[int, ...]]:
     """Columns of which nothing is known, and in which components."""
-    if model.family is None:
-        return {}
     pair = prior, fixed(prior)
     own, known = (None if of is None else model.of_family(of) for of in pair)
     return identified.left_open(model.family, counts, both, own, known)

@@ -120,6 +120,10 @@ class Product(Family):
     def informative(self, x: Any) -> Any:
         return reduce(or_, self._each(holes.informative, x).values())
 
+    @property
+    def may_leave_open(self) -> bool:
+        return any(identified.may_leave_open(of) for _, of in self.blocks)
+
     def left_open(
         self, counts: np.ndarray, both: Any, prior: Any, fixed: Any
     ) -> dict[Place, tuple[int, ...]]:

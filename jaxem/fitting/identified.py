@@ -40,7 +40,8 @@ def left_open(
     model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int
 ) -> Open:
     """Of concrete values; nothing where the rows have no holes."""
-    if not any(bool(_holed(leaf)) for leaf in jax.tree.leaves(rows.x)):
+    x = jax.tree.leaves(rows.x) if emissions.may_leave_open(model) else []
+    if not any(bool(_holed(leaf)) for leaf in x):
         return Open(np.zeros(model.n_components), {})
     counts, both = jax.device_get(_counts(model, params, rows, block_size))
     return Open(counts, emissions.left_open(model, counts, both, prior))

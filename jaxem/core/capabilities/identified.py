@@ -75,9 +75,18 @@ def run_away(family: Family, statistics: Statistics, x: PyTree, weight: Any) -> 
 
 @runtime_checkable
 class LeavesOpen(Protocol):
+    @property
+    def may_leave_open(self) -> bool:
+        """Whether rows may have cells that were not observed, beside others that were."""
+        ...
+
     def left_open(
         self, counts: np.ndarray, both: PyTree, prior: Prior | None, fixed: Any
     ) -> dict[Place, tuple[int, ...]]: ...
+
+
+def may_leave_open(family: Family) -> bool:
+    return family.may_leave_open if isinstance(family, LeavesOpen) else True
 
 
 def left_open(

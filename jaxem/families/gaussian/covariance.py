@@ -90,6 +90,10 @@ class Covariance(abc.ABC):
     def magnitude(self, root: Array, scale: Float[Array, " d"]) -> Float[Array, "#k"]:
         """The root of sum_ij (s[i] inv(C)[i, j] s[j])^2: what x' inv(C) x adds up, at |x| = s."""
 
+    def columns(self, x: Float[Array, "n d"]) -> Float[Array, "d n"]:
+        """Rows as `products` takes them."""
+        return x.T
+
     @abc.abstractmethod
     def products(self, x: Float[Array, "d n"]) -> Float[Array, "p n"]:
         """The products of columns that both steps use."""

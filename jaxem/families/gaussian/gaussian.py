@@ -118,6 +118,10 @@ class Gaussian(Family):
     ) -> tuple[str, ...]:
         return self.rows.check_identified(self.covariance, x, weight, names)
 
+    @property
+    def may_leave_open(self) -> bool:
+        return self.missing
+
     def left_open(
         self, counts: np.ndarray, both: Any, prior: Any, fixed: Any
     ) -> dict[Place, tuple[int, ...]]:

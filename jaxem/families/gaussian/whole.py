@@ -68,16 +68,15 @@ class Whole:
         return product_form.prepare(structure, residuals, params.covariances)
 
     def evaluate(self, structure: Covariance, form: Any, x: Any) -> tuple[Array, Any]:
-        return _by(form).evaluate(structure, form, x.T)
+        if isinstance(form, ResidualForm):
+            return residual_form.evaluate(structure, form, x.T)
+        return product_form.evaluate(structure, form, structure.columns(x))
 
     def sums(
         self, structure: Covariance, form: Any, cache: Any, weight: Float[Array, "k n"]
     ) -> tuple[Float[Array, "k d"], Array]:
-        return _by(form).sums(structure, cache, weight)
-
-
-def _by(form: Any) -> Any:
-    return residual_form if isinstance(form, ResidualForm) else product_form
+        by = residual_form if isinstance(form, ResidualForm) else product_form
+        return by.sums(structure, cache, weight)
 
 
 def weighted_moments(
