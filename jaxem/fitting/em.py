@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import emissions, parameters
 from jaxem.core.contracts import Health, Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.status import Status
+from jaxem.fitting import bundles
 from jaxem.fitting.accelerate import Acceleration, Memory
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.execution import Execution
@@ -110,15 +111,17 @@ def advance(
 ) -> State:
     """Trips of one E-step and one M-step until the start has ended or has made `until` of them."""
 
-    def trip(state: State) -> State:
-        proposal = propose(execution, state, prior)
+    def trip(bundle: list[Array]) -> list[Array]:
+        here = bundles.unbundle(bundle, state)
+        proposal = propose(execution, here, prior)
         sums = accumulate(execution.model, proposal.prepared, rows, execution.block_size)
-        return update(execution, state, proposal, sums, prior, tol)
+        return bundles.bundle(update(execution, here, proposal, sums, prior, tol))
 
-    def running(state: State) -> Bool[Array, ""]:
-        return (state.status == Status.RUNNING) & (state.n_iter < until)
+    def running(bundle: list[Array]) -> Bool[Array, ""]:
+        here = bundles.unbundle(bundle, state)
+        return (here.status == Status.RUNNING) & (here.n_iter < until)
 
-    return lax.while_loop(running, trip, state)
+    return bundles.unbundle(lax.while_loop(running, trip, bundles.bundle(state)), state)
 
 
 class Proposal(NamedTuple):
@@ -191,7 +194,7 @@ def update(
         shorter = _halved(model, refused, acceleration)
         shorten = plain & bad & (state.halved < _HALVINGS) & (state.n_iter >= 0)
         refused = jax.tree.map(lambda a, b: jnp.where(shorten, a, b), shorter, refused)
-    return jax.tree.map(lambda new, old: jnp.where(take, new, old), taken, refused)
+    return bundles.select(take, taken, refused)
 
 
 def _halved(model: Model, state: State, acceleration: Acceleration) -> State:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from jaxem.core import emissions
 from jaxem.core.contracts import Params, Prior, Rows
 from jaxem.core.status import Status
-from jaxem.fitting import em, sizes
+from jaxem.fitting import bundles, em, sizes
 from jaxem.fitting.em import Outcome, State, Thresholds
 from jaxem.fitting.execution import Execution
 
@@ -115,10 +115,14 @@ def advance(
         tol: Float[Array, ""],
         until: Int[Array, ""],
     ) -> State:
-        def one(state: State) -> State:
-            return em.advance(execution, state, rows, prior, tol, until)
+        like = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], state))
 
-        return _each(one, state, execution.chunk)
+        def one(bundle: list[Array]) -> list[Array]:
+            here = bundles.unbundle(bundle, like)
+            return bundles.bundle(em.advance(execution, here, rows, prior, tol, until))
+
+        ended = _each(one, jax.vmap(bundles.bundle)(state), execution.chunk)
+        return jax.vmap(lambda bundle: bundles.unbundle(bundle, like))(ended)
 
     return _in_turn(every)(rows, prior, state, tol, until)
 

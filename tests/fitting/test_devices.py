@@ -130,6 +130,7 @@ def put_on_an_accelerator(monkeypatch):
             monkeypatch.setattr(library, name, watched(getattr(library, name)))
         monkeypatch.setattr(checks, "lies_on_host", lambda array: not isinstance(array, jax.Array))
         monkeypatch.setattr(checks, "_BLOCK", BLOCK)
+        monkeypatch.setattr(checks, "FEW", BLOCK)
         return on_device, found
 
     return put
