@@ -100,22 +100,29 @@ FAMILIES = {
 def test_rows_of_nothing_but_holes_are_none_of_n(name):
     family, rows, more = FAMILIES[name]
     model = jaxem.Mixture(family, 2)
-    result = jaxem.fit(model, rows, key=jax.random.key(0), n_init=1, max_iter=2)
-    assert float(result.total_weight) == N
-    for criterion in (jaxem.bic, jaxem.icl, jaxem.aic):
-        expected = criterion(model, result.params, rows)
-        np.testing.assert_allclose(criterion(model, result.params, more), expected, rtol=1e-12)
-    np.testing.assert_allclose(jaxem.bic(model, result.params, rows), result.bic, rtol=1e-12)
+    data = jaxem.read(model, rows)
+    one = jax.jit(family.fit_one_component, static_argnums=2)
+    params = jaxem.MixtureParams(np.array([0.3, 0.7]), one(data.rows.x, data.rows.weight, 2))
+    for criterion in (jaxem.bic, jaxem.icl):
+        expected = criterion(model, params, data)
+        np.testing.assert_allclose(criterion(model, params, more), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "exposure", "logistic", "product"])
-@pytest.mark.parametrize("kind", [jaxem.Mixture, jaxem.HMM])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (jaxem.Mixture, "exposure"),
+        (jaxem.Mixture, "product"),
+        (jaxem.HMM, "logistic"),
+        (jaxem.HMM, "product"),
+    ],
+)
 def test_nor_are_they_in_a_fit(kind, name):
     family, rows, more = FAMILIES[name]
     model, options = kind(family, 1), dict(key=jax.random.key(0), n_init=1, tol=1e-10)
     expected = jaxem.fit(model, rows, **options)
     result = jaxem.fit(model, more, **options, block_size=16 if kind is jaxem.Mixture else None)
-    assert float(result.total_weight) == N
+    assert float(result.total_weight) == float(expected.total_weight) == N
     np.testing.assert_allclose(result.bic, expected.bic, rtol=1e-8)
     np.testing.assert_allclose(jaxem.bic(model, result.params, more), result.bic, rtol=1e-12)
 
