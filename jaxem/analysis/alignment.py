@@ -2,8 +2,8 @@
 
 a[i, j] = sum_n weight[n] p(i | x[n]; theta) p(j | x[n]; theta')
 
-is the number of rows that both fits give to i and j, on average over their own doubts. The
-assignment that agrees on most rows is found exactly (Kuhn 1955), by scipy.
+is the expected number of rows that the two fits give to i and to j. The assignment that agrees on
+most rows is found exactly (Kuhn 1955), by scipy.
 """
 
 import jax

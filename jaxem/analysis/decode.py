@@ -88,7 +88,7 @@ def sample_paths(
 
 
 def draw_paths(data: Dataset, params: Params, key: Array, n: int) -> Int[Array, "n t b"]:
-    """Paths of data that is read."""
+    """`sample_paths` of a Dataset."""
     chain = data.model.prepare(params, None).chain
     return _draw(jax.random.split(key, n), chain, data.rows.first, _filtered(data, params))
 

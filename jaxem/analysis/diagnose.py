@@ -1,4 +1,4 @@
-"""What parameters are to EM: a fixed point or not, and how well the rows determine them there.
+"""Whether parameters are a fixed point of EM, and how well the rows determine them there.
 
 J is the derivative of EM's map. Its largest eigenvalue is the share of the information on the worst
 known direction that is missing, and the rate at which EM converges along it (Dempster, Laird and

@@ -20,7 +20,7 @@ from jaxem.fitting import identified, sizes
 from jaxem.fitting.blocks import map_rows
 
 _BLOCK = 4096  # rows filled at a time
-_MANY = 5  # rows of a component of which none has a column: that is no accident
+_MANY = 5  # rows of a component of which none has a column: no accident any more
 _UNSURE = 1e-3  # probability from which on a row is one of such a component
 
 
@@ -52,7 +52,7 @@ def impute(
     A hole stays NaN, with a UserWarning, where no row of its component, of several rows that there
     are, has that column: what a fit to these rows says of it there is what its start made of it.
     Only a prior, or rows that have it, tell what to expect.
-    Errors: ValueError where the family's rows are whole by nature (regressions, multinomials).
+    Errors: ValueError for families that allow no missing cells (regressions, multinomials).
     Source: Little and Rubin (2002), Statistical Analysis with Missing Data, section 11.2.
     """
     if (key is None) != (n_draws is None):
@@ -188,7 +188,7 @@ def _blanked(filled: Any, path: tuple[str, ...], j: int, lost: Array) -> Any:
 
 
 def _read(model: Model, x: Any, lengths: Any) -> Dataset:
-    """Read for a model that takes holes; a Dataset of whole rows has none, and stays as it is."""
+    """The data read for a model with holes; a Dataset of whole rows has none, and stays as it is."""
     if isinstance(x, Dataset) and alike(x, model):
         return as_dataset(model, x, lengths=lengths)
     return as_dataset(emissions.with_holes(model), x, lengths=lengths)

@@ -1,4 +1,4 @@
-"""What rows tell of parameters: matrices of information in coordinates u that are free.
+"""Information matrices of the parameters, in free coordinates u.
 
     l(u) = log p(x; theta(u)) + log prior
 
@@ -33,7 +33,7 @@ _TANGENTS = 1 << 22  # numbers that directions differentiated together may take
 
 
 class Local(NamedTuple):
-    """A model at a point, with its rows and free coordinates: what information is taken of."""
+    """A model at a point, with its rows and free coordinates."""
 
     params: Params
     prior: Prior | None
@@ -130,7 +130,7 @@ def gradient(model: Model, local: Local, at: Array, plan: BlockPlan) -> Float[Ar
 
 @partial(jax.jit, static_argnames=("model", "plan"))
 def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
-    """C: what could be known if the components were seen."""
+    """C: the information if the components were observed."""
 
     def of_block(rows: Rows) -> Array:
         then = _prepared(model, local, _zero(local), plan)
@@ -147,7 +147,7 @@ def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]
 
 @partial(jax.jit, static_argnames=("model", "plan"))
 def missing(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
-    """M: what is not known since the components are hidden."""
+    """M: the information lost because the components are hidden."""
 
     def of_block(rows: Rows) -> Array:
         def score(v: Array) -> Array:

@@ -41,7 +41,7 @@ def predict_proba(model: Model, params: Params, x: Any, lengths: Any = None) -> 
 
 
 def smoothed(data: Dataset, params: Params) -> Any:
-    """`predict_proba` of what is read and checked."""
+    """`predict_proba` of a Dataset and checked parameters."""
     return data.arrange(posterior(data, params))
 
 

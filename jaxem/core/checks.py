@@ -31,14 +31,14 @@ def is_concrete(*trees: Any) -> bool:
 
 
 def leaves(tree: Any) -> list[Any]:
-    """Those of JAX, of which an iterator is one."""
+    """Leaves as JAX sees them; an iterator is one leaf."""
     return jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, Iterator))
 
 
 def floating(array: Any) -> jax.Array:
     """The data on the device, in its own float dtype, or float32 when x64 is off.
 
-    On a CPU it stays where it lies, if it can: see `inputs`.
+    On a CPU it shares memory with the NumPy array where it can: see `inputs`.
     """
     dtype = jax.dtypes.canonicalize_dtype(array.dtype)
     if isinstance(array, jax.Array):
@@ -47,21 +47,21 @@ def floating(array: Any) -> jax.Array:
 
 
 def cast(value: Any, dtype: Any) -> jax.Array:
-    """The value on the device in that dtype, a copy of what is the host's: by NumPy, so that
+    """The value on the device in that dtype, copied if it is the host's. NumPy casts it, so that
     nothing compiles."""
-    if isinstance(value, jax.Array):  # of a weak dtype it would be compiled for once more
+    if isinstance(value, jax.Array):  # a weak dtype would compile once more
         weak = value.aval.weak_type
         return lax.convert_element_type(value, dtype) if weak or value.dtype != dtype else value
     return jax.device_put(np.array(value, dtype))
 
 
 def in_place(array: Any) -> Any:
-    """The array as NumPy sees it, where it lies on the host; else as it is."""
+    """A NumPy view of an array on the host; an array on an accelerator as it is."""
     return np.asarray(array) if lies_on_host(array) else array
 
 
 def numpy_of(array: Any) -> Any:
-    """The library for what is `in_place`."""
+    """NumPy or jax.numpy: what computes where the array lies."""
     return jnp if isinstance(array, jax.Array) else np
 
 
@@ -72,7 +72,7 @@ def lies_on_host(array: Any) -> bool:
 
 
 def blocks(x: Any) -> Iterator[Any]:
-    """The rows in pieces, `in_place`; on an accelerator all in one.
+    """The rows in blocks, `in_place`; on an accelerator one block of all.
 
     x: an array, or a tree of them.
     """
@@ -83,8 +83,8 @@ def blocks(x: Any) -> Iterator[Any]:
 
 
 def host_blocks(x: Any, size: int = _BLOCK) -> Iterator[Any]:
-    """The rows in pieces on the host, `size` at first and then ever more; no copy of all of them
-    is made there."""
+    """The rows in blocks on the host, of `size` rows and then ever larger; never all are copied
+    at once."""
     x, start = jax.tree.map(in_place, x), 0
     while start < jax.tree.leaves(x)[0].shape[0]:
         stop = start + size
@@ -162,8 +162,8 @@ def require_cells(
     what: str,
     remedy: str,
 ) -> None:
-    """ValueError when rows of positive weight hold cells that are `wrong`, which is asked of what
-    is `in_place`."""
+    """ValueError when rows of positive weight hold cells for which `wrong(block)` is true; blocks
+    are `in_place`."""
     if not is_concrete(x, weight):
         return
     bad, first, row = np.zeros(x.shape[1], np.int64), None, 0
@@ -253,13 +253,13 @@ def labels(values: Any, n: int, k: int) -> Any:
 
 
 def n_numbers(x: Any, n: int) -> int:
-    """How many numbers a row of n has; whole numbers beside them, such as places, are none."""
+    """How many floats a row of n has; integers beside them, such as indices, do not count."""
     leaves = [leaf for leaf in jax.tree.leaves(x) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     return sum(leaf.size // n for leaf in leaves)
 
 
 def enough_rows(x: Any, k: int, called: str = "components") -> None:
-    """ValueError when fewer than k rows differ; takes no more of them to the host than it must."""
+    """ValueError when fewer than k rows differ; copies as few of them to the host as it can."""
     if not is_concrete(x):
         return
     leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)]
@@ -324,7 +324,7 @@ def parameters(values: Any, like: Any, what: str, made_for: str) -> Any:
 
 
 def numbers(value: Any, name: str) -> None:
-    """ValueError where a value is not made of real numbers; None is nothing to look at."""
+    """ValueError unless a value is made of real numbers; None passes."""
     if value is None or not is_concrete(value):
         return
     if np.ma.is_masked(value):
@@ -395,7 +395,7 @@ def semidefinite(value: Any, name: str) -> None:
 
 
 def _place(at: Any) -> str:
-    """An index as it is written behind a name; none of a number."""
+    """An index as it is written behind a name; nothing for a scalar."""
     return f"[{', '.join(map(str, at))}]" if len(at) else ""
 
 

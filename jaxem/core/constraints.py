@@ -31,7 +31,7 @@ from jaxem.core.numerics import (
 
 @dataclass(frozen=True)
 class Constraint(abc.ABC):
-    """Of one array; what is here holds where each number is free by itself.
+    """The constraint of one array; these defaults hold where each number is free by itself.
 
     shared: whether the components have the array in common.
     """
@@ -48,14 +48,14 @@ class Constraint(abc.ABC):
 
     @abc.abstractmethod
     def to_unconstrained(self, value: Array) -> Array:
-        """Coordinates that may be any numbers."""
+        """Unconstrained coordinates: any real numbers."""
 
     @abc.abstractmethod
     def from_unconstrained(self, coordinate: Array) -> Array:
-        """The numbers at finite coordinates: never NaN, never elsewhere."""
+        """The numbers at finite coordinates: never NaN, never outside."""
 
     def fisher_diagonal(self, value: Array, share: Float[Array, " k"]) -> Array:
-        """The complete data's information about each coordinate, a row, roughly.
+        """Complete-data Fisher information of each coordinate per row, roughly.
 
         share: of the rows, by component.
         """
@@ -91,12 +91,12 @@ class Constraint(abc.ABC):
         return ~jnp.isnan(fixed)
 
     def n_free(self, fixed: Array, active: Bool[Array, " k"]) -> Array:
-        """How many numbers are free, of the components that are there."""
+        """How many numbers of active components are free."""
         free = jnp.isnan(fixed) & self.by_component(active, fixed)
         return jnp.sum(free, dtype=jnp.int32)
 
     def inactive(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:
-        """Which numbers are those of components that are not there."""
+        """Which numbers belong to absent components."""
         return jnp.broadcast_to(~self.by_component(active, value), value.shape)
 
     def take(self, value: Any, index: Any) -> Any:
@@ -108,7 +108,7 @@ class Constraint(abc.ABC):
         return value.at[*index].set(number)
 
     def unwrap(self, value: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Host side: the same numbers as near to the reference as can be, (b, ...)."""
+        """Host side: equivalent numbers nearest to the reference, (b, ...)."""
         return value
 
 

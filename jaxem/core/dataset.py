@@ -1,4 +1,4 @@
-"""Data that was read, once: what every verb makes of x, and takes in its place."""
+"""Data that was read once: every verb takes a Dataset in the place of x."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
@@ -44,7 +44,7 @@ class Dataset:
         return self.once(_for_fit, self.model.family)
 
     def once(self, function: Callable[..., Any], *args: Hashable) -> Any:
-        """function(data, *args), which is kept."""
+        """function(data, *args), computed once and kept."""
         key = function, *args
         if key not in self.memo:
             self.memo[key] = function(self, *args)
@@ -81,8 +81,8 @@ def read(
     """Read, check and copy data once: every verb takes the Dataset in the place of x.
 
     x, sample_weight, labels, lengths: as `fit` takes them. A Dataset serves every model that reads
-    data in the same way: of other numbers of components, and other covariances. What happens to x
-    afterwards changes nothing in it.
+    data in the same way, whatever its number of components and its covariances; pictures take it
+    too. Later changes of x do not reach it.
 
     Errors: ValueError for bad input.
     """
@@ -130,7 +130,7 @@ def alike(data: Dataset, model: Model) -> bool:
 
 
 def _for_fit(data: Dataset, family: Family | None) -> Rows:
-    """Host side: plain rows sorted by pattern of holes, in tiles of one pattern where that pays."""
+    """Host side: plain rows sorted by pattern of missing cells, in tiles where that pays."""
     rows = data.rows
     if family is None or data.layout is not None or not checks.is_concrete(rows.x):
         return rows
@@ -146,5 +146,5 @@ def _for_fit(data: Dataset, family: Family | None) -> Rows:
 
 
 def with_rows(data: Dataset, rows: Rows) -> Dataset:
-    """Other rows in the place of those of a Dataset; they bring their weights along."""
+    """A Dataset with other rows, which have weights of their own."""
     return replace(data, rows=jax.tree.map(jnp.asarray, rows), weighted=False, memo={})

@@ -1,4 +1,4 @@
-"""What a model hands on to its family of rows, the same for every latent structure over one."""
+"""A model's questions to its family, the same for every latent structure over one."""
 
 from dataclasses import replace
 from typing import Any
@@ -32,7 +32,7 @@ def family_rows(model: Model, rows: Rows) -> PyTree:
 
 
 def like(model: Model, rows: Rows) -> PyTree:
-    """Shapes and dtypes of `family_rows`: by themselves, so that nothing is traced."""
+    """Shapes and dtypes of `family_rows`, without tracing it."""
     if rows.weight.ndim == 1:
         return rows.x
     skip = rows.weight.ndim if rows.order is None else 1
@@ -71,7 +71,7 @@ def n_columns(model: Model, rows: Rows) -> int:
 
 
 def stable_form(model: Model, prepared: Prepared) -> tuple[Array, Prepared] | None:
-    """As that of the family: when something else must be used instead of `prepared`."""
+    """The family's `stable_form`: when something else must be used instead of `prepared`."""
     if model.family is None:
         return None
     found = digits.stable_form(model.family, model.of_family(prepared))
@@ -87,14 +87,14 @@ def finalize_statistics(model: Model, prepared: Prepared, statistics: Statistics
 
 
 def rounding(model: Model, statistics: Statistics) -> Float[Array, ""]:
-    """What the log-likelihood may be off by, beyond the rounding of its sum: the family's."""
+    """The family's `rounding`: what the log-likelihood may be off by beyond that of its sum."""
     if model.family is None:
         return jnp.zeros((), jax.tree.leaves(statistics)[0].dtype)
     return digits.rounding(model.family, model.of_family(statistics))
 
 
 def fixed(prior: Prior | None) -> Params | None:
-    """The numbers that a model's prior fixes, NaN where they are free; None: it fixes none."""
+    """The numbers that a model's prior fixes, NaN where they are free; None where it fixes none."""
     return None if prior is None else prior.fixed
 
 
@@ -104,7 +104,7 @@ def n_free_parameters(model: Model, params: Params, prior: Prior | None = None) 
 
 
 def at_pivot(model: Model, params: Params, rows: Rows) -> Params:
-    """The parameters as the rows tell them apart: see `capabilities/pivots.py`."""
+    """The parameters at the pivot of the rows: see `capabilities/pivots.py`."""
     if model.family is None:
         return params
     x = family_rows(model, slice_units(rows, 0, 1))
@@ -152,7 +152,7 @@ def _family_data(data: Dataset, model: Model) -> tuple[PyTree, Any]:
 
 
 def check_identified(data: Dataset, model: Model) -> Remarks:
-    """What the rows leave open; ValueError where that is a whole column, or all."""
+    """What the rows do not identify; ValueError where that is a whole column, or everything."""
     if model.family is None or not checks.is_concrete(data.rows):
         return ()
     x, weight = _family_data(data, model)
@@ -162,7 +162,7 @@ def check_identified(data: Dataset, model: Model) -> Remarks:
 
 
 def unbounded(data: Dataset, model: Model) -> Remarks:
-    """For which rows the likelihood has no bound where no component collapses."""
+    """Why the likelihood has no bound although no single component collapses."""
     if model.family is None or not checks.is_concrete(data.rows):
         return ()
     x, weight = _family_data(data, model)
@@ -195,12 +195,12 @@ def left_open(
 
 
 def runs_away(model: Model) -> bool:
-    """Whether the likelihood may have no maximum, rising for ever with some parameters."""
+    """Whether the likelihood may have no maximum, and rise for ever as parameters diverge."""
     return model.family is not None and identified.runs_away(model.family)
 
 
 def run_away(model: Model, statistics: Statistics, data: Dataset) -> Remarks:
-    """Which components' do; statistics: where the fit has ended."""
+    """The components whose likelihood does; statistics: at the end of the fit."""
     x, weight = _family_data(data, model)
     return identified.run_away(model.family, model.of_family(statistics), x, weight)
 

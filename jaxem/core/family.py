@@ -46,7 +46,7 @@ class Family(abc.ABC):
         return checks.parameters(params, like_params(self, x, k), "components", f"{k} of {self!r}")
 
     def like_x(self, params: Params) -> PyTree:
-        """Host side: shape and dtype of one row that the parameters are of; None: not told."""
+        """Host side: shape and dtype of a row, as far as the parameters tell; else None."""
         return None
 
     def as_prior(self, prior: Prior | None, reg_covar: Any, x: PyTree, k: int) -> Prior:
@@ -80,7 +80,7 @@ class Family(abc.ABC):
 
     @abc.abstractmethod
     def evaluate(self, prepared: Prepared, x: PyTree) -> tuple[Float[Array, "k n"], Any]:
-        """-> (log_density, cache); the cache is what `statistics` can use again."""
+        """-> (log_density (k, n), cache that `statistics` uses again)."""
 
     @abc.abstractmethod
     def statistics(
@@ -119,7 +119,7 @@ class Family(abc.ABC):
         return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
 
     def fisher_diagonal(self, params: Params, share: Float[Array, " k"]) -> Coordinates:
-        """The diagonal of the complete data's information about the coordinates, a row.
+        """Diagonal of the complete-data Fisher information of the coordinates, per row.
 
         share: of the rows, by component. Only ratios matter, and they need not be exact.
         """

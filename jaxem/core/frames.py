@@ -59,7 +59,7 @@ def _is_opened(value: Any) -> bool:
 
 
 def cloned(value: Any) -> Any:
-    """An opened frame or series with numbers of its own; what is none as it is."""
+    """A copy of an opened frame or series; anything else as it is."""
     if not _is_opened(value):
         return value
     if names(value) is None:

@@ -37,7 +37,7 @@ def waits(verb: Callable[P, R]) -> Callable[P, R]:
 
 
 def owned(tree: Any) -> Any:
-    """The tree with copies of the arrays of the host; what cannot be written stays as it is."""
+    """The tree with copies of NumPy arrays and frames; read-only arrays stay as they are."""
 
     def copied(leaf: Any) -> Any:
         if isinstance(leaf, np.ndarray):

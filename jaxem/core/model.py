@@ -73,7 +73,7 @@ class Model(abc.ABC):
         return False
 
     def active(self, params: Params) -> Bool[Array, " k"]:
-        """Which parts are there."""
+        """Which components or states are present."""
         return jnp.ones(self.n_components, bool)
 
     def as_params(self, params: Params, rows: Rows | None) -> Params:
@@ -133,7 +133,7 @@ class Model(abc.ABC):
         return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
 
     def fisher_diagonal(self, params: Params) -> Coordinates:
-        """The diagonal of the complete data's information about the coordinates, a row.
+        """Diagonal of the complete-data Fisher information of the coordinates, per row.
 
         Only ratios matter, and they need not be exact.
         """
@@ -146,8 +146,7 @@ class Model(abc.ABC):
     ) -> tuple[Float[Array, "*n"], Float[Array, "k *n"]]:
         """-> (log density of each row, posterior probability of each component given the row).
 
-        The last axes are those of the rows' weight. By itself it is the E-step of each row alone:
-        what that counts adds up to 1.
+        The last axes are those of the rows' weight.
         """
 
         def of(row: Rows) -> tuple[Array, Array]:

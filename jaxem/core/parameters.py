@@ -99,7 +99,7 @@ def free(params: Params) -> Fixed:
 def n_free(
     constraints: PyTree, params: Params, active: Bool[Array, " k"], fixed: Fixed | None
 ) -> Array:
-    """How many parameters of the components that are there are free."""
+    """How many parameters of active components are free."""
     fixed = free(params) if fixed is None else fixed
     each_of = each(lambda of, fixed: of.n_free(fixed, active), constraints, fixed)
     return reduce(jnp.add, jax.tree.leaves(each_of), jnp.int32(0))
@@ -111,7 +111,7 @@ def determined(constraints: PyTree, fixed: Fixed) -> Params:
 
 
 def fisher_diagonal(constraints: PyTree, params: Params, share: Float[Array, " k"]) -> Coordinates:
-    """The diagonal of the complete data's information about the coordinates, a row.
+    """Diagonal of the complete-data Fisher information of the coordinates, per row.
 
     Only ratios matter, and they need not be exact.
     """
@@ -119,7 +119,7 @@ def fisher_diagonal(constraints: PyTree, params: Params, share: Float[Array, " k
 
 
 def at_boundary(constraints: PyTree, params: Params, active: Bool[Array, " k"]) -> Params:
-    """Which numbers of components that are there are at the end of their range."""
+    """Which numbers of active components are at the end of their range."""
     return each(lambda of, value: of.at_boundary(value, active), constraints, params)
 
 

@@ -57,14 +57,14 @@ def as_rows(x: Any, weight: Any, labels: Any, observed: Any = None) -> Rows:
 
 
 def informative(rows: Rows) -> Array:
-    """Which rows tell anything: observed, or of a component that is known."""
+    """Which rows carry information: observed, or of a known component."""
     if rows.observed is None:
         return jnp.ones(rows.weight.shape, bool)
     return rows.observed if rows.labels is None else rows.observed | (rows.labels >= 0)
 
 
 def informative_weight(rows: Rows) -> Array:
-    """The weights of the rows that tell anything, 0 for the others: the N of BIC is their sum."""
+    """The weights of informative rows, 0 for the others: the N of BIC is their sum."""
     return rows.weight if rows.observed is None else jnp.where(informative(rows), rows.weight, 0)
 
 
@@ -74,7 +74,7 @@ def observed_weight(rows: Rows) -> Array:
 
 
 def flat(tree: PyTree, n_axes: int) -> PyTree:
-    """With the first axes of every leaf as one; shapes and dtypes stay such."""
+    """With the first axes of every leaf merged; shapes and dtypes stay shapes and dtypes."""
 
     def merged(leaf: Any) -> Any:
         shape = math.prod(leaf.shape[:n_axes]), *leaf.shape[n_axes:]
@@ -110,7 +110,7 @@ def _picked(rows: Rows, of: Callable[[Array], Array]) -> Rows:
 
 
 def reordered(rows: Rows, index: np.ndarray) -> Rows:
-    """The plain rows at `index`, in its shape, of which some may stand in for others.
+    """The plain rows at `index`, in its shape; a row may appear more than once.
 
     A large x is not copied: each block is put together when it is needed.
     """

@@ -1,4 +1,4 @@
-"""Any density at all: its logarithm as a function, and the M-step by Newton.
+"""Any density, given by its logarithm as a function; the M-step is by Newton's method.
 
 With the coordinates t of a component, l(t) = sum r log p(x; theta(t)), its gradient g and Hessian H
 by automatic differentiation, |H| the matrix of H's eigenvalues without their signs:
@@ -247,5 +247,5 @@ class Density(Family):
 
 
 def lost(noise: Float[Array, "k 2"]) -> Float[Array, " k"]:
-    """What a sum of log densities is off by: what roundings have in common, and their scatter."""
+    """The rounding of a sum of log densities: its bias and its scatter."""
     return root(noise[:, 0] ** 2 + noise[:, 1])

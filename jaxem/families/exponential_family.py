@@ -41,7 +41,7 @@ def possible(product: Float[Array, "k n"]) -> Float[Array, "k n"]:
 def ratio(
     a: Float[Array, "*shape"], b: Float[Array, "*shape"], otherwise: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
-    """a / b; what was there before where nothing is known."""
+    """a / b, and `otherwise` where b is 0."""
     known = b > 0
     return jnp.where(known, a / jnp.where(known, b, jnp.ones_like(b)), otherwise)
 
@@ -53,7 +53,7 @@ def observed_cells(x: Float[Array, "n d"]) -> tuple[Float[Array, "d n"], Float[A
 
 
 def column_means(x: Float[Array, "d n"], unit: Float[Array, "d n"]) -> Float[Array, "1 d"]:
-    """Of columns that are not negative, per unit; 1 where that is 0."""
+    """The mean per unit of non-negative columns; 1 where it is 0."""
     mean = ratio(jnp.sum(x, axis=1), jnp.sum(unit, axis=1), jnp.ones_like(x[:, 0]))
     return jnp.where(mean > 0, mean, 1)[None]
 
@@ -75,7 +75,7 @@ class ExponentialFamily(Family):
 
     @abc.abstractmethod
     def estimate(self, sums: Float[Array, "k f"], params: Any) -> Any:
-        """The maximum-likelihood estimate from the sums of T; where they say nothing, `params`."""
+        """The maximum-likelihood estimate from the sums of T; `params` where there are no rows."""
 
     def fixed_estimate(self, sums: Float[Array, "k f"], params: Any, fixed: Any) -> Any:
         """The same with some numbers known, where the estimates of others depend on them."""
@@ -84,7 +84,7 @@ class ExponentialFamily(Family):
     def estimate_active(
         self, sums: Float[Array, "k f"], params: Any, active: Bool[Array, " k"], fixed: Any
     ) -> Any:
-        """Of the components that are there; the others keep their parameters."""
+        """The estimate of active components; absent ones keep their parameters."""
         if fixed is None:
             new = self.estimate(sums, params)
         else:
@@ -162,7 +162,7 @@ class ExponentialFamily(Family):
         return with_column_means(x)
 
     def blank(self, x: Any, k: int) -> Any:
-        """Parameters for columns of which nothing is known."""
+        """Parameters of columns before any row is seen."""
         leaf = jax.tree.leaves(x)[0]
         half = jnp.full((k, leaf.shape[1]), 0.5, leaf.dtype)
         return self.params_type(*[half for _ in self.params_type._fields])

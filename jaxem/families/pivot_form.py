@@ -49,7 +49,7 @@ class PivotFamily(ExponentialFamily):
 
     @abc.abstractmethod
     def log_base(self, x: Any, pivot: Float[Array, "1 d"]) -> Float[Array, " n"]:
-        """What is left of log p(x; theta), whatever theta is."""
+        """The part of log p(x; theta) that does not depend on theta."""
 
     @abc.abstractmethod
     def natural(self, params: Any, pivot: Float[Array, "#k d"]) -> Float[Array, "k f"]:
@@ -75,7 +75,7 @@ class PivotFamily(ExponentialFamily):
     # ---- starts
 
     def fit_one_component(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
-        """The estimate from a rough pivot is near; that from the near one has all its digits."""
+        """Estimated twice: from a rough pivot, then from that estimate, with all digits."""
         share = weight / jnp.sum(weight)
         fit = self.rough(x, share)
         for _ in range(2):

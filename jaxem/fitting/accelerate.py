@@ -2,8 +2,8 @@
 
 A trip of the loop evaluates one candidate. It is *plain*, the M-step from the parameters taken
 last, or a proposal of the acceleration, which is taken only when the objective does not fall;
-otherwise the plain step, which is at hand, is next. All of a start's past is in its memory, so that
-the loop can be cut anywhere.
+otherwise the plain step, which is at hand, is next. All that an acceleration remembers is in its
+memory, so that the loop can be cut anywhere.
 """
 
 import abc

@@ -1,7 +1,7 @@
-"""A tree of arrays as few of them: small ones of one dtype travel as one vector.
+"""A tree of arrays as a few arrays: small ones of one dtype are joined in one vector.
 
-Each array that a loop carries is copied, chosen and sliced by a kernel of its own, which costs more
-than its numbers do, and is compiled: the state of a start is some twenty of them.
+Each array that a loop carries is copied, selected and sliced by a kernel of its own, which costs
+more than its few numbers do, and has to be compiled; the state of a start is some twenty arrays.
 """
 
 from typing import Any

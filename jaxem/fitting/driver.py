@@ -56,8 +56,8 @@ def advance(job: FitPlan, state: State, until: Any) -> State:
 
 
 def pieces(job: FitPlan, state: State, seconds: float = 0.0) -> Iterator[State]:
-    """The starts on their way, until all have ended: after each iteration, or so many as take
-    about `seconds`. However a fit is cut, it has the same bits."""
+    """Yields the state after every iteration, or after as many as take about `seconds`, until all
+    starts have ended. The result has the same bits however the fit is cut."""
     n_iter, step = int(np.max(state.n_iter)), 1
     while np.any(np.asarray(state.status) == Status.RUNNING) and n_iter < int(job.max_iter):
         began, n_iter = time.monotonic(), min(n_iter + step, int(job.max_iter))
@@ -105,7 +105,7 @@ def finish(job: FitPlan, state: State) -> Result:
 
 
 def _run_away(job: FitPlan, params: Params) -> tuple[str, ...]:
-    """Which parameters have diverged, so that the fit says nothing of them."""
+    """Remarks on parameters that have diverged."""
     prepared = job.model.prepare(params, None)
     statistics, _ = _sums(job.model, prepared, job.rows, job.block_size)
     return emissions.run_away(job.model, jax.device_get(statistics), job.data)
@@ -117,7 +117,7 @@ _sums = jax.jit(accumulate, static_argnames=("model", "block_size"))
 def noted(
     job: FitPlan, result: Result, names: identified.Names = None
 ) -> tuple[Result, tuple[str, ...]]:
-    """-> (the result with what its rows leave open among its remarks, those alone).
+    """-> (the result with remarks on what its rows do not identify, those remarks alone).
 
     names: of the columns, where the job does not have them.
     """

@@ -1,8 +1,8 @@
 """The iteration: one while_loop over (E-step, M-step) that knows only the contracts.
 
 The state always holds parameters with the objective *of those parameters*, and the M-step from
-them: what a fit returns about itself is never a step old, and a bad step is undone by not being
-taken. A trip is one E-step, of the M-step itself (a plain trip) or of what the acceleration
+them: what a fit reports is never a step old, and a bad step is undone by not being taken.
+A trip is one E-step, of the M-step itself (a plain trip) or of what the acceleration
 proposes in its place; whether a start has converged is seen on plain trips alone.
 """
 
@@ -22,14 +22,14 @@ from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.execution import Execution
 
 MIN_ITER = 5  # lack of progress is not convergence: EM can rest for a few steps
-_FLOOR = 4.0  # gains within so many units of rounding of the objective are not seen
-_SLACK = 64.0  # a fall by more than so many units is one
+_FLOOR = 4.0  # gains below so many units of rounding of the objective count as none
+_SLACK = 64.0  # a fall by more than so many units counts as one
 _LOST = 4.0  # times the rounding of log densities is what a step must gain over it
-_SLOW = 0.999  # the rate taken for gains that are not seen
+_SLOW = 0.999  # the rate assumed where gains are below rounding
 _LOOK = 3  # plain steps in a row before a start counts as converged
-_HALVINGS = 30  # of one step, where M-steps may be too long
-_NARROW = 0.1  # what 2 d rows leave of the smallest variance: (1 - 2^-1/2)^2 (Marchenko and Pastur)
-_PATIENCE = 32  # steps that together gain nothing that is seen: the dtype has no more to give
+_HALVINGS = 30  # most halvings of one step, where M-steps may be too long
+_NARROW = 0.1  # smallest variance ratio of 2 d rows: (1 - 2^-1/2)^2 (Marchenko and Pastur)
+_PATIENCE = 32  # steps without a gain above rounding: the dtype has no more digits
 
 
 class State(NamedTuple):
@@ -52,7 +52,7 @@ class State(NamedTuple):
 
 
 class Trips(NamedTuple):
-    """How many: plain ones since the objective rose, those since a proposal, and all."""
+    """Trips: plain ones since the objective rose, plain ones since a proposal, and all."""
 
     stalled: Int[Array, ""]
     run: Int[Array, ""]
@@ -158,7 +158,7 @@ def update(
     objective = total + model.log_prior(params, prior)
     objective = objective / statistics.total_weight
     rounding = emissions.rounding(model, statistics) / statistics.total_weight
-    # What may be rounding is no gain: else steps would climb to where all digits are lost.
+    # What may be rounding does not count as gain: else steps would climb where digits are lost.
     gain = objective - state.objective - _LOST * (rounding - state.rounding)
     n_iter, seen = state.n_iter + 1, jnp.minimum(rounding, state.rounding)
     risen = objective > state.mark + resolution(objective, seen)
@@ -289,7 +289,7 @@ def conclude(model: Model, state: State, prior: Prior | None, thresholds: Thresh
 
 
 def has_collapsed(health: Health, thresholds: Thresholds) -> Bool[Array, " k"]:
-    """Which components are narrow for their few rows, or singular.
+    """Which components are too narrow for their number of rows, or singular.
 
     A spike is narrow: a few rows far apart, such as outliers have, are no collapse.
     """

@@ -1,4 +1,4 @@
-"""Weights that are shares of a whole, such as a histogram's density: few rows stand for all."""
+"""Weights that are shares of a whole, such as a histogram's density, and no frequencies."""
 
 from typing import NamedTuple
 
@@ -43,7 +43,7 @@ def _weighed(data: Dataset) -> Weighed:
 
 
 def told(total: float, n_rows: int, k: int) -> list[str]:
-    """The same of a fit that collapsed."""
+    """The remark for a fit that collapsed."""
     if total * _ONE >= n_rows or total >= 3 * k:
         return []
     return [

@@ -1,10 +1,10 @@
-"""What the rows leave open in a fit: parts of a model, no row of which has some column.
+"""What a fit does not identify: columns that no row of some component or state has.
 
     N[k, i, j] = sum_n weight[n] P(k | row n) [columns i and j of row n were observed]
 
 Where N[k, j, j] is about 0 the likelihood does not depend on what column j is like in part k, and
-where N[k, i, j] is, not on how i and j go together there: EM leaves such numbers as the start made
-them. Which part a row is of is known at the end alone.
+where N[k, i, j] is, not on how i and j vary together there: EM leaves such parameters as the start
+made them. Which component a row belongs to is known only after the fit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ def left_open(
 
 
 def remarks(found: Open, rows: Rows, names: Names) -> tuple[str, ...]:
-    """What is to be said of it; names: of the columns, or of those of each block."""
+    """The remarks; names: of the columns, or of those of each block."""
     part = "component" if rows.first is None else "state"
     by_parts: dict[tuple[int, ...], list[str]] = {}
     for place, parts in found.places.items():

@@ -1,4 +1,4 @@
-"""Derivatives of a fit, from the fixed point that it came to and not from the way there.
+"""Derivatives of a fit by the implicit function theorem, at the fixed point that it came to.
 
 A fit ends where EM's map stays, t = M(t, a), with a the rows, their weights and the prior. By the
 implicit function theorem

@@ -1,4 +1,4 @@
-"""What a fit is told beside its model and data: how it starts, and how it goes."""
+"""Options of a fit: where it starts, and how it iterates."""
 
 from typing import Any, NamedTuple, TypedDict
 
@@ -11,7 +11,7 @@ ACCELERATIONS = {"squarem": Squarem(), None: Plain()}
 
 
 class Options(NamedTuple):
-    """How a fit goes, whatever it starts from; each as `fit` documents it."""
+    """How a fit iterates, whatever it starts from; documented by `fit`."""
 
     prior: Prior | None = None
     fixed: Any = None

@@ -1,4 +1,4 @@
-"""Absent parts, with which one compilation serves models of several sizes: put in and left out.
+"""Absent components, with which one compilation serves models of several sizes.
 
 By NumPy: nothing compiles.
 """
@@ -19,7 +19,7 @@ def padded(model: Model, result: Result) -> Params:
 
 
 def without(result: Result) -> Result:
-    """The result of the model that it is about."""
+    """The result without its absent components."""
     model, host = result.provenance.model, jax.device_get(result)
     live = np.arange(model.n_components)
 

@@ -111,7 +111,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
 
 
 def _remarks(data: Dataset, prior: Prior | None) -> tuple[str, ...]:
-    """What the rows leave open, which is warned of; ValueError where that is too much."""
+    """Warnings about what the rows do not identify; ValueError where nothing could be fitted."""
     if data.weighted:
         frequencies.check(data)
     found = data.once(emissions.check_identified, data.model)

@@ -25,7 +25,7 @@ from jaxem.fitting.restarts import Restarts
 
 
 class Fits(NamedTuple):
-    """Of each set its best start, all of them, and the free parameters of the best."""
+    """Of each data set the best start, all starts, and the free parameters of the best."""
 
     best: Outcome
     restarts: Restarts
@@ -48,7 +48,7 @@ def own_weight(shared: Rows, own: Array) -> Rows:
 
 
 class Sets(NamedTuple):
-    """Data sets; make: those at some indices. They are never all there at once."""
+    """Data sets, made group by group; make: those at some indices."""
 
     make: Make
     join: Join = own_rows
@@ -72,7 +72,7 @@ class Settings(NamedTuple):
 
 
 def run(job: FitPlan, sets: Sets, begin: Begin, keep: Keep) -> Any:
-    """What is kept of the fit of each set, one for each key, on the host.
+    """`keep` of the fit of each data set, one for each key, on the host.
 
     Settings, prior and the size of a set are the job's.
     """

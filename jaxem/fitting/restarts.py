@@ -85,7 +85,7 @@ def start(
 
 
 def _labelled(rows: Rows, labels: Int[Array, "*rows"], part: Int[Array, ""]) -> Rows:
-    """The rows with their labels in a smaller fit, but for those of `part`: they are unknown."""
+    """The rows with their labels in a smaller fit; those of `part` become unknown."""
     labels = jnp.where((part < 0) | (labels == part), -1, labels)
     known = labels if rows.labels is None else rows.labels
     return rows._replace(labels=jnp.where(known >= 0, known, labels))

@@ -44,7 +44,7 @@ class Result:
     log_posterior: the objective climbed: log-likelihood plus log prior (up to its normalising
         constant) and the reg_covar term; equal to log_likelihood without a prior.
     status: a `jaxem.Status` as int32; n_iter: M-steps, one that was refused included.
-    total_weight: of the rows that tell anything, N of BIC; those of nothing but NaN do not.
+    total_weight: sum of the weights of informative rows, N of BIC; rows of NaN alone are none.
     health, collapsed: count and variance ratio of each component, and which of them are why the
         status is DEGENERATE; after a step that was refused, those that it led to.
     """

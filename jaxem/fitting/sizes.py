@@ -1,4 +1,4 @@
-"""How much is done at once: the one place that asks what the rows lie on.
+"""Sizes of blocks, chunks and groups: the one place that asks which device the rows lie on.
 
 A CPU has caches and cores; an accelerator is kept busy by many numbers at once.
 """
@@ -25,7 +25,7 @@ _GROUP = 1 << 22  # numbers of data that a CPU makes for one group of sets
 
 
 def on_cpu(rows: Rows | None = None) -> bool:
-    """Whether the rows lie on a CPU; of traced ones, and of none, what JAX takes by itself."""
+    """Whether the rows lie on a CPU; for traced rows, or none, whether JAX's default is one."""
     x = None if rows is None else jax.tree.leaves(rows.x)[0]
     if not checks.is_concrete(x) or not isinstance(x, jax.Array):
         return jax.default_backend() == "cpu"
@@ -33,7 +33,7 @@ def on_cpu(rows: Rows | None = None) -> bool:
 
 
 def beside(rows: Rows, tree: Any) -> Any:
-    """The tree on the device that x was put on, where it was."""
+    """The tree on the device that x was committed to, if it was."""
     x = jax.tree.leaves(rows.x)[0]
     put = checks.is_concrete(x) and isinstance(x, jax.Array) and x.committed
     return jax.device_put(tree, *x.devices()) if put and len(x.devices()) == 1 else tree
@@ -76,7 +76,7 @@ def block_units(rows: Rows, given: Any) -> int:
 
 
 def _alike(n: int, most: int, multiple: int) -> int:
-    """As many blocks as blocks of `most` units make, but nearly equal."""
+    """The size of as many blocks as `most` units a block need, but nearly equal ones."""
     size = -(-n // -(-n // most))
     return min(most, -(-size // multiple) * multiple)
 
@@ -98,7 +98,7 @@ def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
 
 
 def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
-    """Over how many threads starts are spread; 1 where one start has work enough for all cores.
+    """Over how many threads starts are spread; 1 where a single start keeps all cores busy.
 
     That of a chain has none: its steps wait for each other.
     """

@@ -68,7 +68,7 @@ def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) ->
 
 
 def _configuration() -> Callable[[], ExitStack]:
-    """What holds for this thread, `jax.debug_nans(True)` and its like, to be entered in another.
+    """This thread's JAX configuration, such as `jax.debug_nans(True)`, to be entered in another.
 
     A new thread has the configuration of the process alone.
     """

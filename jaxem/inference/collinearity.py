@@ -1,4 +1,4 @@
-"""What rows leave open of a regression's coefficients, and where they run away. Host side only.
+"""Coefficients that the rows of a regression do not determine, or let diverge. Host side.
 
 Columns depend on each other where the correlations of those beside the intercept (or the cosines,
 where there is none) have an eigenvalue of 0; its vector tells which
@@ -31,7 +31,7 @@ class Moments(NamedTuple):
 
 
 def remarks(x: Any, weight: Any, intercept: bool) -> tuple[str, ...]:
-    """One for each dependence, and for columns whose intercept has few digits.
+    """A remark for each linear dependence, and for columns whose intercept has few digits.
 
     ValueError where it has none.
     """

@@ -12,7 +12,7 @@ from jaxem.core.numerics import einsum
 def uphill(
     hessian: Float[Array, "k p p"], gradient: Float[Array, "k p"], least: Float[Array, " k"]
 ) -> Float[Array, "k p"]:
-    """inv(|H|) g; directions that promise less than `least`, or that nothing is known of, are left.
+    """inv(|H|) g, without directions that promise less than `least` or have no curvature.
 
     Along an eigenvector of H a step promises half the squared slope over the eigenvalue.
     """

@@ -77,7 +77,7 @@ def _seedless(
 def _by_time(
     seeds: seeding.Seeded, weight: Float[Array, " n"], first: Bool[Array, "t lanes"]
 ) -> seeding.Seeded:
-    """The states numbered as they come, in the mean: of k! orders few lead anywhere."""
+    """The states numbered by their mean time of appearance: few of the k! orders lead anywhere."""
     k, step = seeds.found.shape[0], jnp.arange(first.shape[0], dtype=jnp.int32)[:, None]
     begun = lax.cummax(jnp.where(first, step, 0), axis=0)
     since = jnp.reshape(step - begun, -1).astype(weight.dtype)
@@ -91,7 +91,7 @@ def _by_time(
 
 
 def _window(key: Array, rows: Rows) -> Rows:
-    """Some lanes from some step on, of at most as many steps as a start looks at rows, in all."""
+    """Some lanes from some step on: in all at most as many steps as a start looks at."""
     t, lanes = rows.weight.shape
     some = min(lanes, max(1, seeding.SAMPLE // min(t, 128)))
     length = min(t, seeding.SAMPLE // some)

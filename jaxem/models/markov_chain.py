@@ -1,7 +1,7 @@
 """The chain of a hidden Markov model: the law of the first state, and the transitions.
 
-Both say where their numbers may lie, and what an M-step makes of the expected counts: how often
-states begin, (k,), and follow each other, (k, k).
+Both have their constraints and their M-step from the expected counts: how often states begin,
+(k,), and follow each other, (k, k).
 """
 
 from dataclasses import dataclass

@@ -62,7 +62,7 @@ class Layout(NamedTuple):
 
     @property
     def sources(self) -> np.ndarray:
-        """Of every place, the row of what was given, end to end; padding has the first."""
+        """For every place the row of the given data, end to end; padding takes the first."""
         ends = np.cumsum(self.lengths)
         starts = self.steps * np.arange(len(ends)) if self.steps else ends - self.lengths
         rows = np.zeros(self.shape[0] * self.shape[1], int)
@@ -116,7 +116,7 @@ def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def layout(data: Any, lengths: Any) -> Layout:
-    """How the sequences will lie; ValueError for lengths that cannot be."""
+    """The layout of the sequences; ValueError for lengths that cannot be."""
     if isinstance(data, list) and not _is_numbers(data):
         if lengths is not None:
             raise ValueError("lengths are for a batch (b, t, d); a list has those of its sequences")

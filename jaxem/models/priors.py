@@ -1,4 +1,4 @@
-"""What a person gives as a prior, or as fixed, of a model over a family -> checked arrays."""
+"""Priors and fixed parameters of a model, as a person gives them -> checked arrays."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def asks_nothing(family: Family, prior: Prior | None, reg_covar: Any, fixed: Any
 
 
 def of_family(family: Family, prior: Prior | None, reg_covar: Any, x: PyTree, k: int) -> Any:
-    """The family's part; None where nothing is asked of it."""
+    """The family's part; None where nothing is given for it."""
     regularised = collapse.regularised_by(family, reg_covar)
     if prior is None and not regularised:
         return None

@@ -25,8 +25,8 @@ def read(
 ) -> tuple[Rows, Layout]:
     """The lanes: leaves (t, lanes, ...), weights of the steps, and known states or None.
 
-    What is not observed holds the numbers of some row that is. possible: (k, k), which transitions
-    are.
+    Steps that were not observed hold the numbers of an observed row. possible: (k, k), the
+    transitions that the model allows.
     """
     where = layout(data, lengths)
     b, shape = len(where.lengths), where.shape

@@ -16,22 +16,22 @@ from jaxem.core.rows import flat
 
 @runtime_checkable
 class SortsHoles(Protocol):
-    """A family whose work on a row is shared by rows with the same holes."""
+    """A family that shares work between rows with the same missing cells."""
 
     def with_holes(self) -> Family:
         """The same family for rows with NaN where a cell was not observed."""
         ...
 
     def missing_mask(self, x: PyTree) -> Any:
-        """Host side: (n, c) bool, the holes that rows alike in which share work on; None: none."""
+        """(n, c) bool, the missing cells by which rows are grouped; None where none matter."""
         ...
 
     def flatten_tiles(self, x: PyTree) -> PyTree:
-        """x of tiles, (m, s, ...), with one axis for rows but where tiles are made use of."""
+        """x of tiles, (m, s, ...), as plain rows wherever the family does not use tiles."""
         ...
 
     def joined(self, parts: Sequence[PyTree]) -> PyTree:
-        """Host side: what was read in parts, as the rows of one table."""
+        """Host side: parts that were read separately, one after the other."""
         ...
 
 
@@ -57,21 +57,21 @@ def joined(family: Family, parts: Sequence[PyTree]) -> PyTree:
 
 @runtime_checkable
 class TellsByPart(Protocol):
-    """A family for which not every number of a row tells something."""
+    """A family in which not every number of a row is an observation: regressors are none."""
 
     def informative(self, x: PyTree) -> Any: ...
 
 
 def informative(family: Family, x: PyTree) -> Any:
-    """Which rows of x, as it was read, tell anything, (n,): those with a number in them.
+    """Which rows of x, as it was read, carry information, (n,): those with an observed number.
 
-    On the host for NumPy arrays. The others have a density of 1, and are none of the N of BIC.
+    The others have a density of 1, and do not count in the N of BIC.
     """
     return family.informative(x) if isinstance(family, TellsByPart) else any_number(x)
 
 
 def observed(family: Family, x: PyTree) -> Any:
-    """`informative`, as rows have it: None where every row tells something."""
+    """`informative` as `Rows.observed` has it: None where it holds for every row."""
     if family != with_holes(family):  # for whole rows
         return None
     found = informative(family, x)

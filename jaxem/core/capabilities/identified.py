@@ -1,4 +1,4 @@
-"""What the rows of a fit leave open, and likelihoods without a maximum. All on the host."""
+"""What the rows do not identify, and likelihoods without a maximum. Host side."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 from jaxem.core.family import Family
 from jaxem.core.values import Place, Prior, Statistics
 
-SEEN = 0.5  # rows from which on something is taken to be known
+SEEN = 0.5  # effective rows from which something counts as known
 
 Names = tuple[str, ...] | None
 Remarks = tuple[str, ...]
@@ -31,7 +31,7 @@ def remarks(model: Any) -> Remarks:
 @runtime_checkable
 class ChecksIdentified(Protocol):
     def check_identified(self, x: PyTree, weight: Any, names: Names) -> Remarks:
-        """What rows to be fitted leave open; ValueError where that is a whole column."""
+        """What the rows do not identify; ValueError for a column without any value."""
         ...
 
 
@@ -44,8 +44,8 @@ def check_identified(family: Family, x: PyTree, weight: Any, names: Names) -> Re
 @runtime_checkable
 class MayBeUnbounded(Protocol):
     def unbounded(self, x: PyTree, weight: Any, names: Names, k: int) -> Remarks:
-        """For which rows the likelihood of k components has no bound without a prior, where no
-        component collapses by itself."""
+        """Why the likelihood of k components has no bound without a prior, although no single
+        component collapses."""
         ...
 
 
@@ -57,11 +57,11 @@ def unbounded(family: Family, x: PyTree, weight: Any, names: Names, k: int) -> R
 class MayRunAway(Protocol):
     @property
     def runs_away(self) -> bool:
-        """Whether a likelihood may have no maximum, rising for ever with some parameters."""
+        """Whether the likelihood may have no maximum, and rise for ever as parameters diverge."""
         ...
 
     def run_away(self, statistics: Statistics, x: PyTree, weight: Any) -> Remarks:
-        """Which components' do; statistics: where the fit has ended."""
+        """The components whose likelihood does; statistics: at the end of the fit."""
         ...
 
 

@@ -13,7 +13,7 @@ from jaxem.core.values import Params
 @runtime_checkable
 class Imputes(Protocol):
     def check_imputable(self) -> None:
-        """ValueError where rows are whole by nature."""
+        """ValueError for a family that allows no missing cells."""
         ...
 
     def impute_mean(self, params: Params, x: PyTree, shares: Float[Array, "k n"]) -> PyTree:
@@ -25,7 +25,7 @@ class Imputes(Protocol):
 
 
 def imputes(family: Family) -> Imputes:
-    """The family; ValueError for one whose rows are whole."""
+    """The family itself; ValueError for one that allows no missing cells."""
     if not isinstance(family, Imputes):
         raise ValueError(f"{family!r} observes its rows whole: there are no holes to fill")
     return family

@@ -1,4 +1,4 @@
-"""What a model tells of its hidden variables beyond their posterior: the terms of information.
+"""What a model says of its hidden variables beyond their posterior: the terms of information.
 
 All are of the rows given, with the axes of their weight.
 """
@@ -19,7 +19,7 @@ class TellsLogDensity(Protocol):
 
 
 def log_density(model: Model, prepared: Prepared, rows: Rows) -> Float[Array, "*n"]:
-    """Of each row, as it is differentiated twice; of a step that given the steps before it."""
+    """log p of each row, twice differentiable; of a step, given the steps before it."""
     if isinstance(model, TellsLogDensity):
         return model.log_density(prepared, rows)
     return model.posterior(prepared, rows)[0]
@@ -43,7 +43,7 @@ class TellsEntropy(Protocol):
 
 
 def entropy(model: Model, prepared: Prepared, rows: Rows) -> Float[Array, "*n"]:
-    """Of what is hidden, given the rows, in nats; NaN: untold."""
+    """Entropy of the hidden variables given the rows, in nats; NaN where it is not known."""
     if isinstance(model, TellsEntropy):
         return model.entropy(prepared, rows)
     return jnp.full_like(rows.weight, jnp.nan)
@@ -73,7 +73,7 @@ class ResamplesRows(Protocol):
 
 
 def resample_like(model: Model, key: Array, params: Params, rows: Rows) -> Rows:
-    """The rows with new numbers in them, drawn from the model; all else is as it was."""
+    """The rows with values redrawn from the model; weights, labels and missing cells stay."""
     if not isinstance(model, ResamplesRows):
         raise ValueError(
             f"{model!r} does not tell how rows are drawn: give it a method `resample_like`"

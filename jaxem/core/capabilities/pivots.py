@@ -22,8 +22,8 @@ class MeasuresFromPivot(Protocol):
         ...
 
     def at_pivot(self, params: Params, x: PyTree) -> Params:
-        """A linear map of parameters, or of changes of them, to such as x tells apart: the values
-        of lines among its rows in the place of those at 0."""
+        """A linear map of parameters, or of changes of them, to parameters that x determines well:
+        the values of the lines at the pivot in the place of those at 0."""
         ...
 
     def from_pivot(self, params: Params, x: PyTree) -> Params:

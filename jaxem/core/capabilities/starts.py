@@ -48,7 +48,7 @@ def labelled(
 @runtime_checkable
 class SetsOutElsewhere(Protocol):
     def first(self, pooled: Params, x: PyTree, responsibilities: Float[Array, "k n"]) -> Params:
-        """Where the M-step of a start, from these shares of the rows, sets out."""
+        """The parameters that a start's first M-step sets out from."""
         ...
 
 

@@ -91,7 +91,7 @@ class Covariance(abc.ABC):
         """The root of sum_ij (s[i] inv(C)[i, j] s[j])^2: what x' inv(C) x adds up, at |x| = s."""
 
     def columns(self, x: Float[Array, "n d"]) -> Float[Array, "d n"]:
-        """Rows as `products` takes them."""
+        """The rows as columns, as `products` takes them."""
         return x.T
 
     @abc.abstractmethod
@@ -119,11 +119,11 @@ class Covariance(abc.ABC):
 
     @abc.abstractmethod
     def log_scale(self, covariances: Array, factor: Factor) -> Array:
-        """The log of what the prior's exponent counts for: log det C, or log variances."""
+        """The log of what the prior's exponent applies to: log det C, or log variances."""
 
     @abc.abstractmethod
     def select(self, active: Bool[Array, " k"], new: Array, old: Array) -> Array:
-        """`new` where a component lives, `old` where it is absent."""
+        """`new` for active components, `old` for absent ones."""
 
     @abc.abstractmethod
     def variance_ratio(self, covariances: Array, weights: Float[Array, " k"]) -> Float[Array, " k"]:
@@ -142,7 +142,7 @@ class Covariance(abc.ABC):
 
     @abc.abstractmethod
     def marginal(self, covariances: Any, columns: Any) -> Any:
-        """Those of the columns at the indices `columns`."""
+        """The covariances of the columns at these indices."""
 
 
 def positive(variance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -74,7 +74,7 @@ class Dense(NamedTuple):
 
 
 class Diagonal(NamedTuple):
-    """The same of diagonal and spherical ones; log_scale: what a row's density has less."""
+    """What rows need of diagonal and spherical covariances."""
 
     means: Float[Array, "k d"]
     variances: Float[Array, "k d"]
@@ -110,7 +110,7 @@ class WithHoles(Whole):
     """NaN is a hole."""
 
     def read(self, table: Any) -> Holes:
-        """With room for as many holes as there are; of a traced table, for as many as columns."""
+        """The table, with the largest number of holes of a row; for a traced table all columns."""
         n, d = table.shape
         if not checks.is_concrete(table):
             return Holes(table, d)
@@ -201,7 +201,7 @@ class WithHoles(Whole):
         residuals = jnp.where(seen[None], safe[None] - form.means[:, :, None], 0)
         if isinstance(form, Diagonal):
             scaled = residuals**2 / form.variances[:, :, None]
-            spare = 0.5 * (_LOG_2PI + jnp.log(form.variances))  # of cells that are not there
+            spare = 0.5 * (_LOG_2PI + jnp.log(form.variances))  # of missing cells
             less = einsum("kd,dn->kn", spare, (~seen).astype(spare.dtype))
             log_density = form.log_normaliser[:, None] + less - 0.5 * jnp.sum(scaled, axis=1)
             return log_density, (residuals, ~seen)

@@ -1,4 +1,4 @@
-"""What rows with holes leave open in Gaussian components."""
+"""What rows with holes do not identify in Gaussian components."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from jaxem.families.gaussian.prior import exponent
 def check_identified(
     structure: Covariance, x: Any, weight: Any, names: tuple[str, ...] | None
 ) -> tuple[str, ...]:
-    """ValueError for a column without a number; -> which were never observed together."""
+    """ValueError for a column without any value; -> remarks on pairs never observed together."""
     if not checks.is_concrete(x, weight):
         return ()
     both = np.zeros((x.shape[1], x.shape[1]))
@@ -67,5 +67,5 @@ def left_open(
 
 
 def _spread_is_told(structure: Covariance, prior: Any, d: int) -> bool:
-    """Whether a prior tells of covariances."""
+    """Whether the prior on the covariances is proper."""
     return prior is not None and bool(np.any(np.asarray(exponent(prior, structure, d)) > 0))

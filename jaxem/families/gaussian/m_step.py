@@ -64,7 +64,7 @@ def m_step(
         rows + structure.per_covariance((precision > 0).astype(count.dtype))
     )
     total = total + exponent(prior, structure, d)
-    # Nothing says anything of a component without rows and prior: it stays as it is.
+    # A component without rows and without a prior keeps its parameters.
     told = total > 0
     covariances = scatter / jnp.where(told, total, jnp.ones_like(total))
     covariances = jnp.where(told, covariances, params.covariances)

@@ -1,4 +1,4 @@
-"""Rows of which every cell was observed, by products or by residuals; and what `holes` replaces.
+"""The strategy for rows without missing cells; `holes` has the other.
 
 A strategy says how rows are read and checked, where starts look at them, and how densities and sums
 are taken of them. x: as `read` gives it.
