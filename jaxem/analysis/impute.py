@@ -188,7 +188,7 @@ def _blanked(filled: Any, path: tuple[str, ...], j: int, lost: Array) -> Any:
 
 
 def _read(model: Model, x: Any, lengths: Any) -> Dataset:
-    """The data read for a model with holes; a Dataset of whole rows has none, and stays as it is."""
+    """The data read for a model with holes; a Dataset of whole rows has none, and stays so."""
     if isinstance(x, Dataset) and alike(x, model):
         return as_dataset(model, x, lengths=lengths)
     return as_dataset(emissions.with_holes(model), x, lengths=lengths)

@@ -48,10 +48,10 @@ def fit(
     The components come in order of falling weight. Ctrl-C stops the fit, and prints and writes the
     best so far.
 
-    Missing cells are empty ones, NA, NaN, nan, null and ?, in text too. By default a row with holes
-    is fitted by the cells that it has: the likelihood is that of what was observed. Where chance
-    made the holes, or what was observed did, this is right, and loses no row; --missing drop
-    leaves rows with holes out.
+    Missing cells are empty ones, NA, NaN, nan, null and ?, in text too. By default a row with
+    missing cells is fitted by the cells that it has: the likelihood is that of the observed cells,
+    which is right where cells are missing at random, and loses no row; --missing drop leaves such
+    rows out.
     """
     outputs.check([file], model=output, report=pictures)
     with precision(fit_options.dtype):

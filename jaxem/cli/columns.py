@@ -50,8 +50,8 @@ def choose(
 ) -> Columns:
     """The columns named in `wanted`, between commas, a name with a comma in double quotes.
 
-    None is every column that has a name, is not constant, and can be of its kind: the family that
-    is `assigned` to it by name, or `family`, or with "auto" the one that its type tells. With a
+    None takes every column that has a name, varies, and suits its kind: the family that is
+    `assigned` to it by name, else `family`, which with "auto" follows from its type. With a
     response the others are numbers.
     holes: whether missing cells are legal; else a constant column with holes is not left out.
     guess: the kind of a column where the family is "auto".

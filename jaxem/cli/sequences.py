@@ -42,9 +42,9 @@ def fit_hmm(
     states or covariances, all are fitted, and the lowest BIC is the best. The states come in order
     of falling share, those of left-right and cyclic chains in the order of the chain.
 
-    A row is a step, whatever time has passed since the row before; --step 1 or --step 1h leaves
-    the steps open that have no row. A row with missing cells is seen by what it has, one without
-    any is a step that was not observed: steps with holes are not to be taken out of the file.
+    A row is a step, whatever time has passed since the row before; with --step 1 or --step 1h
+    steps without a row count as not observed. A row with missing cells is fitted by the cells that
+    it has, and a row without any is a step that was not observed: leave such rows in the file.
     """
     outputs.check([file], model=output, report=pictures)
     with precision(fit_options.dtype):

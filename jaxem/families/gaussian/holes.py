@@ -68,9 +68,7 @@ class Dense(NamedTuple):
     precision: Float[Array, "#k d d"]
     log_det: Float[Array, " k"]
     log_normaliser: Float[Array, " k"]
-    loses_precision: (
-        Any  # whether products of whole rows lose digits: of parts of rows they lose fewer
-    )
+    loses_precision: Any  # whether products of whole rows lose digits; of parts they lose fewer
 
 
 class Diagonal(NamedTuple):
