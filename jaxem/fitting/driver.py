@@ -16,9 +16,14 @@ from jaxem.core.contracts import Params
 from jaxem.core.status import Status
 from jaxem.fitting import identified, padded_components, restarts, sizes, threads
 from jaxem.fitting.blocks import accumulate
+from jaxem.fitting.effort import Program
 from jaxem.fitting.em import State
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result, gathered
+
+_start = Program(restarts.start, ("execution",))
+_advance = Program(restarts.advance, ("execution",))
+_finish = Program(restarts.finish, ("execution", "n_starts"), once=True)
 
 
 def uncut(job: FitPlan) -> Result:
@@ -32,7 +37,7 @@ def start(job: FitPlan) -> State:
         return restarts.start_from(job.execution, job.rows, job.params)
 
     def run(index: Any) -> State:
-        return restarts.start(
+        return _start(
             job.execution, job.rows, job.prior, job.key, index, job.methods, job.n_active,
             job.splits,
         )  # fmt: skip
@@ -48,7 +53,7 @@ def advance(job: FitPlan, state: State, until: Any) -> State:
     until = checks.cast(until, np.int32)
 
     def run(state: State) -> State:
-        return restarts.advance(job.execution, job.rows, job.prior, state, job.tol, until)
+        return _advance(job.execution, job.rows, job.prior, state, job.tol, until)
 
     if _spreads(job, state.status.shape[0], (job.tol, state)):
         return threads.advance(run, state, job.n_threads)
@@ -94,7 +99,7 @@ def _spreads(job: FitPlan, n_starts: int, values: Any) -> bool:
 def finish(job: FitPlan, state: State) -> Result:
     """Judge every start on its final parameters and return the best with all of them."""
     state = sizes.beside(job.rows, state)  # threads leave it on the host
-    best, all_starts, n_free = restarts.finish(
+    best, all_starts, n_free = _finish(
         job.execution, job.rows, job.prior, state, job.thresholds, job.n_starts
     )
     about = job.provenance

@@ -21,6 +21,7 @@ _BLOCK = 1 << 27  # numbers that keep an accelerator busy
 _CHUNK = 1 << 28
 _SMALL = 1 << 20  # numbers of an E-step that are work for one core
 _ROUNDS = 2  # groups for each thread: the starts differ in how long they take
+_FEW = 1 << 15  # numbers of data that are fitted sooner than compiled for
 _GROUP = 1 << 22  # numbers of data that a CPU makes for one group of sets
 
 
@@ -30,6 +31,11 @@ def on_cpu(rows: Rows | None = None) -> bool:
     if not checks.is_concrete(x) or not isinstance(x, jax.Array):
         return jax.default_backend() == "cpu"
     return next(iter(x.devices())).platform == "cpu"
+
+
+def is_small(rows: Rows) -> bool:
+    """Whether compiling takes longer than a fit."""
+    return on_cpu(rows) and sum(leaf.size for leaf in jax.tree.leaves(rows.x)) <= _FEW
 
 
 def beside(rows: Rows, tree: Any) -> Any:
