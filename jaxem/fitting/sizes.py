@@ -21,7 +21,7 @@ _BLOCK = 1 << 27  # numbers that keep an accelerator busy
 _CHUNK = 1 << 28
 _SMALL = 1 << 20  # numbers of an E-step that are work for one core
 _ROUNDS = 2  # groups for each thread: the starts differ in how long they take
-_FEW = 1 << 15  # numbers of data that are fitted sooner than compiled for
+_FEW = 1 << 13  # numbers of data that are fitted sooner than compiled for
 _GROUP = 1 << 22  # numbers of data that a CPU makes for one group of sets
 
 
