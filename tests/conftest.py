@@ -9,14 +9,14 @@ import jaxtyping
 import pytest
 
 # Most of the time of the tests goes into compiling: with little optimisation it is a third less,
-# and a third of that with the emitters of old, which jaxlib has before 0.12 (an unknown flag ends
+# and a third of that with the emitters of old, which jaxlib has before 0.11 (an unknown flag ends
 # the process). The flags are read when the first program is compiled. JAXEM_TEST_COMPILER=default
 # leaves them out.
 _FAST = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
     "--xla_cpu_parallel_codegen_split_count=1 --xla_cpu_experimental_ynn_fusion_type="
 )
-if tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 12):
+if tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 11):
     _FAST += " --xla_cpu_use_fusion_emitters=false"
 _TWO = "--xla_force_host_platform_device_count=2"  # for tests of data that lie on the second
 if os.environ.get("JAXEM_TEST_COMPILER") == "default":
