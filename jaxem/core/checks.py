@@ -14,11 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxem.core import tables
+from jaxem.core import placement, tables
 
 BOUNDARY = 1e-6  # a probability or rate below it is called 0
-_BLOCK = 1 << 16  # rows looked at together: the temporaries stay small
-FEW = 1 << 10  # those looked at first where they may be enough
 _RESCALE = (
     "rescale them, or, where x64 is off, switch on float64 with "
     "jax.config.update('jax_enable_x64', True)"
@@ -55,58 +53,6 @@ def cast(value: Any, dtype: Any) -> jax.Array:
     return jax.device_put(np.array(value, dtype))
 
 
-def in_place(array: Any) -> Any:
-    """A NumPy view of an array on the host; an array on an accelerator as it is."""
-    return np.asarray(array) if lies_on_host(array) else array
-
-
-def numpy_of(array: Any) -> Any:
-    """NumPy or jax.numpy: what computes where the array lies."""
-    return jnp if isinstance(array, jax.Array) else np
-
-
-def lies_on_host(array: Any) -> bool:
-    if not isinstance(array, jax.Array):
-        return True
-    return is_concrete(array) and next(iter(array.devices())).platform == "cpu"
-
-
-def blocks(x: Any) -> Iterator[Any]:
-    """The rows in blocks, `in_place`; on an accelerator one block of all.
-
-    x: an array, or a tree of them.
-    """
-    if all(map(lies_on_host, jax.tree.leaves(x))):
-        yield from host_blocks(x)
-    else:
-        yield x
-
-
-def host_blocks(x: Any, size: int = _BLOCK) -> Iterator[Any]:
-    """The rows in blocks on the host, of `size` rows and then ever larger; never all are copied
-    at once."""
-    x, start = jax.tree.map(in_place, x), 0
-    while start < jax.tree.leaves(x)[0].shape[0]:
-        stop = start + size
-        yield jax.tree.map(lambda leaf: np.asarray(leaf[start:stop]), x)  # noqa: B023
-        start, size = stop, min(2 * size, _BLOCK)
-
-
-def end_to_end(*parts: Any) -> Any:
-    """Arrays one after the other, `in_place`."""
-    parts = jax.tree.map(in_place, parts)
-    numpy = jnp if any(isinstance(part, jax.Array) for part in parts) else np
-    return numpy.concatenate(parts)
-
-
-def present(block: Any, weight: Any) -> Any:
-    """Which rows of a block have a positive weight, (b, 1); True for all."""
-    if weight is None:
-        return True
-    there = numpy_of(block).asarray(weight) > 0
-    return True if there.all() else there[:, None]
-
-
 def finite(
     x: Any,
     weight: Any,
@@ -124,8 +70,8 @@ def finite(
     bad, overflow = np.zeros((2, x.shape[1]), np.int64)
     lowest, highest = np.full(x.shape[1], np.inf), np.full(x.shape[1], -np.inf)
     least_of, most_of = (np.fmin, np.fmax) if holes else (np.minimum, np.maximum)
-    for block, own in blocks((x, weight)):
-        numpy, there = numpy_of(block), present(block, own)
+    for block, own in placement.blocks((x, weight)):
+        numpy, there = placement.numpy_of(block), placement.present(block, own)
         least, most = (numpy.nanmin, numpy.nanmax) if holes else (numpy.min, numpy.max)
         low = np.asarray(least(block, axis=0, initial=np.inf, where=there))
         high = np.asarray(most(block, axis=0, initial=-np.inf, where=there))
@@ -167,8 +113,8 @@ def require_cells(
     if not is_concrete(x, weight):
         return
     bad, first, row = np.zeros(x.shape[1], np.int64), None, 0
-    for block, own in blocks((x, weight)):
-        marks = wrong(block) & present(block, own)
+    for block, own in placement.blocks((x, weight)):
+        marks = wrong(block) & placement.present(block, own)
         if marks.any():
             marks = np.asarray(marks)
             if first is None:
@@ -186,19 +132,9 @@ def regression(data: Any, weight: Any) -> None:
     """ValueError unless X is finite and y finite or missing (NaN)."""
     X, y = data
     finite(X, weight)
-    require_cells(y[:, None], weight, ("y",), is_infinite, "infinite values", "drop those rows")
-
-
-def is_infinite(x: Any) -> Any:
-    return numpy_of(x).isinf(x)
-
-
-def is_nan(x: Any) -> Any:
-    return numpy_of(x).isnan(x)
-
-
-def is_whole(x: Any) -> Any:
-    return (x == numpy_of(x).floor(x)) & (x < np.inf)
+    require_cells(
+        y[:, None], weight, ("y",), placement.is_infinite, "infinite values", "drop those rows"
+    )
 
 
 def weights(weight: Any, n: int) -> Any:
@@ -209,8 +145,8 @@ def weights(weight: Any, n: int) -> Any:
     if weight.shape != (n,):
         raise ValueError(f"sample_weight has shape {weight.shape}, x has {n} rows: give ({n},)")
     if is_concrete(weight):
-        values = in_place(weight)
-        bad = int((~numpy_of(values).isfinite(values)).sum())
+        values = placement.in_place(weight)
+        bad = int((~placement.numpy_of(values).isfinite(values)).sum())
         if bad:
             raise ValueError(
                 f"sample_weight has {bad} NaN or infinite values; use 0 for absent rows"
@@ -241,7 +177,7 @@ def labels(values: Any, n: int, k: int) -> Any:
     if np.dtype(values.dtype).kind not in "iu":
         raise ValueError(f"labels has dtype {values.dtype}; give integers, -1 where unknown")
     if is_concrete(values):
-        given = in_place(values)
+        given = placement.in_place(values)
         outside = (given < -1) | (given >= k)
         if outside.any():
             first = int(outside.argmax())
@@ -264,7 +200,7 @@ def enough_rows(x: Any, k: int, called: str = "components") -> None:
         return
     leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)]
     seen = np.empty((0, sum(leaf.shape[1] for leaf in leaves)), leaves[0].dtype)
-    for parts in host_blocks(leaves, FEW):
+    for parts in placement.host_blocks(leaves, placement.FEW):
         seen = np.unique(np.concatenate([seen, np.concatenate(parts, axis=1)]), axis=0)
         if len(seen) >= k:
             return

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxem.core import checks, missing_patterns, tables
+from jaxem.core import checks, missing_patterns, placement, tables
 from jaxem.core.capabilities import holes
 from jaxem.core.capabilities.reading import reads_as
 from jaxem.core.family import Family
@@ -135,7 +135,7 @@ def _for_fit(data: Dataset, family: Family | None) -> Rows:
     if family is None or data.layout is not None or not checks.is_concrete(rows.x):
         return rows
     patterns = missing_patterns.patterns(
-        holes.missing_mask(family, block) for block in checks.blocks(rows.x)
+        holes.missing_mask(family, block) for block in placement.blocks(rows.x)
     )
     if patterns is None:
         return rows

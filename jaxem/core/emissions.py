@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from jaxem.core import checks, parameters
+from jaxem.core import checks, parameters, placement
 from jaxem.core.capabilities import collapse, digits, holes, identified, pivots, simulating
 from jaxem.core.dataset import Dataset
 from jaxem.core.model import Model
@@ -145,9 +145,9 @@ def default_min_count(model: Model, rows: Rows) -> float:
 
 def _family_data(data: Dataset, model: Model) -> tuple[PyTree, Any]:
     """-> (x as the family takes it; its weights, `in_place`, 0 where nothing was observed)."""
-    weight, observed = map(checks.in_place, (data.rows.weight, data.rows.observed))
+    weight, observed = map(placement.in_place, (data.rows.weight, data.rows.observed))
     if data.rows.observed is not None:
-        weight = checks.numpy_of(weight).where(observed, weight, 0)
+        weight = placement.numpy_of(weight).where(observed, weight, 0)
     return family_rows(model, data.rows), weight.reshape(-1)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxem.core import checks
+from jaxem.core import placement
 
 _MOST = 4096  # rows of a tile: the residuals of a block stay in a CPU's cache
 _ALONE = 4  # a row by itself, in whole rows
@@ -40,7 +40,7 @@ def patterns(gone: Iterable[Any]) -> Patterns | None:
         if block is None:
             return None
         d = block.shape[1]
-        bits.append(np.asarray(checks.numpy_of(block).packbits(block, axis=1)))
+        bits.append(np.asarray(placement.numpy_of(block).packbits(block, axis=1)))
     found = Patterns(np.concatenate(bits), d)
     return found if found.bits.any() else None
 
@@ -51,11 +51,11 @@ def by_pattern(rows: Patterns) -> Order:
     kinds, counts = np.unique(keys, return_counts=True)
     tile_size = _size(counts, len(bits), d)
     if tile_size == 1:
-        holes = np.concatenate([_holes(block) for block in checks.blocks(bits)])
-        return _laid(checks.blocks(holes), np.bincount(holes), 1)
+        holes = np.concatenate([_holes(block) for block in placement.blocks(bits)])
+        return _laid(placement.blocks(holes), np.bincount(holes), 1)
     order = np.argsort(_holes(kinds.view(np.uint8).reshape(len(kinds), -1)), kind="stable")
     rank = np.argsort(order)
-    numbers = (rank[np.searchsorted(kinds, block)] for block in checks.blocks(keys))
+    numbers = (rank[np.searchsorted(kinds, block)] for block in placement.blocks(keys))
     return _laid(numbers, counts[order], tile_size)
 
 

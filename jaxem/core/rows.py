@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
-from jaxem.core import checks
+from jaxem.core import checks, placement
 
 _COPIED = 1 << 25  # bytes of a table that may be there twice
 
@@ -123,7 +123,7 @@ def reordered(rows: Rows, index: np.ndarray) -> Rows:
 
 def replace_absent(x: Any, weight: Float[Array, " n"]) -> Any:
     """x with every row of weight 0 replaced by one that is there: NaN * 0 would be NaN."""
-    if checks.is_concrete(weight) and bool((checks.in_place(weight) > 0).all()):
+    if checks.is_concrete(weight) and bool((placement.in_place(weight) > 0).all()):
         return x
     present, live = weight > 0, jnp.argmax(weight)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxem.core import checks
+from jaxem.core import checks, placement
 
 
 def remarks(
@@ -30,7 +30,7 @@ def remarks(
 def _n_values(x: Any, weight: Any, most: int) -> list[int]:
     """Distinct numbers of each column in rows of positive weight; no further than most + 1."""
     seen = [np.empty(0, x.dtype)] * x.shape[1]
-    for block, own in checks.host_blocks((x, weight), checks.FEW):
+    for block, own in placement.host_blocks((x, weight), placement.FEW):
         there = block[own > 0]
         for j, values in enumerate(seen):
             if len(values) <= most:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks
+from jaxem.core import placement
 from jaxem.core.constraints import Probability
 from jaxem.core.numerics import einsum
 from jaxem.core.parameters import tree
@@ -41,7 +41,7 @@ class Bernoulli(DirectFamily):
     cells_are = "values that are not 0 or 1"
 
     def wrong(self, x: Any) -> Any:
-        return ~((x == 0) | (x == 1) | checks.is_nan(x))
+        return ~((x == 0) | (x == 1) | placement.is_nan(x))
 
     def features(self, x: Float[Array, "n d"]) -> Float[Array, "f n"]:
         known, seen = observed_cells(x)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, placement, tables
 from jaxem.core.constraints import Simplex
 from jaxem.core.contracts import Params
 from jaxem.core.numerics import einsum
@@ -72,7 +72,7 @@ class Categorical(DirectFamily):
 
     def wrong(self, x: Any) -> Any:
         most = np.array(self._levels(x.shape[1]), x.dtype) - 1
-        return ~(checks.is_nan(x) | ((x >= 0) & (x <= most[None]) & checks.is_whole(x)))
+        return ~(placement.is_nan(x) | ((x >= 0) & (x <= most[None]) & placement.is_whole(x)))
 
     def as_params(self, params: Params, x: Any, k: int) -> CategoricalParams:
         checks.fields(params, CategoricalParams, "components")

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks
+from jaxem.core import placement
 from jaxem.core.constraints import Positive
 from jaxem.core.parameters import tree
 from jaxem.families.direct_form import DirectFamily
@@ -40,7 +40,7 @@ class Exponential(DirectFamily):
     cells_are = "values that are not above 0"
 
     def wrong(self, x: Any) -> Any:
-        return ~(checks.is_nan(x) | ((x > 0) & (x < math.inf)))
+        return ~(placement.is_nan(x) | ((x > 0) & (x < math.inf)))
 
     def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return with_column_means(jnp.log(x))

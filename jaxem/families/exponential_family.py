@@ -68,7 +68,7 @@ class ExponentialFamily(Family):
 
     @abc.abstractmethod
     def wrong(self, x: Any) -> Any:
-        """Which cells, `checks.in_place`, cannot be; NaN is a missing cell, and not among them."""
+        """Which cells, `placement.in_place`, cannot be; NaN, a missing cell, is not among them."""
 
     cells_are: ClassVar[str]  # what is wrong with them, for the error
     crawls: ClassVar[bool] = False  # EM, from labels that put probabilities near 0 and 1

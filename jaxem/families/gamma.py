@@ -20,7 +20,7 @@ from jax import lax
 from jax.scipy.special import digamma, polygamma
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks
+from jaxem.core import checks, placement
 from jaxem.core.constraints import Positive
 from jaxem.core.numerics import einsum, from_log, to_log
 from jaxem.core.parameters import Joint, tree
@@ -72,7 +72,7 @@ class Gamma(PivotFamily):
     cells_are = "values that are not above 0"
 
     def wrong(self, x: Any) -> Any:
-        return ~(checks.is_nan(x) | ((x > 0) & (x < math.inf)))
+        return ~(placement.is_nan(x) | ((x > 0) & (x < math.inf)))
 
     def default_min_count(self, x: Any) -> float:
         d = x.shape[1]

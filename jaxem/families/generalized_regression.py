@@ -61,7 +61,7 @@ class GeneralizedRegression(Family):
 
     @abc.abstractmethod
     def wrong(self, y: Any) -> Any:
-        """Which responses, `checks.in_place`, cannot be; NaN is missing."""
+        """Which responses, `placement.in_place`, cannot be; NaN is missing."""
 
     @abc.abstractmethod
     def log_density(self, eta: Array, y: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array
 
-from jaxem.core import checks
+from jaxem.core import placement
 from jaxem.families.generalized_regression import GeneralizedRegression
 
 
@@ -33,7 +33,7 @@ class LogisticRegression(GeneralizedRegression):
     responses_are = "values that are not 0 or 1"
 
     def wrong(self, y: Any) -> Any:
-        return ~(checks.is_nan(y) | (y == 0) | (y == 1))
+        return ~(placement.is_nan(y) | (y == 0) | (y == 1))
 
     def log_density(self, eta: Array, y: Array) -> Array:
         return y * eta - jax.nn.softplus(eta)

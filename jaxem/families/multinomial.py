@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks
+from jaxem.core import checks, placement
 from jaxem.core.constraints import Simplex
 from jaxem.core.parameters import tree
 from jaxem.core.special import log_poisson
@@ -54,7 +54,7 @@ class Multinomial(PivotFamily):
         object.__setattr__(self, "n_trials", checks.whole(self.n_trials, "n_trials", least=1))
 
     def wrong(self, x: Any) -> Any:
-        return ~((x >= 0) & checks.is_whole(x))
+        return ~((x >= 0) & placement.is_whole(x))
 
     def blank(self, x: Float[Array, "n d"], k: int) -> MultinomialParams:
         d = x.shape[1]

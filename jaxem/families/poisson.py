@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, placement, tables
 from jaxem.core.capabilities import holes
 from jaxem.core.constraints import NonNegative
 from jaxem.core.parameters import tree
@@ -81,7 +81,7 @@ class Poisson(PivotFamily):
         return holes.any_number(_parts(x)[0])
 
     def wrong(self, x: Any) -> Any:
-        return ~(checks.is_nan(x) | ((x >= 0) & checks.is_whole(x)))
+        return ~(placement.is_nan(x) | ((x >= 0) & placement.is_whole(x)))
 
     def as_params(self, params: Any, x: Any, k: int) -> PoissonParams:
         return super().as_params(params, _parts(x)[0], k)

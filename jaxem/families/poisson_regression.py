@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxem.core import checks
+from jaxem.core import placement
 from jaxem.core.numerics import clip_log
 from jaxem.core.special import exp_excess, stirling
 from jaxem.families.generalized_regression import GeneralizedRegression
@@ -37,7 +37,7 @@ class PoissonRegression(GeneralizedRegression):
     responses_are = "values that are not whole numbers from 0"
 
     def wrong(self, y: Any) -> Any:
-        return ~(checks.is_nan(y) | ((y >= 0) & checks.is_whole(y)))
+        return ~(placement.is_nan(y) | ((y >= 0) & placement.is_whole(y)))
 
     def log_density(self, eta: Array, y: Array) -> Array:
         positive = y > 0

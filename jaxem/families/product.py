@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks
+from jaxem.core import placement
 from jaxem.core.capabilities import (
     collapse,
     conditioning,
@@ -152,7 +152,7 @@ class Product(Family):
     def missing_mask(self, x: Any) -> Any:
         found = self._each(holes.missing_mask, x).values()
         found = [gone for gone in found if gone is not None]
-        return checks.numpy_of(found[0]).concatenate(found, axis=1) if found else None
+        return placement.numpy_of(found[0]).concatenate(found, axis=1) if found else None
 
     def flatten_tiles(self, x: Any) -> dict[str, Any]:
         return self._each(holes.flatten_tiles, x)

@@ -18,7 +18,7 @@ from jax import lax
 from jax.scipy.special import i0e, i1e
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, parameters, remarks
+from jaxem.core import checks, parameters, placement, remarks
 from jaxem.core.constraints import Angle, NonNegative
 from jaxem.core.numerics import einsum
 from jaxem.core.parameters import Joint, tree
@@ -67,7 +67,7 @@ class VonMises(PivotFamily):
     cells_are = "infinite values"
 
     def wrong(self, x: Any) -> Any:
-        return checks.is_infinite(x)
+        return placement.is_infinite(x)
 
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         super().check(x, weight, names)
@@ -195,11 +195,11 @@ class VonMises(PivotFamily):
 def _warn_of_degrees(x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
     """A UserWarning for columns within 360, many of whose angles are beyond two whole turns."""
     n, many, size = 0, np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    for block, own in checks.blocks((x, weight)):
-        there = checks.present(block, own)
+    for block, own in placement.blocks((x, weight)):
+        there = placement.present(block, own)
         n += int(np.sum(there)) if own is not None else len(block)
         many += np.asarray(((abs(block) > 4 * math.pi) & there).sum(0))
-        most = checks.numpy_of(block).nanmax(abs(block), axis=0, initial=0, where=there)
+        most = placement.numpy_of(block).nanmax(abs(block), axis=0, initial=0, where=there)
         size = np.maximum(size, np.asarray(most))
     like = (many > 0.1 * n) & (size <= 360)
     if like.any():

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from jaxem.core import checks, emissions, remarks
+from jaxem.core import checks, emissions, placement, remarks
 from jaxem.core.dataset import Dataset
 
 _ONE = 1 + 1e-3  # weights add up to 1
@@ -37,7 +37,7 @@ def check(data: Dataset) -> None:
 
 
 def _weighed(data: Dataset) -> Weighed:
-    each, where = checks.in_place(data.rows.weight), data.layout
+    each, where = placement.in_place(data.rows.weight), data.layout
     weight = each if where is None else each[where.offset, where.lane]
     return Weighed(float(weight.sum()), int((weight > 0).sum()), float(each.sum()))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jaxem.core import checks, emissions
+from jaxem.core import checks, emissions, placement
 from jaxem.core.capabilities import planning
 from jaxem.core.contracts import Model, Rows
 from jaxem.inference.forward_backward import block_length
@@ -30,7 +30,7 @@ def on_cpu(rows: Rows | None = None) -> bool:
     x = None if rows is None else jax.tree.leaves(rows.x)[0]
     if not checks.is_concrete(x) or not isinstance(x, jax.Array):
         return jax.default_backend() == "cpu"
-    return next(iter(x.devices())).platform == "cpu"
+    return placement.lies_on_host(x)
 
 
 def is_small(rows: Rows) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.core import checks
+from jaxem.core import checks, placement
 from jaxem.core.numerics import einsum
 from jaxem.inference.pivot import pivot_of
 
@@ -45,10 +45,10 @@ def remarks(x: Any, weight: Any, intercept: bool) -> tuple[str, ...]:
 def _moments(x: Any, weight: Any) -> Moments:
     """Over the rows of positive weight whose response is there."""
     X, y, *_ = x
-    origin = np.asarray(X[int((checks.in_place(weight) > 0).argmax())], np.float64)
+    origin = np.asarray(X[int((placement.in_place(weight) > 0).argmax())], np.float64)
     n, first, second = 0, np.zeros(len(origin)), np.zeros((len(origin),) * 2)
-    for block, responses, own in checks.blocks((X, y, weight)):
-        there = (own > 0) & ~checks.is_nan(responses)
+    for block, responses, own in placement.blocks((X, y, weight)):
+        there = (own > 0) & ~placement.is_nan(responses)
         found = _sums(block, there, origin)
         n, first, second = n + int(there.sum()), first + found[0], second + found[1]
     first, second = first / max(n, 1), second / max(n, 1)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxem.core import checks
+from jaxem.core import checks, placement
 from jaxem.core.numerics import einsum
 
 
@@ -35,8 +35,8 @@ def measured(x: Any, weight: Any) -> Any:
     The pivot is taken off columns of the host's before they are cast: no digit of them is lost.
     """
     X, y = x
-    concrete, values = checks.is_concrete(X, weight), checks.in_place(X)
-    numpy = checks.numpy_of(values)
+    concrete, values = checks.is_concrete(X, weight), placement.in_place(X)
+    numpy = placement.numpy_of(values)
     mean, spread = location(numpy, values, weight)
     dtype = jax.dtypes.canonicalize_dtype(values.dtype)
     far = numpy.abs(mean) > spread * float(jnp.finfo(dtype).eps) ** -0.25

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, placement, tables
 from jaxem.core.capabilities import holes, pivots
 from jaxem.core.contracts import Family, Rows
 from jaxem.core.rows import replace_absent
@@ -36,10 +36,10 @@ def read(
         index = where.sources
         x = jax.tree.map(lambda leaf: leaf[index], x)
     step_weight, first = _chain(where, np.ones(b) if weight is None else weight)
-    observed = checks.in_place(holes.informative(family, x))
+    observed = placement.in_place(holes.informative(family, x))
     if checks.is_concrete(observed) and not observed.any():
         raise ValueError("x has no step that was observed: every number is NaN")
-    seen = checks.numpy_of(observed).where(observed, step_weight.reshape(-1), 0)
+    seen = placement.numpy_of(observed).where(observed, step_weight.reshape(-1), 0)
     family.check(x, seen, tables.column_names(data))
     x = jax.tree.map(checks.floating, pivots.measured(family, x, seen))
     dtype = jax.tree.leaves(x)[0].dtype

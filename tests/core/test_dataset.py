@@ -157,6 +157,9 @@ def test_checks_are_made_once(monkeypatch):
     """Those of a fit too, such as whether there are rows enough."""
     data = jaxem.read(TWO, X)
     first = jaxem.fit(TWO, data, **SHORT)
-    for name in ("finite", "enough_rows", "weights", "blocks"):
-        monkeypatch.setattr(jaxem.core.checks, name, lambda *_, **__: pytest.fail("checked again"))
+    checks, placement = jaxem.core.checks, jaxem.core.placement
+    names = ("finite", "enough_rows", "weights"), ("blocks", "host_blocks")
+    for module, own in zip((checks, placement), names, strict=True):
+        for name in own:
+            monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("checked again"))
     close(jaxem.fit(TWO, data, **SHORT).params, first.params, rtol=0, atol=0)

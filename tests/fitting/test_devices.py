@@ -11,7 +11,7 @@ from plans import planned
 import jaxem
 from jaxem import families
 from jaxem.analysis import predict
-from jaxem.core import checks
+from jaxem.core import placement
 from jaxem.core.dataset import as_dataset
 from jaxem.fitting import restarts, sizes, steps
 from laws.compare import close
@@ -128,9 +128,11 @@ def put_on_an_accelerator(monkeypatch):
         on_device = jax.tree.map(jnp.asarray, tree)
         for library, name in ((np, "asarray"), (np, "array"), (jax, "device_get")):
             monkeypatch.setattr(library, name, watched(getattr(library, name)))
-        monkeypatch.setattr(checks, "lies_on_host", lambda array: not isinstance(array, jax.Array))
-        monkeypatch.setattr(checks, "_BLOCK", BLOCK)
-        monkeypatch.setattr(checks, "FEW", BLOCK)
+        monkeypatch.setattr(
+            placement, "lies_on_host", lambda array: not isinstance(array, jax.Array)
+        )
+        monkeypatch.setattr(placement, "_BLOCK", BLOCK)
+        monkeypatch.setattr(placement, "FEW", BLOCK)
         return on_device, found
 
     return put

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from jaxem.core import checks
+from jaxem.core import checks, placement
 from jaxem.core.family import Family
 from jaxem.core.rows import flat
 
@@ -52,7 +52,7 @@ def flatten_tiles(family: Family, x: PyTree) -> PyTree:
 def joined(family: Family, parts: Sequence[PyTree]) -> PyTree:
     if isinstance(family, SortsHoles):
         return family.joined(parts)
-    return jax.tree.map(checks.end_to_end, *parts)
+    return jax.tree.map(placement.end_to_end, *parts)
 
 
 @runtime_checkable
@@ -76,13 +76,13 @@ def observed(family: Family, x: PyTree) -> Any:
         return None
     found = informative(family, x)
     if checks.is_concrete(found):
-        return None if checks.in_place(found).all() else jax.device_put(found)
+        return None if placement.in_place(found).all() else jax.device_put(found)
     return found
 
 
 def any_number(x: PyTree) -> Any:
     def seen(leaf: Any) -> Any:
-        numpy = checks.numpy_of(leaf)
+        numpy = placement.numpy_of(leaf)
         return ~numpy.all(numpy.isnan(leaf.reshape(leaf.shape[0], -1)), axis=1)
 
     leaves = jax.tree.leaves(x)

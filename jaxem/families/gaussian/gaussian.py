@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, parameters, tables, ties
+from jaxem.core import checks, parameters, placement, tables, ties
 from jaxem.core.constraints import Real
 from jaxem.core.contracts import Family, Params, Place, Prior
 from jaxem.core.numerics import einsum, safe_divide
@@ -90,7 +90,7 @@ class Gaussian(Family):
         return self.rows.read(tables.table(data))
 
     def joined(self, parts: Sequence[Any]) -> Any:
-        return self.read(checks.end_to_end(*map(self.rows.values, parts)))
+        return self.read(placement.end_to_end(*map(self.rows.values, parts)))
 
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         self.rows.check(x, weight, names)

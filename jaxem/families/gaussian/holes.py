@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import checks
+from jaxem.core import checks, placement
 from jaxem.core.numerics import einsum
 from jaxem.families.gaussian import identified, product_form, tiles
 from jaxem.families.gaussian.covariance import Covariance, Factor
@@ -112,7 +112,7 @@ class WithHoles(Whole):
         n, d = table.shape
         if not checks.is_concrete(table):
             return Holes(table, d)
-        most = max(int(checks.is_nan(block).sum(1).max()) for block in checks.blocks(table))
+        most = max(int(placement.is_nan(block).sum(1).max()) for block in placement.blocks(table))
         if n <= _SMALL and most:  # few shapes to compile, where that is most of the time
             most = min(d, 1 << (most - 1).bit_length())
         return Holes(table, most)
@@ -134,7 +134,7 @@ class WithHoles(Whole):
         return identified.check_identified(structure, x, weight, names)
 
     def missing_mask(self, x: Holes) -> Any:
-        return checks.is_nan(x.values)
+        return placement.is_nan(x.values)
 
     def numbers_per_row(self, structure: Covariance, x: Holes, k: int) -> int:
         m = x.most if structure.matrices and not x.tiled else 0

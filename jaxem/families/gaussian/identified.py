@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxem.core import checks
+from jaxem.core import checks, placement
 from jaxem.core.capabilities.identified import SEEN, rows_with, some_of
 from jaxem.core.missing_patterns import never_together, seen_together
 from jaxem.core.values import Place
@@ -19,8 +19,8 @@ def check_identified(
     if not checks.is_concrete(x, weight):
         return ()
     both = np.zeros((x.shape[1], x.shape[1]))
-    for block, own in checks.blocks((x.values, weight)):
-        gone = checks.is_nan(block) | (own <= 0)[:, None]
+    for block, own in placement.blocks((x.values, weight)):
+        gone = placement.is_nan(block) | (own <= 0)[:, None]
         both += np.asarray(seen_together(gone))
     called = names or tuple(map(str, range(x.shape[1])))
     never = [called[i] for i in np.flatnonzero(np.diag(both) == 0)]
