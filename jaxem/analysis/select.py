@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Unpack
 
-import jax
 import numpy as np
 
 from jaxem.analysis import criteria
@@ -170,7 +169,7 @@ def divided(job: FitPlan, results: Sequence[Result]) -> FitPlan:
     heaviest = np.argsort(-np.asarray(nearest.health.count), kind="stable")
     part = np.full(job.splits.part.shape, -1, np.int32)
     part[job.n_starts - job.n_split : job.n_starts] = np.resize(heaviest, job.n_split)
-    return job._replace(splits=Splits(labels, jax.device_put(part)))
+    return job._replace(splits=Splits(labels, part))
 
 
 def _kinds(models: Sequence[Any]) -> dict[Model, list[int]]:

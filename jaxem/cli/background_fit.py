@@ -10,8 +10,8 @@ import numpy as np
 
 from jaxem.analysis.select import divided
 from jaxem.cli.errors import INTERRUPTED
+from jaxem.fitting.bundles import Bundle
 from jaxem.fitting.driver import finish, pieces, start
-from jaxem.fitting.em import State
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result
 
@@ -24,7 +24,7 @@ class Work:
     def __init__(self, job: FitPlan, smaller: Sequence[Result] = ()) -> None:
         """smaller: fits of fewer components, of which some starts divide one."""
         self.job, self.smaller = job, smaller
-        self.state: State | None = None
+        self.state: Bundle | None = None
         self.error: Exception | None = None
         self.stopped = False
         self.thread = threading.Thread(target=self._run, name="jaxem", daemon=True)

@@ -13,7 +13,7 @@ from jaxem.cli.background_fit import Work
 from jaxem.cli.interrupts import pressed
 from jaxem.core.status import Status
 from jaxem.fitting import driver
-from jaxem.fitting.em import State
+from jaxem.fitting.bundles import Bundle
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result
 
@@ -52,7 +52,7 @@ class Line:
         self.title = title
         self._say("choosing starting points")
 
-    def report(self, job: FitPlan, state: State | None) -> None:
+    def report(self, job: FitPlan, state: Bundle | None) -> None:
         if state is None:
             return
         now = driver.progress(job, state)

@@ -1,10 +1,10 @@
 """A fit run from its plan, whole or in pieces that yield progress.
 
-state = start(job); state = advance(job, state, 50); ...; result = finish(job, state)
+states = start(job); states = advance(job, states, 50); ...; result = finish(job, states)
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,14 +16,15 @@ from jaxem.core.contracts import Params
 from jaxem.core.status import Status
 from jaxem.fitting import identified, padded_components, restarts, sizes, threads
 from jaxem.fitting.blocks import accumulate
+from jaxem.fitting.bundles import Bundle
 from jaxem.fitting.effort import Program
 from jaxem.fitting.em import State
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result, gathered
 
-_start = Program(restarts.start, ("execution",))
+_start = Program(restarts.start, ("execution",), once=True)
 _advance = Program(restarts.advance, ("execution",))
-_finish = Program(restarts.finish, ("execution", "n_starts"), once=True)
+_conclude = Program(restarts.conclude, ("execution",), once=True)
 
 
 def uncut(job: FitPlan) -> Result:
@@ -31,45 +32,67 @@ def uncut(job: FitPlan) -> Result:
     return finish(job, advance(job, start(job), job.max_iter))
 
 
-def start(job: FitPlan) -> State:
+def start(job: FitPlan) -> Bundle:
     """All starts at their starting parameters."""
     if job.params is not None:
         return restarts.start_from(job.execution, job.rows, job.params)
+    labels, part = (None, None) if job.splits is None else job.splits
 
-    def run(index: Any) -> State:
+    def run(index: np.ndarray, count: Any = None) -> Bundle:
+        own = None if part is None else part[index]
+        begin = restarts.Begin(index.astype(np.int32), job.methods[index], own)
         return _start(
-            job.execution, job.rows, job.prior, job.key, index, job.methods, job.n_active,
-            job.splits,
-        )  # fmt: skip
+            job.execution, job.rows, job.prior, job.key, begin, labels, job.n_active, count
+        )
 
-    n_starts = job.methods.shape[0]
-    if _spreads(job, n_starts, (job.key, job.splits)):
-        return threads.start(run, n_starts, job.n_threads)
-    return run(np.arange(n_starts, dtype=np.int32))
+    return _grouped(job, run, len(job.methods), (job.key, job.splits))
 
 
-def advance(job: FitPlan, state: State, until: Any) -> State:
+def advance(job: FitPlan, states: Bundle, until: Any) -> Bundle:
     """Every running start, up to `until` iterations in all."""
     until = checks.cast(until, np.int32)
 
-    def run(state: State) -> State:
-        return _advance(job.execution, job.rows, job.prior, state, job.tol, until)
+    def run(own: Bundle, count: Any = None) -> Bundle:
+        return _advance(job.execution, job.rows, job.prior, own, job.tol, until, count)
 
-    if _spreads(job, state.status.shape[0], (job.tol, state)):
-        return threads.advance(run, state, job.n_threads)
-    return run(state)
+    return _of_states(job, run, states, (job.tol, until))
 
 
-def pieces(job: FitPlan, state: State, seconds: float = 0.0) -> Iterator[State]:
-    """Yields the state after every iteration, or after as many as take about `seconds`, until all
+def _of_states(job: FitPlan, run: Callable[..., Any], states: Bundle, values: Any) -> Any:
+    host = jax.device_get(states) if checks.is_concrete(states) else states
+
+    def of(index: np.ndarray, count: Any = None) -> Any:
+        if count is None:
+            return run(states)
+        return run(jax.tree.map(lambda leaf: leaf[index], host), count)
+
+    r = jax.tree.leaves(states)[0].shape[0]
+    return _grouped(job, of, r, (states, values))
+
+
+def _grouped(job: FitPlan, run: Callable[..., Any], r: int, values: Any) -> Any:
+    """`run` of all indices up to r: on a CPU in groups of one size, whose results are NumPy's.
+
+    Under a person's `jit`, and on an accelerator, of all at once.
+    """
+    leaves = jax.tree.leaves((job.rows, job.prior, values))
+    if job.group is None or not all(map(checks.is_concrete, leaves)):
+        return run(np.arange(r))
+    return threads.in_groups(run, r, job.group, job.n_threads)
+
+
+def pieces(job: FitPlan, states: Bundle, seconds: float = 0.0) -> Iterator[Bundle]:
+    """Yields the states after every iteration, or after as many as take about `seconds`, until all
     starts have ended. The result has the same bits however the fit is cut."""
-    n_iter, step = int(np.max(state.n_iter)), 1
-    while np.any(np.asarray(state.status) == Status.RUNNING) and n_iter < int(job.max_iter):
+    state, step = jax.device_get(states).tree, 1
+    n_iter = int(np.max(state.n_iter))
+    while np.any(state.status == Status.RUNNING) and n_iter < int(job.max_iter):
         began, n_iter = time.monotonic(), min(n_iter + step, int(job.max_iter))
-        state = jax.block_until_ready(advance(job, state, n_iter))
+        states = jax.block_until_ready(advance(job, states, n_iter))
         took = time.monotonic() - began
         step = 2 * step if took < seconds / 2 else max(1, step // 2) if took > seconds else step
-        yield state
+        yield states
+        state = jax.device_get(states).tree
 
 
 class Progress(NamedTuple):
@@ -81,31 +104,35 @@ class Progress(NamedTuple):
     log_posterior: float
 
 
-def progress(job: FitPlan, state: State) -> Progress:
-    status, n_iter = np.asarray(state.status), np.asarray(state.n_iter)
-    ended = (status != Status.RUNNING) | (n_iter >= int(job.max_iter))
+def progress(job: FitPlan, states: Bundle) -> Progress:
+    state: State = jax.device_get(states).tree
+    ended = (state.status != Status.RUNNING) | (state.n_iter >= int(job.max_iter))
     with np.errstate(invalid="ignore"):  # a start without a likelihood: -inf times 0 rows
-        each = np.asarray(state.objective) * np.asarray(state.total_weight)
+        each = state.objective * state.total_weight
     highest = np.max(each, initial=-np.inf, where=np.isfinite(each))
-    return Progress(int(np.sum(ended[: job.n_starts])), max(0, int(np.max(n_iter))), float(highest))
+    n_ended = int(np.sum(ended[: job.n_starts]))
+    return Progress(n_ended, max(0, int(np.max(state.n_iter))), float(highest))
 
 
-def _spreads(job: FitPlan, n_starts: int, values: Any) -> bool:
-    """Whether there are threads to spread over, and numbers to do it with."""
-    leaves = jax.tree.leaves((job.rows, job.prior, values))
-    return job.n_threads > 1 and n_starts > 1 and all(map(checks.is_concrete, leaves))
-
-
-def finish(job: FitPlan, state: State) -> Result:
+def finish(job: FitPlan, states: Bundle) -> Result:
     """Judge every start on its final parameters and return the best with all of them."""
-    state = sizes.beside(job.rows, state)  # threads leave it on the host
-    best, all_starts, n_free = _finish(
-        job.execution, job.rows, job.prior, state, job.thresholds, job.n_starts
-    )
+
+    def run(own: Bundle, count: Any = None) -> Bundle:
+        return _conclude(job.execution, job.rows, job.prior, own, job.thresholds, count)
+
+    if job.group is None or not checks.is_concrete(states, job.rows, job.prior, job.thresholds):
+        best, all_starts = restarts.finish(
+            job.execution, job.rows, job.prior, states, job.thresholds, job.n_starts
+        )
+    else:
+        outcomes = _of_states(job, run, states, job.thresholds)
+        with np.errstate(invalid="ignore"):  # starts without a likelihood
+            found = restarts.best(outcomes, jax.device_get(states), job.n_starts)
+        best, all_starts = sizes.beside(job.rows, jax.device_put(found))
     about = job.provenance
     if emissions.runs_away(job.model) and checks.is_concrete(best, job.rows, job.prior):
         about = replace(about, remarks=(*about.remarks, *_run_away(job, best.params)))
-    result = gathered(best, all_starts, n_free, about)
+    result = gathered(best, all_starts, about)
     return result if job.model == job.provenance.model else padded_components.without(result)
 
 

@@ -28,7 +28,7 @@ _LEAST = _LESS | ({"xla_backend_optimization_level": 0} if _LESS else {})
 class Program:
     """A compiled function, and the same compiled with less effort.
 
-    once: it runs once a fit, and takes no time whatever it is compiled to.
+    once: it runs once a start, and takes no time whatever it is compiled to.
     """
 
     def __init__(self, compiled: Any, static: tuple[str, ...], once: bool = False) -> None:

@@ -16,9 +16,9 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import emissions, parameters
 from jaxem.core.contracts import Health, Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.status import Status
-from jaxem.fitting import bundles
 from jaxem.fitting.accelerate import Acceleration, Memory
 from jaxem.fitting.blocks import accumulate
+from jaxem.fitting.bundles import Bundle, bundle, select
 from jaxem.fitting.execution import Execution
 
 MIN_ITER = 5  # lack of progress is not convergence: EM can rest for a few steps
@@ -77,6 +77,7 @@ class Outcome(NamedTuple):
     health: Health
     collapsed: Bool[Array, " k"]
     total_weight: Float[Array, ""]
+    n_free_parameters: Int[Array, ""]
 
 
 def begin(execution: Execution, params: Params, dtype: Any) -> State:
@@ -103,25 +104,25 @@ def begin(execution: Execution, params: Params, dtype: Any) -> State:
 
 def advance(
     execution: Execution,
-    state: State,
+    start: Bundle,
     rows: Rows,
     prior: Prior | None,
     tol: Float[Array, ""],
     until: Int[Array, ""],
-) -> State:
+) -> Bundle:
     """Trips of one E-step and one M-step until the start has ended or has made `until` of them."""
 
-    def trip(bundle: list[Array]) -> list[Array]:
-        here = bundles.unbundle(bundle, state)
-        proposal = propose(execution, here, prior)
+    def trip(start: Bundle) -> Bundle:
+        state = start.tree
+        proposal = propose(execution, state, prior)
         sums = accumulate(execution.model, proposal.prepared, rows, execution.block_size)
-        return bundles.bundle(update(execution, here, proposal, sums, prior, tol))
+        return bundle(update(execution, state, proposal, sums, prior, tol))
 
-    def running(bundle: list[Array]) -> Bool[Array, ""]:
-        here = bundles.unbundle(bundle, state)
-        return (here.status == Status.RUNNING) & (here.n_iter < until)
+    def running(start: Bundle) -> Bool[Array, ""]:
+        state = start.tree
+        return (state.status == Status.RUNNING) & (state.n_iter < until)
 
-    return bundles.unbundle(lax.while_loop(running, trip, bundles.bundle(state)), state)
+    return lax.while_loop(running, trip, start)
 
 
 class Proposal(NamedTuple):
@@ -194,7 +195,7 @@ def update(
         shorter = _halved(model, refused, acceleration)
         shorten = plain & bad & (state.halved < _HALVINGS) & (state.n_iter >= 0)
         refused = jax.tree.map(lambda a, b: jnp.where(shorten, a, b), shorter, refused)
-    return bundles.select(take, taken, refused)
+    return select(take, taken, refused)
 
 
 def _halved(model: Model, state: State, acceleration: Acceleration) -> State:
@@ -285,6 +286,7 @@ def conclude(model: Model, state: State, prior: Prior | None, thresholds: Thresh
         health=health,
         collapsed=collapsed,
         total_weight=state.total_weight,
+        n_free_parameters=emissions.n_free_parameters(model, state.params, prior),
     )
 
 

@@ -69,9 +69,7 @@ def fit_many(
     keys = jax.random.split(key, host.weight.shape[0])
     begin = refits.Begin(keys, None, starts.methods(init, job.n_starts))
     found: refits.Fits = refits.run(job, refits.Sets(make), begin, lambda fits: fits)
-    return jax.device_put(
-        gathered(found.best, found.restarts, found.n_free_parameters, job.provenance)
-    )
+    return jax.device_put(gathered(found.best, found.restarts, job.provenance))
 
 
 def _filled_up(xs: Any, sample_weight: Any, labels: Any) -> tuple[Any, Any, Any]:

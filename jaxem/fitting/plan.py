@@ -26,7 +26,7 @@ class FitPlan(NamedTuple):
     rows: Rows  # of the data, as they are fitted
     prior: Prior | None
     key: Array | None
-    methods: Array  # (r,) codes, filled up to whole chunks
+    methods: np.ndarray  # (r,) codes, filled up to whole chunks
     params: Params | None  # (r, ...) starting parameters, in place of methods
     n_starts: int
     n_active: Array  # parts that a start from a method has; the others are absent
@@ -36,6 +36,7 @@ class FitPlan(NamedTuple):
     max_iter: Array
     thresholds: Thresholds
     n_threads: int
+    group: int | None  # starts a group; None: all are one
     provenance: Provenance
 
     @property
@@ -89,7 +90,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
         rows=rows,
         prior=prior,
         key=begin.key,
-        methods=jax.device_put(codes),
+        methods=codes,
         params=params,
         n_starts=n_starts,
         n_active=checks.cast(model.n_components, np.int32),
@@ -99,6 +100,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
         max_iter=checks.cast(max_iter, np.int32),
         thresholds=_thresholds(model, rows, options),
         n_threads=sizes.n_threads(padded, rows, n_starts),
+        group=sizes.starts_a_group(padded, rows),
         provenance=Provenance(
             model,
             data.n_rows,
@@ -132,5 +134,5 @@ def _thresholds(model: Model, rows: Rows, options: Options) -> Thresholds:
 
 
 def _no_splits(rows: Rows, n_starts: int) -> Splits:
-    unknown = (np.full(shape, -1, np.int32) for shape in (rows.weight.shape, n_starts))
-    return Splits(*jax.device_put(tuple(unknown)))
+    labels = np.full(rows.weight.shape, -1, np.int32)
+    return Splits(jax.device_put(labels), np.full(n_starts, -1, np.int32))

@@ -25,11 +25,10 @@ from jaxem.fitting.restarts import Restarts
 
 
 class Fits(NamedTuple):
-    """Of each data set the best start, all starts, and the free parameters of the best."""
+    """Of each data set the best start, and all starts."""
 
     best: Outcome
     restarts: Restarts
-    n_free_parameters: Int[Array, " b"]
 
 
 Join = Callable[[Any, Any], Rows]  # (what the sets share, what is a set's own) -> its rows
@@ -100,10 +99,10 @@ def _fit(
     settings: Settings,
     shared: Any,
     own: Any,
-    begin: Begin,
+    starts: Begin,
 ) -> Fits:
     prior, n_active, tol, max_iter, thresholds = settings
-    keys, warm, methods = begin
+    keys, warm, methods = starts
 
     def one(of: tuple[Any, Array]) -> Fits:
         own, key = of
@@ -113,12 +112,11 @@ def _fit(
             begun.append(restarts.start_from(execution, rows, warm))
         if methods.size:
             index = jnp.arange(methods.size, dtype=jnp.int32)
-            begun.append(
-                restarts.start(execution, rows, prior, key, index, methods, n_active, None)
-            )
-        state = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *begun)
-        state = restarts.advance(execution, rows, prior, state, tol, max_iter)
-        r = state.status.shape[0]
-        return Fits(*restarts.finish(execution, rows, prior, state, thresholds, r))
+            begin = restarts.Begin(index, methods, None)
+            begun.append(restarts.start(execution, rows, prior, key, begin, None, n_active))
+        states = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *begun)
+        states = restarts.advance(execution, rows, prior, states, tol, max_iter)
+        r = jax.tree.leaves(states)[0].shape[0]
+        return Fits(*restarts.finish(execution, rows, prior, states, thresholds, r))
 
     return lax.map(one, (own, keys), batch_size=None if lanes == 1 else lanes)

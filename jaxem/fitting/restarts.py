@@ -10,15 +10,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.custom_batching
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import emissions
 from jaxem.core.contracts import Params, Prior, Rows
 from jaxem.core.status import Status
-from jaxem.fitting import bundles, em, sizes
-from jaxem.fitting.em import Outcome, State, Thresholds
+from jaxem.fitting import em, sizes
+from jaxem.fitting.bundles import Bundle, bundle
+from jaxem.fitting.em import Outcome, Thresholds
 from jaxem.fitting.execution import Execution
+
+Either = Array | np.ndarray  # those of NumPy are on the host
 
 
 class Restarts(NamedTuple):
@@ -45,7 +48,15 @@ class Splits(NamedTuple):
     """
 
     labels: Int[Array, "*rows"]
-    part: Int[Array, " r"]
+    part: Int[Either, " r"]
+
+
+class Begin(NamedTuple):
+    """Where starts begin. index: which they are, of which their keys follow; part: of `Splits`."""
+
+    index: Int[Either, "*r"]
+    method: Int[Either, "*r"]
+    part: Int[Either, "*r"] | None
 
 
 @partial(jax.jit, static_argnames="execution")
@@ -54,37 +65,40 @@ def start(
     rows: Rows,
     prior: Prior | None,
     key: Array,
-    index: Int[Array, " some"],
-    methods: Int[Array, " r"],
+    begin: Begin,
+    labels: Int[Array, "*rows"] | None,
     n_active: Int[Array, ""],
-    splits: Splits | None,
-) -> State:
-    """The starts at `index` at their starting parameters; `methods` are those of all."""
+    count: Int[Array, ""] | None = None,
+) -> Bundle:
+    """Starts at their starting parameters, the first `count` of them where that is given.
+
+    labels: of `Splits`.
+    """
     model = execution.model
 
     def some(
         rows: Rows,
         prior: Prior | None,
         key: Array,
-        index: Int[Array, " some"],
-        methods: Int[Array, " r"],
+        begin: Begin,
+        labels: Int[Array, "*rows"] | None,
         n_active: Int[Array, ""],
-        splits: Splits | None,
-    ) -> Params:
+        count: Int[Array, ""] | None,
+    ) -> Bundle:
         shared = model.shared_start_statistics(rows)
 
-        def one(index: Array) -> Params:
-            own = rows if splits is None else _labelled(rows, splits.labels, splits.part[index])
-            own_key = jax.random.fold_in(key, index)
-            return model.start(own_key, own, shared, methods[index], n_active, prior)
+        def one(begin: Begin) -> Bundle:
+            own = rows if labels is None else _labelled(rows, labels, begin.part)
+            own_key, method = jax.random.fold_in(key, begin.index), jnp.asarray(begin.method)
+            params = model.start(own_key, own, shared, method, n_active, prior)
+            return bundle(em.begin(execution, params, rows.weight.dtype))
 
-        return _each(one, index, execution.chunk)
+        return _each(one, begin, execution.chunk, count)
 
-    params = _in_turn(some)(rows, prior, key, index, methods, n_active, splits)
-    return start_from(execution, rows, params)
+    return _in_turn(some)(rows, prior, key, begin, labels, n_active, count)
 
 
-def _labelled(rows: Rows, labels: Int[Array, "*rows"], part: Int[Array, ""]) -> Rows:
+def _labelled(rows: Rows, labels: Int[Array, "*rows"], part: Any) -> Rows:
     """The rows with their labels in a smaller fit; those of `part` become unknown."""
     labels = jnp.where((part < 0) | (labels == part), -1, labels)
     known = labels if rows.labels is None else rows.labels
@@ -92,9 +106,9 @@ def _labelled(rows: Rows, labels: Int[Array, "*rows"], part: Int[Array, ""]) -> 
 
 
 @partial(jax.jit, static_argnames="execution")
-def start_from(execution: Execution, rows: Rows, params: Params) -> State:
-    """Starts at given parameters, which have a leading axis r."""
-    return jax.vmap(lambda p: em.begin(execution, p, rows.weight.dtype))(params)
+def start_from(execution: Execution, rows: Rows, params: Params) -> Bundle:
+    """States at given parameters, which have a leading axis r."""
+    return jax.vmap(lambda p: bundle(em.begin(execution, p, rows.weight.dtype)))(params)
 
 
 @partial(jax.jit, static_argnames="execution")
@@ -102,29 +116,49 @@ def advance(
     execution: Execution,
     rows: Rows,
     prior: Prior | None,
-    state: State,
+    states: Bundle,
     tol: Float[Array, ""],
     until: Int[Array, ""],
-) -> State:
+    count: Int[Array, ""] | None = None,
+) -> Bundle:
     """Every start that is still running, up to `until` iterations in all."""
 
     def every(
         rows: Rows,
         prior: Prior | None,
-        state: State,
+        states: Bundle,
         tol: Float[Array, ""],
         until: Int[Array, ""],
-    ) -> State:
-        like = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], state))
+        count: Int[Array, ""] | None,
+    ) -> Bundle:
+        def one(state: Bundle) -> Bundle:
+            return em.advance(execution, state, rows, prior, tol, until)
 
-        def one(bundle: list[Array]) -> list[Array]:
-            here = bundles.unbundle(bundle, like)
-            return bundles.bundle(em.advance(execution, here, rows, prior, tol, until))
+        return _each(one, states, execution.chunk, count)
 
-        ended = _each(one, jax.vmap(bundles.bundle)(state), execution.chunk)
-        return jax.vmap(lambda bundle: bundles.unbundle(bundle, like))(ended)
+    return _in_turn(every)(rows, prior, states, tol, until, count)
 
-    return _in_turn(every)(rows, prior, state, tol, until)
+
+@partial(jax.jit, static_argnames="execution")
+def conclude(
+    execution: Execution,
+    rows: Rows,
+    prior: Prior | None,
+    states: Bundle,
+    thresholds: Thresholds,
+    count: Int[Array, ""] | None = None,
+) -> Bundle:
+    """What each start came to, without its parameters: those are the state's."""
+    model = execution.model
+
+    def one(state: Bundle) -> Bundle:
+        outcome = em.conclude(model, state.tree, prior, thresholds)
+        if prior is not None:
+            own = em.log_likelihood(model, outcome.params, rows, execution.block_size)
+            outcome = outcome._replace(log_likelihood=own)
+        return bundle(outcome._replace(params=None))
+
+    return _each(one, states, execution.chunk, count)
 
 
 @partial(jax.jit, static_argnames=("execution", "n_starts"))
@@ -132,59 +166,49 @@ def finish(
     execution: Execution,
     rows: Rows,
     prior: Prior | None,
-    state: State,
+    states: Bundle,
     thresholds: Thresholds,
     n_starts: int,
-) -> tuple[Outcome, Restarts, Array]:
-    """-> (the best start, all of them, the number of free parameters of the best)."""
-    model = execution.model
-    outcomes = jax.vmap(lambda s: em.conclude(model, s, prior, thresholds))(state)
-    if prior is not None:
+) -> tuple[Outcome, Restarts]:
+    """-> (the best of the first n_starts, all of them)."""
+    return best(conclude(execution, rows, prior, states, thresholds), states, n_starts)
 
-        def one(params: Params) -> Array:
-            return em.log_likelihood(model, params, rows, execution.block_size)
 
-        outcomes = outcomes._replace(log_likelihood=_each(one, state.params, execution.chunk))
-    outcomes = jax.tree.map(lambda leaf: leaf[:n_starts], outcomes)
-    index, n_best = best_of(outcomes.log_posterior, outcomes.status)
-    best = jax.tree.map(lambda leaf: leaf[index], outcomes)
+def best(outcomes: Bundle, states: Bundle, n_starts: int) -> tuple[Outcome, Restarts]:
+    """-> (the best of the first n_starts, all of them); by NumPy where they are on the host."""
+    of = outcomes.tree._replace(params=states.tree.params)
+    of = jax.tree.map(lambda leaf: leaf[:n_starts], of)
+    index, n_best = best_of(of.log_posterior, of.status)
     restarts = Restarts(
-        outcomes.log_likelihood,
-        outcomes.log_posterior,
-        outcomes.n_iter,
-        outcomes.status,
-        outcomes.params,
-        index,
-        n_best,
+        of.log_likelihood, of.log_posterior, of.n_iter, of.status, of.params, index, n_best
     )
-    return best, restarts, emissions.n_free_parameters(model, best.params, prior)
+    return jax.tree.map(lambda leaf: leaf[index], of), restarts
 
 
-def best_of(
-    objective: Float[Array, " r"], status: Int[Array, " r"]
-) -> tuple[Int[Array, ""], Int[Array, ""]]:
+def best_of(objective: Float[Either, " r"], status: Int[Either, " r"]) -> tuple[Any, Any]:
     """-> (the best start, how many regular ones are within 1e-6 relative of it).
 
     A regular start wins over every degenerate one, and that over one that met a NaN. Within 1e-9
     relative one that converged wins; of those that are equal to rounding the first: rounding,
     which differs inside jit and vmap, decides nothing.
     """
-    failed = (status == Status.NONFINITE) | ~jnp.isfinite(objective)
-    rank = jnp.where(failed, 0, jnp.where(status == Status.DEGENERATE, 1, 2))
-    score = jnp.where(jnp.isfinite(objective) & (rank == jnp.max(rank)), objective, -jnp.inf)
-    highest = jnp.max(score)
-    margin = jnp.abs(highest)
+    xp: Any = objective.__array_namespace__()  # NumPy on the host, where nothing compiles
+    failed = (status == Status.NONFINITE) | ~xp.isfinite(objective)
+    rank = xp.where(failed, 0, xp.where(status == Status.DEGENERATE, 1, 2))
+    score = xp.where(xp.isfinite(objective) & (rank == xp.max(rank)), objective, -xp.inf)
+    highest = xp.max(score)
+    margin = xp.abs(highest)
     converged = (status == Status.CONVERGED) | (status == Status.PRECISION)
     equal = converged & (score >= highest - 1e-9 * margin)
-    equal = equal & (score > -jnp.inf)
-    rounding = 64 * jnp.finfo(score.dtype).eps * margin
-    nearly = equal & (score >= jnp.max(jnp.where(equal, score, -jnp.inf)) - rounding)
-    chosen = jnp.where(jnp.any(equal), nearly, score == highest)
+    equal = equal & (score > -xp.inf)
+    rounding = 64 * xp.finfo(score.dtype).eps * margin
+    nearly = equal & (score >= xp.max(xp.where(equal, score, -xp.inf)) - rounding)
+    chosen = xp.where(xp.any(equal), nearly, score == highest)
     r = objective.shape[0]
-    place = jnp.arange(r, dtype=jnp.int32)
-    index = jnp.min(jnp.where(chosen, place, r - 1))  # the first of them
+    place = xp.arange(r, dtype=xp.int32)
+    index = xp.min(xp.where(chosen, place, r - 1))  # the first of them
     near = (rank == 2) & (score >= highest - 1e-6 * margin)
-    return index, jnp.sum(near, dtype=jnp.int32)
+    return index, xp.sum(near, dtype=xp.int32)
 
 
 def _in_turn(function: Any) -> Any:
@@ -219,10 +243,29 @@ def _in_turn(function: Any) -> Any:
     return in_turn
 
 
-def _each(function: Any, starts: Any, chunk: int) -> Any:
-    """function over the leading axis, `chunk` at a time."""
+def _each(function: Any, starts: Any, chunk: int, count: Array | None) -> Any:
+    """function over the leading axis, `chunk` at a time; over its first `count` if that is given.
+
+    A count is no constant: groups of one size compile once, whatever number of starts they hold.
+    """
+    if count is not None:
+        return _counted(jax.jit(function), starts, count)
     r = jax.tree.leaves(starts)[0].shape[0]
     if r == 1:
         one = function(jax.tree.map(lambda leaf: leaf[0], starts))
         return jax.tree.map(lambda leaf: leaf[None], one)
     return lax.map(function, starts, batch_size=None if chunk == 1 else chunk)
+
+
+def _counted(function: Any, starts: Any, count: Array) -> Any:
+    def at(i: Any) -> Any:
+        return jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, 0, False), starts)
+
+    def put(i: Array, out: Any) -> Any:
+        own = function(at(i))
+        return jax.tree.map(lambda a, b: lax.dynamic_update_index_in_dim(a, b, i, 0), out, own)
+
+    r = jax.tree.leaves(starts)[0].shape[0]
+    like = jax.eval_shape(lambda: function(at(0)))
+    empty = jax.tree.map(lambda leaf: jnp.zeros((r, *leaf.shape), leaf.dtype), like)
+    return lax.fori_loop(0, count, put, empty)

@@ -211,7 +211,7 @@ class Result:
         return lines
 
 
-def gathered(best: Outcome, restarts: Restarts, n_free: Any, provenance: Provenance) -> Result:
+def gathered(best: Outcome, restarts: Restarts, provenance: Provenance) -> Result:
     """The result of a fit that is judged."""
     return Result(
         params=best.params,
@@ -222,7 +222,7 @@ def gathered(best: Outcome, restarts: Restarts, n_free: Any, provenance: Provena
         health=best.health,
         collapsed=best.collapsed,
         total_weight=best.total_weight,
-        n_free_parameters=n_free,
+        n_free_parameters=best.n_free_parameters,
         restarts=restarts,
         provenance=provenance,
     )

@@ -22,6 +22,8 @@ _CHUNK = 1 << 28
 _SMALL = 1 << 20  # numbers of an E-step that are work for one core
 _ROUNDS = 2  # groups for each thread: the starts differ in how long they take
 _FEW = 1 << 13  # numbers of data that are fitted sooner than compiled for
+_STARTS = 32  # a group
+_STATE = 8  # times its parameters is what a start carries, about
 _GROUP = 1 << 22  # numbers of data that a CPU makes for one group of sets
 
 
@@ -121,6 +123,17 @@ def n_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def starts_a_group(model: Model, rows: Rows) -> int | None:
+    """Starts a group on a CPU, however many there are: one size compiles once.
+
+    Fewer where their parameters are many.
+    """
+    if not on_cpu(rows):
+        return None
+    numbers = model.n_components * (emissions.n_columns(model, rows) + 1) ** 2
+    return max(1, min(_STARTS, _GROUP // (_STATE * numbers)))
 
 
 def group_size(r: int, n_threads: int) -> int:

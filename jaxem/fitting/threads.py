@@ -13,9 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.core.status import Status
 from jaxem.fitting import sizes
-from jaxem.fitting.em import State
 
 _OPTIONS = (
     "check_tracer_leaks", "debug_infs", "debug_nans", "default_device", "default_matmul_precision",
@@ -24,28 +22,19 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def start(run: Callable[[np.ndarray], State], n_starts: int, n_threads: int) -> State:
-    """`run` of the indices of starts, in groups; -> the state of all, on the host."""
-    size = -(-n_starts // n_threads)  # they all take as long
+def in_groups(run: Callable[..., Any], r: int, size: int, n_threads: int) -> Any:
+    """run(indices, how many of them count) of all indices up to r; -> its results side by side.
 
-    def group(own: np.ndarray) -> State:
-        return run(np.minimum(own, n_starts - 1, dtype=np.int32))
+    It is given `size` indices at a time, of which the threads share those that count.
+    """
 
-    return over(group, n_starts, size, n_threads)
+    def group(index: np.ndarray) -> Any:
+        own = np.minimum(np.arange(index[0], index[0] + size), r - 1)
+        count = min(len(index), r - index[0])
+        found = jax.device_get(run(own, np.int32(count)))
+        return jax.tree.map(lambda leaf: leaf[:count], found)
 
-
-def advance(run: Callable[[State], State], state: State, n_threads: int) -> State:
-    """`run` over the starts in groups; -> the state of all, on the host."""
-    host = jax.device_get(state)
-    r = host.status.shape[0]
-    size = sizes.group_size(r, n_threads)
-
-    def group(own: np.ndarray) -> State:
-        part = jax.tree.map(lambda leaf: leaf[np.minimum(own, r - 1)], host)
-        ended = np.full(size, Status.MAX_ITER, np.int32)
-        return run(part._replace(status=np.where(own < r, part.status, ended)))
-
-    return over(group, r, size, n_threads)
+    return over(group, r, min(size, sizes.group_size(r, n_threads)), n_threads)
 
 
 def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) -> Any:
@@ -53,6 +42,10 @@ def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) ->
 
     Those beyond r only fill up the last group.
     """
+    firsts = range(0, r, size)
+    if n_threads == 1:
+        parts = [jax.device_get(run(np.arange(first, first + size))) for first in firsts]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:r], *parts)
     configured = _configuration()
 
     def group(first: int) -> Any:
@@ -61,7 +54,7 @@ def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) ->
 
     pool = ThreadPoolExecutor(n_threads)
     try:
-        parts = list(pool.map(group, range(0, r, size)))
+        parts = list(pool.map(group, firsts))
     finally:
         pool.shutdown(cancel_futures=True)
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:r], *parts)

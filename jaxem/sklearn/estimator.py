@@ -16,6 +16,7 @@ from jaxem.core.dataset import as_dataset
 from jaxem.core.status import Status
 from jaxem.families import Gaussian
 from jaxem.families.gaussian.prior import GaussianPrior
+from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.driver import advance, finish, pieces, start
 from jaxem.fitting.em import State
 from jaxem.fitting.options import Options, Starts
@@ -142,10 +143,10 @@ class GaussianMixture(FittedMixture):
                 f"n_samples = {X.shape[0]}"
             )
         with jax.enable_x64(X.dtype == np.float64):
-            job, state = self._begin(X, sample_weight)
-            state, history, before = self._iterate(job, state)
-            result = finish(job, state)
-            self._keep(state, history, before, result)
+            job, states = self._begin(X, sample_weight)
+            states, history, before = self._iterate(job, states)
+            result = finish(job, states)
+            self._keep(_looked_at(states), history, before, result)
             if not self.converged_ and self.max_iter > 0:
                 warnings.warn(
                     f"the best start did not converge: {result.explanation()}",
@@ -158,7 +159,7 @@ class GaussianMixture(FittedMixture):
         """Fit, then the most probable component of each row, (n,)."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _begin(self, X: np.ndarray, sample_weight: Any) -> tuple[FitPlan, State]:
+    def _begin(self, X: np.ndarray, sample_weight: Any) -> tuple[FitPlan, Bundle]:
         """-> (the checked fit, every start at its starting parameters)."""
         k, family = self.n_components, Gaussian(self.covariance_type)
         structure, model = family.covariance, Mixture(family, k)
@@ -183,26 +184,28 @@ class GaussianMixture(FittedMixture):
         key = jax.random.key(self._seed())
         init = _INIT[self.init_params]
         job = prepare(data, options, Starts(init, key, self.n_init))
-        state = start(job)
+        state = _looked_at(start(job))
         params = state.params
         if self.init_params == "random":
             params = initial.random_responsibilities(
                 model, job.rows, job.prior, key, len(job.methods)
             )
-        params = initial.complete(params, given)
-        return job._replace(n_threads=1), state._replace(params=params, successor=params)
+        params = jax.device_get(initial.complete(params, given))
+        begun = bundle(state._replace(params=params, successor=params), 1)
+        return job._replace(n_threads=1), begun
 
-    def _iterate(self, job: FitPlan, state: State) -> tuple[State, np.ndarray, int]:
+    def _iterate(self, job: FitPlan, states: Bundle) -> tuple[Bundle, np.ndarray, int]:
         """-> (all starts at their end, lower bounds (t, r), the iterations before this fit)."""
         began = time.perf_counter()
-        state, before = self._take_up(advance(job, state, 0))
-        history = [np.asarray(state.objective)]
+        state, before = self._take_up(_looked_at(advance(job, states, 0)))
+        history = [state.objective]
         job = job._replace(max_iter=checks.cast(before + self.max_iter, np.int32))
-        begun = state
-        for state in pieces(job, begun):
-            history.append(np.asarray(state.objective))
+        states = begun = bundle(state, 1)
+        for states in pieces(job, begun):
+            state = _looked_at(states)
+            history.append(state.objective)
             self._report(before + len(history) - 1, state, began)
-        return state, np.array(history[1:]).reshape(-1, len(history[0])), before
+        return states, np.array(history[1:]).reshape(-1, len(history[0])), before
 
     def _take_up(self, state: State) -> tuple[State, int]:
         """-> (the state, with the gains of the last fit where this goes on, its iterations).
@@ -212,12 +215,12 @@ class GaussianMixture(FittedMixture):
         """
         if not (self.warm_start and hasattr(self, "_progress")):
             return state, 0
-        bound = float(np.asarray(state.objective)[0])
+        bound = float(state.objective[0])
         rounding = 1e3 * np.finfo(state.objective.dtype).eps * abs(bound)
         if not abs(bound - self.lower_bound_) <= rounding:
             return state, 0
         carried = {
-            name: checks.cast(value[None], getattr(state, name).dtype)
+            name: np.asarray(value[None], getattr(state, name).dtype)
             for name, value in self._progress.items()
         }
         return state._replace(**carried), int(self._progress["n_iter"])
@@ -226,10 +229,10 @@ class GaussianMixture(FittedMixture):
         """A line every `verbose_interval` iterations; from verbose=2 on with bound and time."""
         if not self.verbose or n_iter % self.verbose_interval:
             return
-        running = np.asarray(state.status) == Status.RUNNING
+        running = state.status == Status.RUNNING
         line = f"iteration {n_iter}: {running.sum()} of {running.size} starts still run"
         if self.verbose > 1:
-            highest = np.max(np.asarray(state.objective))
+            highest = np.max(state.objective)
             line += f", highest lower bound {highest:.6f}, {time.perf_counter() - began:.2f} s"
         print(line)
 
@@ -237,7 +240,7 @@ class GaussianMixture(FittedMixture):
         """The attributes of the best start, as NumPy arrays that pickle."""
         index = int(result.restarts.best)
         weights, (means, covariances) = jax.tree.map(np.array, result.params)
-        bound = float(np.asarray(state.objective)[index])
+        bound = float(state.objective[index])
         try:
             root = precisions.precisions_cholesky(covariances, self.covariance_type)
         except np.linalg.LinAlgError:
@@ -256,3 +259,8 @@ class GaussianMixture(FittedMixture):
         self.converged_ = self.status_.converged
         self.n_best_ = int(result.restarts.n_best)
         self._progress = {name: np.array(getattr(state, name))[index] for name in _CARRIED}
+
+
+def _looked_at(states: Bundle) -> State:
+    """Arrays of NumPy with a leading axis, the starts."""
+    return jax.device_get(states).tree

@@ -97,11 +97,11 @@ def test_no_program_gives_lapack_a_batch(family):
     data = (x, x[:, 1]) if isinstance(family, LinearRegression) else x
     job = planned(jaxem.Mixture(family, 3), data, key=jax.random.key(0), n_init=4)
     given = job.execution, job.rows, job.prior
-    index = np.arange(4, dtype=np.int32)
-    begin = (*given, job.key, index, job.methods, job.n_active, None)
-    state = jax.eval_shape(lambda: restarts.start(*begin))
-    go = (*given, state, job.tol, job.max_iter)
-    end = (*given, state, job.thresholds, 4)
+    first = restarts.Begin(np.arange(4, dtype=np.int32), job.methods, None)
+    begin = (*given, job.key, first, None, job.n_active)
+    states = jax.eval_shape(lambda: restarts.start(*begin))
+    go = (*given, states, job.tol, job.max_iter)
+    end = (*given, states, job.thresholds, 4)
     programs = (restarts.start, begin), (restarts.advance, go), (restarts.finish, end)
     shapes = []
     for program, arguments in programs:

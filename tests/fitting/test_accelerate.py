@@ -58,11 +58,11 @@ def test_no_trip_lowers_the_objective(x):
     state, last, rejected = fitting.start(job), -np.inf, 0
     for until in range(60):
         state = fitting.advance(job, state, until)
-        objective = float(state.objective[0])
+        objective = float(state.tree.objective[0])
         rejected += objective == last
         assert objective >= last - 1e-12
         last = objective
-    assert state.n_iter[0] == 59
+    assert state.tree.n_iter[0] == 59
     assert rejected  # a proposal was refused on the way, and cost one trip
 
 

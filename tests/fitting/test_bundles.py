@@ -25,15 +25,27 @@ def same(found, expected):
 
 def test_a_tree_is_a_vector_of_each_dtype_and_its_large_arrays():
     found = bundles.bundle(TREE)
-    assert sorted(leaf.dtype.name for leaf in found) == ["bool", "float64", "float64", "int32"]
-    same(bundles.unbundle(found, TREE), TREE)
-    same(bundles.unbundle(found, jax.eval_shape(lambda: TREE)), TREE)
+    names = sorted(leaf.dtype.name for leaf in found.arrays)
+    assert names == ["bool", "float64", "float64", "int32"]
+    same(found.tree, TREE)
+    assert found.layout == jax.eval_shape(lambda: bundles.bundle(TREE)).layout
 
 
 def test_lanes_are_bundled_side_by_side():
     lanes = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), TREE)
     found = jax.vmap(bundles.bundle)(lanes)
-    same(jax.vmap(lambda own: bundles.unbundle(own, TREE))(found), lanes)
+    same(jax.vmap(lambda own: own.tree)(found), lanes)
+    same(found.tree, lanes)
+    same(bundles.bundle(lanes, 1), found)
+
+
+def test_on_the_host_they_stay_there_as_views():
+    found = jax.device_get(bundles.bundle(TREE))
+    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(found.tree))
+    assert any(np.shares_memory(found.tree["matrix"], own) for own in found.arrays)
+    again = bundles.bundle(found.tree)
+    assert all(isinstance(leaf, np.ndarray) for leaf in again.arrays)
+    same(again, found)
 
 
 def test_one_tree_or_the_other():

@@ -198,20 +198,18 @@ def test_what_lines_leave_open_is_seen_on_an_accelerator(put_on_an_accelerator):
 def programs(model, x):
     """The functions that a fit compiles, with their arguments."""
     job = planned(model, x, key=KEY, n_init=2)
-    index = np.arange(2, dtype=np.int32)
-    begin = job.rows, job.prior, job.key, index, job.methods, job.n_active, job.splits
+    begin = restarts.Begin(np.arange(2, dtype=np.int32), job.methods, None)
+    begin = job.rows, job.prior, job.key, begin, None, job.n_active
     own = job.execution
-    state = jax.eval_shape(lambda *of: restarts.start(own, *of), *begin)
-    params = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), state.params
-    )
+    states = jax.eval_shape(lambda *of: restarts.start(own, *of), *begin)
+    params = jax.eval_shape(lambda s: jax.tree.map(lambda leaf: leaf[0], s.tree.params), states)
     sums, _ = jax.eval_shape(
         lambda p, rows: steps._e_step(model, p, rows, None, job.block_size), params, job.rows
     )
     return (
         (restarts.start, (own, *begin)),
-        (restarts.advance, (own, job.rows, job.prior, state, job.tol, job.max_iter)),
-        (restarts.finish, (own, job.rows, job.prior, state, job.thresholds, job.n_starts)),
+        (restarts.advance, (own, job.rows, job.prior, states, job.tol, job.max_iter)),
+        (restarts.finish, (own, job.rows, job.prior, states, job.thresholds, job.n_starts)),
         (steps._e_step, (model, params, job.rows, None, job.block_size)),
         (steps._m_step, (model, params, sums, None)),
         (predict._of_rows, (model, params, job.rows, job.block_size, "probabilities")),

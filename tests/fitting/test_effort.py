@@ -27,7 +27,7 @@ def counted(run, form, found):
 def used(monkeypatch):
     """Which form of each program ran, in turn."""
     found = []
-    for name in ("_start", "_advance", "_finish"):
+    for name in ("_start", "_advance", "_conclude"):
         for form in ("light", "full"):
             program = getattr(driver, name)
             monkeypatch.setattr(program, form, counted(getattr(program, form), form, found))

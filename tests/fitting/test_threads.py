@@ -53,7 +53,7 @@ def test_a_dtype_that_holds_for_this_thread_alone_holds_in_the_others(x):
     with jax.enable_x64(False):
         job = job_of(np.asarray(x, np.float32))._replace(n_threads=2)
         state = fitting.advance(job, fitting.start(job), job.max_iter)
-        assert state.objective.dtype == np.float32
+        assert state.tree.objective.dtype == np.float32
         assert fitting.finish(job, state).converged
 
 
@@ -83,14 +83,25 @@ def test_a_nan_is_found_in_the_thread_that_makes_it():
         threads.over(lambda index: jax.numpy.log(-1.0 - index), 6, 2, 3)
 
 
-def test_an_error_in_a_group_reaches_the_caller(x):
-    job = job_of(x)
+@pytest.mark.parametrize(("r", "size", "n_threads"), [(1, 4, 1), (7, 4, 1), (7, 4, 3), (30, 4, 2)])
+def test_groups_have_one_size_and_every_index_once(r, size, n_threads):
+    sizes_seen = set()
 
-    def fails(state):
+    def run(index, count):
+        sizes_seen.add(len(index))
+        return index * (np.arange(len(index)) < count)
+
+    np.testing.assert_array_equal(threads.in_groups(run, r, size, n_threads), np.arange(r))
+    assert sizes_seen == {size}
+
+
+def test_an_error_in_a_group_reaches_the_caller():
+    def fails(index, count):
         raise MemoryError("no room")
 
-    with pytest.raises(MemoryError, match="no room"):
-        threads.advance(fails, fitting.start(job), 2)
+    for n_threads in (1, 2):
+        with pytest.raises(MemoryError, match="no room"):
+            threads.in_groups(fails, 7, 2, n_threads)
 
 
 def test_large_starts_and_traced_ones_stay_together(x):
@@ -101,11 +112,11 @@ def test_large_starts_and_traced_ones_stay_together(x):
 
 
 def test_inside_jit_and_vmap_there_are_no_threads(x, monkeypatch):
-    monkeypatch.setattr(threads, "advance", lambda *_: pytest.fail("threads"))
+    monkeypatch.setattr(threads, "over", lambda *_: pytest.fail("threads"))
 
     def objective(x):
         job = job_of(x)._replace(n_threads=2)
-        return fitting.advance(job, fitting.start(job), 2).objective
+        return fitting.advance(job, fitting.start(job), 2).tree.objective
 
     jax.jit(objective)(x)
     jax.vmap(objective)(np.stack([x, x]))
