@@ -23,7 +23,7 @@ from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.core.status import CONVERGED, tally
-from jaxem.fitting import refits, starts
+from jaxem.fitting import keys, refits, starts
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import prepare
 
@@ -163,20 +163,20 @@ def bootstrap(
                       min_variance_ratio)  # fmt: skip
     job = prepare(data, options, Starts(params))
     rows, warm = job.rows, job.params
-    estimate = jax.tree.map(lambda leaf: leaf[0], warm)
+    estimate = jax.device_put(jax.tree.map(lambda leaf: leaf[0], jax.device_get(warm)))
     key_data, key_starts = jax.random.split(key)
-    keys = jax.random.split(key_data, n_boot)
+    sets_keys = keys.split(key_data, n_boot)
     if parametric:
 
         def simulate(index: np.ndarray) -> Any:
-            return resampling.simulated(model, estimate, rows, keys[index])
+            return resampling.simulated(model, estimate, rows, sets_keys[index])
 
         sets = refits.Sets(simulate)
     else:
         units = resampling.units(data)
 
         def redraw(index: np.ndarray) -> Any:
-            return resampling.counts(keys[index], units.odds, units.owner, units.n)
+            return resampling.counts(sets_keys[index], units)
 
         sets = refits.Sets(redraw, refits.own_weight, rows)
 
@@ -186,7 +186,7 @@ def bootstrap(
         return _Refits(best.params, best.log_likelihood, best.status, agreement)
 
     methods = starts.methods(init, n_init)
-    begin = refits.Begin(jax.random.split(key_starts, n_boot), warm, methods)
+    begin = refits.Begin(keys.split(key_starts, n_boot), warm, methods)
     found = refits.run(job, sets, begin, keep)
     order = alignment.assignments(found.agreement)
     own: Any = jax.device_get(estimate)

@@ -86,7 +86,7 @@ def icl(
 def _checked(
     model: Model, params: Params, x: Any, sample_weight: Any, fixed: Any, lengths: Any
 ) -> tuple[Params, Rows, Prior | None, int]:
-    rows = as_dataset(model, x, sample_weight, None, lengths).rows
+    rows = as_dataset(model, x, sample_weight, None, lengths).filled
     prior = model.as_prior(None, None, emissions.like(model, rows), fixed)
     return model.as_params(params, rows), rows, prior, sizes.block_size(model, rows)
 

@@ -139,7 +139,7 @@ def diagnose(
     Errors: ValueError for bad input. Source: Dempster, Laird and Rubin (1977); Meng and Rubin
     (1991), J. Am. Stat. Assoc. 86, 899-909.
     """
-    rows = as_dataset(model, x, sample_weight, labels, lengths).rows
+    rows = as_dataset(model, x, sample_weight, labels, lengths).filled
     prior = model.as_prior(prior, reg_covar, emissions.like(model, rows), fixed)
     block = sizes.block_size(model, rows)
     return _diagnose(model, model.as_params(params, rows), rows, prior, block)

@@ -47,7 +47,7 @@ def log_likelihood(
     lengths: of the sequences of a batch, here and below.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    rows = as_dataset(model, x, sample_weight, None, lengths).rows
+    rows = as_dataset(model, x, sample_weight, None, lengths).filled
     return _log_likelihood(
         model, model.as_params(params, rows), rows, sizes.block_size(model, rows)
     )
@@ -72,7 +72,7 @@ def complete_log_likelihood(
     """
     if checks.is_concrete(z) and not np.all(np.asarray(z) >= 0):
         raise ValueError("z is not known for all rows; give the component of each, from 0")
-    rows = as_dataset(model, x, sample_weight, z, lengths).rows
+    rows = as_dataset(model, x, sample_weight, z, lengths).filled
     return _log_likelihood(
         model, model.as_params(params, rows), rows, sizes.block_size(model, rows)
     )
@@ -96,7 +96,7 @@ def likelihood_slice(
         of a covariance matrix moves with its mirror image. NaN where a value is outside the domain.
     Errors: ValueError for a path that is not one number of the parameters.
     """
-    rows = as_dataset(model, x, sample_weight, None, lengths).rows
+    rows = as_dataset(model, x, sample_weight, None, lengths).filled
     params = model.as_params(params, rows)
     place = find(params, path)
     grid = tables.array(grid, "grid")
@@ -124,7 +124,7 @@ def em_trace(
     n_iter: steps taken. log_posterior, which EM never lowers, is the log-likelihood plus log prior.
     Errors: ValueError for bad input. Source: Dempster, Laird and Rubin (1977).
     """
-    rows = as_dataset(model, x, sample_weight, None, lengths).rows
+    rows = as_dataset(model, x, sample_weight, None, lengths).filled
     prior = model.as_prior(prior, None, emissions.like(model, rows))
     n_iter = checks.whole(n_iter, "n_iter", least=0)
     return _trace(model, model.as_params(params, rows), rows, prior, n_iter,

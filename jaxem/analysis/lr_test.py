@@ -25,6 +25,7 @@ from jaxem.core.inputs import waits
 from jaxem.core.status import Status
 from jaxem.fitting import refits, starts
 from jaxem.fitting.driver import uncut
+from jaxem.fitting.keys import Keys, split
 from jaxem.fitting.options import FitOptions, Options, Starts
 from jaxem.fitting.padded_components import padded
 from jaxem.fitting.plan import FitPlan, prepare
@@ -181,14 +182,14 @@ def _fitted(job: FitPlan) -> Fit:
 def compared(null: Fit, other: Fit, *, key: Array, n_boot: int, n_init: int) -> LRTest:
     """The test between two fits of the same rows."""
     key_data, key_null, key_other = jax.random.split(key, 3)
-    keys = jax.random.split(key_data, n_boot)
+    sets_keys = split(key_data, n_boot)
     params, rows = padded(null.job.model, null.result), null.job.rows
 
     def make(index: np.ndarray) -> Rows:
-        return resampling.simulated(null.job.model, params, rows, keys[index])
+        return resampling.simulated(null.job.model, params, rows, sets_keys[index])
 
     log_likelihoods = [
-        _replicated(fit, jax.random.split(own, n_boot), n_init, make)
+        _replicated(fit, split(own, n_boot), n_init, make)
         for fit, own in ((null, key_null), (other, key_other))
     ]
     replicates = _statistic(*log_likelihoods)
@@ -196,7 +197,7 @@ def compared(null: Fit, other: Fit, *, key: Array, n_boot: int, n_init: int) -> 
     return LRTest(null.result, other.result, float(statistic), replicates)
 
 
-def _replicated(fit: Fit, keys: Array, n_init: int, make: refits.Make) -> np.ndarray:
+def _replicated(fit: Fit, keys: Keys, n_init: int, make: refits.Make) -> np.ndarray:
     """The log-likelihoods of a model's fits of simulated data; NaN where there is none."""
 
     def keep(found: refits.Fits) -> tuple[Array, Array]:

@@ -50,7 +50,7 @@ def fitted(
 ) -> Fitted:
     """Check everything, go to the maximum, and invert the information asked for."""
     checks.one_of(method, METHODS, "method")
-    model, rows = data.model, data.rows
+    model, rows = data.model, data.filled
     prior = model.as_prior(prior, reg_covar, emissions.like(model, rows), fixed)
     params = coordinates.settled(model, model.as_params(params, rows))
     params = parameters.fix(model.constraints, params, emissions.fixed(prior))

@@ -104,8 +104,8 @@ def n_free_parameters(model: Model, params: Params, fixed: Any = None) -> Array:
 
 
 def _posterior(data: Dataset, params: Params, what: str) -> Array:
-    model, rows = data.model, data.rows
-    return _of_rows(model, params, rows, sizes.block_size(model, rows), what)
+    model, rows = data.model, data.filled
+    return data.unfilled(_of_rows(model, params, rows, sizes.block_size(model, rows), what))
 
 
 @partial(jax.jit, static_argnames=("model", "block_size", "what"))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxem.core import filled_rows
 from jaxem.core.capabilities import latent
 from jaxem.core.contracts import Model, Params, Rows
 from jaxem.core.dataset import Dataset, with_rows
@@ -43,20 +44,31 @@ def units(data: Dataset) -> Units:
             "again; use parametric=True, or give independent sequences"
         )
     odds = np.asarray(rows.weight)[where.offset, where.lane]
-    owner = where.owner.astype(np.int32)
     n = max(1, round(float(odds.sum(dtype=np.float64))))
+    odds = np.pad(odds, (0, filled_rows.size(b, b) - b))
+    owner = np.full(rows.weight.shape, -1, np.int32)
+    owner[: where.shape[0], : where.shape[1]] = where.owner
     return Units(jax.device_put(odds), n, jax.device_put(owner))
 
 
-@partial(jax.jit, static_argnames="n")
-def counts(
-    keys: Array, odds: Float[Array, "*units"], owner: Int[Array, "t lanes"] | None, n: int
-) -> Array:
+def counts(keys: Array, units: Units) -> Array:
     """Weights of rows, or of steps: how often each unit is among n drawn with replacement."""
+    most = filled_rows.size(units.n, units.n)
+    return _counts(keys, units.odds, units.owner, np.int32(units.n), most)
 
+
+@partial(jax.jit, static_argnames="most")
+def _counts(
+    keys: Array,
+    odds: Float[Array, "*units"],
+    owner: Int[Array, "t lanes"] | None,
+    n: Int[Array, ""],
+    most: int,
+) -> Array:
     def one(key: Array) -> Array:
-        drawn = draw(key, jnp.reshape(odds, -1), (n,))
-        count = jnp.zeros(odds.size, odds.dtype).at[drawn].add(1)
+        drawn = draw(key, jnp.reshape(odds, -1), (most,))
+        real = (jnp.arange(most, dtype=jnp.int32) < n).astype(odds.dtype)
+        count = jnp.zeros(odds.size, odds.dtype).at[drawn].add(real)
         if owner is None:
             return jnp.reshape(count, odds.shape)
         return jnp.where(owner >= 0, count[owner], 0)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxem.core import checks, missing_patterns, placement, tables
+from jaxem.core import checks, filled_rows, missing_patterns, placement, tables
 from jaxem.core.capabilities import holes
 from jaxem.core.capabilities.reading import reads_as
 from jaxem.core.family import Family
@@ -40,8 +40,17 @@ class Dataset:
 
     @property
     def for_fit(self) -> Rows:
-        """The rows in the order in which they are fitted fastest."""
+        """The rows in the order in which they are fitted fastest, filled up."""
         return self.once(_for_fit, self.model.family)
+
+    @property
+    def filled(self) -> Rows:
+        """The rows filled up with rows of weight 0, so that programs fit other data too."""
+        return self.once(_filled)
+
+    def unfilled(self, values: Any) -> Any:
+        """(axes of the filled rows' weight, ...) -> those of the rows."""
+        return filled_rows.unfilled(values, self.rows)
 
     def once(self, function: Callable[..., Any], *args: Hashable) -> Any:
         """function(data, *args), computed once and kept."""
@@ -129,20 +138,24 @@ def alike(data: Dataset, model: Model) -> bool:
     return known and reads_as(own.family) == reads_as(model.family)
 
 
+def _filled(data: Dataset) -> Rows:
+    return filled_rows.filled(data.rows)
+
+
 def _for_fit(data: Dataset, family: Family | None) -> Rows:
     """Host side: plain rows sorted by pattern of missing cells, in tiles where that pays."""
     rows = data.rows
     if family is None or data.layout is not None or not checks.is_concrete(rows.x):
-        return rows
+        return data.filled
     patterns = missing_patterns.patterns(
         holes.missing_mask(family, block) for block in placement.blocks(rows.x)
     )
     if patterns is None:
-        return rows
+        return data.filled
     index, real, tile_size = missing_patterns.by_pattern(patterns)
     shape = (-1, tile_size) if tile_size > 1 else (-1,)
     rows = reordered(rows, index.reshape(shape))
-    return rows._replace(weight=jnp.where(real.reshape(shape), rows.weight, 0))
+    return filled_rows.filled(rows._replace(weight=jnp.where(real.reshape(shape), rows.weight, 0)))
 
 
 def with_rows(data: Dataset, rows: Rows) -> Dataset:

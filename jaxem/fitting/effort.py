@@ -37,5 +37,9 @@ class Program:
         self.light = jax.jit(compiled.__wrapped__, static_argnames=static, compiler_options=options)
 
     def __call__(self, execution: Execution, rows: Rows, *args: Any) -> Any:
-        light = sizes.is_small(rows) and checks.is_concrete(rows, args)
-        return (self.light if light else self.full)(execution, rows, *args)
+        return self.form(rows, args)(execution, rows, *args)
+
+    def form(self, rows: Rows, values: Any) -> Any:
+        """The one for such rows, and whatever else it is given."""
+        light = sizes.is_small(rows) and checks.is_concrete(rows, values)
+        return self.light if light else self.full

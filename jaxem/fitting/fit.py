@@ -7,10 +7,10 @@ from jax import lax
 
 from jaxem.core import checks, remarks
 from jaxem.core.contracts import Model, Params, Prior
-from jaxem.core.dataset import as_dataset
+from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.status import Status
-from jaxem.fitting import implicit, impossible
+from jaxem.fitting import implicit, impossible, sizes
 from jaxem.fitting.driver import noted, uncut
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
@@ -78,7 +78,7 @@ def fit(
     data = as_dataset(model, x, sample_weight, labels, lengths)
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio)  # fmt: skip
-    job = prepare(data, options, Starts(init, key, n_init))
+    job = prepare(data, options, Starts(init, key, n_init), _padded_k(data, init, options, key))
     return _run(job, checks.flag(progress, "progress"))
 
 
@@ -110,6 +110,14 @@ def em(
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio)  # fmt: skip
     return _run(prepare(data, options, Starts(params)))
+
+
+def _padded_k(data: Dataset, init: Any, options: Options, key: Any) -> int | None:
+    """Parts to compile for; None where something says how many there are."""
+    told = not isinstance(init, str) or options.prior is not None or options.fixed is not None
+    if told or not checks.is_concrete(data.rows, key, *options):
+        return None
+    return sizes.padded_k(data.model, data.for_fit)
 
 
 def _run(job: FitPlan, progress: bool = False) -> Result:

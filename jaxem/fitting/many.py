@@ -11,7 +11,7 @@ from jaxem.core.contracts import Model, Prior, Rows
 from jaxem.core.dataset import Dataset, as_dataset, with_rows
 from jaxem.core.inputs import waits
 from jaxem.core.rows import replace_absent
-from jaxem.fitting import frequencies, refits, starts
+from jaxem.fitting import frequencies, keys, refits, starts
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import prepare
 from jaxem.fitting.result import Result, gathered
@@ -66,8 +66,8 @@ def fit_many(
     def make(index: np.ndarray) -> Rows:
         return jax.tree.map(lambda leaf: leaf[index], host)
 
-    keys = jax.random.split(key, host.weight.shape[0])
-    begin = refits.Begin(keys, None, starts.methods(init, job.n_starts))
+    own = keys.split(key, host.weight.shape[0])
+    begin = refits.Begin(own, None, starts.methods(init, job.n_starts))
     found: refits.Fits = refits.run(job, refits.Sets(make), begin, lambda fits: fits)
     return jax.device_put(gathered(found.best, found.restarts, job.provenance))
 

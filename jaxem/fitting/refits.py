@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import emissions
 from jaxem.core.contracts import Params, Prior, Rows
 from jaxem.fitting import restarts, sizes, threads
+from jaxem.fitting.effort import Program
 from jaxem.fitting.em import Outcome, Thresholds
 from jaxem.fitting.execution import Execution
+from jaxem.fitting.in_turn import each
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.restarts import Restarts
 
@@ -57,7 +58,7 @@ class Sets(NamedTuple):
 class Begin(NamedTuple):
     """Where each set starts: from `warm` parameters (w, ...), and by methods from its key."""
 
-    keys: Array
+    keys: Any  # `Keys`, or an array of them
     warm: Params | None
     methods: Any  # (r,) codes
 
@@ -75,20 +76,21 @@ def run(job: FitPlan, sets: Sets, begin: Begin, keep: Keep) -> Any:
 
     Settings, prior and the size of a set are the job's.
     """
-    n_sets = begin.keys.shape[0]
+    n_sets = len(begin.keys)
     settings = Settings(job.prior, job.n_active, job.tol, job.max_iter, job.thresholds)
     columns = emissions.n_columns(job.model, job.rows)
     size = sizes.sets_a_group(job.model, job.rows, columns, n_sets)
+    lanes = sizes.lanes(job.rows, size)
 
-    def group(index: np.ndarray) -> Any:
-        own = np.minimum(index, n_sets - 1)
-        found = _fit(
-            job.execution, sets.join, sizes.lanes(job.rows, size), settings, sets.shared,
-            sets.make(own), begin._replace(keys=begin.keys[own]),
+    def group(own: np.ndarray, count: Any) -> Any:
+        found = _program.form(job.rows, ())(
+            job.execution, sets.join, lanes, settings, sets.shared, sets.make(own),
+            begin._replace(keys=begin.keys[own]), count if lanes == 1 else None,
         )  # fmt: skip
         return keep(found)
 
-    return threads.over(group, n_sets, size, sizes.n_threads(job.model, job.rows, n_sets))
+    n_threads = sizes.n_threads(job.model, job.rows, n_sets)
+    return threads.in_groups(group, n_sets, size, n_threads)
 
 
 @partial(jax.jit, static_argnames=("execution", "join", "lanes"))
@@ -100,6 +102,7 @@ def _fit(
     shared: Any,
     own: Any,
     starts: Begin,
+    count: Int[Array, ""] | None,
 ) -> Fits:
     prior, n_active, tol, max_iter, thresholds = settings
     keys, warm, methods = starts
@@ -119,4 +122,7 @@ def _fit(
         r = jax.tree.leaves(states)[0].shape[0]
         return Fits(*restarts.finish(execution, rows, prior, states, thresholds, r))
 
-    return lax.map(one, (own, keys), batch_size=None if lanes == 1 else lanes)
+    return each(one, (own, keys), lanes, count)
+
+
+_program = Program(_fit, ("execution", "join", "lanes"))

@@ -8,18 +8,17 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.custom_batching
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxem.core.contracts import Params, Prior, Rows
 from jaxem.core.status import Status
-from jaxem.fitting import em, sizes
+from jaxem.fitting import em
 from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.em import Outcome, Thresholds
 from jaxem.fitting.execution import Execution
+from jaxem.fitting.in_turn import each, lanes_in_turn
 
 Either = Array | np.ndarray  # those of NumPy are on the host
 
@@ -93,9 +92,9 @@ def start(
             params = model.start(own_key, own, shared, method, n_active, prior)
             return bundle(em.begin(execution, params, rows.weight.dtype))
 
-        return _each(one, begin, execution.chunk, count)
+        return each(one, begin, execution.chunk, count)
 
-    return _in_turn(some)(rows, prior, key, begin, labels, n_active, count)
+    return lanes_in_turn(some)(rows, prior, key, begin, labels, n_active, count)
 
 
 def _labelled(rows: Rows, labels: Int[Array, "*rows"], part: Any) -> Rows:
@@ -134,9 +133,9 @@ def advance(
         def one(state: Bundle) -> Bundle:
             return em.advance(execution, state, rows, prior, tol, until)
 
-        return _each(one, states, execution.chunk, count)
+        return each(one, states, execution.chunk, count)
 
-    return _in_turn(every)(rows, prior, states, tol, until, count)
+    return lanes_in_turn(every)(rows, prior, states, tol, until, count)
 
 
 @partial(jax.jit, static_argnames="execution")
@@ -158,7 +157,7 @@ def conclude(
             outcome = outcome._replace(log_likelihood=own)
         return bundle(outcome._replace(params=None))
 
-    return _each(one, states, execution.chunk, count)
+    return each(one, states, execution.chunk, count)
 
 
 @partial(jax.jit, static_argnames=("execution", "n_starts"))
@@ -209,63 +208,3 @@ def best_of(objective: Float[Either, " r"], status: Int[Either, " r"]) -> tuple[
     index = xp.min(xp.where(chosen, place, r - 1))  # the first of them
     near = (rank == 2) & (score >= highest - 1e-6 * margin)
     return index, xp.sum(near, dtype=xp.int32)
-
-
-def _in_turn(function: Any) -> Any:
-    """The function, which on a CPU takes the lanes of a user's vmap one after another.
-
-    Side by side all lanes would wait for the slowest: 200 fits took 19 times as long.
-    """
-    if not sizes.on_cpu():
-        return function
-
-    def in_turn(*args: Any) -> Any:
-        leaves, tree = jax.tree.flatten(args)  # where a tree has None, JAX finds no derivatives
-
-        @jax.custom_batching.custom_vmap
-        def flat(*leaves: Any) -> Any:
-            return function(*jax.tree.unflatten(tree, leaves))
-
-        @flat.def_vmap
-        def lanes(size: int, batched: list[bool], *leaves: Any) -> tuple[Any, Any]:
-            lane = [leaf for leaf, own in zip(leaves, batched, strict=True) if own]
-
-            def one(lane: list[Any]) -> Any:
-                own = iter(lane)
-                both = zip(leaves, batched, strict=True)
-                return flat(*(next(own) if of_lane else leaf for leaf, of_lane in both))
-
-            out = lax.map(one, lane) if lane else function(*jax.tree.unflatten(tree, leaves))
-            return out, jax.tree.map(lambda _: bool(lane), out)
-
-        return flat(*leaves)
-
-    return in_turn
-
-
-def _each(function: Any, starts: Any, chunk: int, count: Array | None) -> Any:
-    """function over the leading axis, `chunk` at a time; over its first `count` if that is given.
-
-    A count is no constant: groups of one size compile once, whatever number of starts they hold.
-    """
-    if count is not None:
-        return _counted(jax.jit(function), starts, count)
-    r = jax.tree.leaves(starts)[0].shape[0]
-    if r == 1:
-        one = function(jax.tree.map(lambda leaf: leaf[0], starts))
-        return jax.tree.map(lambda leaf: leaf[None], one)
-    return lax.map(function, starts, batch_size=None if chunk == 1 else chunk)
-
-
-def _counted(function: Any, starts: Any, count: Array) -> Any:
-    def at(i: Any) -> Any:
-        return jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, i, 0, False), starts)
-
-    def put(i: Array, out: Any) -> Any:
-        own = function(at(i))
-        return jax.tree.map(lambda a, b: lax.dynamic_update_index_in_dim(a, b, i, 0), out, own)
-
-    r = jax.tree.leaves(starts)[0].shape[0]
-    like = jax.eval_shape(lambda: function(at(0)))
-    empty = jax.tree.map(lambda leaf: jnp.zeros((r, *leaf.shape), leaf.dtype), like)
-    return lax.fori_loop(0, count, put, empty)

@@ -22,7 +22,7 @@ _CHUNK = 1 << 28
 _SMALL = 1 << 20  # numbers of an E-step that are work for one core
 _ROUNDS = 2  # groups for each thread: the starts differ in how long they take
 _FEW = 1 << 13  # numbers of data that are fitted sooner than compiled for
-_STARTS = 32  # a group
+_STARTS = 32  # or data sets, a group
 _STATE = 8  # times its parameters is what a start carries, about
 _GROUP = 1 << 22  # numbers of data that a CPU makes for one group of sets
 
@@ -125,6 +125,18 @@ def n_cores() -> int:
     return os.cpu_count() or 1
 
 
+def padded_k(model: Model, rows: Rows) -> int:
+    """The parts that a fit of small data is compiled for: one program for 2 to 4, 5 and 6, ...
+
+    Absent parts cost as much as others, which there is little: of 150 x 4 with 3 components a
+    seventh (`python -m benchmarks --suite latency`).
+    """
+    k = model.n_components
+    if k == 1 or not model.nested_in_k or not is_small(rows):
+        return k
+    return max(4, k + k % 2) if k <= 8 else k + -k % 4
+
+
 def starts_a_group(model: Model, rows: Rows) -> int | None:
     """Starts a group on a CPU, however many there are: one size compiles once.
 
@@ -142,11 +154,10 @@ def group_size(r: int, n_threads: int) -> int:
 
 
 def sets_a_group(model: Model, rows: Rows, n_columns: int, n_sets: int) -> int:
-    """Data sets a group: as many for each thread, twice; no more than memory holds."""
+    """Data sets a group, no more than memory holds; on a CPU however many there are."""
     numbers = rows.weight.size * (n_columns + 1)
     if on_cpu(rows):
-        most = max(1, _GROUP // numbers)
-        return min(most, group_size(n_sets, n_threads(model, rows, n_sets)))
+        return max(1, min(_STARTS, _GROUP // numbers))
     each = rows.weight.size * model.n_components * (n_columns + 2)
     return min(n_sets, max(1, _CHUNK // each))
 

@@ -16,6 +16,7 @@ from jaxem.core.dataset import as_dataset
 from jaxem.core.status import Status
 from jaxem.families import Gaussian
 from jaxem.families.gaussian.prior import GaussianPrior
+from jaxem.fitting import sizes
 from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.driver import advance, finish, pieces, start
 from jaxem.fitting.em import State
@@ -183,7 +184,9 @@ class GaussianMixture(FittedMixture):
             return job._replace(n_threads=1), start(job)
         key = jax.random.key(self._seed())
         init = _INIT[self.init_params]
-        job = prepare(data, options, Starts(init, key, self.n_init))
+        free = self.init_params != "random" and all(part is None for part in given)
+        padded_k = sizes.padded_k(model, data.for_fit) if free else None
+        job = prepare(data, options, Starts(init, key, self.n_init), padded_k)
         state = _looked_at(start(job))
         params = state.params
         if self.init_params == "random":

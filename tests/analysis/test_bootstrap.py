@@ -54,9 +54,10 @@ def found(x, params):
 
 
 def test_a_refit_is_the_fit_of_its_rows(x, params, found):
-    rows = as_dataset(TWO, x).rows
     keys = jax.random.split(jax.random.split(KEY)[0], 60)
-    counts = np.asarray(resampling.counts(keys, rows.weight, None, 150))
+    counts = np.asarray(resampling.counts(keys, resampling.units(as_dataset(TWO, x))))
+    assert not counts[:, 150:].any()
+    counts = counts[:, :150]
     assert (counts.sum(axis=1) == 150).all()
     for b in (0, 41):
         drawn = np.repeat(x, counts[b].astype(int), axis=0)
@@ -79,7 +80,7 @@ def test_weights_are_frequencies(x, params):
     units = resampling.units(as_dataset(TWO, x, weight))
     assert units.n == 150
     keys = jax.random.split(KEY, 400)
-    counts = np.asarray(resampling.counts(keys, units.odds, None, units.n))
+    counts = np.asarray(resampling.counts(keys, units))[:, :150]
     assert (counts[:, weight == 0] == 0).all() and (counts.sum(axis=1) == 150).all()
     # Each count is binomial(150, w / 150): mean w, variance w (1 - w / 150).
     assert abs(counts[:, weight == 1].mean() - 1) < 0.02
@@ -164,10 +165,13 @@ def test_float32_stays_float32(x, params):
 
 
 def resample_like(model, params, x, weight=None):
-    rows = resampling.individuals(as_dataset(model, x, weight)).for_fit
-    return rows, jax.tree.map(
-        lambda leaf: np.asarray(leaf[0]),
-        resampling.simulated(model, params, rows, jax.random.split(KEY, 2)),
+    """-> (the rows, new ones in their place); without those that only fill up."""
+    data = resampling.individuals(as_dataset(model, x, weight))
+    new = resampling.simulated(model, params, data.for_fit, jax.random.split(KEY, 2))
+    n = data.n_rows if data.for_fit.weight.ndim == 1 else len(data.for_fit.weight)
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf)[:n],
+        (data.for_fit, jax.tree.map(lambda leaf: leaf[0], new)),
     )
 
 
@@ -237,7 +241,7 @@ def test_sequences_are_drawn_whole():
     params = jaxem.fit(hmm, sequences, key=KEY, n_init=3).params
     units = resampling.units(as_dataset(hmm, sequences))
     keys = jax.random.split(jax.random.split(KEY)[0], 5)
-    weight = np.asarray(resampling.counts(keys, units.odds, units.owner, units.n))
+    weight = np.asarray(resampling.counts(keys, units))
     owner = np.asarray(units.owner)
     counts = [[w[owner == i] for i in range(12)] for w in weight]
     assert all(len(set(steps)) == 1 for own in counts for steps in own)

@@ -1,0 +1,73 @@
+"""Rows filled up to a few sizes with rows of weight 0: programs are compiled by size.
+
+One row more or less would compile everything anew, and so would each fold of a cross-validation.
+On a CPU, for tables for which compiling takes as long as fitting.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxem.core import checks, placement
+from jaxem.core.rows import Rows
+
+_SMALL, _MOST = 1 << 13, 1 << 20  # numbers of a table
+_LEAST = 8  # rows
+_STEPS = 1 << 14  # longer sequences are cut in blocks of time
+_COARSE, _FINE = 3, 5  # bits of a size below its first: sizes grow by 1/8 at most, and by 1/32
+
+
+def size(n: int, n_numbers: int) -> int:
+    """The rows to which n of them are filled up; n_numbers: of the table."""
+    if n_numbers > _MOST:
+        return n
+    bits = _COARSE if n_numbers <= _SMALL else _FINE
+    step = max(_LEAST, 1 << max(0, (n - 1).bit_length() - bits - 1))
+    return -(-n // step) * step
+
+
+def filled(rows: Rows) -> Rows:
+    """The rows with units of weight 0 after them: copies of the first."""
+    if not checks.is_concrete(rows) or not all(map(_on_one_cpu, jax.tree.leaves(rows))):
+        return rows
+    n_numbers = sum(leaf.size for leaf in jax.tree.leaves(rows.x))
+    for axis in range(1 if rows.first is None else 2):
+        n = rows.weight.shape[axis]
+        if rows.first is None or axis == 1 or n <= _STEPS:
+            rows = _longer(rows, axis, size(n, n_numbers))
+    return rows
+
+
+def unfilled(values: Any, rows: Rows) -> Any:
+    """Values with the axes of filled rows' weight first, of the rows themselves."""
+    shape = rows.weight.shape
+    if values.shape[: len(shape)] == shape:
+        return values
+    return jax.device_put(np.asarray(values)[tuple(slice(n) for n in shape)])  # nothing compiles
+
+
+def _longer(rows: Rows, axis: int, n: int) -> Rows:
+    had = rows.weight.shape[axis]
+    if n == had:
+        return rows
+    index = np.where(np.arange(n) < had, np.arange(n), 0)
+    new = np.arange(n) >= had
+
+    def longer(leaf: Any) -> np.ndarray:
+        return np.take(np.asarray(leaf), index, axis)
+
+    own = jax.tree.map(longer, rows if rows.order is None else rows._replace(x=None))
+    absent = np.expand_dims(new, [i for i in range(own.weight.ndim) if i != axis])
+    own = own._replace(
+        x=own.x if rows.order is None else rows.x,
+        weight=np.where(absent, own.weight.dtype.type(0), own.weight),
+        first=None if own.first is None else own.first | absent,
+    )
+    return jax.device_put(own)
+
+
+def _on_one_cpu(leaf: Any) -> bool:
+    return placement.lies_on_host(leaf) and (
+        not isinstance(leaf, jax.Array) or (len(leaf.devices()) == 1 and not leaf.committed)
+    )
