@@ -34,10 +34,10 @@ def agreement(
 
     def with_reference(one: Prepared) -> Float[Array, "k k"]:
         return with_stable_fallback(
-            model, model.prepare(params, None), lambda other: of(one, other)
+            model, model.prepare(params, None), lambda other: of(one, other), rows
         )
 
-    return with_stable_fallback(model, model.prepare(reference, None), with_reference)
+    return with_stable_fallback(model, model.prepare(reference, None), with_reference, rows)
 
 
 def assignments(agreements: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
     def by(prepared: Prepared) -> Array:
         return map_rows(lambda block: latent.entropy(model, prepared, block), rows, block_size)
 
-    each = with_stable_fallback(model, model.prepare(params, None), by)
+    each = with_stable_fallback(model, model.prepare(params, None), by, rows)
     return jnp.sum(jnp.where(rows.weight > 0, rows.weight * each, 0.0))
 
 

@@ -182,7 +182,7 @@ def _of_blocks(
     def by(prepared: Prepared) -> Any:
         return map_rows(lambda block: what(model, prepared, block), rows, block_size)
 
-    return with_stable_fallback(model, model.prepare(params, None), by)
+    return with_stable_fallback(model, model.prepare(params, None), by, rows)
 
 
 _draw = jax.jit(jax.vmap(sample_path, in_axes=(0, None, None, None)))

@@ -126,7 +126,7 @@ def _of_rows(model: Model, params: Params, rows: Rows, block_size: int, what: st
 
         return map_rows(of_block, rows, block_size)
 
-    found = with_stable_fallback(model, model.prepare(params, None), by)
+    found = with_stable_fallback(model, model.prepare(params, None), by, rows)
     return jnp.moveaxis(found, 0, -1) if what == "probabilities" else found
 
 

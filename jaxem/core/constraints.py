@@ -18,12 +18,14 @@ from jaxem.core import checks
 from jaxem.core.factors import cholesky
 from jaxem.core.numerics import (
     clip_log,
+    diagonal_mask,
     einsum,
     from_log,
     from_log_odds,
     from_logit,
     log_odds,
     logit,
+    lower_mask,
     replace_probability,
     to_log,
 )
@@ -294,14 +296,14 @@ class Covariance(Constraint):
         factor = cholesky(value)
         scale = jnp.diagonal(factor, axis1=-2, axis2=-1)
         rows = factor / scale[..., :, None]
-        return jnp.where(jnp.eye(d, dtype=bool), jnp.log(scale)[..., :, None], rows)
+        return jnp.where(diagonal_mask(d), jnp.log(scale)[..., :, None], rows)
 
     def from_unconstrained(self, coordinate: Float[Array, "*k d d"]) -> Float[Array, "*k d d"]:
         d = coordinate.shape[-1]
         scale = jnp.exp(clip_log(jnp.diagonal(coordinate, axis1=-2, axis2=-1)))
         if d == 1:
             return (scale**2)[..., None]
-        unit = jnp.where(jnp.eye(d, dtype=bool), 1, jnp.tril(coordinate))
+        unit = jnp.where(diagonal_mask(d), 1, jnp.where(lower_mask(d), coordinate, 0))
         factor = unit * scale[..., :, None]
         return einsum("...ij,...kj->...ik", factor, factor)
 
@@ -311,7 +313,7 @@ class Covariance(Constraint):
 
     def n_free(self, fixed: Array, active: Bool[Array, " k"]) -> Array:
         """Those of one triangle."""
-        lower = jnp.where(jnp.tril(jnp.ones(fixed.shape[-2:], bool)), fixed, 0)
+        lower = jnp.where(lower_mask(fixed.shape[-1]), fixed, 0)
         return super().n_free(lower, active)
 
     def replace(self, value: Array, index: tuple, number: Array) -> Array:

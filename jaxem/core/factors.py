@@ -12,14 +12,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
-from jaxem.core.numerics import einsum, transpose
+from jaxem.core.numerics import diagonal_mask, einsum, lower_mask, transpose
 
 _LEAF = 16  # columns that a loop eliminates
-_UNROLLED = 4  # steps that cost less without a loop
 _HALVINGS = 3  # of larger matrices: eight loops are compiled at most
 
 
@@ -50,8 +50,9 @@ def _factors_jvp(given: tuple, tangents: tuple) -> tuple[Any, Any]:
     (change,) = tangents
     change = 0.5 * (change + transpose(change))
     whitened = einsum("...ij,...jk,...lk->...il", root, change, root)
-    diagonal = jnp.eye(whitened.shape[-1], dtype=bool)
-    half = jnp.where(diagonal, 0.5 * whitened, jnp.tril(whitened))
+    d = whitened.shape[-1]
+    lower = jnp.where(lower_mask(d), whitened, 0)
+    half = jnp.where(diagonal_mask(d), 0.5 * whitened, lower)
     return (factor, root), (_product(factor, half), -_product(half, root))
 
 
@@ -81,20 +82,21 @@ def _eliminated(covariance: Float[Array, "*batch d d"]) -> tuple[Array, Array]:
     if d == 1:
         deviation = jnp.sqrt(_positive(covariance))
         return deviation, 1 / deviation
-    places = jnp.arange(d, dtype=jnp.int32)
+    places = np.arange(d, dtype=np.int32)[:, None]
     identity = jnp.broadcast_to(jnp.eye(d, dtype=covariance.dtype), covariance.shape)
 
     def step(j: Array, rows: Array) -> Array:
         own = lax.dynamic_index_in_dim(rows, j, -2)
         scale = 1 / jnp.sqrt(_positive(lax.dynamic_index_in_dim(own, j, -1)))
         column = lax.dynamic_index_in_dim(rows, j, -1)
-        below = jnp.where(places[:, None] > j, column * scale, 0)
+        below = jnp.where(places > j, column * scale, 0)
         rest = rows - below * (own * scale)
-        return jnp.where(places[:, None] == j, own * scale, rest)
+        return jnp.where(places == j, own * scale, rest)
 
     rows = jnp.concatenate([covariance, identity], axis=-1)
-    rows = lax.fori_loop(0, d, step, rows, unroll=d <= _UNROLLED)
-    return transpose(jnp.triu(rows[..., :d])), rows[..., d:]
+    rows = lax.fori_loop(0, d, step, rows)
+    factor = transpose(rows[..., :d])
+    return jnp.where(lower_mask(d), factor, 0), rows[..., d:]
 
 
 def _positive(variance: Array) -> Array:

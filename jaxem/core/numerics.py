@@ -1,10 +1,11 @@
 """Guarded numerics: products that state their precision, logs and ratios that fail as NaN."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
@@ -138,6 +139,19 @@ def replace_probability(
     others = jnp.where(jnp.sum(others) > 0, others, equal)
     rest = (1 - value) / jnp.maximum(jnp.sum(others), jnp.finfo(p.dtype).tiny)
     return (others * rest).at[index].set(value)
+
+
+_FEW = 32  # columns: masks of more are made when they are needed, not kept in programs
+
+
+def diagonal_mask(d: int) -> Any:
+    """(d, d) bool: the diagonal. A constant where it is small: there it needs no kernel."""
+    return np.eye(d, dtype=bool) if d <= _FEW else jnp.eye(d, dtype=bool)
+
+
+def lower_mask(d: int) -> Any:
+    """(d, d) bool: the diagonal and what is below it."""
+    return np.tri(d, dtype=bool) if d <= _FEW else jnp.tri(d, dtype=bool)
 
 
 def transpose(a: Float[Array, "*batch d e"]) -> Float[Array, "*batch e d"]:

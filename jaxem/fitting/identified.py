@@ -103,6 +103,6 @@ def _counts(model: Model, params: Params, rows: Rows, block_size: int) -> tuple[
 
         return sum_blocks(of_block, rows, block_size)
 
-    n, counts, both = with_stable_fallback(model, model.prepare(params, None), by)
+    n, counts, both = with_stable_fallback(model, model.prepare(params, None), by, rows)
     unit = jnp.sum(counts) / n
     return jax.tree.map(lambda leaf: leaf / unit, (counts, both))

@@ -126,13 +126,13 @@ def n_cores() -> int:
 
 
 def padded_k(model: Model, rows: Rows) -> int:
-    """The parts that a fit of small data is compiled for: one program for 2 to 4, 5 and 6, ...
+    """The parts that a fit of small data is compiled for: one program for 1 to 4, 5 and 6, ...
 
     Absent parts cost as much as others, which there is little: of 150 x 4 with 3 components a
     seventh (`python -m benchmarks --suite latency`).
     """
     k = model.n_components
-    if k == 1 or not model.nested_in_k or not is_small(rows):
+    if not model.nested_in_k or not is_small(rows):
         return k
     return max(4, k + k % 2) if k <= 8 else k + -k % 4
 

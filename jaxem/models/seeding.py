@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import parameters
-from jaxem.core.capabilities import starts
+from jaxem.core.capabilities import digits, starts
 from jaxem.core.contracts import Family, Params, Prior, Rows
 from jaxem.core.numerics import draw
 from jaxem.core.rows import take_rows
@@ -61,7 +61,7 @@ def seeded(
     points = shared_start_statistics.points.by(method)
     seeds = kmeans.seeds(key, points, weight, known, k, n_active, method)
     labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
-    whole = (method != kmeans.ROWS) | (k == 1)
+    whole = (method != kmeans.ROWS) | (n_active == 1)
     odds = kmeans.odds(weight, known, seeds < weight.shape[0])
     by_few = starts.labelled(
         family,
@@ -94,7 +94,8 @@ def components(
     counts = jnp.where(seeded.found, jnp.sum(seeded.responsibilities, axis=1), 0)
     weak = family.starting_prior(shared_start_statistics.pooled, counts, prior)
     first = starts.first(family, shared_start_statistics.pooled, x, seeded.responsibilities)
-    prepared = family.prepare(first, None)
+    n = seeded.labels.shape[0]
+    prepared = digits.prepared_for(family, family.prepare(first, None), n)
     _, cache = family.evaluate(prepared, x)
     sums = family.statistics(prepared, x, cache, seeded.responsibilities)
     given = first, family.finalize_statistics(prepared, sums), weak, seeded.found

@@ -22,6 +22,15 @@ def stable_form(family: Family, prepared: Prepared) -> tuple[Array, Prepared] | 
     return family.stable_form(prepared) if isinstance(family, HasStableForm) else None
 
 
+FEW = 256  # rows for which the slower way is as fast, and half as much to compile
+
+
+def prepared_for(family: Family, prepared: Prepared, n_rows: int) -> Prepared:
+    """`prepared`, or for few rows what never loses digits."""
+    stable = stable_form(family, prepared)
+    return prepared if stable is None or n_rows > FEW else stable[1]
+
+
 @runtime_checkable
 class LosesDigits(Protocol):
     def rounding(self, statistics: Statistics) -> Float[Array, ""]: ...

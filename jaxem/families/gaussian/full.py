@@ -15,6 +15,7 @@ from jaxem.core import constraints
 from jaxem.core.factors import cholesky, inverse_cholesky, smallest_eigenvalue
 from jaxem.core.numerics import (
     correlation,
+    diagonal_mask,
     einsum,
     transpose,
     unless_singular,
@@ -42,7 +43,7 @@ class Full(Covariance):
         return jnp.broadcast_to(covariance, (k, *covariance.shape))
 
     def identity(self, d: int, dtype: Any) -> Float[Array, "1 d d"]:
-        return jnp.eye(d, dtype=dtype)[None]
+        return jnp.asarray(diagonal_mask(d), dtype)[None]
 
     def per_covariance(self, value: Float[Array, " k"]) -> Float[Array, "k 1 1"]:
         return value[:, None, None]

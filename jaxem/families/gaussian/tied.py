@@ -14,6 +14,7 @@ from jaxem.core import constraints
 from jaxem.core.factors import cholesky, inverse_cholesky, smallest_eigenvalue
 from jaxem.core.numerics import (
     correlation,
+    diagonal_mask,
     einsum,
     unless_singular,
 )
@@ -40,7 +41,7 @@ class Tied(Covariance):
         return covariance
 
     def identity(self, d: int, dtype: Any) -> Float[Array, "d d"]:
-        return jnp.eye(d, dtype=dtype)
+        return jnp.asarray(diagonal_mask(d), dtype)
 
     def per_covariance(self, value: Float[Array, " k"]) -> Float[Array, ""]:
         return jnp.sum(value)
