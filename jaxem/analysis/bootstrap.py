@@ -7,7 +7,6 @@ counts as weights (Efron 1979). Parametric: x*[b] is drawn from the fitted model
 brought into the order of the fit (`alignment`).
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +23,7 @@ from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.core.status import CONVERGED, tally
 from jaxem.fitting import keys, refits, starts
+from jaxem.fitting.effort import program
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import prepare
 
@@ -196,7 +196,7 @@ def bootstrap(
     return Bootstrap(params, found.log_likelihood, found.status, own, parametric)
 
 
-@partial(jax.jit, static_argnames=("model", "block_size"))
+@program("model", "block_size", often=True)
 def _agreements(
     model: Model, rows: Rows, reference: Params, params: Params, block_size: int
 ) -> Float[Array, "b k k"]:

@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float
 from jaxem.core import emissions, parameters
 from jaxem.core.contracts import Model, Params, Prior
 from jaxem.core.numerics import einsum
+from jaxem.fitting.effort import program
 
 LOST = 32.0  # a singular value of so many units of rounding is 0
 _ROUNDS = 8  # of bringing rows and columns to a common size
@@ -47,7 +48,7 @@ def without_error(model: Model, params: Params) -> Params:
     return parameters.without_error(model.constraints, params, model.active(params))
 
 
-@partial(jax.jit, static_argnames=("model",))
+@program("model")
 def settled(model: Model, params: Params) -> Params:
     """Numbers that converge to 0, and whose squares underflow, set to 0: 1 / 0 is guarded."""
 
@@ -57,7 +58,7 @@ def settled(model: Model, params: Params) -> Params:
     return jax.tree.map(of, params, without_error(model, params))
 
 
-@partial(jax.jit, static_argnames=("model",))
+@program("model")
 def directions(model: Model, params: Params, prior: Prior | None) -> Coordinates:
     """The directions in which the parameters can move, from the singular values of the Jacobian.
 
@@ -113,7 +114,7 @@ def _scales(matrix: Float[Array, "p c"]) -> tuple[Float[Array, " p"], Float[Arra
     return lax.fori_loop(0, _ROUNDS, step, start)
 
 
-@partial(jax.jit, static_argnames=("model",))
+@program("model")
 def jacobian(model: Model, params: Params, prior: Prior | None, basis: Array) -> Array:
     """The Jacobian of all parameters along given directions."""
 

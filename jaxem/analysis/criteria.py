@@ -12,10 +12,8 @@ mclust prints -BIC and -ICL, and takes E with each row wholly in its likeliest c
 E is the entropy of the responsibilities.
 """
 
-from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -26,6 +24,7 @@ from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.fitting import em, sizes
 from jaxem.fitting.blocks import accumulate, map_rows, with_stable_fallback
+from jaxem.fitting.effort import program
 
 
 @waits
@@ -91,7 +90,7 @@ def _checked(
     return model.as_params(params, rows), rows, prior, sizes.block_size(model, rows)
 
 
-@partial(jax.jit, static_argnames=("model", "block_size"))
+@program("model", "block_size")
 def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
     """-sum_n weight[n] sum_k r[k, n] log r[k, n] of the responsibilities, in nats.
 
@@ -105,14 +104,14 @@ def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
     return jnp.sum(jnp.where(rows.weight > 0, rows.weight * each, 0.0))
 
 
-@partial(jax.jit, static_argnames=("model", "block_size"))
+@program("model", "block_size")
 def _aic(model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int) -> Array:
     log_likelihood = em.log_likelihood(model, params, rows, block_size)
     p = emissions.n_free_parameters(model, params, prior).astype(log_likelihood.dtype)
     return -2 * log_likelihood + 2 * p
 
 
-@partial(jax.jit, static_argnames=("model", "block_size"))
+@program("model", "block_size")
 def _bic(model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int) -> Array:
     prepared = model.prepare(params, None)
     statistics, log_likelihood = accumulate(model, prepared, rows, block_size)

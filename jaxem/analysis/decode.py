@@ -5,7 +5,6 @@ list, as `fit` does, and answer arranged in the same way.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +20,7 @@ from jaxem.core.inputs import waits
 from jaxem.core.numerics import einsum
 from jaxem.fitting import impossible, sizes
 from jaxem.fitting.blocks import map_rows, with_stable_fallback
+from jaxem.fitting.effort import program
 from jaxem.inference.paths import sample_path
 from jaxem.models import HMM, transitions
 
@@ -173,7 +173,7 @@ def _by_lanes(data: Dataset, params: Params, what: Callable[..., Any]) -> Any:
     return _of_blocks(data.model, params, data.rows, block_size, what)
 
 
-@partial(jax.jit, static_argnames=("model", "block_size", "what"))
+@program("model", "block_size", "what")
 def _of_blocks(
     model: HMM, params: Params, rows: Rows, block_size: int, what: Callable[..., Any]
 ) -> Any:
@@ -185,4 +185,4 @@ def _of_blocks(
     return with_stable_fallback(model, model.prepare(params, None), by, rows)
 
 
-_draw = jax.jit(jax.vmap(sample_path, in_axes=(0, None, None, None)))
+_draw = program()(jax.vmap(sample_path, in_axes=(0, None, None, None)))

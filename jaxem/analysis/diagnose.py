@@ -20,6 +20,7 @@ from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.fitting import fixed_point, sizes
+from jaxem.fitting.effort import program
 
 _NEAR = 1e-5  # gains left of the mean objective with which parameters count as a fixed point
 _SLOW = 0.99
@@ -145,7 +146,7 @@ def diagnose(
     return _diagnose(model, model.as_params(params, rows), rows, prior, block)
 
 
-@partial(jax.jit, static_argnames=("model", "block_size"))
+@program("model", "block_size")
 def _diagnose(
     model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int
 ) -> Diagnosis:

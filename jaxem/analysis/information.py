@@ -28,6 +28,7 @@ from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
 from jaxem.fitting import sizes
 from jaxem.fitting.blocks import sum_blocks
+from jaxem.fitting.effort import program
 
 _TANGENTS = 1 << 22  # numbers that directions differentiated together may take
 
@@ -61,7 +62,7 @@ def plan(model: Model, local: Local, block: int) -> BlockPlan:
     return BlockPlan(block, width, bool(_loses_digits(model, local.params, local.prior)))
 
 
-@partial(jax.jit, static_argnames=("model",))
+@program("model")
 def _loses_digits(model: Model, params: Params, prior: Prior | None) -> Array:
     stable_form = emissions.stable_form(model, model.prepare(params, prior))
     return jnp.zeros((), bool) if stable_form is None else stable_form[0]
@@ -98,7 +99,7 @@ def _zero(local: Local) -> Array:
     return jnp.zeros(local.basis.shape[1], local.basis.dtype)
 
 
-@partial(jax.jit, static_argnames=("model", "plan"))
+@program("model", "plan")
 def observed(
     model: Model, local: Local, at: Array, plan: BlockPlan
 ) -> tuple[Float[Array, ""], Float[Array, " r"], Float[Array, "r r"]]:
@@ -116,7 +117,7 @@ def observed(
     return value, slope, -_symmetric(hessian)
 
 
-@partial(jax.jit, static_argnames=("model", "plan"))
+@program("model", "plan")
 def gradient(model: Model, local: Local, at: Array, plan: BlockPlan) -> Float[Array, " r"]:
     """l'(u) at u = `at`."""
 
@@ -128,7 +129,7 @@ def gradient(model: Model, local: Local, at: Array, plan: BlockPlan) -> Float[Ar
     return of_rows + jax.grad(partial(_log_prior, model, local))(at)
 
 
-@partial(jax.jit, static_argnames=("model", "plan"))
+@program("model", "plan")
 def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     """C: the information if the components were observed."""
 
@@ -145,7 +146,7 @@ def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]
     return -_symmetric(of_rows + of_prior)
 
 
-@partial(jax.jit, static_argnames=("model", "plan"))
+@program("model", "plan")
 def missing(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     """M: the information lost because the components are hidden."""
 
@@ -163,7 +164,7 @@ def missing(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     return _symmetric(sum_blocks(of_block, local.rows, plan.block))
 
 
-@partial(jax.jit, static_argnames=("model", "plan"))
+@program("model", "plan")
 def outer(
     model: Model, local: Local, plan: BlockPlan
 ) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
@@ -214,7 +215,7 @@ def _symmetric(matrix: Float[Array, "r r"]) -> Float[Array, "r r"]:
     return (matrix + matrix.T) / 2
 
 
-@partial(jax.jit, static_argnames=("model",))
+@program("model")
 def number(
     model: Model, local: Local, at: Array, index: Int[Array, ""]
 ) -> tuple[Float[Array, ""], Float[Array, " r"], Float[Array, "r r"]]:
@@ -240,7 +241,7 @@ class Inverse(NamedTuple):
     distance: Float[Array, ""]
 
 
-@jax.jit
+@program()
 def whitening(complete: Float[Array, "r r"]) -> tuple[Float[Array, "r r"], Float[Array, ""]]:
     """-> (W with W' C W = 1 as far as C has digits, the least eigenvalue of C in units of its
     diagonal).
@@ -252,7 +253,7 @@ def whitening(complete: Float[Array, "r r"]) -> tuple[Float[Array, "r r"], Float
     return unit[:, None] * axes / jnp.sqrt(jnp.maximum(own, floor))[None], own[0]
 
 
-@jax.jit
+@program()
 def invert(
     information: Float[Array, "r r"],
     complete: Float[Array, "r r"],

@@ -1,7 +1,6 @@
 """The likelihood as one studies it: its value, its slices, and its climb by EM."""
 
 import re
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +16,7 @@ from jaxem.core.inputs import waits
 from jaxem.core.names import name
 from jaxem.fitting import em, sizes
 from jaxem.fitting.blocks import accumulate
+from jaxem.fitting.effort import program
 
 
 class Slice(NamedTuple):
@@ -179,12 +179,12 @@ def _like(params: Params) -> str:
     return f", such as {', '.join(examples)}"
 
 
-@partial(jax.jit, static_argnames=("model", "block_size"))
+@program("model", "block_size")
 def _log_likelihood(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
     return em.log_likelihood(model, params, rows, block_size)
 
 
-@partial(jax.jit, static_argnames=("model", "path", "block_size"))
+@program("model", "path", "block_size")
 def _slice(
     model: Model, params: Params, rows: Rows, grid: Array, path: tuple, block_size: int
 ) -> Slice:
@@ -200,7 +200,7 @@ def _slice(
     return Slice(grid, values, argmax)
 
 
-@partial(jax.jit, static_argnames=("model", "n_iter", "block_size"))
+@program("model", "n_iter", "block_size", often=True)
 def _trace(
     model: Model, params: Params, rows: Rows, prior: Prior | None, n_iter: int, block_size: int
 ) -> Trace:

@@ -5,7 +5,6 @@ informations of `information`, or the sandwich inv(I) O inv(I), which holds wher
 the true one (Huber 1967, White 1982).
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +20,7 @@ from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import Dataset
 from jaxem.core.numerics import einsum
 from jaxem.fitting import sizes
+from jaxem.fitting.effort import program
 
 METHODS = ("observed", "louis", "outer", "sandwich")
 FAR = 0.5  # standard errors that parameters may be from the maximum, where theirs are taken
@@ -102,7 +102,7 @@ def _next(found: Fitted, method: str) -> Fitted:
     return Fitted(model, local, directions, inverse, spread, plan, complete)
 
 
-@partial(jax.jit, static_argnames=("model",))
+@program("model")
 def _newton(model: Model, local: Local, inverse: Inverse) -> Params:
     return coordinates.point(model, local.params, local.prior, local.basis, inverse.step)
 
@@ -111,15 +111,16 @@ def _thin(found: Coordinates) -> Coordinates:
     """Without columns of zeros, where values are concrete."""
     if not checks.is_concrete(found):
         return found
-    there = np.asarray(found.basis).any(axis=0)
-    return Coordinates(*(leaf[:, there] for leaf in found))
+    host = jax.device_get(found)  # where nothing compiles
+    there = host.basis.any(axis=0)
+    return jax.device_put(Coordinates(*(leaf[:, there] for leaf in host)))
 
 
 def _inverse(
     model: Model, local: Local, plan: BlockPlan, method: str, complete: Float[Array, "r r"]
 ) -> tuple[Inverse, Float[Array, "r r"]]:
     """-> (the inverse, the covariance of the coordinates)."""
-    zero = jnp.zeros(local.basis.shape[1], local.basis.dtype)
+    zero = np.zeros(local.basis.shape[1], local.basis.dtype)
     if method == "outer":
         gradient, matrix = information.outer(model, local, plan)
     elif method == "louis":
@@ -133,7 +134,7 @@ def _inverse(
     return inverse, _spread(inverse.root, information.outer(model, local, plan)[1])
 
 
-@jax.jit
+@program()
 def _spread(root: Float[Array, "r m"], scores: Float[Array, "r r"] | None) -> Float[Array, "r r"]:
     inverse = einsum("im,jm->ij", root, root)
     if scores is None:
@@ -202,6 +203,6 @@ def identical(found: Fitted) -> list[str]:
     return said
 
 
-@partial(jax.jit, static_argnames=("model",))
+@program("model")
 def _posterior(model: Model, local: Local) -> Array:
     return model.posterior(model.prepare(local.params, None), local.rows)[1]

@@ -1,9 +1,7 @@
 """What fitted parameters say of rows, new or old: densities, components, samples."""
 
-from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -14,6 +12,7 @@ from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.inputs import waits
 from jaxem.fitting import impossible, sizes
 from jaxem.fitting.blocks import map_rows, with_stable_fallback
+from jaxem.fitting.effort import program
 
 
 @waits
@@ -108,7 +107,7 @@ def _posterior(data: Dataset, params: Params, what: str) -> Array:
     return data.unfilled(_of_rows(model, params, rows, sizes.block_size(model, rows), what))
 
 
-@partial(jax.jit, static_argnames=("model", "block_size", "what"))
+@program("model", "block_size", "what")
 def _of_rows(model: Model, params: Params, rows: Rows, block_size: int, what: str) -> Array:
     """One result of the posterior, block by block: no n x k array unless it is asked for.
 
@@ -130,6 +129,6 @@ def _of_rows(model: Model, params: Params, rows: Rows, block_size: int, what: st
     return jnp.moveaxis(found, 0, -1) if what == "probabilities" else found
 
 
-@partial(jax.jit, static_argnames=("model", "n"))
+@program("model", "n")
 def _sample(model: Model, params: Params, key: Array, n: int) -> tuple[Any, Array]:
     return model.sample(key, params, n)

@@ -3,7 +3,6 @@
 Every function makes the sets at some of many keys, with a leading axis.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,6 +16,7 @@ from jaxem.core.contracts import Model, Params, Rows
 from jaxem.core.dataset import Dataset, with_rows
 from jaxem.core.numerics import draw
 from jaxem.fitting import frequencies
+from jaxem.fitting.effort import program
 
 
 class Units(NamedTuple):
@@ -57,7 +57,7 @@ def counts(keys: Array, units: Units) -> Array:
     return _counts(keys, units.odds, units.owner, np.int32(units.n), most)
 
 
-@partial(jax.jit, static_argnames="most")
+@program("most")
 def _counts(
     keys: Array,
     odds: Float[Array, "*units"],
@@ -98,7 +98,7 @@ def individuals(data: Dataset) -> Dataset:
     return with_rows(data, often._replace(weight=jnp.ones_like(often.weight), labels=None))
 
 
-@partial(jax.jit, static_argnames="model")
+@program("model", often=True)
 def simulated(model: Model, params: Params, rows: Rows, keys: Array) -> Rows:
     """Rows drawn from the model in the place of these."""
     return jax.vmap(lambda key: latent.resample_like(model, key, params, rows))(keys)

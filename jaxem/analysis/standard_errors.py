@@ -6,7 +6,6 @@ with inv(I) of `maximum`. Weights add up to 1 and matrices are symmetric in thet
 covariances are singular as they must be.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +24,7 @@ from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.core.numerics import einsum
+from jaxem.fitting.effort import program
 
 
 class ParameterCovariance(NamedTuple):
@@ -106,7 +106,7 @@ def errors(found: Fitted) -> Params:
     return _errors(found.model, own, found.coordinates, found.inverse, found.spread)
 
 
-@partial(jax.jit, static_argnames=("model",))
+@program("model")
 def _errors(
     model: Model, params: Params, found: Coordinates, inverse: Inverse, spread: Array
 ) -> Params:
@@ -117,7 +117,7 @@ def _errors(
     return unravel(jnp.where(unknown, jnp.nan, jnp.sqrt(jnp.maximum(variance, 0))))
 
 
-@partial(jax.jit, static_argnames=("model",))
+@program("model")
 def _matrix(
     model: Model, params: Params, found: Coordinates, inverse: Inverse, spread: Array
 ) -> Float[Array, "p p"]:

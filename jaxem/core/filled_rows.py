@@ -18,12 +18,12 @@ _STEPS = 1 << 14  # longer sequences are cut in blocks of time
 _COARSE, _FINE = 3, 5  # bits of a size below its first: sizes grow by 1/8 at most, and by 1/32
 
 
-def size(n: int, n_numbers: int) -> int:
+def size(n: int, n_numbers: int, least: int = _LEAST) -> int:
     """The rows to which n of them are filled up; n_numbers: of the table."""
     if n_numbers > _MOST:
         return n
     bits = _COARSE if n_numbers <= _SMALL else _FINE
-    step = max(_LEAST, 1 << max(0, (n - 1).bit_length() - bits - 1))
+    step = max(least, 1 << max(0, (n - 1).bit_length() - bits - 1))
     return -(-n // step) * step
 
 
@@ -32,11 +32,12 @@ def filled(rows: Rows) -> Rows:
     if not checks.is_concrete(rows) or not all(map(_on_one_cpu, jax.tree.leaves(rows))):
         return rows
     n_numbers = sum(leaf.size for leaf in jax.tree.leaves(rows.x))
-    for axis in range(1 if rows.first is None else 2):
-        n = rows.weight.shape[axis]
-        if rows.first is None or axis == 1 or n <= _STEPS:
-            rows = _longer(rows, axis, size(n, n_numbers))
-    return rows
+    n = rows.weight.shape[0]
+    if rows.first is None:
+        return _longer(rows, 0, size(n, n_numbers))
+    if n <= _STEPS:
+        rows = _longer(rows, 0, size(n, n_numbers))
+    return _longer(rows, 1, size(rows.n_units, n_numbers, least=1))
 
 
 def unfilled(values: Any, rows: Rows) -> Any:

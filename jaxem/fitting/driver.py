@@ -17,14 +17,9 @@ from jaxem.core.status import Status
 from jaxem.fitting import identified, padded_components, restarts, sizes, threads
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.bundles import Bundle
-from jaxem.fitting.effort import Program
 from jaxem.fitting.em import State
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result, gathered
-
-_start = Program(restarts.start, ("execution",), once=True)
-_advance = Program(restarts.advance, ("execution",))
-_conclude = Program(restarts.conclude, ("execution",), once=True)
 
 
 def uncut(job: FitPlan) -> Result:
@@ -41,7 +36,7 @@ def start(job: FitPlan) -> Bundle:
     def run(index: np.ndarray, count: Any = None) -> Bundle:
         own = None if part is None else part[index]
         begin = restarts.Begin(index.astype(np.int32), job.methods[index], own)
-        return _start(
+        return restarts.start(
             job.execution, job.rows, job.prior, job.key, begin, labels, job.n_active, count
         )
 
@@ -53,7 +48,7 @@ def advance(job: FitPlan, states: Bundle, until: Any) -> Bundle:
     until = checks.cast(until, np.int32)
 
     def run(own: Bundle, count: Any = None) -> Bundle:
-        return _advance(job.execution, job.rows, job.prior, own, job.tol, until, count)
+        return restarts.advance(job.execution, job.rows, job.prior, own, job.tol, until, count)
 
     return _of_states(job, run, states, (job.tol, until))
 
@@ -118,7 +113,7 @@ def finish(job: FitPlan, states: Bundle) -> Result:
     """Judge every start on its final parameters and return the best with all of them."""
 
     def run(own: Bundle, count: Any = None) -> Bundle:
-        return _conclude(job.execution, job.rows, job.prior, own, job.thresholds, count)
+        return restarts.conclude(job.execution, job.rows, job.prior, own, job.thresholds, count)
 
     if job.group is None or not checks.is_concrete(states, job.rows, job.prior, job.thresholds):
         best, all_starts = restarts.finish(
@@ -133,7 +128,9 @@ def finish(job: FitPlan, states: Bundle) -> Result:
     if emissions.runs_away(job.model) and checks.is_concrete(best, job.rows, job.prior):
         about = replace(about, remarks=(*about.remarks, *_run_away(job, best.params)))
     result = gathered(best, all_starts, about)
-    return result if job.model == job.provenance.model else padded_components.without(result)
+    if job.model == job.provenance.model:
+        return result
+    return sizes.beside(job.rows, padded_components.without(result))
 
 
 def _run_away(job: FitPlan, params: Params) -> tuple[str, ...]:

@@ -6,17 +6,20 @@ less of that with later ones, which have fewer such options; a second fit takes 
 person's own `jit` nothing changes: options of the compiler are those of the outermost program.
 """
 
-from importlib.metadata import version
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
+from jax.extend.core import get_opaque_trace_state
+from jaxlib.version import __version__ as jaxlib_version
 
-from jaxem.core import checks
+from jaxem.core import checks, placement
 from jaxem.core.contracts import Rows
 from jaxem.fitting import sizes
-from jaxem.fitting.execution import Execution
 
-_JAXLIB = tuple(map(int, version("jaxlib").split(".")[:2]))
+_JAXLIB = tuple(map(int, jaxlib_version.split(".")[:2]))
 _LESS: dict[str, Any] = {}  # an option that a jaxlib does not know is an error: these are tested
 if _JAXLIB < (0, 13):
     _LESS["xla_llvm_disable_expensive_passes"] = True
@@ -26,20 +29,40 @@ _LEAST = _LESS | ({"xla_backend_optimization_level": 0} if _LESS else {})
 
 
 class Program:
-    """A compiled function, and the same compiled with less effort.
+    """A compiled function, and the same compiled with less effort, for small data."""
 
-    once: it runs once a start, and takes no time whatever it is compiled to.
+    def __init__(self, function: Callable[..., Any], static: tuple[str, ...], often: bool) -> None:
+        functools.update_wrapper(self, function)
+        options = _LESS if often else _LEAST
+        self.full: Any = jax.jit(function, static_argnames=static)
+        self.light: Any = jax.jit(function, static_argnames=static, compiler_options=options)
+
+    def __call__(self, *args: Any) -> Any:
+        return (self.light if _is_small(args) else self.full)(*args)
+
+    def lower(self, *args: Any) -> Any:
+        return self.full.lower(*args)
+
+
+def program(*static: str, often: bool = False) -> Callable[[Callable[..., Any]], Program]:
+    """`jax.jit` of a function of rows, or of few numbers. static: names of its static arguments.
+
+    often: what it compiles to runs many times a call, and is worth more of the compiler.
     """
+    return lambda function: Program(function, static, often)
 
-    def __init__(self, compiled: Any, static: tuple[str, ...], once: bool = False) -> None:
-        self.full = compiled
-        options = _LEAST if once else _LESS
-        self.light = jax.jit(compiled.__wrapped__, static_argnames=static, compiler_options=options)
 
-    def __call__(self, execution: Execution, rows: Rows, *args: Any) -> Any:
-        return self.form(rows, args)(execution, rows, *args)
+# That of a new thread, which nothing is traced in: options are for the outermost program alone.
+with ThreadPoolExecutor(1) as _pool:
+    _NOT_TRACING = _pool.submit(get_opaque_trace_state).result()
 
-    def form(self, rows: Rows, values: Any) -> Any:
-        """The one for such rows, and whatever else it is given."""
-        light = sizes.is_small(rows) and checks.is_concrete(rows, values)
-        return self.light if light else self.full
+
+def _is_small(args: tuple[Any, ...]) -> bool:
+    leaves = jax.tree.leaves(args)
+    if get_opaque_trace_state() != _NOT_TRACING or not checks.is_concrete(leaves):
+        return False
+    found = [rows for rows in (getattr(of, "rows", of) for of in args) if isinstance(rows, Rows)]
+    if found:
+        return all(map(sizes.is_small, found))
+    arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
+    return all(map(placement.lies_on_host, arrays)) and sizes.are_few(arrays) and sizes.on_cpu()

@@ -78,7 +78,8 @@ def fit(
     data = as_dataset(model, x, sample_weight, labels, lengths)
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio)  # fmt: skip
-    job = prepare(data, options, Starts(init, key, n_init), _padded_k(data, init, options, key))
+    begin = Starts(init, key, n_init)
+    job = prepare(data, options, begin, _padded_k(data, options, begin))
     return _run(job, checks.flag(progress, "progress"))
 
 
@@ -109,13 +110,14 @@ def em(
     data = as_dataset(model, x, sample_weight, labels, lengths)
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio)  # fmt: skip
-    return _run(prepare(data, options, Starts(params)))
+    begin = Starts(params)
+    return _run(prepare(data, options, begin, _padded_k(data, options, begin)))
 
 
-def _padded_k(data: Dataset, init: Any, options: Options, key: Any) -> int | None:
-    """Parts to compile for; None where something says how many there are."""
-    told = not isinstance(init, str) or options.prior is not None or options.fixed is not None
-    if told or not checks.is_concrete(data.rows, key, *options):
+def _padded_k(data: Dataset, options: Options, begin: Starts) -> int | None:
+    """Parts to compile for; None where a prior says how many there are, or values are traced."""
+    told = options.prior is not None or options.fixed is not None
+    if told or not checks.is_concrete(data.rows, *options, *begin):
         return None
     return sizes.padded_k(data.model, data.for_fit)
 

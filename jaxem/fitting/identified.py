@@ -8,7 +8,6 @@ made them. Which component a row belongs to is known only after the fit.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +21,7 @@ from jaxem.core.contracts import Model, Params, Place, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
 from jaxem.core.rows import observed_weight
 from jaxem.fitting.blocks import sum_blocks, with_stable_fallback
+from jaxem.fitting.effort import program
 
 _SHOWN = 6  # columns, or pairs of them
 
@@ -77,14 +77,14 @@ def _said(part: str, parts: Sequence[int], whats: Sequence[str]) -> str:
     )
 
 
-@jax.jit
+@program()
 def _holed(leaf: Array) -> Array:
     return (
         jnp.any(jnp.isnan(leaf)) if jnp.issubdtype(leaf.dtype, jnp.floating) else jnp.array(False)
     )
 
 
-@partial(jax.jit, static_argnames=("model", "block_size"))
+@program("model", "block_size")
 def _counts(model: Model, params: Params, rows: Rows, block_size: int) -> tuple[Array, Any]:
     """-> (rows of each part, (k,); N in the tree of x, (k, c, c)), in rows of mean weight."""
 

@@ -1,7 +1,6 @@
 """Many random keys, split once and taken on the host: nothing compiles for another number."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxem.core import filled_rows
+from jaxem.fitting.effort import program
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def split(key: Array, n: int) -> Keys:
     return Keys(np.asarray(_split(key, most))[:n], impl)
 
 
-@partial(jax.jit, static_argnames="n")
+@program("n")
 def _split(key: Array, n: int) -> Array:
     keys = jax.random.split(key, n)
     new = jax.numpy.issubdtype(keys.dtype, jax.dtypes.prng_key)

@@ -13,9 +13,14 @@ from jaxem.fitting.result import Result
 
 def padded(model: Model, result: Result) -> Params:
     """The parameters with as many parts as `model` has, those beyond the result's own absent."""
+    return with_absent(model, result.params, result.provenance.model.n_components)
+
+
+def with_absent(model: Model, params: Params, k: int) -> Params:
+    """k parts, with absent ones beside them up to as many as `model` has."""
     parts = np.arange(model.n_components)
-    index = np.where(parts < result.provenance.model.n_components, parts, -1)
-    return jax.device_put(parameters.take(model.constraints, jax.device_get(result.params), index))
+    index = np.where(parts < k, parts, -1)
+    return jax.device_put(parameters.take(model.constraints, jax.device_get(params), index))
 
 
 def without(result: Result) -> Result:

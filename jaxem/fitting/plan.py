@@ -10,7 +10,7 @@ from jaxem.core import checks, emissions, remarks
 from jaxem.core.capabilities import identified
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import Dataset
-from jaxem.fitting import frequencies, sizes, starts
+from jaxem.fitting import frequencies, padded_components, sizes, starts
 from jaxem.fitting.em import Thresholds
 from jaxem.fitting.execution import Execution
 from jaxem.fitting.options import Options, Starts, acceleration
@@ -75,8 +75,12 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
         data.once(emissions.check_enough, model)
         params, n_starts = None, n_init + begin.n_split
     else:
-        params = jax.tree.map(lambda leaf: leaf[None], padded.as_params(begin.init, rows))
-        n_starts = 1
+        own, n_starts = model.as_params(begin.init, rows), 1
+        if padded != model:
+            own = padded_components.with_absent(padded, own, model.n_components)
+        if sizes.on_cpu(rows) and checks.is_concrete(own):
+            own = jax.device_get(own)  # where nothing compiles
+        params = jax.tree.map(lambda leaf: leaf[None], own)
     block = sizes.block_size(padded, rows)
     if options.block_size is not None:
         block = sizes.block_units(rows, options.block_size)

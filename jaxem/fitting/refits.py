@@ -6,7 +6,6 @@ benchmarks.chunks`). An accelerator fits all sets of a group at once.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from jaxem.core import emissions
 from jaxem.core.contracts import Params, Prior, Rows
 from jaxem.fitting import restarts, sizes, threads
-from jaxem.fitting.effort import Program
+from jaxem.fitting.effort import program
 from jaxem.fitting.em import Outcome, Thresholds
 from jaxem.fitting.execution import Execution
 from jaxem.fitting.in_turn import each
@@ -83,7 +82,7 @@ def run(job: FitPlan, sets: Sets, begin: Begin, keep: Keep) -> Any:
     lanes = sizes.lanes(job.rows, size)
 
     def group(own: np.ndarray, count: Any) -> Any:
-        found = _program.form(job.rows, ())(
+        found = _fit(
             job.execution, sets.join, lanes, settings, sets.shared, sets.make(own),
             begin._replace(keys=begin.keys[own]), count if lanes == 1 else None,
         )  # fmt: skip
@@ -93,7 +92,7 @@ def run(job: FitPlan, sets: Sets, begin: Begin, keep: Keep) -> Any:
     return threads.in_groups(group, n_sets, size, n_threads)
 
 
-@partial(jax.jit, static_argnames=("execution", "join", "lanes"))
+@program("execution", "join", "lanes", often=True)
 def _fit(
     execution: Execution,
     join: Join,
@@ -123,6 +122,3 @@ def _fit(
         return Fits(*restarts.finish(execution, rows, prior, states, thresholds, r))
 
     return each(one, (own, keys), lanes, count)
-
-
-_program = Program(_fit, ("execution", "join", "lanes"))

@@ -4,7 +4,6 @@ Starts run in vmapped chunks, one chunk after another: all at once on an acceler
 pieces by `until`, a fit has the same bits as uncut.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +15,7 @@ from jaxem.core.contracts import Params, Prior, Rows
 from jaxem.core.status import Status
 from jaxem.fitting import em
 from jaxem.fitting.bundles import Bundle, bundle
+from jaxem.fitting.effort import program
 from jaxem.fitting.em import Outcome, Thresholds
 from jaxem.fitting.execution import Execution
 from jaxem.fitting.in_turn import each, lanes_in_turn
@@ -58,7 +58,7 @@ class Begin(NamedTuple):
     part: Int[Either, "*r"] | None
 
 
-@partial(jax.jit, static_argnames="execution")
+@program("execution")
 def start(
     execution: Execution,
     rows: Rows,
@@ -104,13 +104,13 @@ def _labelled(rows: Rows, labels: Int[Array, "*rows"], part: Any) -> Rows:
     return rows._replace(labels=jnp.where(known >= 0, known, labels))
 
 
-@partial(jax.jit, static_argnames="execution")
+@program("execution")
 def start_from(execution: Execution, rows: Rows, params: Params) -> Bundle:
     """States at given parameters, which have a leading axis r."""
     return jax.vmap(lambda p: bundle(em.begin(execution, p, rows.weight.dtype)))(params)
 
 
-@partial(jax.jit, static_argnames="execution")
+@program("execution", often=True)
 def advance(
     execution: Execution,
     rows: Rows,
@@ -138,7 +138,7 @@ def advance(
     return lanes_in_turn(every)(rows, prior, states, tol, until, count)
 
 
-@partial(jax.jit, static_argnames="execution")
+@program("execution")
 def conclude(
     execution: Execution,
     rows: Rows,
@@ -160,7 +160,7 @@ def conclude(
     return each(one, states, execution.chunk, count)
 
 
-@partial(jax.jit, static_argnames=("execution", "n_starts"))
+@program("execution", "n_starts")
 def finish(
     execution: Execution,
     rows: Rows,

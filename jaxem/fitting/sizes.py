@@ -37,7 +37,11 @@ def on_cpu(rows: Rows | None = None) -> bool:
 
 def is_small(rows: Rows) -> bool:
     """Whether compiling takes longer than a fit."""
-    return on_cpu(rows) and sum(leaf.size for leaf in jax.tree.leaves(rows.x)) <= _FEW
+    return on_cpu(rows) and are_few(rows.x)
+
+
+def are_few(tree: Any) -> bool:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree)) <= _FEW
 
 
 def beside(rows: Rows, tree: Any) -> Any:

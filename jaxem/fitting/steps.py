@@ -1,9 +1,7 @@
 """The two pure steps of EM as public verbs, each jitted."""
 
-from functools import partial
 from typing import Any
 
-import jax
 from jaxtyping import Array
 
 from jaxem.core import emissions
@@ -12,6 +10,7 @@ from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.fitting import sizes
 from jaxem.fitting.blocks import accumulate
+from jaxem.fitting.effort import program
 
 
 @waits
@@ -54,13 +53,13 @@ def m_step(
     return _m_step(model, params, statistics, prior)
 
 
-@partial(jax.jit, static_argnames=("model", "block_size"))
+@program("model", "block_size")
 def _e_step(
     model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int
 ) -> tuple[Statistics, Array]:
     return accumulate(model, model.prepare(params, prior), rows, block_size)
 
 
-@partial(jax.jit, static_argnames=("model",))
+@program("model")
 def _m_step(model: Model, params: Params, statistics: Statistics, prior: Prior | None) -> Params:
     return model.m_step(params, statistics, prior)

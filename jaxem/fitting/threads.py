@@ -40,12 +40,10 @@ def in_groups(run: Callable[..., Any], r: int, size: int, n_threads: int) -> Any
 def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) -> Any:
     """`run` of indices up to r and beyond, `size` at a time; -> its results side by side.
 
-    Those beyond r only fill up the last group.
+    Those beyond r only fill up the last group. One thread is another one too: values that are known
+    are computed with there, also where this one traces a person's `jit`.
     """
     firsts = range(0, r, size)
-    if n_threads == 1:
-        parts = [jax.device_get(run(np.arange(first, first + size))) for first in firsts]
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:r], *parts)
     configured = _configuration()
 
     def group(first: int) -> Any:

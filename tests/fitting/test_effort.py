@@ -7,7 +7,7 @@ import pytest
 
 import jaxem
 from jaxem.families import Gaussian
-from jaxem.fitting import driver, sizes
+from jaxem.fitting import restarts, sizes
 from laws.compare import close
 
 MODEL = jaxem.Mixture(Gaussian("diag"), 2)
@@ -27,9 +27,9 @@ def counted(run, form, found):
 def used(monkeypatch):
     """Which form of each program ran, in turn."""
     found = []
-    for name in ("_start", "_advance", "_conclude"):
+    for name in ("start", "advance", "conclude"):
         for form in ("light", "full"):
-            program = getattr(driver, name)
+            program = getattr(restarts, name)
             monkeypatch.setattr(program, form, counted(getattr(program, form), form, found))
     return found
 
