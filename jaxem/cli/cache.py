@@ -5,15 +5,15 @@ and may be deleted at any time.
 JAX_ENABLE_COMPILATION_CACHE=false switches this off, JAX_COMPILATION_CACHE_DIR names another place.
 """
 
-import hashlib
 import os
-import platform
 import warnings
 from pathlib import Path
 from typing import Any
 
 import jax
 import platformdirs
+
+from jaxem.fitting.stored import processor
 
 _SECONDS = 0.1  # what takes longer to compile is kept
 _MOST = 1000  # files of about 50 kB, three for each fit of a new shape
@@ -25,7 +25,7 @@ def use() -> None:
     if config.jax_compilation_cache_dir:
         return
     try:
-        folder = platformdirs.user_cache_path("jaxem") / _processor()
+        folder = platformdirs.user_cache_path("jaxem") / processor()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_oldest(folder)
     except OSError:
@@ -37,18 +37,8 @@ def use() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SECONDS)
 
 
-def _processor() -> str:
-    """A name for the kind of processor: what is compiled for one may not run on another."""
-    kind = [platform.machine(), platform.processor()]
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(errors="replace").splitlines()
-        told = ("model name", "flags", "Features", "CPU part")
-        kind += sorted({line for line in lines if line.startswith(told)})
-    return hashlib.sha256("\n".join(kind).encode()).hexdigest()[:16]
-
-
 def _remove_oldest(folder: Path) -> None:
-    files = [(entry.stat().st_mtime, entry.path) for entry in os.scandir(folder)]
+    entries = (entry for entry in os.scandir(folder) if entry.is_file())
+    files = [(entry.stat().st_mtime, entry.path) for entry in entries]
     for _, path in sorted(files)[:-_MOST]:
         Path(path).unlink(missing_ok=True)

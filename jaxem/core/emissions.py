@@ -224,7 +224,10 @@ def health(model: Model, params: Params, counts: Float[Array, " k"], prior: Prio
 def _variance_ratio(model: Model, params: Params, share: Array, prior: Prior | None) -> Array:
     """`Health.variance_ratio` of each component, infinite where what would collapse is fixed."""
     own = None if prior is None else model.of_family(prior)
-    ratio = model.family.variance_ratio(model.of_family(params), share, own)
+    # Absent components, which may be of any form, are no part of what the others are measured by.
+    there = jnp.where(share > 0, jnp.arange(share.size), jnp.argmax(share))
+    present = parameters.take(model.family.constraints, model.of_family(params), there)
+    ratio = model.family.variance_ratio(present, share, own)
     known = fixed(prior)
     if known is None:
         return ratio

@@ -7,6 +7,7 @@ person's own `jit` nothing changes: options of the compiler are those of the out
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,7 +18,7 @@ from jaxlib.version import __version__ as jaxlib_version
 
 from jaxem.core import checks, placement
 from jaxem.core.contracts import Rows
-from jaxem.fitting import sizes
+from jaxem.fitting import sizes, stored
 
 _JAXLIB = tuple(map(int, jaxlib_version.split(".")[:2]))
 _LESS: dict[str, Any] = {}  # an option that a jaxlib does not know is an error: these are tested
@@ -36,9 +37,20 @@ class Program:
         options = _LESS if often else _LEAST
         self.full: Any = jax.jit(function, static_argnames=static)
         self.light: Any = jax.jit(function, static_argnames=static, compiler_options=options)
+        self.told = f"{function.__module__}.{getattr(function, '__qualname__', '')}"
+        names = inspect.signature(function).parameters
+        self.static = frozenset(i for i, name in enumerate(names) if name in static)
 
     def __call__(self, *args: Any) -> Any:
-        return (self.light if _is_small(args) else self.full)(*args)
+        if get_opaque_trace_state() != _NOT_TRACING or not checks.is_concrete(args):
+            return self.full(*args)
+        small = _is_small(args)
+        form = self.light if small else self.full
+        if stored.folder() is not None:
+            found = stored.program(form, f"{self.told} {small}", args, self.static)
+            if found is not None:
+                return found(*(own for i, own in enumerate(args) if i not in self.static))
+        return form(*args)
 
     def lower(self, *args: Any) -> Any:
         return self.full.lower(*args)
@@ -58,11 +70,8 @@ with ThreadPoolExecutor(1) as _pool:
 
 
 def _is_small(args: tuple[Any, ...]) -> bool:
-    leaves = jax.tree.leaves(args)
-    if get_opaque_trace_state() != _NOT_TRACING or not checks.is_concrete(leaves):
-        return False
     found = [rows for rows in (getattr(of, "rows", of) for of in args) if isinstance(rows, Rows)]
     if found:
         return all(map(sizes.is_small, found))
-    arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
+    arrays = [leaf for leaf in jax.tree.leaves(args) if isinstance(leaf, jax.Array)]
     return all(map(placement.lies_on_host, arrays)) and sizes.are_few(arrays) and sizes.on_cpu()

@@ -63,7 +63,7 @@ def _configuration() -> Callable[[], ExitStack]:
 
     A new thread has the configuration of the process alone.
     """
-    values = {name: getattr(jax.config, f"jax_{name}") for name in _OPTIONS}
+    values = options()
 
     def enter() -> ExitStack:
         stack = ExitStack()
@@ -72,3 +72,8 @@ def _configuration() -> Callable[[], ExitStack]:
         return stack
 
     return enter
+
+
+def options() -> dict[str, Any]:
+    """JAX's configuration, as far as a computation follows it."""
+    return {name: getattr(jax.config, f"jax_{name}") for name in _OPTIONS}
