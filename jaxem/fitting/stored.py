@@ -92,7 +92,9 @@ def _read(path: Path) -> Any:
             return None
         os.utime(path)
         _prepare_lapack()
-        return serialize_executable.deserialize_and_load(*pickle.loads(payload))
+        return serialize_executable.deserialize_and_load(
+            *pickle.loads(payload), execution_devices=jax.devices()[:1]
+        )
     except Exception:  # whatever is wrong with a file, the program can be compiled
         return None
 

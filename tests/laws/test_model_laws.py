@@ -197,7 +197,7 @@ def test_absent_parts_change_nothing(given):
         for k in (given.model.n_components, padded.n_components)
     ]
     starts = [
-        [jax.tree.map(lambda leaf, i=i: leaf[i], of.params) for i in range(3)] for of in starts
+        [jax.tree.map(lambda leaf, i=i: leaf[i], of.tree.params) for i in range(3)] for of in starts
     ]
     for plain, other in zip(*starts, strict=True):
         close(without_absent(given, other), plain, rtol=1e-8, atol=1e-8)
