@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
             "intervals",
             "gradients",
             "refits",
+            "latency",
             "gpu",
         ),
         required=True,

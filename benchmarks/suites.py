@@ -11,6 +11,7 @@ from benchmarks.coverage import Coverage
 from benchmarks.gradients import Gradients
 from benchmarks.growth import Growth
 from benchmarks.iteration import Iteration
+from benchmarks.latency import Command, Latency
 from benchmarks.latent_classes import LatentClasses
 from benchmarks.launch import Launch
 from benchmarks.many_starts import ManyStarts
@@ -54,6 +55,7 @@ QUICK = Suite(
         hidden_markov.Iteration((30,) * 4, k=2, d=1, targets={"hmmlearn": 2.5, "dynamax": 3},
                                 rounds=1),
         missing.Iteration(2000, 3, 2, patterns=4, rounds=1),
+        Latency("hmm", "hmmlearn", rounds=1),
         missing.HeldOut("iris", shares=(0.2,), repetitions=1, most=1),
         hidden_markov.Starts(t=60, k=2, d=1, starts=2, target=10, rounds=1),
         Acceleration(n=500, sets=(Slow("1-D, overlapping", 1, 2, 2, 1.0),), most=50,
@@ -181,6 +183,28 @@ REFITS = Suite(
     ),
 )
 
+LATENCY = Suite(
+    name="latency",
+    platform="cpu",
+    programs=("jaxem", *SKLEARN),
+    dtypes=("float64",),
+    product_size=3072,
+    copy_size=1 << 27,
+    cases=(
+        Latency("fit", "scikit-learn", target=1.2),
+        Latency("hmm", "hmmlearn", target=2),
+        Latency("errors faithful", target=3),
+        Latency("errors iris", target=3),
+        Latency("bootstrap", target=4),
+        Latency("grid", "scikit-learn", of_peer=True),
+        Command(("fit", "flowers.csv", "--components", "1:4", "--covariance", "all"), target=8,
+                target_again=3),
+        Command(("fit", "flowers.csv", "--components", "1:9", "--covariance", "all"), target=20,
+                target_again=12),
+        Command(("--help",)),
+    ),
+)  # fmt: skip
+
 # Budgets bound the rounds; data, compiling and judging come on top of them.
 GPU = Suite(
     name="gpu",
@@ -207,5 +231,16 @@ GPU = Suite(
 
 SUITES = {
     suite.name: suite
-    for suite in (QUICK, CPU, SEQUENCES, MISSING, IMPUTATION, INTERVALS, GRADIENTS, REFITS, GPU)
+    for suite in (
+        QUICK,
+        CPU,
+        SEQUENCES,
+        MISSING,
+        IMPUTATION,
+        INTERVALS,
+        GRADIENTS,
+        REFITS,
+        LATENCY,
+        GPU,
+    )
 }

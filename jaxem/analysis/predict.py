@@ -13,6 +13,7 @@ from jaxem.core.inputs import waits
 from jaxem.fitting import impossible, sizes
 from jaxem.fitting.blocks import map_rows, with_stable_fallback
 from jaxem.fitting.effort import program
+from jaxem.fitting.padded_components import with_absent
 
 
 @waits
@@ -104,7 +105,14 @@ def n_free_parameters(model: Model, params: Params, fixed: Any = None) -> Array:
 
 def _posterior(data: Dataset, params: Params, what: str) -> Array:
     model, rows = data.model, data.filled
-    return data.unfilled(_of_rows(model, params, rows, sizes.block_size(model, rows), what))
+    k, concrete = model.n_components, checks.is_concrete(params, rows)
+    padded = model.with_n_components(sizes.padded_k(model, rows)) if concrete else model
+    if padded != model:
+        params = with_absent(padded, params, k)
+    found: Any = _of_rows(padded, params, rows, sizes.block_size(padded, rows), what)
+    if padded != model and what == "probabilities":
+        found = found[..., :k] if not checks.is_concrete(found) else np.asarray(found)[..., :k]
+    return sizes.beside(rows, data.unfilled(found))
 
 
 @program("model", "block_size", "what")

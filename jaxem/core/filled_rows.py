@@ -43,9 +43,12 @@ def filled(rows: Rows) -> Rows:
 def unfilled(values: Any, rows: Rows) -> Any:
     """Values with the axes of filled rows' weight first, of the rows themselves."""
     shape = rows.weight.shape
+    there = tuple(slice(n) for n in shape)
+    if not checks.is_concrete(values):
+        return values[there]
     if values.shape[: len(shape)] == shape:
-        return values
-    return jax.device_put(np.asarray(values)[tuple(slice(n) for n in shape)])  # nothing compiles
+        return jax.device_put(values)
+    return jax.device_put(np.asarray(values)[there])  # nothing compiles
 
 
 def _longer(rows: Rows, axis: int, n: int) -> Rows:

@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from jaxem.core import emissions
+from jaxem.core import emissions, placement
 from jaxem.core.contracts import Model, Params, Place, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
 from jaxem.core.rows import observed_weight
@@ -41,7 +41,7 @@ def left_open(
 ) -> Open:
     """Of concrete values; nothing where the rows have no holes."""
     x = jax.tree.leaves(rows.x) if emissions.may_leave_open(model) else []
-    if not any(bool(_holed(leaf)) for leaf in x):
+    if not any(map(_holed, x)):
         return Open(np.zeros(model.n_components), {})
     counts, both = jax.device_get(_counts(model, params, rows, block_size))
     return Open(counts, emissions.left_open(model, counts, both, prior))
@@ -77,11 +77,10 @@ def _said(part: str, parts: Sequence[int], whats: Sequence[str]) -> str:
     )
 
 
-@program()
-def _holed(leaf: Array) -> Array:
-    return (
-        jnp.any(jnp.isnan(leaf)) if jnp.issubdtype(leaf.dtype, jnp.floating) else jnp.array(False)
-    )
+def _holed(leaf: Array) -> bool:
+    """Where it lies, without a program of its own."""
+    floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+    return floating and any(placement.is_nan(of).any() for of in placement.blocks(leaf))
 
 
 @program("model", "block_size")

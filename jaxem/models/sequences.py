@@ -48,7 +48,7 @@ def read(
         jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), x),
         checks.cast(step_weight, dtype),
         None if labels is None else _labels(labels, where, len(possible), possible),
-        observed=jnp.asarray(observed).reshape(shape),
+        observed=jnp.asarray(observed.reshape(shape)),
         first=jnp.asarray(first),
     )
     return rows, where

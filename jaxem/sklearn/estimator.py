@@ -180,7 +180,7 @@ class GaussianMixture(FittedMixture):
         elif all(part is not None for part in given):
             params = as_jaxem(self.covariance_type, *given)[1]
         if params is not None:
-            job = prepare(data, options, Starts(params))
+            job = prepare(data, options, Starts(params), sizes.padded_k(model, data.for_fit))
             return job._replace(n_threads=1), start(job)
         key = jax.random.key(self._seed())
         init = _INIT[self.init_params]
