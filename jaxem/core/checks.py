@@ -6,6 +6,7 @@ copied to the host.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import get_opaque_trace_state
 
 from jaxem.core import placement, tables
 
@@ -26,6 +28,16 @@ _RESCALE = (
 def is_concrete(*trees: Any) -> bool:
     """Whether every array has values to look at, that is, whether none is traced."""
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves(trees))
+
+
+# That of a new thread, in which nothing is traced.
+with ThreadPoolExecutor(1) as _thread:
+    _NOT_TRACING = _thread.submit(get_opaque_trace_state).result()
+
+
+def is_tracing() -> bool:
+    """Whether this thread is inside of a `jit`, `vmap` or `grad`, of whatever values."""
+    return get_opaque_trace_state() != _NOT_TRACING
 
 
 def leaves(tree: Any) -> list[Any]:

@@ -9,11 +9,9 @@ person's own `jit` nothing changes: options of the compiler are those of the out
 import functools
 import inspect
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
-from jax.extend.core import get_opaque_trace_state
 from jaxlib.version import __version__ as jaxlib_version
 
 from jaxem.core import checks, placement
@@ -42,8 +40,8 @@ class Program:
         self.static = frozenset(i for i, name in enumerate(names) if name in static)
 
     def __call__(self, *args: Any) -> Any:
-        if get_opaque_trace_state() != _NOT_TRACING or not checks.is_concrete(args):
-            return self.full(*args)
+        if checks.is_tracing() or not checks.is_concrete(args):
+            return self.full(*args)  # options are for the outermost program alone
         small = _is_small(args)
         form = self.light if small else self.full
         if stored.folder() is not None:
@@ -62,11 +60,6 @@ def program(*static: str, often: bool = False) -> Callable[[Callable[..., Any]],
     often: what it compiles to runs many times a call, and is worth more of the compiler.
     """
     return lambda function: Program(function, static, often)
-
-
-# That of a new thread, which nothing is traced in: options are for the outermost program alone.
-with ThreadPoolExecutor(1) as _pool:
-    _NOT_TRACING = _pool.submit(get_opaque_trace_state).result()
 
 
 def _is_small(args: tuple[Any, ...]) -> bool:

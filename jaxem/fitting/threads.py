@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxem.core import checks
 from jaxem.fitting import sizes
 
 _OPTIONS = (
@@ -40,10 +41,12 @@ def in_groups(run: Callable[..., Any], r: int, size: int, n_threads: int) -> Any
 def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) -> Any:
     """`run` of indices up to r and beyond, `size` at a time; -> its results side by side.
 
-    Those beyond r only fill up the last group. One thread is another one too: values that are known
-    are computed with there, also where this one traces a person's `jit`.
+    Those beyond r only fill up the last group. Where this thread traces a person's `jit`, one
+    thread is another one too: values that are known are computed with there.
     """
     firsts = range(0, r, size)
+    if n_threads == 1 and not checks.is_tracing():
+        return _end_to_end([jax.device_get(run(np.arange(i, i + size))) for i in firsts], r)
     configured = _configuration()
 
     def group(first: int) -> Any:
@@ -55,6 +58,10 @@ def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) ->
         parts = list(pool.map(group, firsts))
     finally:
         pool.shutdown(cancel_futures=True)
+    return _end_to_end(parts, r)
+
+
+def _end_to_end(parts: list[Any], r: int) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:r], *parts)
 
 

@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 import jaxem
 from jaxem import HMM, Mixture, MixtureParams, MixturePrior, families
 from jaxem.families import GaussianParams, GaussianPrior
+from laws.compare import close
 
 ONE_D = Mixture(families.Gaussian("full"), 2)
 START = MixtureParams(
@@ -146,3 +147,19 @@ def test_the_gradient_of_what_a_decoder_says_of_a_fit():
     slope, to, step = jax.jit(jax.grad(doubt))(x), jnp.asarray(rng.normal(size=60)), 1e-4
     differences = (doubt(x + step * to) - doubt(x - step * to)) / (2 * step)
     np.testing.assert_allclose(slope @ to, differences, rtol=1e-5)
+
+
+def test_what_is_known_inside_a_jit_gives_the_same_as_outside():
+    """All values are closed over: nothing is traced but the program around them."""
+    x = np.asarray(rings(60, np.random.default_rng(1))[0])
+    model = Mixture(families.Gaussian("diag"), 2)
+    params = jaxem.fit(model, x, key=jax.random.key(0)).params
+    calls = {
+        "one start": lambda: jaxem.fit(model, x, key=jax.random.key(0), n_init=1).log_likelihood,
+        "starts": lambda: jaxem.fit(model, x, key=jax.random.key(0), n_init=5).log_likelihood,
+        "given": lambda: jaxem.em(model, params, x).log_likelihood,
+        "rows": lambda: jaxem.predict_proba(model, params, x),
+        "errors": lambda: jaxem.standard_errors(model, params, x),
+    }
+    for call in calls.values():
+        close(jax.jit(call)(), call(), rtol=1e-8)
