@@ -7,6 +7,7 @@ wall, and how many programs were compiled. What comes before the first step, the
 NumPy and SciPy, is not counted; that of the library itself is, in the first step.
 """
 
+import importlib.util
 import json
 import os
 import resource
@@ -32,6 +33,7 @@ GRID = {
     "n_components": range(1, 7),
     "covariance_type": ["full", "tied", "diag", "spherical"],
 }
+MODULES = {"scikit-learn": "sklearn", "hmmlearn": "hmmlearn"}
 Step = tuple[str, Callable[[], Any]]
 
 
@@ -205,7 +207,7 @@ class Latency:
 
     def run(self, bench: Bench) -> Findings:
         programs = {"jaxem": self.task}
-        if self.peer in bench.programs or self.peer == "hmmlearn":
+        if self.peer and importlib.util.find_spec(MODULES[self.peer]):
             programs[self.peer] = f"{self.peer} {self.task}"
         found: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for _ in bench.clock.rounds(self.rounds, self.budget_s):

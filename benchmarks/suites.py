@@ -55,7 +55,7 @@ QUICK = Suite(
         hidden_markov.Iteration((30,) * 4, k=2, d=1, targets={"hmmlearn": 2.5, "dynamax": 3},
                                 rounds=1),
         missing.Iteration(2000, 3, 2, patterns=4, rounds=1),
-        Latency("hmm", "hmmlearn", rounds=1),
+        Latency("hmm", rounds=1),
         missing.HeldOut("iris", shares=(0.2,), repetitions=1, most=1),
         hidden_markov.Starts(t=60, k=2, d=1, starts=2, target=10, rounds=1),
         Acceleration(n=500, sets=(Slow("1-D, overlapping", 1, 2, 2, 1.0),), most=50,

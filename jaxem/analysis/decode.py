@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.analysis.predict import smoothed
-from jaxem.core import checks, text_tables
+from jaxem.core import checks, filled_rows, text_tables
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.inputs import waits
@@ -169,8 +169,10 @@ def _log_filter(model: HMM, prepared: Prepared, rows: Rows) -> Any:
 
 
 def _by_lanes(data: Dataset, params: Params, what: Callable[..., Any]) -> Any:
-    block_size = sizes.block_size(data.model, data.rows)
-    return _of_blocks(data.model, params, data.rows, block_size, what)
+    rows = data.filled
+    found = _of_blocks(data.model, params, rows, sizes.block_size(data.model, rows), what)
+    own = jax.tree.map(lambda leaf: filled_rows.unfilled(leaf, data.rows, last=True), found)
+    return sizes.beside(rows, own)
 
 
 @program("model", "block_size", "what")

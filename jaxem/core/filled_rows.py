@@ -40,13 +40,15 @@ def filled(rows: Rows) -> Rows:
     return _longer(rows, 1, size(rows.n_units, n_numbers, least=1))
 
 
-def unfilled(values: Any, rows: Rows) -> Any:
-    """Values with the axes of filled rows' weight first, of the rows themselves."""
+def unfilled(values: Any, rows: Rows, last: bool = False) -> Any:
+    """Values with the axes of filled rows' weight first, or last, of the rows themselves."""
     shape = rows.weight.shape
-    there = tuple(slice(n) for n in shape)
+    had = values.shape[-len(shape) :] if last else values.shape[: len(shape)]
+    there: tuple[Any, ...] = tuple(slice(n) for n in shape)
+    there = (..., *there) if last else there
     if not checks.is_concrete(values):
         return values[there]
-    if values.shape[: len(shape)] == shape:
+    if had == shape:
         return jax.device_put(values)
     return jax.device_put(np.asarray(values)[there])  # nothing compiles
 

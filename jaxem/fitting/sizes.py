@@ -132,8 +132,7 @@ def n_cores() -> int:
 def padded_k(model: Model, rows: Rows) -> int:
     """The parts that a fit of small data is compiled for: one program for 1 to 4, 5 and 6, ...
 
-    Absent parts cost as much as others, which there is little: of 150 x 4 with 3 components a
-    seventh (`python -m benchmarks --suite latency`).
+    Absent parts cost as much as others, which is little there, and less than compiling.
     """
     k = model.n_components
     if not model.nested_in_k or not is_small(rows):

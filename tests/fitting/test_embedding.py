@@ -153,7 +153,7 @@ def test_what_is_known_inside_a_jit_gives_the_same_as_outside():
     """All values are closed over: nothing is traced but the program around them."""
     x = np.asarray(rings(60, np.random.default_rng(1))[0])
     model = Mixture(families.Gaussian("diag"), 2)
-    params = jaxem.fit(model, x, key=jax.random.key(0)).params
+    params = jaxem.fit(model, x, key=jax.random.key(0), tol=1e-12).params
     calls = {
         "one start": lambda: jaxem.fit(model, x, key=jax.random.key(0), n_init=1).log_likelihood,
         "starts": lambda: jaxem.fit(model, x, key=jax.random.key(0), n_init=5).log_likelihood,
@@ -162,4 +162,4 @@ def test_what_is_known_inside_a_jit_gives_the_same_as_outside():
         "errors": lambda: jaxem.standard_errors(model, params, x),
     }
     for call in calls.values():
-        close(jax.jit(call)(), call(), rtol=1e-8)
+        close(jax.jit(call)(), call(), rtol=1e-6)

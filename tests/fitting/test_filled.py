@@ -13,7 +13,7 @@ from jaxem.families import Gaussian
 from jaxem.fitting import sizes
 from laws.compare import close
 
-KEY = jax.random.key(0)
+KEY, OTHER = jax.random.split(jax.random.key(0))
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(180, 2)) + 5.0 * (np.arange(180) % 3)[:, None]
 MODEL = jaxem.Mixture(Gaussian("diag"), 3)
@@ -44,7 +44,7 @@ OTHERS = {
     "four_components": lambda: fit(model=MODEL.with_n_components(4)),
     "weights": lambda: fit(sample_weight=1.0 + np.arange(150) % 3),
     "labels": lambda: fit(labels=KNOWN[::-1][:150]),
-    "key": lambda: fit(key=jax.random.key(7)),
+    "key": lambda: fit(key=OTHER),
     "settings": lambda: fit(tol=1e-9, max_iter=77, min_count=2.0, min_variance_ratio=1e-4),
     "given_parameters": lambda: jaxem.em(MODEL, fit().params, X[:146]),
 }
