@@ -110,8 +110,7 @@ def em(
     data = as_dataset(model, x, sample_weight, labels, lengths)
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio)  # fmt: skip
-    begin = Starts(params)
-    return _run(prepare(data, options, begin, _padded_k(data, options, begin)))
+    return _run(prepare(data, options, Starts(params)))
 
 
 def _padded_k(data: Dataset, options: Options, begin: Starts) -> int | None:

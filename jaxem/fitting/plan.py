@@ -104,7 +104,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
         max_iter=checks.cast(max_iter, np.int32),
         thresholds=_thresholds(model, rows, options),
         n_threads=sizes.n_threads(padded, rows, n_starts),
-        group=sizes.starts_a_group(padded, rows),
+        group=sizes.starts_a_group(padded, rows, n_starts),
         provenance=Provenance(
             model,
             data.n_rows,

@@ -130,22 +130,23 @@ def n_cores() -> int:
 
 
 def padded_k(model: Model, rows: Rows) -> int:
-    """The parts that a fit of small data is compiled for: one program for 1 to 4, 5 and 6, ...
+    """The parts that a fit of small data is compiled for: one program for 1 and 2, 3 and 4, ...
 
     Absent parts cost as much as others, which is little there, and less than compiling.
     """
     k = model.n_components
     if not model.nested_in_k or not is_small(rows):
         return k
-    return max(4, k + k % 2) if k <= 8 else k + -k % 4
+    return k + k % 2 if k <= 8 else k + -k % 4
 
 
-def starts_a_group(model: Model, rows: Rows) -> int | None:
+def starts_a_group(model: Model, rows: Rows, n_starts: int) -> int | None:
     """Starts a group on a CPU, however many there are: one size compiles once.
 
-    Fewer where their parameters are many.
+    Fewer where their parameters are many. None for one start of a large table, which has a loop
+    less by itself.
     """
-    if not on_cpu(rows):
+    if not on_cpu(rows) or (n_starts == 1 and not is_small(rows)):
         return None
     numbers = model.n_components * (emissions.n_columns(model, rows) + 1) ** 2
     return max(1, min(_STARTS, _GROUP // (_STATE * numbers)))

@@ -39,9 +39,7 @@ OTHERS = {
     "more_rows": lambda: fit(X[-155:]),
     "starts": lambda: fit(n_init=73),
     "one_start": lambda: fit(n_init=1),
-    "components": lambda: fit(model=MODEL.with_n_components(2)),
-    "one_component": lambda: fit(model=MODEL.with_n_components(1)),
-    "four_components": lambda: fit(model=MODEL.with_n_components(4)),
+    "components": lambda: fit(model=MODEL.with_n_components(4)),
     "weights": lambda: fit(sample_weight=1.0 + np.arange(150) % 3),
     "labels": lambda: fit(labels=KNOWN[::-1][:150]),
     "key": lambda: fit(key=OTHER),
@@ -53,7 +51,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_fit_finds_the_programs_of_another(name, first):
     if name == "given_parameters":
-        OTHERS[name]()  # where it begins is a small program of its own
+        OTHERS[name]()  # one start from them has programs of its own
     with compilations() as names:
         result = OTHERS[name]()
     assert result.converged and not names
