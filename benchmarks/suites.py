@@ -1,6 +1,7 @@
 """The cases of each suite, and how long it may take."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks import hidden_markov, missing, refits
 from benchmarks.acceleration import Acceleration, Slow
@@ -34,6 +35,12 @@ class Suite:
 PEERS = ("scikit-learn", "gmmx", "pomegranate")
 SKLEARN = ("scikit-learn",)
 MAIN = (100_000, 30, 30)  # n, d, k
+
+DOUBLE: dict[str, Any] = {
+    "dtypes": ("float64",),
+    "product_size": 3072,
+    "copy_size": 1 << 27,
+}
 
 QUICK = Suite(
     name="quick",
@@ -106,9 +113,7 @@ SEQUENCES = Suite(
     name="sequences",
     platform="cpu",
     programs=("jaxem",),
-    dtypes=("float64",),
-    product_size=3072,
-    copy_size=1 << 27,
+    **DOUBLE,
     cases=(
         Memory(1_000_000, 1, 3, "one sequence", target=500),
         # dynamax compiles at every fit: its steps are many, to be told from that.
@@ -123,9 +128,7 @@ MISSING = Suite(
     name="missing",
     platform="cpu",
     programs=("jaxem", "scikit-learn"),
-    dtypes=("float64",),
-    product_size=3072,
-    copy_size=1 << 27,
+    **DOUBLE,
     cases=(
         Memory(100_000, 20, 5, "missing cells", target=300),
         Memory(1_000_000, 20, 5, "missing cells", target=300),
@@ -162,9 +165,7 @@ GRADIENTS = Suite(
     name="gradients",
     platform="cpu",
     programs=("jaxem",),
-    dtypes=("float64",),
-    product_size=3072,
-    copy_size=1 << 27,
+    **DOUBLE,
     cases=(Gradients(target_time=3, target_memory=1.2),),
 )
 
@@ -172,9 +173,7 @@ REFITS = Suite(
     name="refits",
     platform="cpu",
     programs=("jaxem", *SKLEARN),
-    dtypes=("float64",),
-    product_size=3072,
-    copy_size=1 << 27,
+    **DOUBLE,
     cases=(
         refits.Tests(target=60),
         refits.Refits(target=30),
@@ -187,9 +186,7 @@ LATENCY = Suite(
     name="latency",
     platform="cpu",
     programs=("jaxem", *SKLEARN),
-    dtypes=("float64",),
-    product_size=3072,
-    copy_size=1 << 27,
+    **DOUBLE,
     cases=(
         Latency("fit", "scikit-learn", target=1.2),
         Latency("hmm", "hmmlearn", target=2),

@@ -7,16 +7,16 @@ JAX_ENABLE_COMPILATION_CACHE=false switches this off, JAX_COMPILATION_CACHE_DIR 
 
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import jax
 import platformdirs
 
+from jaxem.core.files import remove_oldest
 from jaxem.fitting.stored import processor
 
 _SECONDS = 0.1  # what takes longer to compile is kept
-_MOST = 1000  # files of about 50 kB, three for each fit of a new shape
+_MOST = 64 << 20  # bytes of JAX's own files, which are about 50 kB each
 
 
 def use() -> None:
@@ -27,7 +27,7 @@ def use() -> None:
     try:
         folder = platformdirs.user_cache_path("jaxem") / processor()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _remove_oldest(folder)
+        remove_oldest(folder, _MOST)
     except OSError:
         return
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
@@ -35,10 +35,3 @@ def use() -> None:
     warnings.filterwarnings("ignore", message="Error (read|writ)ing persistent compilation cache")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SECONDS)
-
-
-def _remove_oldest(folder: Path) -> None:
-    entries = (entry for entry in os.scandir(folder) if entry.is_file())
-    files = [(entry.stat().st_mtime, entry.path) for entry in entries]
-    for _, path in sorted(files)[:-_MOST]:
-        Path(path).unlink(missing_ok=True)

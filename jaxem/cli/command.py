@@ -70,7 +70,7 @@ def command(example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
                 return _gone(error)
 
         parameters = _parameters(function)
-        guarded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        guarded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
         guarded.__annotations__ = {own.name: own.annotation for own in parameters}
         return app.command(epilog=f"Example: {example}")(guarded)
 

@@ -67,6 +67,19 @@ def _temporary(path: str) -> Iterator[tuple[str, str]]:
             os.unlink(temporary)
 
 
+def remove_oldest(folder: str | os.PathLike, most: int) -> None:
+    """Remove files of a folder, the oldest first, until the others have `most` bytes at most."""
+    stats = [(entry.stat(), entry.path) for entry in os.scandir(folder) if entry.is_file()]
+    files = sorted((stat.st_mtime, stat.st_size, path) for stat, path in stats)
+    total = sum(size for _, size, _ in files)
+    for _, size, path in files:
+        if total <= most:
+            return
+        with suppress(FileNotFoundError):  # another process was first
+            os.unlink(path)
+        total -= size
+
+
 _REASONS = {
     errno.ENOENT: "there is no such file or folder; check the path",
     errno.ENOTDIR: "its folder is a file; check the path",

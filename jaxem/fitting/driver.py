@@ -40,7 +40,8 @@ def start(job: FitPlan) -> Bundle:
             job.execution, job.rows, job.prior, job.key, begin, labels, job.n_active, count
         )
 
-    return _grouped(job, run, len(job.methods), (job.key, job.splits))
+    r, size = len(job.methods), _group(job, (job.key, job.splits))
+    return run(np.arange(r)) if size is None else threads.in_groups(run, r, size, job.n_threads)
 
 
 def advance(job: FitPlan, states: Bundle, until: Any) -> Bundle:
@@ -54,26 +55,24 @@ def advance(job: FitPlan, states: Bundle, until: Any) -> Bundle:
 
 
 def _of_states(job: FitPlan, run: Callable[..., Any], states: Bundle, values: Any) -> Any:
-    host = jax.device_get(states) if checks.is_concrete(states) else states
+    size = _group(job, (states, values))
+    if size is None:
+        return run(states)
+    host = jax.device_get(states)
 
-    def of(index: np.ndarray, count: Any = None) -> Any:
-        if count is None:
-            return run(states)
+    def group(index: np.ndarray, count: Any) -> Any:
         return run(jax.tree.map(lambda leaf: leaf[index], host), count)
 
-    r = jax.tree.leaves(states)[0].shape[0]
-    return _grouped(job, of, r, (states, values))
+    r = jax.tree.leaves(host)[0].shape[0]
+    return threads.in_groups(group, r, size, job.n_threads)
 
 
-def _grouped(job: FitPlan, run: Callable[..., Any], r: int, values: Any) -> Any:
-    """`run` of all indices up to r: on a CPU in groups of one size, whose results are NumPy's.
+def _group(job: FitPlan, values: Any) -> int | None:
+    """The size of groups in which starts go on a CPU, whose results are NumPy's.
 
-    Under a person's `jit`, and on an accelerator, of all at once.
+    None under a person's `jit`, and on an accelerator: all are one.
     """
-    leaves = jax.tree.leaves((job.rows, job.prior, values))
-    if job.group is None or not all(map(checks.is_concrete, leaves)):
-        return run(np.arange(r))
-    return threads.in_groups(run, r, job.group, job.n_threads)
+    return job.group if checks.is_concrete(job.rows, job.prior, values) else None
 
 
 def pieces(job: FitPlan, states: Bundle, seconds: float = 0.0) -> Iterator[Bundle]:
@@ -115,7 +114,7 @@ def finish(job: FitPlan, states: Bundle) -> Result:
     def run(own: Bundle, count: Any = None) -> Bundle:
         return restarts.conclude(job.execution, job.rows, job.prior, own, job.thresholds, count)
 
-    if job.group is None or not checks.is_concrete(states, job.rows, job.prior, job.thresholds):
+    if _group(job, (states, job.thresholds)) is None:
         best, all_starts = restarts.finish(
             job.execution, job.rows, job.prior, states, job.thresholds, job.n_starts
         )

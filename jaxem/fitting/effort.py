@@ -1,9 +1,8 @@
 """How much the compiler does: a small table takes longer to compile for than to fit.
 
-On a CPU, programs of small data are compiled without the passes that cost more than they gain
-there: of 150 x 4, k = 3, 100 starts a first fit takes 42 % less processor time with jaxlib 0.10,
-less of that with later ones, which have fewer such options; a second fit takes the same. Inside a
-person's own `jit` nothing changes: options of the compiler are those of the outermost program.
+On a CPU, programs of small data are compiled without the passes that cost more than they gain there
+(`python -m benchmarks --suite latency`); later jaxlibs have fewer such options. Inside a person's
+own `jit` nothing changes: options of the compiler are those of the outermost program.
 """
 
 import functools

@@ -114,8 +114,8 @@ def em(
 
 
 def _padded_k(data: Dataset, options: Options, begin: Starts) -> int | None:
-    """Parts to compile for; None where a prior says how many there are, or values are traced."""
-    told = options.prior is not None or options.fixed is not None
+    """Parts to compile for; None where something given says how many, or values are traced."""
+    told = not isinstance(begin.init, str) or options.prior is not None or options.fixed is not None
     if told or not checks.is_concrete(data.rows, *options, *begin):
         return None
     return sizes.padded_k(data.model, data.for_fit)

@@ -11,9 +11,9 @@ from jaxem.core.capabilities import identified
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import Dataset
 from jaxem.fitting import frequencies, padded_components, sizes, starts
-from jaxem.fitting.em import Thresholds
 from jaxem.fitting.execution import Execution
 from jaxem.fitting.options import Options, Starts, acceleration
+from jaxem.fitting.outcome import Thresholds
 from jaxem.fitting.restarts import Splits
 from jaxem.fitting.result import Provenance
 

@@ -17,9 +17,9 @@ from jaxem.core import emissions
 from jaxem.core.contracts import Params, Prior, Rows
 from jaxem.fitting import restarts, sizes, threads
 from jaxem.fitting.effort import program
-from jaxem.fitting.em import Outcome, Thresholds
 from jaxem.fitting.execution import Execution
 from jaxem.fitting.in_turn import each
+from jaxem.fitting.outcome import Outcome, Thresholds
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.restarts import Restarts
 

@@ -16,9 +16,9 @@ from jaxem.core.status import Status
 from jaxem.fitting import em
 from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.effort import program
-from jaxem.fitting.em import Outcome, Thresholds
 from jaxem.fitting.execution import Execution
 from jaxem.fitting.in_turn import each, lanes_in_turn
+from jaxem.fitting.outcome import Outcome, Thresholds, conclude_start
 
 Either = Array | np.ndarray  # those of NumPy are on the host
 
@@ -151,7 +151,7 @@ def conclude(
     model = execution.model
 
     def one(state: Bundle) -> Bundle:
-        outcome = em.conclude(model, state.tree, prior, thresholds)
+        outcome = conclude_start(model, state.tree, prior, thresholds)
         if prior is not None:
             own = em.log_likelihood(model, outcome.params, rows, execution.block_size)
             outcome = outcome._replace(log_likelihood=own)

@@ -13,7 +13,7 @@ from jaxem.core.contracts import Model
 from jaxem.core.names import name
 from jaxem.core.status import CONVERGED, FitError, Status, tally
 from jaxem.fitting import frequencies
-from jaxem.fitting.em import Outcome
+from jaxem.fitting.outcome import Outcome
 from jaxem.fitting.restarts import Restarts
 
 

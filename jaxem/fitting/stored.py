@@ -3,7 +3,7 @@
 JAX's own compilation cache is asked for what a function was traced to; here the question is the
 function, its static arguments and the shapes of the others. It is on where that one is, on a CPU:
 
-    jax.config.update("jax_compilation_cache_dir", "/home/me/.cache/jaxem")
+    jax.config.update("jax_compilation_cache_dir", folder)
 
 Files lie in a folder of it, and may be deleted at any time. They hold code, as those of JAX do: the
 folder must be the person's own.
@@ -28,7 +28,7 @@ import numpy as np
 from jax.experimental import serialize_executable
 from jaxlib.version import __version__ as jaxlib_version
 
-from jaxem.core.files import replacing
+from jaxem.core.files import remove_oldest, replacing
 from jaxem.fitting import threads
 
 _MOST = 256 << 20  # bytes of all files
@@ -57,7 +57,7 @@ def program(form: Any, told: str, args: tuple[Any, ...], static: frozenset[int])
     """The compiled program of a jitted function, for arguments like these; None where it cannot be
     kept. told: what it is, besides its arguments. static: the places of those that are."""
     place, given = folder(), [own for i, own in enumerate(args) if i not in static]
-    if place is None or not _on_first_cpu(given):
+    if place is None or _debugging() or not _on_first_cpu(given):
         return None
     try:
         name = _name(told, [args[i] for i in sorted(static)], given)
@@ -78,9 +78,9 @@ def _compiled(form: Any, args: tuple[Any, ...], path: Path) -> Any:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with replacing(path) as new:
             Path(new).write_bytes(_DIGEST(payload).digest() + payload)
-        _remove_oldest(path.parent)
-    except (OSError, ValueError, TypeError, NotImplementedError, pickle.PicklingError):
-        pass  # it is compiled all the same, and again by the next process
+        remove_oldest(path.parent, _MOST)
+    except Exception:  # whatever cannot be kept is compiled all the same, by each process
+        pass
     return compiled
 
 
@@ -103,18 +103,6 @@ def _read(path: Path) -> Any:
 def _prepare_lapack() -> None:
     """Where LAPACK's functions are is looked up when a program that calls them is lowered."""
     jaxlib.lapack.prepare_lapack_call("syevd_ffi", np.float64)
-
-
-def _remove_oldest(place: Path) -> None:
-    files = [
-        (entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in os.scandir(place)
-    ]
-    total = sum(size for _, size, _ in files)
-    for _, size, path in sorted(files):
-        if total <= _MOST:
-            return
-        Path(path).unlink(missing_ok=True)
-        total -= size
 
 
 # ---- what a program is called
@@ -146,9 +134,16 @@ def _saying(value: Any) -> Any:
     raise _Unknown
 
 
+def _debugging() -> bool:
+    """Whether JAX looks for what is wrong: it runs functions again in parts, and needs them."""
+    own = threads.options()
+    return own["debug_nans"] or own["debug_infs"] or own["disable_jit"]
+
+
 def _on_first_cpu(given: Sequence[Any]) -> bool:
     """Whether that is where all lies: a program is for one device."""
-    if jax.config.jax_default_device is not None or jax.default_backend() != "cpu":  # type: ignore
+    config: Any = jax.config  # its stub does not know the options
+    if config.jax_default_device is not None or jax.default_backend() != "cpu":
         return False
     first = {jax.devices()[0]}
     return all(

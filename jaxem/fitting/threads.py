@@ -5,7 +5,7 @@ side by side keep them busy (`python -m benchmarks --suite cpu` measures the cor
 starts divide well. The groups have one size, so that they share one compilation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -26,43 +26,35 @@ _OPTIONS = (
 def in_groups(run: Callable[..., Any], r: int, size: int, n_threads: int) -> Any:
     """run(indices, how many of them count) of all indices up to r; -> its results side by side.
 
-    It is given `size` indices at a time, of which the threads share those that count.
+    It is given `size` indices at a time; several threads share those that count. Where this thread
+    traces a person's `jit`, one is another one too: values that are known are computed with there.
     """
+    step = size if n_threads == 1 else min(size, sizes.group_size(r, n_threads))
 
-    def group(index: np.ndarray) -> Any:
-        own = np.minimum(np.arange(index[0], index[0] + size), r - 1)
-        count = min(len(index), r - index[0])
+    def group(first: int) -> Any:
+        own = np.minimum(np.arange(first, first + size), r - 1)
+        count = min(step, r - first)
         found = jax.device_get(run(own, np.int32(count)))
         return jax.tree.map(lambda leaf: leaf[:count], found)
 
-    return over(group, r, min(size, sizes.group_size(r, n_threads)), n_threads)
+    parts = _in_threads(group, range(0, r, step), n_threads)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
-def over(run: Callable[[np.ndarray], Any], r: int, size: int, n_threads: int) -> Any:
-    """`run` of indices up to r and beyond, `size` at a time; -> its results side by side.
-
-    Those beyond r only fill up the last group. Where this thread traces a person's `jit`, one
-    thread is another one too: values that are known are computed with there.
-    """
-    firsts = range(0, r, size)
+def _in_threads(function: Callable[[int], Any], of: Iterable[int], n_threads: int) -> list[Any]:
     if n_threads == 1 and not checks.is_tracing():
-        return _end_to_end([jax.device_get(run(np.arange(i, i + size))) for i in firsts], r)
+        return [function(first) for first in of]
     configured = _configuration()
 
-    def group(first: int) -> Any:
+    def configured_function(first: int) -> Any:
         with configured():
-            return jax.device_get(run(np.arange(first, first + size)))
+            return function(first)
 
     pool = ThreadPoolExecutor(n_threads)
     try:
-        parts = list(pool.map(group, firsts))
+        return list(pool.map(configured_function, of))
     finally:
         pool.shutdown(cancel_futures=True)
-    return _end_to_end(parts, r)
-
-
-def _end_to_end(parts: list[Any], r: int) -> Any:
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:r], *parts)
 
 
 def _configuration() -> Callable[[], ExitStack]:

@@ -17,7 +17,8 @@ import pytest
 
 import jaxem
 from jaxem import families
-from jaxem.cli import cache, main
+from jaxem.cli import main
+from jaxem.core import files
 from jaxem.datasets import load_faithful
 
 PATIENCE = 120  # seconds, on a slow machine
@@ -190,12 +191,11 @@ def test_without_a_cache_folder_it_works_as_well(tmp_path, monkeypatch):
     assert jaxem_process("--version") == (0, f"jaxem {jaxem.__version__}\n", "")
 
 
-def test_the_cache_does_not_grow_without_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "_MOST", 2)
+def test_the_cache_does_not_grow_without_end(tmp_path):
     for i, name in enumerate("abcd"):
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text("x")
         os.utime(tmp_path / name, (i, i))
-    cache._remove_oldest(tmp_path)
+    files.remove_oldest(tmp_path, 2)
     assert {path.name for path in tmp_path.iterdir()} == {"c", "d"}
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from jaxem import Status
 from jaxem.core.contracts import Health
-from jaxem.fitting.em import Thresholds, Trips, has_collapsed, judge
+from jaxem.fitting.em import Trips, judge
+from jaxem.fitting.outcome import Thresholds, has_collapsed
 
 
 def status(

@@ -7,7 +7,7 @@ from compilations import compilations
 
 import jaxem
 from jaxem import families
-from jaxem.core import dataset, filled_rows
+from jaxem.core import filled_rows
 from jaxem.core.dataset import as_dataset
 from jaxem.families import Gaussian
 from jaxem.fitting import sizes
@@ -146,5 +146,5 @@ def test_what_is_filled_up_has_weight_0_and_ends_sequences():
     t, n = rows.weight.shape
     assert filled.weight.sum() == rows.weight.sum() == 72
     assert filled.first[t:].all() and filled.first[:, n:].all()
-    same = dataset.filled_rows.unfilled(filled.weight, rows)
+    same = filled_rows.unfilled(filled.weight, rows)
     np.testing.assert_array_equal(same, rows.weight)

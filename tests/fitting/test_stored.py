@@ -1,6 +1,7 @@
 """Compiled programs kept in files are found again, and never wrong ones."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from compilations import compilations
@@ -8,6 +9,7 @@ from compilations import compilations
 import jaxem
 from jaxem.families import Density, Gaussian
 from jaxem.fitting import stored
+from jaxem.fitting.effort import program
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(40, 2)) + 5.0 * (np.arange(40) % 2)[:, None]
@@ -35,9 +37,9 @@ def test_another_process_finds_them_without_compiling(place, monkeypatch):
     another_process(monkeypatch)
     monkeypatch.setattr(stored, "_compiled", lambda *_: pytest.fail("compiled"))
     with compilations() as names:
-        found = fit(X[:37])
+        fit(X[:37])
         again = fit()
-    assert not names and found.converged is not None
+    assert not names
     jax.tree.map(np.testing.assert_array_equal, again, expected)
 
 
@@ -53,9 +55,12 @@ def test_a_damaged_file_is_made_again(damage, place, monkeypatch):
     fit()
 
 
-def test_a_folder_that_cannot_be_written_is_done_without(place):
-    place.write_text("no folder")
-    assert fit().params is not None
+def test_a_folder_that_cannot_be_written_is_done_without(place, monkeypatch):
+    expected = fit()
+    another_process(monkeypatch)
+    monkeypatch.setattr(stored, "folder", lambda: place / "no folder")
+    (place / "no folder").write_text("a file")
+    jax.tree.map(np.testing.assert_array_equal, fit(), expected)
 
 
 def named(*args, static=(0,), told="f"):
@@ -91,6 +96,17 @@ def test_a_persons_own_functions_are_not_kept(place):
     model = jaxem.Mixture(Density(log_density, lambda x, weight: {"m": x.mean()}), 2)
     with pytest.raises(stored._Unknown):
         named(model, X)
+
+
+def test_a_nan_is_found_in_a_kept_program(place):
+    log = program()(lambda x: jnp.log(x - 2.0))
+    assert jnp.isnan(log(jnp.ones(3))).all() and len(list(place.iterdir())) == 1
+    for debugging in (jax.debug_nans, jax.debug_infs, jax.disable_jit):
+        with debugging(True):
+            if debugging is jax.debug_nans:
+                with pytest.raises(FloatingPointError):
+                    log(jnp.ones(3))
+            assert log(jnp.full(3, 3.0)).tolist() == [0.0] * 3
 
 
 def test_the_oldest_go_where_there_are_too_many(place, monkeypatch):

@@ -22,7 +22,7 @@ def stable_form(family: Family, prepared: Prepared) -> tuple[Array, Prepared] | 
     return family.stable_form(prepared) if isinstance(family, HasStableForm) else None
 
 
-FEW = 256  # rows for which the slower way is as fast, and half as much to compile
+FEW = 256  # rows for which the slower way is about as fast, and less to compile
 
 
 def prepared_for(family: Family, prepared: Prepared, n_rows: int) -> Prepared:
