@@ -3,10 +3,12 @@
 import jax
 import numpy as np
 import pytest
+from plans import planned
 
 import jaxem
 from jaxem import Status, datasets
 from jaxem.families import Gaussian, GaussianPrior
+from jaxem.fitting.driver import uncut
 from laws.gaussian_cases import dense
 
 
@@ -99,6 +101,18 @@ def test_a_prior_makes_regular_what_would_be_singular(covariance, n):
         assert fit.converged, fit
         smallest = np.linalg.eigvalsh(dense(covariance, fit.params.components)).min()
         assert smallest > least * (1 - 1e-6)  # C = S / N + reg_covar
+
+
+def test_absent_components_are_no_part_of_what_is_measured():
+    """Theirs keep the constant column's variance of 0, which the prior lifts for the others."""
+    x = np.random.default_rng(0).normal(size=(60, 8)) + 4.0 * (np.arange(60) % 2)[:, None]
+    x[:, 3] = 1.0
+    model, options = jaxem.Mixture(Gaussian("full"), 2), {"n_init": 4, "reg_covar": 1e-3}
+    alone, beside = (
+        uncut(planned(model, x, key=jax.random.key(0), padded_k=k, **options)) for k in (2, 4)
+    )
+    assert alone.converged and beside.converged
+    np.testing.assert_allclose(beside.health.variance_ratio, alone.health.variance_ratio, rtol=1e-8)
 
 
 def test_a_single_component_cannot_leave_rows():

@@ -83,7 +83,7 @@ def test_a_nan_is_found_in_the_thread_that_makes_it():
         threads.in_groups(lambda index, count: jax.numpy.log(-1.0 - index), 6, 2, 3)
 
 
-@pytest.mark.parametrize(("r", "size", "n_threads"), [(1, 4, 1), (7, 4, 1), (7, 4, 3), (30, 4, 2)])
+@pytest.mark.parametrize(("r", "size", "n_threads"), [(1, 4, 1), (7, 8, 1), (7, 4, 3), (30, 4, 2)])
 def test_groups_have_one_size_and_every_index_once(r, size, n_threads):
     seen = []
 
