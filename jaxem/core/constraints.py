@@ -257,8 +257,10 @@ class Shares(Simplex):
         return self.at_boundary(value, active)
 
     def take(self, value: Any, index: Any) -> Any:
-        """-1 is an absent component."""
-        return np.where(index < 0, 0, value[index])
+        """Host side: -1 is an absent component."""
+        found = np.asarray(value)[index]
+        found[np.asarray(index) < 0] = 0
+        return found
 
 
 @dataclass(frozen=True)

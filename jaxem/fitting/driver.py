@@ -121,15 +121,14 @@ def finish(job: FitPlan, states: Bundle) -> Result:
     else:
         outcomes = _of_states(job, run, states, job.thresholds)
         with np.errstate(invalid="ignore"):  # starts without a likelihood
-            found = restarts.best(outcomes, jax.device_get(states), job.n_starts)
-        best, all_starts = sizes.beside(job.rows, jax.device_put(found))
+            best, all_starts = restarts.best(outcomes, jax.device_get(states), job.n_starts)
     about = job.provenance
     if emissions.runs_away(job.model) and checks.is_concrete(best, job.rows, job.prior):
         about = replace(about, remarks=(*about.remarks, *_run_away(job, best.params)))
     result = gathered(best, all_starts, about)
-    if job.model == job.provenance.model:
-        return result
-    return sizes.beside(job.rows, padded_components.without(result))
+    if job.model != job.provenance.model:
+        result = padded_components.without(result)
+    return sizes.beside(job.rows, result)
 
 
 def _run_away(job: FitPlan, params: Params) -> tuple[str, ...]:

@@ -24,22 +24,15 @@ def with_absent(model: Model, params: Params, k: int) -> Params:
 
 
 def without(result: Result) -> Result:
-    """The result without its absent components."""
+    """The result, of NumPy's arrays, without its absent components."""
     model, host = result.provenance.model, jax.device_get(result)
     live = np.arange(model.n_components)
-
-    def take(i: int) -> Params:
-        return parameters.take(
-            model.constraints, jax.tree.map(lambda leaf: leaf[i], host.restarts.params), live
-        )
-
-    starts = [take(i) for i in range(len(host.restarts.status))]
-    params = jax.tree.map(lambda *leaves: np.stack(leaves), *starts)
-    return jax.device_put(
-        host._replace(
-            params=parameters.take(model.constraints, host.params, live),
-            health=jax.tree.map(lambda leaf: leaf[live], host.health),
-            collapsed=host.collapsed[live],
-            restarts=host.restarts._replace(params=params),
-        )
+    last = jax.tree.map(lambda leaf: np.moveaxis(leaf, 0, -1), host.restarts.params)
+    starts = parameters.take(model.constraints, last, live)  # of a part, whatever axes are behind
+    starts = jax.tree.map(lambda leaf: np.moveaxis(leaf, -1, 0), starts)
+    return host._replace(
+        params=parameters.take(model.constraints, host.params, live),
+        health=jax.tree.map(lambda leaf: leaf[live], host.health),
+        collapsed=host.collapsed[live],
+        restarts=host.restarts._replace(params=starts),
     )

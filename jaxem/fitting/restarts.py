@@ -58,7 +58,7 @@ class Begin(NamedTuple):
     part: Int[Either, "*r"] | None
 
 
-@program("execution")
+@program("execution", often=True)
 def start(
     execution: Execution,
     rows: Rows,

@@ -45,10 +45,13 @@ def are_few(tree: Any) -> bool:
 
 
 def beside(rows: Rows, tree: Any) -> Any:
-    """The tree on the device that x was committed to, if it was."""
+    """The tree as JAX's arrays: on the device that x was committed to, or where they are."""
     x = jax.tree.leaves(rows.x)[0]
     put = checks.is_concrete(x) and isinstance(x, jax.Array) and x.committed
-    return jax.device_put(tree, *x.devices()) if put and len(x.devices()) == 1 else tree
+    if put and len(x.devices()) == 1:
+        return jax.device_put(tree, *x.devices())
+    on_host = not all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(tree))
+    return jax.device_put(tree) if on_host else tree
 
 
 def numbers_per_unit(model: Model, rows: Rows) -> int:

@@ -120,24 +120,26 @@ def lloyd(
     """
     n, k = points.shape[0], seeds.shape[0]
     component = jnp.arange(k, dtype=jnp.int32)[:, None]
-    found = seeds < n
+    found = (seeds < n)[:, None]
     seeded = seeds[:, None] == jnp.arange(n, dtype=jnp.int32)[None]
     is_seed = jnp.any(seeded, axis=0)
     fixed = jnp.max(jnp.where(seeded, component, -1), axis=0)
     if labels is not None:
         fixed = jnp.where(is_seed, fixed, labels)
+    allowed = (fixed[None] == component) | (found & (fixed < 0)[None])
+    barrier = jnp.where(allowed, jnp.zeros((), points.dtype), jnp.inf)
+    with_one = jnp.concatenate([points, jnp.ones_like(points[:, :1])], axis=1)
 
-    def step(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+    def distances(centres: Array) -> Array:
         # |x - c|^2 less |x|^2: the points are centred and scaled, so that little cancels.
-        centres = state[0]
-        product = einsum("np,kp->kn", points, centres)
-        distance = jnp.sum(centres**2, axis=1)[:, None] - 2 * product
-        distance = jnp.where(found[:, None], distance, jnp.inf)
-        nearest = jnp.argmin(distance, axis=0).astype(jnp.int32)
-        labels = jnp.where(fixed >= 0, fixed, nearest)
-        members = jnp.where(labels[None] == component, weight[None], 0.0)
-        total = jnp.where(found, jnp.sum(members, axis=1), 1.0)
-        return einsum("kn,np->kp", members, points) / total[:, None], labels
+        size = jnp.sum(centres**2, axis=1, keepdims=True)
+        return einsum("np,kp->kn", with_one, jnp.concatenate([-2 * centres, size], 1)) + barrier
 
-    centres = points[jnp.where(found, seeds, 0)]
-    return lax.fori_loop(0, N_LLOYD + 1, step, (centres, fixed))[1], is_seed
+    def step(_: Array, centres: Array) -> Array:
+        distance = distances(centres)
+        nearest = distance <= jnp.min(distance, axis=0)[None]  # both of two that are equally near
+        sums = einsum("kn,np->kp", jnp.where(nearest, weight[None], 0.0), with_one)
+        return sums[:, :-1] / jnp.where(found, sums[:, -1:], 1.0)
+
+    centres = lax.fori_loop(0, N_LLOYD, step, points[jnp.where(found[:, 0], seeds, 0)])
+    return jnp.argmin(distances(centres), axis=0).astype(jnp.int32), is_seed

@@ -167,8 +167,10 @@ class Transitions(Simplex):
         return jnp.sum(jnp.maximum(free - 1, 0), dtype=jnp.int32)
 
     def take(self, value: Any, index: Any) -> Any:
-        there = np.asarray(index) >= 0
-        return np.where(there[:, None] & there[None], value[index][:, index], 0)
+        """Host side: -1 is an absent state."""
+        found, absent = np.asarray(value)[index][:, index], np.asarray(index) < 0
+        found[absent] = found[:, absent] = 0
+        return found
 
 
 class ChainPrior(NamedTuple):
