@@ -18,6 +18,7 @@ from jaxem.core.inputs import waits
 from jaxem.core.numerics import safe_log
 from jaxem.fitting import identified, sizes
 from jaxem.fitting.blocks import map_rows
+from jaxem.fitting.effort import program
 
 _BLOCK = 4096  # rows filled at a time
 _MANY = 5  # rows of a component of which none has a column: no accident any more
@@ -115,7 +116,7 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
 
-@partial(jax.jit, static_argnames=("family",))
+@program("family")
 def _filled(family: Family, components: Params, x: Any, shares: Float[Array, "k n"]) -> Any:
     def of_block(rows: Rows) -> Any:
         x, shares = rows.x
@@ -127,7 +128,7 @@ def _filled(family: Family, components: Params, x: Any, shares: Float[Array, "k 
     return jax.tree.map(jnp.transpose, map_rows(of_block, rows, min(_BLOCK, shares.shape[1])))
 
 
-@partial(jax.jit, static_argnames=("family",))
+@program("family")
 def _drawn(
     family: Family, components: Params, x: Any, labels: Int[Array, "m n"], keys: Array
 ) -> Any:
@@ -147,7 +148,7 @@ def _labels(
     return jnp.reshape(decode.draw_paths(data, params, key, n_draws), (n_draws, -1))
 
 
-@partial(jax.jit, static_argnames=("n_draws",))
+@program("n_draws")
 def _components(key: Array, shares: Float[Array, "k n"], n_draws: int) -> Int[Array, "m n"]:
     shape = n_draws, shares.shape[1]
     drawn = jax.random.categorical(key, safe_log(shares), axis=0, shape=shape)

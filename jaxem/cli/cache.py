@@ -6,17 +6,20 @@ JAX_ENABLE_COMPILATION_CACHE=false switches this off, JAX_COMPILATION_CACHE_DIR 
 """
 
 import os
+import shutil
 import warnings
+from pathlib import Path
 from typing import Any
 
 import jax
 import platformdirs
 
 from jaxem.core.files import remove_oldest
-from jaxem.fitting.stored import processor
+from jaxem.fitting import stored
 
 _SECONDS = 0.1  # what takes longer to compile is kept
 _MOST = 64 << 20  # bytes of JAX's own files, which are about 50 kB each
+_FOLDERS = 3  # of versions used last
 
 
 def use() -> None:
@@ -25,9 +28,12 @@ def use() -> None:
     if config.jax_compilation_cache_dir:
         return
     try:
-        folder = platformdirs.user_cache_path("jaxem") / processor()
+        # What JAX finds in its own cache cannot be kept as a program: no version meets another's.
+        folder = platformdirs.user_cache_path("jaxem") / stored.here()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.utime(folder)
         remove_oldest(folder, _MOST)
+        _remove_others(folder)
     except OSError:
         return
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
@@ -35,3 +41,10 @@ def use() -> None:
     warnings.filterwarnings("ignore", message="Error (read|writ)ing persistent compilation cache")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SECONDS)
+
+
+def _remove_others(folder: Path) -> None:
+    """Remove the folders of other versions but for a few."""
+    by_use = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+    for old in by_use[:-_FOLDERS]:
+        shutil.rmtree(old, ignore_errors=True)

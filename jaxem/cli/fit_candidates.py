@@ -149,7 +149,7 @@ def _by_weight(result: Result) -> Result:
     model: Any = result.provenance.model
     if isinstance(model, HMM) and model.transitions != "full":
         return result
-    params, health, collapsed = jax.device_get((result.params, result.health, result.collapsed))
+    params, health, collapsed = result.params, result.health, result.collapsed
     shares = health.count if isinstance(model, HMM) else params.weights
     order = np.argsort(-shares, kind="stable")
     by_weight = {
@@ -157,7 +157,7 @@ def _by_weight(result: Result) -> Result:
         "health": jax.tree.map(lambda leaf: leaf[order], health),
         "collapsed": collapsed[order],
     }
-    return result._replace(**jax.device_put(by_weight))
+    return result._replace(**by_weight)
 
 
 def print_comparison(out: Console, found: Found, about: str, names: Sequence[str]) -> None:

@@ -80,7 +80,7 @@ def _chain(params: Any) -> Table:
 
 def _gaussian(part: Part, heads: Heads) -> Table:
     """Weight, means and standard deviations of each component."""
-    means, covariances = jax.device_put(part.params)
+    means, covariances = jax.device_get(part.params)
     variances = part.family.covariance.variances(covariances, *means.shape)
     deviations = np.sqrt(np.asarray(variances))
     table = report.table(heads.name, heads.what, "column", "mean", "std. deviation")

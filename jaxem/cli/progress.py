@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import jax
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -99,4 +100,5 @@ def run(job: FitPlan, line: Line, smaller: Sequence[Result] = ()) -> Run | None:
         return None
     line.end()
     n_ended = driver.progress(job, state).n_ended
-    return Run(driver.finish(job, state), job.n_starts, n_ended, time.perf_counter() - began)
+    result = jax.device_get(driver.finish(job, state))  # so that NumPy says what is asked of it
+    return Run(result, job.n_starts, n_ended, time.perf_counter() - began)

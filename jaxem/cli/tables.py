@@ -74,9 +74,9 @@ def _read(path: Path, separator: str | None, header: bool | None) -> _Read:
 
 
 def _missing_as_nulls(table: pa.Table) -> pa.Table:
-    words = pa.array(_MISSING, pa.string())
     for i, column in enumerate(table.columns):
         if is_text(column.type):
+            words = pa.array(_MISSING, pa.string())  # imports pandas: where there is text alone
             text = pc.cast(column, pa.string())
             missing = pc.is_in(pc.utf8_trim_whitespace(text), value_set=words)
             text = pc.if_else(missing, pa.scalar(None, pa.string()), text)

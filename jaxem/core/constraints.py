@@ -29,6 +29,7 @@ from jaxem.core.numerics import (
     replace_probability,
     to_log,
 )
+from jaxem.core.placement import numpy_of
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,17 @@ class Constraint(abc.ABC):
         """
         return jnp.broadcast_to(self.by_component(share, value), value.shape)
 
-    def by_component(self, of: Array, value: Array) -> Array:
+    def by_component(self, of: Any, value: Any) -> Any:
         """A number for each component, (k,), shaped for arithmetic with the array."""
         if self.shared:
-            return jnp.any(of) if of.dtype == bool else jnp.sum(of)
-        return jnp.reshape(of, (-1,) + (1,) * (value.ndim - 1))
+            return of.any() if of.dtype == bool else of.sum()
+        return of.reshape((-1,) + (1,) * (value.ndim - 1))
 
-    def ends(self, value: Array) -> Bool[Array, "*shape"]:
+    def ends(self, value: Any) -> Bool[Any, "*shape"]:
         """Which numbers are at the end of their range."""
-        return jnp.zeros(value.shape, bool)
+        return numpy_of(value).zeros(value.shape, bool)
 
-    def at_boundary(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:
+    def at_boundary(self, value: Any, active: Bool[Any, " k"]) -> Bool[Any, "*shape"]:
         """Which of them belong to active components: legal optima, but not interior ones."""
         return self.ends(value) & ~self.inactive(value, active)
 
@@ -97,9 +98,9 @@ class Constraint(abc.ABC):
         free = jnp.isnan(fixed) & self.by_component(active, fixed)
         return jnp.sum(free, dtype=jnp.int32)
 
-    def inactive(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:
+    def inactive(self, value: Any, active: Bool[Any, " k"]) -> Bool[Any, "*shape"]:
         """Which numbers belong to absent components."""
-        return jnp.broadcast_to(~self.by_component(active, value), value.shape)
+        return numpy_of(value).broadcast_to(~self.by_component(active, value), value.shape)
 
     def take(self, value: Any, index: Any) -> Any:
         """The components at `index`, (m,), in that order."""
@@ -158,7 +159,7 @@ class NonNegative(Positive):
     def check(self, value: Any, name: str) -> None:
         checks.positive_array(value, name, zero_allowed=True)
 
-    def ends(self, value: Array) -> Bool[Array, "*shape"]:
+    def ends(self, value: Any) -> Bool[Any, "*shape"]:
         return value < checks.BOUNDARY
 
 
@@ -178,7 +179,7 @@ class Probability(Constraint):
     def fisher_diagonal(self, value: Array, share: Float[Array, " k"]) -> Array:
         return self.by_component(share, value) * value * (1 - value)
 
-    def ends(self, value: Array) -> Bool[Array, "*shape"]:
+    def ends(self, value: Any) -> Bool[Any, "*shape"]:
         return (value < checks.BOUNDARY) | (value > 1 - checks.BOUNDARY)
 
 
@@ -207,7 +208,7 @@ class Simplex(Constraint):
     def fisher_diagonal(self, value: Array, share: Float[Array, " k"]) -> Array:
         return self.by_component(share, value) * value
 
-    def ends(self, value: Array) -> Bool[Array, "*shape"]:
+    def ends(self, value: Any) -> Bool[Any, "*shape"]:
         several = value.shape[-1] > 1
         return several & ((value < checks.BOUNDARY) | (value > 1 - checks.BOUNDARY))
 
@@ -246,7 +247,7 @@ class Shares(Simplex):
     def fisher_diagonal(self, value: Float[Array, " k"], share: Float[Array, " k"]) -> Array:
         return value
 
-    def ends(self, value: Float[Array, " k"]) -> Bool[Array, " k"]:
+    def ends(self, value: Float[Any, " k"]) -> Bool[Any, " k"]:
         return value < checks.BOUNDARY
 
     def n_free(self, fixed: Float[Array, " k"], active: Bool[Array, " k"]) -> Array:

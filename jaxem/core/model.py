@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxem.core import checks, parameters, tables
@@ -72,9 +73,9 @@ class Model(abc.ABC):
         """Whether it is the same model within one of more parts, those beyond its own absent."""
         return False
 
-    def active(self, params: Params) -> Bool[Array, " k"]:
+    def active(self, params: Params) -> Bool[Any, " k"]:
         """Which components or states are present."""
-        return jnp.ones(self.n_components, bool)
+        return np.ones(self.n_components, bool)
 
     def as_params(self, params: Params, rows: Rows | None) -> Params:
         """Host side: parameters as a person has them -> arrays, checked; None: for any rows."""

@@ -118,7 +118,7 @@ def fisher_diagonal(constraints: PyTree, params: Params, share: Float[Array, " k
     return each(lambda of, value: of.fisher_diagonal(value, share), constraints, params)
 
 
-def at_boundary(constraints: PyTree, params: Params, active: Bool[Array, " k"]) -> Params:
+def at_boundary(constraints: PyTree, params: Params, active: Bool[Any, " k"]) -> Params:
     """Which numbers of active components are at the end of their range."""
     return each(lambda of, value: of.at_boundary(value, active), constraints, params)
 

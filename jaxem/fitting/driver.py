@@ -12,11 +12,12 @@ import jax
 import numpy as np
 
 from jaxem.core import checks, emissions
-from jaxem.core.contracts import Params
+from jaxem.core.contracts import Model, Params, Rows
 from jaxem.core.status import Status
 from jaxem.fitting import identified, padded_components, restarts, sizes, threads
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.bundles import Bundle
+from jaxem.fitting.effort import program
 from jaxem.fitting.em import State
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result, gathered
@@ -133,12 +134,13 @@ def finish(job: FitPlan, states: Bundle) -> Result:
 
 def _run_away(job: FitPlan, params: Params) -> tuple[str, ...]:
     """Remarks on parameters that have diverged."""
-    prepared = job.model.prepare(params, None)
-    statistics, _ = _sums(job.model, prepared, job.rows, job.block_size)
-    return emissions.run_away(job.model, jax.device_get(statistics), job.data)
+    sums = _statistics(job.model, params, job.rows, job.block_size)
+    return emissions.run_away(job.model, jax.device_get(sums), job.data)
 
 
-_sums = jax.jit(accumulate, static_argnames=("model", "block_size"))
+@program("model", "block_size")
+def _statistics(model: Model, params: Params, rows: Rows, block_size: int) -> Any:
+    return accumulate(model, model.prepare(params, None), rows, block_size)[0]
 
 
 def noted(

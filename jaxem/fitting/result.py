@@ -6,9 +6,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array
 
-from jaxem.core import checks, parameters
+from jaxem.core import checks, parameters, placement
 from jaxem.core.contracts import Model
 from jaxem.core.names import name
 from jaxem.core.status import CONVERGED, FitError, Status, tally
@@ -82,7 +81,7 @@ class Result:
         return True
 
     @property
-    def converged(self) -> Array:
+    def converged(self) -> Any:
         """Whether the status is CONVERGED or PRECISION."""
         return (self.status == Status.CONVERGED) | (self.status == Status.PRECISION)
 
@@ -92,15 +91,16 @@ class Result:
         return np.dtype(self.log_likelihood.dtype)
 
     @property
-    def aic(self) -> Array:
+    def aic(self) -> Any:
         """-2 log-likelihood + 2 p; lower is better."""
         return -2 * self.log_likelihood + 2 * self.n_free_parameters.astype(self.dtype)
 
     @property
-    def bic(self) -> Array:
+    def bic(self) -> Any:
         """-2 log-likelihood + p log(total weight); lower is better (mclust's sign is reversed)."""
-        penalty = self.n_free_parameters.astype(self.dtype) * jax.numpy.log(self.total_weight)
-        return -2 * self.log_likelihood + penalty
+        p, log = self.n_free_parameters.astype(self.dtype), placement.numpy_of(self.status).log
+        with np.errstate(divide="ignore", invalid="ignore"):  # of no rows
+            return -2 * self.log_likelihood + p * log(self.total_weight)
 
     @property
     def boundary(self) -> tuple[str, ...]:
@@ -109,8 +109,8 @@ class Result:
         Probabilities of 0 or 1 and rates of 0, each within 1e-6: legal optima, for which standard
         errors mean nothing. A prior is the remedy.
         """
-        model = self.provenance.model
-        marks = parameters.at_boundary(model.constraints, self.params, model.active(self.params))
+        model, params = self.provenance.model, jax.device_get(self.params)  # nothing compiles
+        marks = parameters.at_boundary(model.constraints, params, model.active(params))
         return tuple(
             name(path, at)
             for path, leaf in jax.tree.leaves_with_path(marks)

@@ -16,7 +16,8 @@ import os
 import pickle
 import platform
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,34 +68,71 @@ def program(form: Any, told: str, args: tuple[Any, ...], static: frozenset[int])
         own = _locks.setdefault(name, threading.Lock())
     with own:
         if name not in _found:
-            _found[name] = _read(place / name) or _compiled(form, args, place / name)
+            _found[name] = _read(form, args, place / name) or _compiled(form, args, place / name)
         return _found[name]
+
+
+class _Loaded:
+    """A program made of what a file holds, or will hold; another where it does not run.
+
+    What JAX found in its own compilation cache, for one, cannot be kept once more: it loads, and
+    lacks its functions (jaxlib 0.10 to 0.12).
+    """
+
+    def __init__(
+        self, payload: bytes, proven: Callable[[], None], otherwise: Callable[[], Any]
+    ) -> None:
+        _prepare_lapack()
+        self.run = serialize_executable.deserialize_and_load(
+            *pickle.loads(payload), execution_devices=jax.devices()[:1]
+        )
+        self.once: Any = proven, otherwise  # what follows on its first run
+
+    def __call__(self, *given: Any) -> Any:
+        if self.once is None:
+            return self.run(*given)
+        proven, otherwise = self.once
+        try:
+            value = jax.block_until_ready(self.run(*given))
+        except jax.errors.JaxRuntimeError:
+            self.run, self.once = otherwise(), None
+            return self.run(*given)
+        self.once = None
+        proven()
+        return value
 
 
 def _compiled(form: Any, args: tuple[Any, ...], path: Path) -> Any:
     compiled = form.lower(*args).compile()
     try:
         payload = pickle.dumps(serialize_executable.serialize(compiled))
+        return _Loaded(payload, lambda: _write(path, payload), lambda: compiled)
+    except Exception:  # whatever cannot be kept is compiled all the same, by each process
+        return compiled
+
+
+def _write(path: Path, payload: bytes) -> None:
+    with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with replacing(path) as new:
             Path(new).write_bytes(_DIGEST(payload).digest() + payload)
         remove_oldest(path.parent, _MOST)
-    except Exception:  # whatever cannot be kept is compiled all the same, by each process
-        pass
-    return compiled
 
 
-def _read(path: Path) -> Any:
+def _read(form: Any, args: tuple[Any, ...], path: Path) -> Any:
     """The program of a file; None where there is none, or a damaged one."""
+
+    def otherwise() -> Any:
+        with suppress(OSError):
+            path.unlink()
+        return form.lower(*args).compile()
+
     try:
         digest, payload = (content := path.read_bytes())[:32], content[32:]
         if _DIGEST(payload).digest() != digest:
             return None
         os.utime(path)
-        _prepare_lapack()
-        return serialize_executable.deserialize_and_load(
-            *pickle.loads(payload), execution_devices=jax.devices()[:1]
-        )
+        return _Loaded(payload, lambda: None, otherwise)
     except Exception:  # whatever is wrong with a file, the program can be compiled
         return None
 
@@ -111,7 +149,7 @@ def _prepare_lapack() -> None:
 def _name(told: str, static: Sequence[Any], given: Sequence[Any]) -> str:
     leaves, structure = jax.tree.flatten(given)
     shapes = [(np.shape(leaf), str(jnp.result_type(leaf))) for leaf in leaves]
-    key = (_here(), threads.options(), told, tuple(map(_saying, static)), str(structure), shapes)
+    key = (here(), threads.options(), told, tuple(map(_saying, static)), str(structure), shapes)
     return _DIGEST(repr(key).encode()).hexdigest()
 
 
@@ -152,23 +190,25 @@ def _on_first_cpu(given: Sequence[Any]) -> bool:
 
 
 @cache
-def _here() -> str:
-    """The sources, the versions and the processor that a program is compiled from, by and for."""
+def here() -> str:
+    """A name for the sources, the versions and the processor that a program is compiled from, by
+    and for."""
     top = Path(__file__).parents[1]
     sources = sorted(
         (str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in top.rglob("*.py")
     )
     flags = os.environ.get("XLA_FLAGS")
-    return repr((sources, jax.__version__, jaxlib_version, platform.python_version(), flags,
-                 jax.device_count(), processor()))  # fmt: skip
+    key = (sources, jax.__version__, jaxlib_version, platform.python_version(), flags,
+           jax.device_count(), _processor())  # fmt: skip
+    return _DIGEST(repr(key).encode()).hexdigest()[:16]
 
 
-def processor() -> str:
-    """A name for the kind of processor: what is compiled for one may not run on another."""
+def _processor() -> list[str]:
+    """Its kind: what is compiled for one may not run on another."""
     kind = [platform.machine(), platform.processor()]
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = cpuinfo.read_text(errors="replace").splitlines()
         told = ("model name", "flags", "Features", "CPU part")
         kind += sorted({line for line in lines if line.startswith(told)})
-    return _DIGEST("\n".join(kind).encode()).hexdigest()[:16]
+    return kind

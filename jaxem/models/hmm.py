@@ -94,9 +94,9 @@ class HMM(Model):
     def with_family(self, tree: Any, part: Any) -> Any:
         return tree._replace(emissions=part)
 
-    def active(self, params: HMMParams) -> Bool[Array, " k"]:
+    def active(self, params: HMMParams) -> Bool[Any, " k"]:
         """A state is absent where its row of the transition matrix is 0."""
-        return jnp.sum(params.transition, axis=1) > 0
+        return params.transition.sum(axis=1) > 0
 
     @property
     def nested_in_k(self) -> bool:

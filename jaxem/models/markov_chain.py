@@ -16,6 +16,7 @@ from jaxem.core import checks
 from jaxem.core.constraints import Shares, Simplex
 from jaxem.core.numerics import from_log_odds, log_odds, safe_divide, safe_log
 from jaxem.core.parameters import Joint
+from jaxem.core.placement import numpy_of
 from jaxem.models import transitions
 
 Law = tuple[Float[Array, " k"], Float[Array, "k k"]]  # of the first state, and of the others
@@ -44,9 +45,9 @@ class Free(Shares):
     def fisher_diagonal(self, value: Float[Array, " k"], share: Float[Array, " k"]) -> Array:
         return jnp.zeros_like(value)
 
-    def ends(self, value: Float[Array, " k"]) -> Bool[Array, " k"]:
+    def ends(self, value: Float[Any, " k"]) -> Bool[Any, " k"]:
         """An initial law at one state is the rule."""
-        return jnp.zeros(value.shape, bool)
+        return numpy_of(value).zeros(value.shape, bool)
 
     def without_error(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, " k"]:
         """The steps of one sequence put the law at one state."""
@@ -123,8 +124,8 @@ class Transitions(Simplex):
 
     kind: Any = "full"
 
-    def _open(self, active: Bool[Array, " k"]) -> Bool[Array, "k k"]:
-        possible = jnp.asarray(transitions.mask(self.kind, active.shape[0]))
+    def _open(self, active: Bool[Any, " k"]) -> Bool[Any, "k k"]:
+        possible: Any = transitions.mask(self.kind, active.shape[0])
         return possible & active[:, None] & active[None]
 
     def check_fixed(self, fixed: Any, name: str) -> None:
@@ -155,7 +156,7 @@ class Transitions(Simplex):
         possible = jnp.asarray(transitions.mask(self.kind, fixed.shape[0]))
         return Simplex.determined(self, jnp.where(possible, fixed, 0))
 
-    def at_boundary(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "k k"]:
+    def at_boundary(self, value: Any, active: Bool[Any, " k"]) -> Bool[Any, "k k"]:
         """Only transitions that are possible count."""
         return self._open(active) & (value < checks.BOUNDARY)
 

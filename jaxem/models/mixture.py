@@ -75,7 +75,7 @@ class Mixture(Model):
     def with_family(self, tree: Any, part: Any) -> Any:
         return tree._replace(components=part)
 
-    def active(self, params: MixtureParams) -> Bool[Array, " k"]:
+    def active(self, params: MixtureParams) -> Bool[Any, " k"]:
         return params.weights > 0
 
     @property

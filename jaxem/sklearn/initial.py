@@ -1,6 +1,5 @@
 """Where the estimator's starts begin, beyond the rules that `jaxem.fit` has."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +12,7 @@ from jaxem.core import checks
 from jaxem.core.contracts import Rows
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.gaussian import GaussianParams
+from jaxem.fitting.effort import program
 from jaxem.models import seeding
 from jaxem.models.mixture import Mixture, MixtureParams, MixturePrior, MixtureStatistics
 from jaxem.sklearn import precisions
@@ -63,7 +63,7 @@ def complete(params: MixtureParams, given: FixedInit) -> MixtureParams:
     return MixtureParams(weights, GaussianParams(means, covariances))
 
 
-@partial(jax.jit, static_argnames=("model", "n_starts"))
+@program("model", "n_starts")
 def random_responsibilities(
     model: Mixture, rows: Rows, prior: MixturePrior, key: Array, n_starts: int
 ) -> MixtureParams:

@@ -1,10 +1,13 @@
 """Compiled programs kept in files are found again, and never wrong ones."""
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from compilations import compilations
+from jax.experimental import serialize_executable
 
 import jaxem
 from jaxem.families import Density, Gaussian
@@ -62,6 +65,21 @@ def test_a_damaged_file_is_made_again(damage, place, monkeypatch):
     another_process(monkeypatch)
     monkeypatch.setattr(stored, "_compiled", lambda *_: pytest.fail("compiled"))
     fit()
+
+
+def test_what_jaxs_own_cache_gave_is_not_kept(place, monkeypatch, tmp_path):
+    """It could be read and not run: a program that is changed and compiled to the same code."""
+    sine = program()(lambda x: jnp.argmin(jnp.sin(x)[:, None] * jnp.arange(7.0)[None], axis=0))
+    x = jnp.arange(100.0)
+    expected = sine(x)
+    (path,) = place.iterdir()
+    payload = path.read_bytes()
+    again = pickle.dumps(serialize_executable.serialize(stored._found.popitem()[1].run))
+    for content in (payload, stored._DIGEST(again).digest() + again):  # one that runs, and not
+        path.write_bytes(content)
+        another_process(monkeypatch)
+        np.testing.assert_array_equal(sine(x), expected)
+        assert path.exists() == (content == payload)
 
 
 def test_a_folder_that_cannot_be_written_is_done_without(place, monkeypatch):

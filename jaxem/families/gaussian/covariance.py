@@ -137,7 +137,7 @@ class Covariance(abc.ABC):
         """Lower factors of the k covariances, for sampling."""
 
     @abc.abstractmethod
-    def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
+    def variances(self, covariances: Any, k: int, d: int) -> Float[Any, "k d"]:
         """The variance of each column within each component."""
 
     @abc.abstractmethod

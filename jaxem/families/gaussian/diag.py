@@ -94,7 +94,7 @@ class Diag(Covariance):
     def cholesky(self, covariances: Float[Array, "k d"], k: int, d: int) -> Float[Array, "k d d"]:
         return jnp.sqrt(covariances)[:, :, None] * jnp.eye(d, dtype=covariances.dtype)[None]
 
-    def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
+    def variances(self, covariances: Any, k: int, d: int) -> Float[Any, "k d"]:
         return covariances
 
     def marginal(self, covariances: Any, columns: Any) -> Any:

@@ -143,8 +143,8 @@ class Full(Covariance):
     def cholesky(self, covariances: Float[Array, "k d d"], k: int, d: int) -> Float[Array, "k d d"]:
         return cholesky(covariances)
 
-    def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
-        return jnp.diagonal(covariances, axis1=-2, axis2=-1)
+    def variances(self, covariances: Any, k: int, d: int) -> Float[Any, "k d"]:
+        return covariances.diagonal(0, -2, -1)
 
     def marginal(self, covariances: Any, columns: Any) -> Any:
         return covariances[:, columns][:, :, columns]

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxem.core import constraints
 from jaxem.core.numerics import einsum
+from jaxem.core.placement import numpy_of
 from jaxem.families.gaussian.covariance import Covariance, Factor, positive
 
 
@@ -96,8 +97,8 @@ class Spherical(Covariance):
     def cholesky(self, covariances: Float[Array, " k"], k: int, d: int) -> Float[Array, "k d d"]:
         return jnp.sqrt(covariances)[:, None, None] * jnp.eye(d, dtype=covariances.dtype)[None]
 
-    def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
-        return jnp.broadcast_to(covariances[:, None], (k, d))
+    def variances(self, covariances: Any, k: int, d: int) -> Float[Any, "k d"]:
+        return numpy_of(covariances).broadcast_to(covariances[:, None], (k, d))
 
     def marginal(self, covariances: Any, columns: Any) -> Any:
         return covariances

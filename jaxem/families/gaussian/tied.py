@@ -18,6 +18,7 @@ from jaxem.core.numerics import (
     einsum,
     unless_singular,
 )
+from jaxem.core.placement import numpy_of
 from jaxem.families.gaussian.covariance import (
     Covariance,
     Factor,
@@ -110,8 +111,8 @@ class Tied(Covariance):
     def cholesky(self, covariances: Float[Array, "d d"], k: int, d: int) -> Float[Array, "k d d"]:
         return jnp.broadcast_to(cholesky(covariances), (k, d, d))
 
-    def variances(self, covariances: Array, k: int, d: int) -> Float[Array, "k d"]:
-        return jnp.broadcast_to(jnp.diagonal(covariances), (k, d))
+    def variances(self, covariances: Any, k: int, d: int) -> Float[Any, "k d"]:
+        return numpy_of(covariances).broadcast_to(covariances.diagonal(), (k, d))
 
     def marginal(self, covariances: Any, columns: Any) -> Any:
         return covariances[columns][:, columns]
