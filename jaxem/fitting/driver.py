@@ -76,18 +76,50 @@ def _group(job: FitPlan, values: Any) -> int | None:
     return job.group if checks.is_concrete(job.rows, job.prior, values) else None
 
 
-def pieces(job: FitPlan, states: Bundle, seconds: float = 0.0) -> Iterator[Bundle]:
-    """Yields the states after every iteration, or after as many as take about `seconds`, until all
-    starts have ended. The result has the same bits however the fit is cut."""
-    state, step = jax.device_get(states).tree, 1
-    n_iter = int(np.max(state.n_iter))
-    while np.any(state.status == Status.RUNNING) and n_iter < int(job.max_iter):
-        began, n_iter = time.monotonic(), min(n_iter + step, int(job.max_iter))
-        states = jax.block_until_ready(advance(job, states, n_iter))
-        took = time.monotonic() - began
-        step = 2 * step if took < seconds / 2 else max(1, step // 2) if took > seconds else step
+def pieces(job: FitPlan, states: Bundle, seconds: float) -> Iterator[Bundle]:
+    """Yields the states after as many iterations as take about `seconds`, until all starts have
+    ended. The result has the same bits however the fit is cut."""
+    step = 1
+    while (left := _left(job, states)) > 0:
+        began = time.monotonic()
+        until = _n_iter(states) + min(step, left)
+        states = jax.block_until_ready(advance(job, states, until))
+        step = _next(step, time.monotonic() - began, seconds)
         yield states
-        state = jax.device_get(states).tree
+
+
+def recorded(
+    job: FitPlan, states: Bundle, seconds: float
+) -> Iterator[tuple[Bundle, restarts.Record]]:
+    """The same, with what all starts were at after each iteration of a piece: (r, t)."""
+
+    def run(own: Bundle, count: Any = None) -> Any:
+        return restarts.record(
+            job.execution, job.rows, job.prior, own, job.tol, job.max_iter, steps, count
+        )
+
+    step = 1
+    while (left := _left(job, states)) > 0:
+        began, before = time.monotonic(), _n_iter(states)
+        steps = checks.cast(min(step, left, restarts.RECORDED), np.int32)
+        states, record = jax.device_get(_of_states(job, run, states, (job.tol, steps)))
+        step = _next(step, time.monotonic() - began, seconds)
+        made = _n_iter(states) - before
+        yield states, restarts.Record(*(leaf[:, :made] for leaf in record))
+
+
+def _n_iter(states: Bundle) -> int:
+    return int(np.max(jax.device_get(states).tree.n_iter))
+
+
+def _left(job: FitPlan, states: Bundle) -> int:
+    """Iterations that the fit may still take."""
+    running = np.any(jax.device_get(states).tree.status == Status.RUNNING)
+    return int(job.max_iter) - _n_iter(states) if running else 0
+
+
+def _next(step: int, took: float, seconds: float) -> int:
+    return 2 * step if took < seconds / 2 else max(1, step // 2) if took > seconds else step
 
 
 class Progress(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxem.core.contracts import Params, Prior, Rows
@@ -21,6 +22,7 @@ from jaxem.fitting.in_turn import each, lanes_in_turn
 from jaxem.fitting.outcome import Outcome, Thresholds, conclude_start
 
 Either = Array | np.ndarray  # those of NumPy are on the host
+RECORDED = 32  # iterations a call, at most
 
 
 class Restarts(NamedTuple):
@@ -136,6 +138,39 @@ def advance(
         return each(one, states, execution.chunk, count)
 
     return lanes_in_turn(every)(rows, prior, states, tol, until, count)
+
+
+class Record(NamedTuple):
+    """What starts were at after each of RECORDED iterations; those not made are 0."""
+
+    objective: Float[Array, "*r t"]
+    status: Int[Array, "*r t"]
+
+
+@program("execution", often=True)
+def record(
+    execution: Execution,
+    rows: Rows,
+    prior: Prior | None,
+    states: Bundle,
+    tol: Float[Array, ""],
+    until: Int[Array, ""],
+    steps: Int[Array, ""],
+    count: Int[Array, ""] | None = None,
+) -> tuple[Bundle, Record]:
+    """`advance` by so many iterations, at most RECORDED, and each of them on record."""
+
+    def one(state: Bundle) -> tuple[Bundle, Record]:
+        def step(i: Array, at: tuple[Bundle, Record]) -> tuple[Bundle, Record]:
+            next_one = jnp.minimum(at[0].tree.n_iter + 1, until)
+            state = em.advance(execution, at[0], rows, prior, tol, next_one)
+            now = Record(state.tree.objective, state.tree.status)
+            return state, jax.tree.map(lambda all_, own: all_.at[i].set(own), at[1], now)
+
+        nothing = Record(jnp.zeros(RECORDED, tol.dtype), jnp.zeros(RECORDED, jnp.int32))
+        return lax.fori_loop(0, steps, step, (state, nothing))
+
+    return each(one, states, execution.chunk, count)
 
 
 @program("execution")

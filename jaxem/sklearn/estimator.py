@@ -18,7 +18,7 @@ from jaxem.families import Gaussian
 from jaxem.families.gaussian.prior import GaussianPrior
 from jaxem.fitting import sizes
 from jaxem.fitting.bundles import Bundle, bundle
-from jaxem.fitting.driver import advance, finish, pieces, start
+from jaxem.fitting.driver import finish, recorded, start
 from jaxem.fitting.em import State
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
@@ -35,6 +35,7 @@ _INIT = {
     "random_from_data": "random_from_data",
     "portfolio": "portfolio",
 }
+_SECONDS = 0.1  # between two looks at the iterations
 _CARRIED = (
     "run",
     "gain",
@@ -180,12 +181,14 @@ class GaussianMixture(FittedMixture):
         elif all(part is not None for part in given):
             params = as_jaxem(self.covariance_type, *given)[1]
         if params is not None:
-            job = prepare(data, options, Starts(params), sizes.padded_k(model, data.for_fit))
+            job = prepare(
+                data, options, Starts(params), sizes.padded_k(model, data.for_fit, search=True)
+            )
             return job._replace(n_threads=1), start(job)
         key = jax.random.key(self._seed())
         init = _INIT[self.init_params]
         free = self.init_params != "random" and all(part is None for part in given)
-        padded_k = sizes.padded_k(model, data.for_fit) if free else None
+        padded_k = sizes.padded_k(model, data.for_fit, search=True) if free else None
         job = prepare(data, options, Starts(init, key, self.n_init), padded_k)
         state = _looked_at(start(job))
         params = state.params
@@ -200,14 +203,16 @@ class GaussianMixture(FittedMixture):
     def _iterate(self, job: FitPlan, states: Bundle) -> tuple[Bundle, np.ndarray, int]:
         """-> (all starts at their end, lower bounds (t, r), the iterations before this fit)."""
         began = time.perf_counter()
-        state, before = self._take_up(_looked_at(advance(job, states, 0)))
+        evaluated, _ = next(recorded(job, states, _SECONDS))
+        state, before = self._take_up(_looked_at(evaluated))
         history = [state.objective]
         job = job._replace(max_iter=checks.cast(before + self.max_iter, np.int32))
-        states = begun = bundle(state, 1)
-        for states in pieces(job, begun):
-            state = _looked_at(states)
-            history.append(state.objective)
-            self._report(before + len(history) - 1, state, began)
+        states = bundle(state, 1)
+        for after, record in recorded(job, states, _SECONDS):
+            for objective, status in zip(record.objective.T, record.status.T, strict=True):
+                history.append(objective)
+                self._report(before + len(history) - 1, objective, status, began)
+            states = after
         return states, np.array(history[1:]).reshape(-1, len(history[0])), before
 
     def _take_up(self, state: State) -> tuple[State, int]:
@@ -228,14 +233,14 @@ class GaussianMixture(FittedMixture):
         }
         return state._replace(**carried), int(self._progress["n_iter"])
 
-    def _report(self, n_iter: int, state: State, began: float) -> None:
+    def _report(self, n_iter: int, objective: np.ndarray, status: np.ndarray, began: float) -> None:
         """A line every `verbose_interval` iterations; from verbose=2 on with bound and time."""
         if not self.verbose or n_iter % self.verbose_interval:
             return
-        running = state.status == Status.RUNNING
+        running = status == Status.RUNNING
         line = f"iteration {n_iter}: {running.sum()} of {running.size} starts still run"
         if self.verbose > 1:
-            highest = np.max(state.objective)
+            highest = np.max(objective)
             line += f", highest lower bound {highest:.6f}, {time.perf_counter() - began:.2f} s"
         print(line)
 
