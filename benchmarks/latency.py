@@ -64,7 +64,7 @@ def _fit() -> Iterator[Step]:
     yield "first fit", fit
     yield "second fit", fit
     yield "another n", lambda: fit(x[:147])
-    yield "another k", lambda: fit(k=2)
+    yield "another k", lambda: fit(k=4)
     yield "another n_init", lambda: fit(starts=60)
     yield "other weights", lambda: fit(sample_weight=1.0 + np.arange(150) % 2)
     yield "another tol", lambda: fit(tol=1e-7)

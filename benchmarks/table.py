@@ -76,7 +76,7 @@ def _rows(rows: list[Row]) -> str:
         seen = "-" if row.log_likelihood is None else f"{row.log_likelihood:.4f}"
         cells = (
             row.program,
-            f"{row.structure}, {sizes}",
+            f"{row.structure}, {sizes}" if sizes else row.structure,
             row.dtype,
             f"{short(row.median)} {row.unit}",
             f"{short(row.least)} to {short(row.most)}",

@@ -60,7 +60,7 @@ class Begin(NamedTuple):
     part: Int[Either, "*r"] | None
 
 
-@program("execution", often=True)
+@program("execution")
 def start(
     execution: Execution,
     rows: Rows,
