@@ -12,6 +12,7 @@ from jaxem.core.contracts import Model
 from jaxem.core.dataset import Dataset, alike, as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.status import Status
+from jaxem.fitting.ahead import compiled_ahead
 from jaxem.fitting.driver import noted, uncut
 from jaxem.fitting.options import FitOptions, Options, Starts
 from jaxem.fitting.padded_components import padded
@@ -100,9 +101,10 @@ def select(
     given = sample_weight, labels, lengths
     jobs = plan(models, x, Starts(init, key, n_init), Options(**options), given)
     results: dict[int, Result] = {}
-    for i in sorted(range(len(jobs)), key=lambda i: jobs[i].provenance.model.n_components):
-        job = divided(jobs[i], list(results.values()))
-        results[i] = uncut(job)
+    with compiled_ahead(jobs) as ready:
+        for i in sorted(range(len(jobs)), key=lambda i: jobs[i].provenance.model.n_components):
+            ready(jobs[i])
+            results[i] = uncut(divided(jobs[i], list(results.values())))
     chosen = compare(jobs, [results[i] for i in range(len(jobs))], criterion)
     best, found = noted(jobs[chosen.index], chosen.best)
     for remark in found:

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxem.analysis.select import divided
 from jaxem.cli.errors import INTERRUPTED
+from jaxem.fitting.ahead import Ready
 from jaxem.fitting.bundles import Bundle
 from jaxem.fitting.driver import finish, pieces, start
 from jaxem.fitting.plan import FitPlan
@@ -21,9 +22,11 @@ _SECONDS = 0.4  # that a piece of a fit is to take, where an iteration takes no 
 class Work:
     """A fit under way. `state` is the latest of it, None before the starts are evaluated."""
 
-    def __init__(self, job: FitPlan, smaller: Sequence[Result] = ()) -> None:
+    def __init__(
+        self, job: FitPlan, smaller: Sequence[Result] = (), ready: Ready | None = None
+    ) -> None:
         """smaller: fits of fewer components, of which some starts divide one."""
-        self.job, self.smaller = job, smaller
+        self.job, self.smaller, self.ready = job, smaller, ready
         self.state: Bundle | None = None
         self.error: Exception | None = None
         self.stopped = False
@@ -34,6 +37,8 @@ class Work:
         try:
             # x64 is switched by thread.
             with jax.enable_x64(self.job.tol.dtype == np.float64):
+                if self.ready is not None:
+                    self.ready(self.job)
                 job = divided(self.job, self.smaller)
                 for state in pieces(job, start(job), _SECONDS):
                     if self.state is None:  # compiled now: at Ctrl-C there is no time for it
@@ -50,7 +55,11 @@ def leave(status: int) -> None:
 
     The interpreter crashes when it is taken down under a computation.
     """
-    if status == INTERRUPTED or any(thread.name == "jaxem" for thread in threading.enumerate()):
+    if status == INTERRUPTED or any(map(_is_ours, threading.enumerate())):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _is_ours(thread: threading.Thread) -> bool:
+    return thread.name.startswith("jaxem")

@@ -28,6 +28,7 @@ from jaxem.cli.progress import Run
 from jaxem.core import parameters
 from jaxem.core.contracts import Family, Model
 from jaxem.families import Product
+from jaxem.fitting.ahead import compiled_ahead
 from jaxem.fitting.driver import noted
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan
@@ -127,11 +128,12 @@ def _fit_all(jobs: Sequence[FitPlan]) -> list[Run]:
     with (
         interrupts.held(),
         progress.live(report.errors(), len(jobs), above=table) as line,
+        compiled_ahead(jobs) as ready,
     ):
         for job in jobs:
             model: Any = job.provenance.model
             line.begin(f"k = {model.n_components}, {report.family(model)}")
-            run = progress.run(job, line, [run.result for run in runs])
+            run = progress.run(job, line, [run.result for run in runs], ready)
             if run is not None:
                 runs.append(run)
                 if table is not None:

@@ -14,6 +14,7 @@ from jaxem.cli.background_fit import Work
 from jaxem.cli.interrupts import pressed
 from jaxem.core.status import Status
 from jaxem.fitting import driver
+from jaxem.fitting.ahead import Ready
 from jaxem.fitting.bundles import Bundle
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result
@@ -85,10 +86,12 @@ def live(console: Console, n_fits: int, above: RenderableType | None = None) -> 
         yield line
 
 
-def run(job: FitPlan, line: Line, smaller: Sequence[Result] = ()) -> Run | None:
+def run(
+    job: FitPlan, line: Line, smaller: Sequence[Result] = (), ready: Ready | None = None
+) -> Run | None:
     """Fit; at Ctrl-C the best so far, without waiting. None when there is nothing yet."""
     began = time.perf_counter()
-    work = Work(job, smaller)
+    work = Work(job, smaller, ready)
     while work.thread.is_alive() and not pressed():
         work.thread.join(_GLANCE)
         line.report(job, work.state)

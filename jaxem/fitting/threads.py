@@ -5,9 +5,9 @@ side by side keep them busy (`python -m benchmarks --suite cpu` measures the cor
 starts divide well. The groups have one size, so that they share one compilation.
 """
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import jax
@@ -55,6 +55,23 @@ def _in_threads(function: Callable[[int], Any], of: Iterable[int], n_threads: in
         return list(pool.map(configured_function, of))
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def beside(function: Callable[[Any], Any], of: Iterable[Any]) -> Iterator[list[Future]]:
+    """function of each in turn, in a thread of its own, while what is inside runs; -> what becomes
+    of them. What is not begun by then never is."""
+    configured = _configuration()
+
+    def configured_function(own: Any) -> Any:
+        with configured():
+            return function(own)
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="jaxem")
+    try:
+        yield [pool.submit(configured_function, own) for own in of]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _configuration() -> Callable[[], ExitStack]:

@@ -222,10 +222,10 @@ def interrupted_at(n_components, monkeypatch):
     """Ctrl-C when the fit with so many components begins."""
     real = progress.run
 
-    def run(job, line, smaller=()):
+    def run(job, line, *beside):
         if job.provenance.model.n_components == n_components:
             signal.raise_signal(signal.SIGINT)
-        return real(job, line, smaller)
+        return real(job, line, *beside)
 
     monkeypatch.setattr(progress, "run", run)
     monkeypatch.setattr(command, "leave", lambda status: None)
