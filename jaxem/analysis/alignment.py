@@ -6,6 +6,8 @@ is the expected number of rows that the two fits give to i and to j. The assignm
 most rows is found exactly (Kuhn 1955), by scipy.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +24,7 @@ def agreement(
 ) -> Float[Array, "k k"]:
     """The rows that `reference` (rows of the matrix) and `params` (its columns) agree on."""
 
-    def of(one: Prepared, other: Prepared) -> Float[Array, "k k"]:
+    def of(one: Prepared, other: Prepared, size: int) -> Float[Array, "k k"]:
         def of_block(rows: Rows) -> Float[Array, "k k"]:
             weight = rows.weight[None]
             shares = [model.posterior(prepared, rows)[1] for prepared in (one, other)]
@@ -30,14 +32,14 @@ def agreement(
             k = model.n_components
             return einsum("in,jn->ij", (a * weight).reshape(k, -1), b.reshape(k, -1))
 
-        return sum_blocks(of_block, rows, block_size)
+        return sum_blocks(of_block, rows, size)
 
-    def with_reference(one: Prepared) -> Float[Array, "k k"]:
-        return with_stable_fallback(
-            model, model.prepare(params, None), lambda other: of(one, other), rows
-        )
+    def with_reference(one: Prepared, size: int) -> Float[Array, "k k"]:
+        of_both = partial(of, one)
+        return with_stable_fallback(model, model.prepare(params, None), of_both, rows, size)
 
-    return with_stable_fallback(model, model.prepare(reference, None), with_reference, rows)
+    prepared = model.prepare(reference, None)
+    return with_stable_fallback(model, prepared, with_reference, rows, block_size)
 
 
 def assignments(agreements: np.ndarray) -> np.ndarray:

@@ -97,10 +97,10 @@ def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
     For an HMM that of the paths, -sum_b weight[b] sum_z P(z | x[b]) log P(z | x[b]).
     """
 
-    def by(prepared: Prepared) -> Array:
-        return map_rows(lambda block: latent.entropy(model, prepared, block), rows, block_size)
+    def by(prepared: Prepared, size: int) -> Array:
+        return map_rows(lambda block: latent.entropy(model, prepared, block), rows, size)
 
-    each = with_stable_fallback(model, model.prepare(params, None), by, rows)
+    each = with_stable_fallback(model, model.prepare(params, None), by, rows, block_size)
     return jnp.sum(jnp.where(rows.weight > 0, rows.weight * each, 0.0))
 
 

@@ -181,10 +181,10 @@ def _of_blocks(
 ) -> Any:
     """what(model, prepared, rows) over blocks of lanes, which are the last axis."""
 
-    def by(prepared: Prepared) -> Any:
-        return map_rows(lambda block: what(model, prepared, block), rows, block_size)
+    def by(prepared: Prepared, size: int) -> Any:
+        return map_rows(lambda block: what(model, prepared, block), rows, size)
 
-    return with_stable_fallback(model, model.prepare(params, None), by, rows)
+    return with_stable_fallback(model, model.prepare(params, None), by, rows, block_size)
 
 
 _draw = program()(jax.vmap(sample_path, in_axes=(0, None, None, None)))

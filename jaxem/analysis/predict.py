@@ -122,7 +122,7 @@ def _of_rows(model: Model, params: Params, rows: Rows, block_size: int, what: st
     The axes of the rows' weight come first, then the components.
     """
 
-    def by(prepared: Prepared) -> Array:
+    def by(prepared: Prepared, size: int) -> Array:
         def of_block(rows: Rows) -> Array:
             log_density, probabilities = model.posterior(prepared, rows)
             if what == "log_density":
@@ -131,9 +131,9 @@ def _of_rows(model: Model, params: Params, rows: Rows, block_size: int, what: st
                 return jnp.argmax(probabilities, axis=0).astype(jnp.int32)
             return probabilities
 
-        return map_rows(of_block, rows, block_size)
+        return map_rows(of_block, rows, size)
 
-    found = with_stable_fallback(model, model.prepare(params, None), by, rows)
+    found = with_stable_fallback(model, model.prepare(params, None), by, rows, block_size)
     return jnp.moveaxis(found, 0, -1) if what == "probabilities" else found
 
 

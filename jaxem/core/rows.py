@@ -85,9 +85,23 @@ def flat(tree: PyTree, n_axes: int) -> PyTree:
     return jax.tree.map(merged, tree)
 
 
-def slice_units(rows: Rows, start: Any, size: int) -> Rows:
-    """`size` units from `start` on."""
-    return _picked(rows, lambda leaf: lax.dynamic_slice_in_dim(leaf, start, size, rows.axis))
+def slice_units(rows: Rows, start: Any, size: int, vectors: bool = False) -> Rows:
+    """`size` units from `start` on.
+
+    vectors: tables are taken as one long vector, which lies in one way: where the block is wanted
+    in columns, XLA would lay out the whole table so, a copy of it.
+    """
+
+    def of(leaf: Array) -> Array:
+        width = leaf.size // leaf.shape[0]
+        if not vectors or rows.axis or width == 1 or leaf.size >= 1 << 32:
+            return lax.dynamic_slice_in_dim(leaf, start, size, rows.axis)
+        first = jnp.asarray(start).astype(jnp.uint32) * jnp.uint32(width)
+        vector = lax.optimization_barrier(jnp.reshape(leaf, -1))  # which XLA does not undo
+        own = lax.dynamic_slice_in_dim(vector, first, size * width)
+        return jnp.reshape(own, (size, *leaf.shape[1:]))
+
+    return _picked(rows, of)
 
 
 def take_rows(rows: Rows, index: Array) -> Rows:

@@ -202,6 +202,10 @@ class Product(Family):
     def numbers_per_row(self, x: Any, k: int) -> int:
         return sum(self._each(lambda of, part: planning.numbers_per_row(of, part, k), x).values())
 
+    def stable_numbers_per_row(self, x: Any, k: int) -> int:
+        each = self._each(lambda of, part: planning.numbers_per_row(of, part, k, stable=True), x)
+        return sum(each.values())
+
     # ---- starts
 
     def coordinates(self, x: Any) -> Float[Array, "n p"]:

@@ -13,6 +13,7 @@ from jaxem.core.capabilities import digits
 from jaxem.core.contracts import Model, Prepared, Rows
 from jaxem.core.numerics import Sums, add_exactly, sums
 from jaxem.core.rows import materialize_order, slice_units
+from jaxem.fitting import sizes
 
 
 def block_of(rows: Rows, index: Any, size: int) -> tuple[Rows, Array, Bool[Array, " size"]]:
@@ -23,36 +24,39 @@ def block_of(rows: Rows, index: Any, size: int) -> tuple[Rows, Array, Bool[Array
     first = index * size
     start = jnp.minimum(first, rows.n_units - size).astype(jnp.int32)
     fresh = start + jnp.arange(size, dtype=jnp.int32) >= first
-    return slice_units(rows, start, size), start, fresh
+    return slice_units(rows, start, size, vectors=not sizes.on_cpu(rows)), start, fresh
 
 
 def accumulate(model: Model, prepared: Prepared, rows: Rows, block_size: int) -> tuple[Any, Array]:
     """The E-step over all rows: the sum of the E-steps over blocks."""
 
-    def by(prepared: Prepared) -> tuple[Any, Array]:
-        statistics, objective = sum_blocks(
-            lambda block: model.e_step(prepared, block), rows, block_size
-        )
+    def by(prepared: Prepared, size: int) -> tuple[Any, Array]:
+        statistics, objective = sum_blocks(lambda block: model.e_step(prepared, block), rows, size)
         return emissions.finalize_statistics(model, prepared, statistics), objective
 
-    return with_stable_fallback(model, prepared, by, rows)
+    return with_stable_fallback(model, prepared, by, rows, block_size)
 
 
 def with_stable_fallback(
-    model: Model, prepared: Prepared, function: Callable[[Prepared], PyTree], rows: Rows
+    model: Model,
+    prepared: Prepared,
+    function: Callable[[Prepared, int], PyTree],
+    rows: Rows,
+    block_size: int,
 ) -> PyTree:
-    """function of `prepared`, or of what the parameters need instead.
+    """function of `prepared`, or of what the parameters need instead, and of the size of blocks.
 
     Asked once, around the loop over blocks: in each block it cost diagonal covariances 9 %. Few
     rows take what is always right at once.
     """
     stable = emissions.stable_form(model, prepared)
     if stable is None:
-        return function(prepared)
+        return function(prepared, block_size)
     needed, instead = stable
     if rows.weight.size <= digits.FEW:
-        return function(instead)
-    return lax.cond(needed, lambda: function(instead), lambda: function(prepared))
+        return function(instead, block_size)
+    size = sizes.stable_block_size(model, rows, block_size)
+    return lax.cond(needed, lambda: function(instead, size), lambda: function(prepared, block_size))
 
 
 def sum_blocks(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) -> PyTree:

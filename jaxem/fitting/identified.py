@@ -87,7 +87,7 @@ def _holed(leaf: Array) -> bool:
 def _counts(model: Model, params: Params, rows: Rows, block_size: int) -> tuple[Array, Any]:
     """-> (rows of each part, (k,); N in the tree of x, (k, c, c)), in rows of mean weight."""
 
-    def by(prepared: Prepared) -> Any:
+    def by(prepared: Prepared, size: int) -> Any:
         def of_block(block: Rows) -> Any:
             _, shares = model.posterior(prepared, block)
             x, weight = block.x, observed_weight(block)
@@ -100,8 +100,9 @@ def _counts(model: Model, params: Params, rows: Rows, block_size: int) -> tuple[
 
             return jnp.sum(weight > 0, dtype=own.dtype), jnp.sum(own, axis=1), jax.tree.map(both, x)
 
-        return sum_blocks(of_block, rows, block_size)
+        return sum_blocks(of_block, rows, size)
 
-    n, counts, both = with_stable_fallback(model, model.prepare(params, None), by, rows)
+    prepared = model.prepare(params, None)
+    n, counts, both = with_stable_fallback(model, prepared, by, rows, block_size)
     unit = jnp.sum(counts) / n
     return jax.tree.map(lambda leaf: leaf / unit, (counts, both))

@@ -84,7 +84,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
     block = sizes.block_size(padded, rows)
     if options.block_size is not None:
         block = sizes.block_units(rows, options.block_size)
-    chunk = sizes.chunk_size(rows, padded.n_components, n_starts, block)
+    chunk = sizes.chunk_size(padded, rows, n_starts, block)
     filled = chunk * -(-n_starts // chunk)
     codes = starts.methods(begin.init if params is None else "portfolio", filled)
     found = _remarks(data, prior)

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import emissions
 from jaxem.core.contracts import Params, Prior, Rows
 from jaxem.fitting import restarts, sizes, threads
 from jaxem.fitting.effort import program
@@ -77,8 +76,9 @@ def run(job: FitPlan, sets: Sets, begin: Begin, keep: Keep) -> Any:
     """
     n_sets = len(begin.keys)
     settings = Settings(job.prior, job.n_active, job.tol, job.max_iter, job.thresholds)
-    columns = emissions.n_columns(job.model, job.rows)
-    size = sizes.sets_a_group(job.model, job.rows, columns, n_sets)
+    warm = 0 if begin.warm is None else jax.tree.leaves(begin.warm)[0].shape[0]
+    side_by_side = min(len(begin.methods) + warm, job.chunk)
+    size = sizes.sets_a_group(job.model, job.rows, n_sets, side_by_side, job.block_size)
     lanes = sizes.lanes(job.rows, size)
 
     def group(own: np.ndarray, count: Any) -> Any:

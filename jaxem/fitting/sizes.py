@@ -17,8 +17,9 @@ _LEAST_ROWS = 256  # of a block: products of matrices are slow in smaller ones
 _CACHE = 6 << 20  # bytes that an E-step makes of a block on a CPU, at most
 _OF_STEPS = 256 << 20  # of sequences: a step costs nearly as much for one lane as for a hundred
 _SHARES = 1 << 20  # bytes of responsibilities
-_BLOCK = 1 << 27  # numbers that keep an accelerator busy
-_CHUNK = 1 << 28
+_BUSY = 1 << 29  # bytes of temporaries that keep an accelerator busy
+_SHARE = 16  # of its memory, at most one part in so many
+_WHOLE = 1 << 12  # rows of which a large block is a multiple there
 _SMALL = 1 << 20  # numbers of an E-step that are work for one core
 _ROUNDS = 2  # groups for each thread: the starts differ in how long they take
 _FEW = 1 << 13  # numbers of data that are fitted sooner than compiled for
@@ -54,13 +55,14 @@ def beside(rows: Rows, tree: Any) -> Any:
     return jax.device_put(tree) if on_host else tree
 
 
-def numbers_per_unit(model: Model, rows: Rows) -> int:
-    """About how many numbers an E-step makes of each unit of the rows."""
+def numbers_per_unit(model: Model, rows: Rows, stable: bool = False) -> int:
+    """About how many numbers an E-step makes of each unit of the rows; stable: of the form that
+    loses no digits."""
     x, k = emissions.like(model, rows), model.n_components
     if model.family is None:
         each = k * (2 + checks.n_numbers(x, rows.weight.size))
     else:
-        each = planning.numbers_per_row(model.family, x, k)
+        each = planning.numbers_per_row(model.family, x, k, stable)
     if rows.first is not None:
         return block_length(rows.weight.shape[0]) * (each + 6 * k)
     return each * (rows.weight.size // rows.n_units)
@@ -70,18 +72,46 @@ def block_size(model: Model, rows: Rows) -> int:
     """Units a block, at most all.
 
     CPU: what an E-step makes of a block takes at most what a cache holds, responsibilities of rows
-    at most 1 MB, but a block has 256 rows at least. An accelerator is kept busy by 2^27 numbers.
+    at most 1 MB, but a block has 256 rows at least. An accelerator: `_busy`.
     """
     chain = rows.first is not None
     n, n_rows = rows.n_units, 1 if chain else rows.weight.size // rows.n_units
     numbers = numbers_per_unit(model, rows)
     least, most_bytes = (1, _OF_STEPS) if chain else (-(-_LEAST_ROWS // n_rows), _CACHE)
     if not on_cpu(rows):
-        return min(n, max(least, _BLOCK // numbers))
+        most = max(1, _busy(rows) // numbers)
+        return min(n, max(1, _alike(n, _whole(most), _multiple(most))))
     size = rows.weight.dtype.itemsize
     most = min(most_bytes // (size * numbers), _SHARES // (size * model.n_components * n_rows))
     multiple = 8 if n_rows == 1 else 1
     return min(n, max(least, _alike(n, max(least, most), multiple)))
+
+
+def stable_block_size(model: Model, rows: Rows, block_size: int) -> int:
+    """The same of the form that loses no digits, which makes more of a row: an accelerator sets
+    memory aside for both, whichever is taken."""
+    if on_cpu(rows):
+        return block_size
+    numbers = numbers_per_unit(model, rows), numbers_per_unit(model, rows, stable=True)
+    return min(block_size, _whole(max(1, block_size * numbers[0] // numbers[1])))
+
+
+def _multiple(size: int) -> int:
+    """Of which a block of about that size is one: XLA divides a sum over rows by powers of 2."""
+    return min(_WHOLE, 1 << max(0, size.bit_length() - 4))
+
+
+def _whole(size: int) -> int:
+    return size - size % _multiple(size)
+
+
+def _busy(rows: Rows) -> int:
+    """Numbers that an accelerator makes at a time: what keeps it busy, of a share of its memory."""
+    x = jax.tree.leaves(rows.x)[0]
+    known = isinstance(x, jax.Array) and checks.is_concrete(x)
+    device = next(iter(x.devices())) if known else jax.devices()[0]
+    memory = (device.memory_stats() or {}).get("bytes_limit", _SHARE * _BUSY)
+    return min(_BUSY, memory // _SHARE) // rows.weight.dtype.itemsize
 
 
 def block_units(rows: Rows, given: Any) -> int:
@@ -96,8 +126,8 @@ def _alike(n: int, most: int, multiple: int) -> int:
     return min(most, -(-size // multiple) * multiple)
 
 
-def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
-    """Starts a vmapped chunk: one on a CPU, on an accelerator all that keep 2^28 numbers.
+def chunk_size(model: Model, rows: Rows, n_starts: int, block_size: int) -> int:
+    """Starts a vmapped chunk: one on a CPU, on an accelerator all that keep it busy together.
 
     Lanes of one chunk wait for its slowest start, and on a CPU gain nothing for it: chunks of 2 to
     100 took 1.2 to 6.8 times as long as single starts, for n from 150 to 5000
@@ -105,11 +135,13 @@ def chunk_size(rows: Rows, k: int, n_starts: int, block_size: int) -> int:
     """
     if on_cpu(rows):
         return 1
-    width = sum(leaf.size for leaf in jax.tree.leaves(rows.x)) // rows.n_units
-    numbers = min(rows.n_units, block_size) * k * (width + 2)
-    most = max(1, min(n_starts, _CHUNK // numbers))
+    most = max(1, min(n_starts, _busy(rows) // _numbers_a_start(model, rows, block_size)))
     n_chunks = -(-n_starts // most)
     return -(-n_starts // n_chunks)
+
+
+def _numbers_a_start(model: Model, rows: Rows, block_size: int) -> int:
+    return min(rows.n_units, block_size) * numbers_per_unit(model, rows)
 
 
 def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
@@ -161,13 +193,16 @@ def group_size(r: int, n_threads: int) -> int:
     return -(-r // (_ROUNDS * n_threads))
 
 
-def sets_a_group(model: Model, rows: Rows, n_columns: int, n_sets: int) -> int:
-    """Data sets a group, no more than memory holds; on a CPU however many there are."""
-    numbers = rows.weight.size * (n_columns + 1)
+def sets_a_group(model: Model, rows: Rows, n_sets: int, n_starts: int, block_size: int) -> int:
+    """Data sets a group, no more than memory holds; on a CPU however many there are.
+
+    n_starts: of each, side by side on an accelerator.
+    """
+    data = rows.weight.size * (emissions.n_columns(model, rows) + 1)
     if on_cpu(rows):
-        return max(1, min(_STARTS, _GROUP // numbers))
-    each = rows.weight.size * model.n_components * (n_columns + 2)
-    return min(n_sets, max(1, _CHUNK // each))
+        return max(1, min(_STARTS, _GROUP // data))
+    made = n_starts * _numbers_a_start(model, rows, block_size)
+    return min(n_sets, max(1, _busy(rows) // (data + made)))
 
 
 def lanes(rows: Rows, size: int) -> int:

@@ -1,6 +1,8 @@
 """Devices that are not the one CPU: what is chosen for an accelerator, programs for other
 platforms, and data that lie on a second device."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,10 @@ from jaxem import families
 from jaxem.analysis import predict
 from jaxem.core import placement
 from jaxem.core.dataset import as_dataset
+from jaxem.core.rows import Rows
 from jaxem.fitting import restarts, sizes, steps
+from jaxem.fitting.execution import Execution
+from jaxem.fitting.options import acceleration
 from laws.compare import close
 
 KEY = jax.random.key(0)
@@ -45,6 +50,7 @@ def as_if_on_an_accelerator(monkeypatch):
 
 FITS = {
     "starts_side_by_side": lambda: jaxem.fit(FULL, X, key=KEY, **OPTIONS),
+    "blocks": lambda: jaxem.fit(FULL, X, key=KEY, block_size=16, **OPTIONS),
     "holes": lambda: jaxem.fit(
         jaxem.Mixture(families.Gaussian("full", missing=True), 2), HOLED, key=KEY, **OPTIONS
     ),
@@ -65,14 +71,60 @@ def test_what_is_chosen_for_an_accelerator_gives_the_same(name, as_if_on_an_acce
     close(found.params, expected.params, rtol=1e-7, atol=1e-9)
 
 
+def test_a_gradient_through_blocks_is_the_same(as_if_on_an_accelerator):
+    params = jaxem.fit(FULL, X, key=KEY, n_init=1, tol=1e-9).params
+
+    def slope():
+        def scaled(s):
+            return jaxem.em(FULL, params, X * s, tol=1e-9, block_size=16).log_likelihood
+
+        return jax.grad(scaled)(1.0), jax.vmap(scaled)(jnp.array([1.0, 2.0]))
+
+    expected = slope()
+    as_if_on_an_accelerator()
+    close(slope(), expected, rtol=1e-7, atol=1e-9)
+
+
 def test_an_accelerator_is_given_all_at_once(as_if_on_an_accelerator):
     rows = as_dataset(FULL, X).rows
-    on_a_cpu = sizes.chunk_size(rows, 2, 5, 60), sizes.lanes(rows, 3)
+    on_a_cpu = sizes.chunk_size(FULL, rows, 5, 60), sizes.lanes(rows, 3)
     assert on_a_cpu == (1, 1) and sizes.n_threads(FULL, rows, 5) > 1
     as_if_on_an_accelerator()
     job = planned(FULL, X, key=KEY, n_init=5)
     assert (job.chunk, job.n_threads, job.block_size) == (5, 1, job.rows.n_units)
-    assert sizes.lanes(rows, 3) == sizes.sets_a_group(FULL, rows, 5, 3) == 3
+    assert sizes.lanes(rows, 3) == sizes.sets_a_group(FULL, rows, 3, 5, 60) == 3
+
+
+LARGE = {
+    "tied": (1_000_000, 64, 32, 1),
+    "full": (2_000_000, 64, 32, 1),
+    "diag": (1_000_000, 128, 1024, 1),
+    "full of many columns, and starts": (100_000, 256, 2, 100),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_data_make_no_large_temporaries(name, as_if_on_an_accelerator):
+    """Of two forms of a density the one that is not taken has its memory set aside too."""
+    as_if_on_an_accelerator()
+    n, d, k, r = LARGE[name]
+    model = jaxem.Mixture(families.Gaussian(name.split()[0]), k)
+    x, weight = (jax.ShapeDtypeStruct(shape, np.float32) for shape in ((n, d), (n,)))
+    rows = Rows(x, weight, None)
+    block = sizes.block_size(model, rows)
+    chunk = sizes.chunk_size(model, rows, r, block)
+    execution = Execution(model, block, chunk, acceleration("squarem"))
+    number = jax.ShapeDtypeStruct((), np.float32)
+    key, whole = jax.eval_shape(lambda: KEY), jax.ShapeDtypeStruct((), np.int32)
+    begin = restarts.Begin(*(jax.ShapeDtypeStruct((r,), np.int32),) * 2, None)
+    states = restarts.start.full.eval_shape(execution, rows, None, key, begin, None, whole)
+    traced = restarts.advance.full.trace(execution, rows, None, states, number, whole)
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    found = {
+        np.prod([int(m) for m in of.split("x") if m], dtype=int)
+        for of in re.findall(r"tensor<((?:\d+x)+)f32>", text)
+    }
+    assert block < n and 4 * max(found - {n * d}) <= 2 * sizes._BUSY
 
 
 # ---- checks

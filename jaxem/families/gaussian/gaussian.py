@@ -143,6 +143,9 @@ class Gaussian(Family):
     def numbers_per_row(self, x: Any, k: int) -> int:
         return self.rows.numbers_per_row(self.covariance, x, k)
 
+    def stable_numbers_per_row(self, x: Any, k: int) -> int:
+        return self.rows.stable_numbers_per_row(self.covariance, x, k)
+
     # ---- starts
 
     def coordinates(self, x: Any) -> Float[Array, "n d"]:

@@ -140,6 +140,9 @@ class WithHoles(Whole):
         m = x.most if structure.matrices and not x.tiled else 0
         return k * (4 * x.shape[1] + 3 * m * m)
 
+    def stable_numbers_per_row(self, structure: Covariance, x: Holes, k: int) -> int:
+        return self.numbers_per_row(structure, x, k)
+
     def coordinates(self, x: Holes) -> Float[Array, "n d"]:
         """Means of columns in the holes: where distances between rows are taken."""
         return jnp.where(jnp.isnan(x.rows), jnp.nanmean(x.rows, axis=0)[None], x.rows)

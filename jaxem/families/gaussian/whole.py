@@ -51,6 +51,10 @@ class Whole:
             return 4 * k * (d + 1)
         return structure.n_products(d) + d + 3 * k
 
+    def stable_numbers_per_row(self, structure: Covariance, x: Any, k: int) -> int:
+        """The residuals, what they are rotated to, and weighted."""
+        return 3 * k * (x.shape[1] + 1)
+
     def coordinates(self, x: Any) -> Float[Array, "n d"]:
         return x
 
