@@ -158,13 +158,13 @@ def _check_possible(data: Dataset, params: Params, terms: Float[Array, "t b"]) -
 
 def _best_path(model: HMM, prepared: Prepared, rows: Rows) -> Any:
     logs = model.log_likelihoods(prepared, rows)
-    return model.backend.viterbi(prepared.chain, logs, rows.first)
+    return model.through_time(rows).viterbi(prepared.chain, logs, rows.first)
 
 
 def _log_filter(model: HMM, prepared: Prepared, rows: Rows) -> Any:
     """-> (log c (t, lanes), log alpha (k, t, lanes))."""
     logs = model.log_likelihoods(prepared, rows)
-    terms, alphas = model.backend.log_filter(prepared.chain, logs, rows.first)
+    terms, alphas = model.through_time(rows).log_filter(prepared.chain, logs, rows.first)
     return terms, jnp.moveaxis(alphas, 1, 0)
 
 

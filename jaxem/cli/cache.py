@@ -8,6 +8,7 @@ JAX_ENABLE_COMPILATION_CACHE=false switches this off, JAX_COMPILATION_CACHE_DIR 
 import os
 import shutil
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def use() -> None:
 
 def _remove_others(folder: Path) -> None:
     """Remove the folders of other versions but for a few."""
-    by_use = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
-    for old in by_use[:-_FOLDERS]:
-        shutil.rmtree(old, ignore_errors=True)
+    with suppress(FileNotFoundError):  # another process was first
+        by_use = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+        for old in by_use[:-_FOLDERS]:
+            shutil.rmtree(old, ignore_errors=True)

@@ -67,10 +67,19 @@ def _temporary(path: str) -> Iterator[tuple[str, str]]:
             os.unlink(temporary)
 
 
+def _files(folder: str | os.PathLike) -> Iterator[tuple[float, int, str]]:
+    """-> (time of the last change, bytes, path)."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # another process was first
+                stat = entry.stat()
+                if entry.is_file():
+                    yield stat.st_mtime, stat.st_size, entry.path
+
+
 def remove_oldest(folder: str | os.PathLike, most: int) -> None:
     """Remove files of a folder, the oldest first, until the others have `most` bytes at most."""
-    stats = [(entry.stat(), entry.path) for entry in os.scandir(folder) if entry.is_file()]
-    files = sorted((stat.st_mtime, stat.st_size, path) for stat, path in stats)
+    files = sorted(_files(folder))
     total = sum(size for _, size, _ in files)
     for _, size, path in files:
         if total <= most:

@@ -11,7 +11,7 @@ import jax
 from jaxem.core import checks, emissions, placement
 from jaxem.core.capabilities import planning
 from jaxem.core.contracts import Model, Rows
-from jaxem.inference.forward_backward import block_length
+from jaxem.inference import recursions
 
 _LEAST_ROWS = 256  # of a block: products of matrices are slow in smaller ones
 _CACHE = 6 << 20  # bytes that an E-step makes of a block on a CPU, at most
@@ -64,7 +64,9 @@ def numbers_per_unit(model: Model, rows: Rows, stable: bool = False) -> int:
     else:
         each = planning.numbers_per_row(model.family, x, k, stable)
     if rows.first is not None:
-        return block_length(rows.weight.shape[0]) * (each + 6 * k)
+        chain: Any = model  # whose rows alone are sequences
+        steps, lanes = rows.weight.shape
+        return recursions.numbers_per_lane(chain.recursion, k, steps, lanes, each)
     return each * (rows.weight.size // rows.n_units)
 
 

@@ -19,10 +19,10 @@ from jaxem.core.contracts import Family, Model, Params, Prepared, Prior, Rows, S
 from jaxem.core.names import spec
 from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import informative_weight
+from jaxem.inference import recursions
 from jaxem.inference.chain import Chain, Posterior
 from jaxem.inference.forward_backward import Block, accumulate, block_length
 from jaxem.inference.paths import expected_log, path_entropy, sample_states
-from jaxem.inference.recursions import RECURSIONS, Recursion
 from jaxem.models import hmm_params, hmm_start, packing, seeding, sequences, transitions
 from jaxem.models.hmm_params import HMMParams as HMMParams
 from jaxem.models.hmm_params import HMMPrior as HMMPrior
@@ -50,15 +50,15 @@ class HMM(Model):
     initial: "free"; "stationary", the law that the chain stays in; or "fixed", as it is given.
     transitions: "full"; "left-right" (never back to an earlier state); "cyclic" (on to the next, or
     stay); or a mask, k rows of True and False. What is not possible stays exactly 0.
-    recursion: "sequential", t steps of k^2 work for each lane; or "associative", log2(t) rounds of
-    k^3 work and t k^2 numbers in memory, for accelerators and single sequences.
+    recursion: "sequential", t steps of k^2 work a lane; "associative", log2(t) rounds of k^3 work
+    and t k^2 numbers; "auto", that on an accelerator where states and lanes are few.
     """
 
     family: Family = field()
     n_states: Any = field()
     initial: Any = "free"
     transitions: Any = "full"
-    recursion: str = "sequential"
+    recursion: str = recursions.AUTO
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, Family):
@@ -67,7 +67,7 @@ class HMM(Model):
         object.__setattr__(self, "n_states", k)
         checks.one_of(self.initial, INITIALS, "initial")
         object.__setattr__(self, "transitions", transitions.read(self.transitions, k))
-        checks.one_of(self.recursion, RECURSIONS, "recursion")
+        checks.one_of(self.recursion, (recursions.AUTO, *recursions.RECURSIONS), "recursion")
         self.chain.check()
 
     def __repr__(self) -> str:
@@ -106,9 +106,8 @@ class HMM(Model):
     def remarks(self) -> tuple[str, ...]:
         return self.chain.remarks
 
-    @property
-    def backend(self) -> Recursion:
-        return RECURSIONS[self.recursion]
+    def through_time(self, rows: Rows) -> recursions.Recursion:
+        return recursions.of(self.recursion, self.n_states, *rows.weight.shape)
 
     @property
     def exact_m_step(self) -> bool:
@@ -173,9 +172,9 @@ class HMM(Model):
         return HMMPrepared(chain, self.family.prepare(emissions, own))
 
     def e_step(self, prepared: HMMPrepared, rows: Rows) -> tuple[HMMStatistics, Float[Array, ""]]:
-        t = rows.weight.shape[0]
+        t, lanes = rows.weight.shape
         length = block_length(t)
-        if self.recursion == "associative" or length == t:
+        if length == t or recursions.by_scans(self.recursion, self.n_states, t, lanes):
             block = self._block(prepared, rows)
             return self._sums(prepared, block, self._smoothed(prepared, block))
         return accumulate(
@@ -190,7 +189,8 @@ class HMM(Model):
         return Block(logs, rows.first, rows.weight, (rows, x, cache))
 
     def _smoothed(self, prepared: HMMPrepared, block: Block) -> Posterior:
-        return self.backend.smooth(prepared.chain, block.log_likelihoods, block.first, block.weight)
+        given = block.log_likelihoods, block.first, block.weight
+        return self.through_time(block.source[0]).smooth(prepared.chain, *given)
 
     def _sums(
         self, prepared: HMMPrepared, block: Block, found: Posterior
@@ -236,7 +236,7 @@ class HMM(Model):
 
     def log_density(self, prepared: HMMPrepared, rows: Rows) -> Float[Array, "t b"]:
         logs = self.log_likelihoods(prepared, rows)
-        return self.backend.log_filter(prepared.chain, logs, rows.first)[0]
+        return self.through_time(rows).log_filter(prepared.chain, logs, rows.first)[0]
 
     def expected(self, prepared: HMMPrepared, then: HMMPrepared, rows: Rows) -> Float[Array, ""]:
         """sum of N log p + N log A + gamma log f, with the expected numbers N, gamma of `then`."""
@@ -246,7 +246,7 @@ class HMM(Model):
 
     def entropy(self, prepared: HMMPrepared, rows: Rows) -> Float[Array, "t b"]:
         logs = self.log_likelihoods(prepared, rows)
-        return path_entropy(self.backend.log_filter, prepared.chain, logs, rows.first)
+        return path_entropy(self.through_time(rows).log_filter, prepared.chain, logs, rows.first)
 
     def m_step(
         self, params: HMMParams, statistics: HMMStatistics, prior: HMMPrior | None

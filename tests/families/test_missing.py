@@ -13,6 +13,7 @@ import jaxem
 from jaxem.core import parameters
 from jaxem.core.dataset import as_dataset
 from jaxem.families import Gaussian, GaussianParams, Product
+from jaxem.families.gaussian import holes
 from jaxem.reference import missing_cells as reference
 from laws.compare import close
 
@@ -423,3 +424,18 @@ def test_bad_holes(x):
         jaxem.fit(model, np.where(x > 3, np.inf, x), key=jax.random.key(0), n_init=1)
     with pytest.raises(ValueError, match="missing is"):
         Gaussian("full", missing="yes")
+
+
+def test_matrices_of_holes_are_multiplied_as_they_are_added():
+    rng = np.random.default_rng(0)
+    k, h, n, d = 3, 4, 50, 6
+    counts = rng.integers(0, h + 1, n)
+    each = [np.concatenate([rng.permutation(d)[:m], np.full(h - m, d)]) for m in counts]
+    missing, values = np.stack(each, 1).astype(np.int32), rng.normal(size=(k, h, h, n))
+    expected = np.zeros((k, d, d))
+    for i in range(n):
+        own = missing[: counts[i], i]
+        expected[:, own[:, None], own[None]] += values[:, : counts[i], : counts[i], i]
+    for total in (holes._added, holes._multiplied):
+        found = total(jnp.asarray(values), jnp.asarray(missing), d)
+        np.testing.assert_allclose(found, expected, atol=1e-13)

@@ -19,6 +19,7 @@ from jaxem.core.rows import Rows
 from jaxem.fitting import restarts, sizes, steps
 from jaxem.fitting.execution import Execution
 from jaxem.fitting.options import acceleration
+from jaxem.inference import recursions
 from laws.compare import close
 
 KEY = jax.random.key(0)
@@ -40,6 +41,7 @@ def as_if_on_an_accelerator(monkeypatch):
     def force():
         monkeypatch.setattr(sizes, "on_cpu", lambda rows=None: False)
         monkeypatch.setattr(lax, "platform_dependent", other)
+        monkeypatch.setattr(recursions, "on_accelerator", lambda: True)
         jax.clear_caches()
 
     yield force
@@ -125,6 +127,20 @@ def test_large_data_make_no_large_temporaries(name, as_if_on_an_accelerator):
         for of in re.findall(r"tensor<((?:\d+x)+)f32>", text)
     }
     assert block < n and 4 * max(found - {n * d}) <= 2 * sizes._BUSY
+
+
+def test_sums_of_holes_have_one_order_on_an_accelerator():
+    """Atomic additions of floats, which a scatter is there, give other bits each time."""
+    model = jaxem.Mixture(families.Gaussian("full", missing=True), 2)
+    rows = as_dataset(model, HOLED).for_fit
+    assert not rows.x.tiled
+    params = jax.eval_shape(lambda: jaxem.core.model._start(model, rows))
+    traced = steps._e_step.full.trace(model, params, rows, None, rows.n_units)
+    text = {
+        platform: traced.lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "cuda")
+    }
+    assert "stablehlo.scatter" in text["cpu"] and "stablehlo.scatter" not in text["cuda"]
 
 
 # ---- checks

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxem.inference import forward_backward, logarithmic, paths
+from jaxem.inference import forward_backward, logarithmic, paths, recursions
 from jaxem.inference.chain import Chain
 from jaxem.inference.forward_backward import Block
 from jaxem.inference.recursions import RECURSIONS
@@ -175,6 +175,22 @@ def test_nothing_is_lost_in_underflow(dtype, recursion):
 
 
 LEFT_OVER = 200  # steps that make a state count that was all but ruled out before
+
+
+def test_which_way_through_time_is_taken(monkeypatch):
+    """k, steps, lanes: scans of an accelerator where they are less work, and fit into memory."""
+    shapes = {(5, 1000, 100): True, (2, 10**6, 1): True, (40, 1000, 100): False,
+              (5, 1000, 10**5): False, (5, 10**7, 1): False}  # fmt: skip
+    assert not any(recursions.by_scans("auto", *shape) for shape in shapes)
+    monkeypatch.setattr(recursions, "on_accelerator", lambda: True)
+    assert {shape: recursions.by_scans("auto", *shape) for shape in shapes} == shapes
+    for shape, scans in shapes.items():
+        found = recursions.of("auto", *shape)
+        assert found.smooth is RECURSIONS["associative" if scans else "sequential"].smooth
+        assert found.viterbi is RECURSIONS["sequential"].viterbi
+        assert recursions.of("associative", *shape) is RECURSIONS["associative"]
+        numbers = shape[2] * recursions.numbers_per_lane("auto", *shape, each=8)
+        assert not scans or numbers < 1 << 28
 
 
 @pytest.mark.parametrize("recursion", list(RECURSIONS))

@@ -200,7 +200,7 @@ def test_bad_sequences(message):
 def test_bad_specs_and_parameters():
     with pytest.raises(ValueError, match="must be one of 'free'"):
         HMM(families.Poisson(), 2, initial="any")
-    with pytest.raises(ValueError, match="must be one of 'sequential'"):
+    with pytest.raises(ValueError, match="must be one of 'auto'"):
         HMM(families.Poisson(), 2, recursion="parallel")
     with pytest.raises(ValueError, match="must be one of 'full'"):
         HMM(families.Poisson(), 2, transitions="upper")
