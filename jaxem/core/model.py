@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxem.core import checks, parameters, tables
@@ -75,7 +74,7 @@ class Model(abc.ABC):
 
     def active(self, params: Params) -> Bool[Any, " k"]:
         """Which components or states are present."""
-        return np.ones(self.n_components, bool)
+        return jnp.ones(self.n_components, bool)
 
     def as_params(self, params: Params, rows: Rows | None) -> Params:
         """Host side: parameters as a person has them -> arrays, checked; None: for any rows."""
