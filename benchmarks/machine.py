@@ -30,7 +30,7 @@ def environment() -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "date": datetime.date.today().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": _processor(),
         "cores": cores(),
         "memory_gb": _memory_gb(),
@@ -56,7 +56,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The commit, with a + where the package or the suite differs from it."""
     try:
         head = _git("rev-parse", "--short", "HEAD")
