@@ -79,13 +79,13 @@ def _group(job: FitPlan, values: Any) -> int | None:
 def pieces(job: FitPlan, states: Bundle, seconds: float) -> Iterator[Bundle]:
     """Yields the states after as many iterations as take about `seconds`, until all starts have
     ended. The result has the same bits however the fit is cut."""
-    step = 1
-    while (left := _left(job, states)) > 0:
+    step, (n_iter, left) = 1, _way(job, states)
+    while left > 0:
         began = time.monotonic()
-        until = _n_iter(states) + min(step, left)
-        states = jax.block_until_ready(advance(job, states, until))
+        states = jax.block_until_ready(advance(job, states, n_iter + min(step, left)))
         step = _next(step, time.monotonic() - began, seconds)
         yield states
+        n_iter, left = _way(job, states)
 
 
 def recorded(
@@ -98,24 +98,22 @@ def recorded(
             job.execution, job.rows, job.prior, own, job.tol, job.max_iter, steps, count
         )
 
-    step = 1
-    while (left := _left(job, states)) > 0:
-        began, before = time.monotonic(), _n_iter(states)
+    step, (n_iter, left) = 1, _way(job, states)
+    while left > 0:
+        began, before = time.monotonic(), n_iter
         steps = checks.cast(min(step, left, restarts.RECORDED), np.int32)
         states, record = jax.device_get(_of_states(job, run, states, (job.tol, steps)))
         step = _next(step, time.monotonic() - began, seconds)
-        made = _n_iter(states) - before
-        yield states, restarts.Record(*(leaf[:, :made] for leaf in record))
+        n_iter, left = _way(job, states)
+        yield states, restarts.Record(*(leaf[:, : n_iter - before] for leaf in record))
 
 
-def _n_iter(states: Bundle) -> int:
-    return int(np.max(jax.device_get(states).tree.n_iter))
-
-
-def _left(job: FitPlan, states: Bundle) -> int:
-    """Iterations that the fit may still take."""
-    running = np.any(jax.device_get(states).tree.status == Status.RUNNING)
-    return int(job.max_iter) - _n_iter(states) if running else 0
+def _way(job: FitPlan, states: Bundle) -> tuple[int, int]:
+    """-> (iterations made, those that may still come)."""
+    state = jax.device_get(states).tree
+    n_iter = int(np.max(state.n_iter))
+    running = np.any(state.status == Status.RUNNING)
+    return n_iter, int(job.max_iter) - n_iter if running else 0
 
 
 def _next(step: int, took: float, seconds: float) -> int:

@@ -44,15 +44,9 @@ def in_groups(run: Callable[..., Any], r: int, size: int, n_threads: int) -> Any
 def _in_threads(function: Callable[[int], Any], of: Iterable[int], n_threads: int) -> list[Any]:
     if n_threads == 1 and not checks.is_tracing():
         return [function(first) for first in of]
-    configured = _configuration()
-
-    def configured_function(first: int) -> Any:
-        with configured():
-            return function(first)
-
     pool = ThreadPoolExecutor(n_threads)
     try:
-        return list(pool.map(configured_function, of))
+        return list(pool.map(_configured(function), of))
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -61,33 +55,28 @@ def _in_threads(function: Callable[[int], Any], of: Iterable[int], n_threads: in
 def beside(function: Callable[[Any], Any], of: Iterable[Any]) -> Iterator[list[Future]]:
     """function of each in turn, in a thread of its own, while what is inside runs; -> what becomes
     of them. What is not begun by then never is."""
-    configured = _configuration()
-
-    def configured_function(own: Any) -> Any:
-        with configured():
-            return function(own)
-
+    configured = _configured(function)
     pool = ThreadPoolExecutor(1, thread_name_prefix="jaxem")
     try:
-        yield [pool.submit(configured_function, own) for own in of]
+        yield [pool.submit(configured, own) for own in of]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _configuration() -> Callable[[], ExitStack]:
-    """This thread's JAX configuration, such as `jax.debug_nans(True)`, to be entered in another.
+def _configured(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The function under this thread's JAX configuration, such as `jax.debug_nans(True)`.
 
     A new thread has the configuration of the process alone.
     """
     values = options()
 
-    def enter() -> ExitStack:
-        stack = ExitStack()
-        for name, value in values.items():
-            stack.enter_context(getattr(jax, name)(value))
-        return stack
+    def configured(of: Any) -> Any:
+        with ExitStack() as stack:
+            for name, value in values.items():
+                stack.enter_context(getattr(jax, name)(value))
+            return function(of)
 
-    return enter
+    return configured
 
 
 def options() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Programs of later fits are compiled beside the first, and no fit is another for it."""
 
+import threading
 import time
 from concurrent.futures import wait
 from contextlib import contextmanager
@@ -47,10 +48,19 @@ def test_a_later_fit_finds_its_programs(monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, (uncut(first), found), expected)
 
 
-def test_what_is_not_begun_is_left_to_the_fit():
-    with threads.beside(lambda i: 1 / i, [0, 1, 2]) as futures:
+def test_an_error_beside_is_not_the_fits():
+    with threads.beside(lambda i: 1 / i, [0, 2]) as futures:
         wait(futures)
-    assert isinstance(futures[0].exception(), ZeroDivisionError) and futures[2].result() == 0.5
+    assert isinstance(futures[0].exception(), ZeroDivisionError) and futures[1].result() == 0.5
+
+
+def test_what_is_not_begun_in_time_never_is():
+    gate = threading.Event()
+    with threads.beside(lambda _: gate.wait(60), range(3)) as futures:
+        while not futures[0].running():
+            time.sleep(0.01)
+    gate.set()
+    assert futures[0].result() and futures[1].cancelled() and futures[2].cancelled()
 
 
 @pytest.mark.parametrize(("n", "expected"), [(40, ["spherical"]), (5000, [])])
