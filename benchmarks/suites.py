@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks import hidden_markov, missing, refits
 from benchmarks.acceleration import Acceleration, Slow
+from benchmarks.accelerator import Fits, Right
 from benchmarks.bench import Case
 from benchmarks.columns import Columns
 from benchmarks.compilation import Compilation
@@ -69,6 +70,10 @@ QUICK = Suite(
                      target_median=2.5, target_least=0.9, rounds=2),
         ManyStarts(n=200, starts=2, withins=(1e-6,), counts=(2,), target_first=5,
                    target_second=30, target_cores=85, rounds=1),
+        Right(1e-4, n=400, models=("full", "chain, associative")),
+        *(Fits(what, 2000, 3, 2, starts=2, sets=2 if what == "many sets" else 1, steps=(1, 3),
+               rounds=1) for what in ("full", "many sets")),
+        Gradients(n=200, starts=(1,), rows=0, rounds=1),
         Coverage(sets=4, n=100, methods=("observed",)),
         refits.Refits(n=100, n_boot=8, tried=4, target=30, rounds=1),
         refits.ManySets(sets=4, n=100, starts=2, tried=2, target=15, rounds=1),
@@ -202,22 +207,32 @@ LATENCY = Suite(
     ),
 )  # fmt: skip
 
-# Budgets bound the rounds; data, compiling and judging come on top of them.
+# Most valuable first: a run that is cut counts. Budgets bound the rounds; data, compiling and
+# judging come on top of them.
+ON_TORCH = ("scikit-learn on torch", "plain torch", "tgmm")
 GPU = Suite(
     name="gpu",
     platform="gpu",
-    programs=("jaxem", "scikit-learn", "gmmx", "scikit-learn on torch"),
+    programs=("jaxem", "scikit-learn", "gmmx", *ON_TORCH),
     dtypes=("float32",),
     product_size=8192,
     copy_size=1 << 28,
     limit_s=400.0,
     cases=(
-        Iteration(2_000_000, 64, 32, peers=("scikit-learn on torch",), share=50, steps=(1, 21),
-                  budget_s=40),
-        Iteration(1_000_000, 128, 1024, "diag", share=50, steps=(1, 21), budget_s=40),
-        Launch(counts=(1, 100, 1000), target=20, budget_s=30),
-        Iteration(*MAIN, peers=("scikit-learn", "gmmx", "scikit-learn on torch"), budget_s=30,
-                  rounds=3),
+        Right(1e-4),
+        Iteration(2_000_000, 64, 32, share=60, steps=(1, 21), budget_s=10),
+        Launch(counts=(1, 100, 1000), target=20, budget_s=20),
+        Fits("chains, sequential", 100_000, 4, 5),
+        Fits("chains, associative", 100_000, 4, 5, target=1e-3),
+        Iteration(1_000_000, 128, 64, "diag", share=45, steps=(1, 21), budget_s=10),
+        Iteration(1_000_000, 64, 32, "tied", steps=(1, 21), budget_s=10),
+        Fits("holes by rows", 100_000, 20, 5),
+        Fits("many sets", 5000, 8, 4, starts=20, sets=2000),
+        Fits("full", 100_000, 128, 4, starts=20),
+        Iteration(*MAIN, peers=("scikit-learn", "gmmx", *ON_TORCH), budget_s=30, rounds=3),
+        Gradients(rows=0, budget_s=10),
+        Iteration(1_000_000, 128, 1024, "diag", share=50, steps=(1, 21), budget_s=20),
+        Iteration(2_000_000, 64, 32, peers=ON_TORCH, steps=(1, 11), budget_s=20, rounds=3),
         Growth(Iteration(100_000, 8, 16, steps=(1, 31), budget_s=5), "n",
                (100_000, 1_000_000, 10_000_000), 0),
         Growth(Iteration(1_000_000, 16, 16, steps=(1, 31), budget_s=5), "k", (4, 32, 256), 0),

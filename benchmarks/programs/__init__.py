@@ -27,6 +27,8 @@ MODULES = {
     "gmmx": "gmmx_",
     "pomegranate": "pomegranate_",
     "scikit-learn on torch": "torch_",
+    "plain torch": "torch_plain",
+    "tgmm": "tgmm_",
 }
 
 

@@ -112,8 +112,16 @@ def _busy(rows: Rows) -> int:
     x = jax.tree.leaves(rows.x)[0]
     known = isinstance(x, jax.Array) and checks.is_concrete(x)
     device = next(iter(x.devices())) if known else jax.devices()[0]
-    memory = (device.memory_stats() or {}).get("bytes_limit", _SHARE * _BUSY)
-    return min(_BUSY, memory // _SHARE) // rows.weight.dtype.itemsize
+    return min(_BUSY, _memory(device) // _SHARE) // rows.weight.dtype.itemsize
+
+
+def _memory(device: jax.Device) -> int:
+    """Bytes; of a device that does not tell, what makes no difference."""
+    try:
+        told = device.memory_stats() or {}
+    except (NotImplementedError, RuntimeError):  # some plugins have none
+        told = {}
+    return told.get("bytes_limit", _SHARE * _BUSY)
 
 
 def block_units(rows: Rows, given: Any) -> int:

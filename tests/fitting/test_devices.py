@@ -304,6 +304,36 @@ def test_programs_are_exported_for_every_platform(model, x):
         assert found.platforms == ("cpu", "cuda", "tpu")
 
 
+PLACED = READ | {
+    name: (families.Gaussian(name), MANY) for name in ("diag", "spherical")
+} | {"holes_apart": (families.Gaussian("diag", missing=True), GAPS)}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [jaxem.Mixture, jaxem.HMM])
+@pytest.mark.parametrize("name", PLACED)
+def test_steps_of_an_accelerator_lose_no_digits(name, kind, as_if_on_an_accelerator):
+    """Products of float32 are at highest precision, which is not an accelerator's default; there
+    is no float64, which is slow there, and nothing that waits for the host."""
+    as_if_on_an_accelerator()
+    family, x = PLACED[name]
+    model = kind(family, 2)
+    single = jax.tree.map(lambda leaf: np.asarray(leaf[:200], np.float32), x)
+    rows = as_dataset(model, single).for_fit
+    params = jax.eval_shape(lambda: jaxem.core.model._start(model, rows))
+
+    def step(rows, params, size):
+        sums = steps._e_step.full(model, params, rows, None, size)[0]
+        return steps._m_step.full(model, params, sums, None)
+
+    for size in {rows.n_units, 1 + rows.n_units // 2}:
+        traced = jax.jit(step, static_argnums=2).trace(rows, params, size)
+        text = traced.lower(lowering_platforms=("cuda", "tpu")).as_text()
+        products = [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+        careless = [line for line in products if "precision = [HIGHEST, HIGHEST]" not in line]
+        assert products and not careless
+        assert "callback" not in text and "xf64" not in text  # but for constants
+
+
 # ---- a second device
 
 
