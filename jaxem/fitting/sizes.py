@@ -115,7 +115,7 @@ def _busy(rows: Rows) -> int:
     return min(_BUSY, _memory(device) // _SHARE) // rows.weight.dtype.itemsize
 
 
-def _memory(device: jax.Device) -> int:
+def _memory(device: Any) -> int:
     """Bytes; of a device that does not tell, what makes no difference."""
     try:
         told = device.memory_stats() or {}
