@@ -1,6 +1,7 @@
 """Expectation-maximization for JAX."""
 
 from jaxem import families as families
+from jaxem import sources as sources
 from jaxem.analysis.bootstrap import Bootstrap as Bootstrap
 from jaxem.analysis.bootstrap import bootstrap as bootstrap
 from jaxem.analysis.conditional import Moments as Moments

@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxem.analysis.in_pieces import summed
 from jaxem.core import checks, emissions, parameters, tables
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import as_dataset
@@ -39,6 +40,7 @@ class Trace(NamedTuple):
 
 
 @waits
+@summed
 def log_likelihood(
     model: Model, params: Params, x: Any, sample_weight: Any = None, lengths: Any = None
 ) -> Array:

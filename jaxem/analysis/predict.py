@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxem.analysis.in_pieces import in_pieces
 from jaxem.core import checks, emissions
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.dataset import Dataset, as_dataset
@@ -17,6 +18,7 @@ from jaxem.fitting.padded_components import with_absent
 
 
 @waits
+@in_pieces
 def log_prob(model: Model, params: Params, x: Any, lengths: Any = None) -> Array:
     """log p(x[n]) of each row, (n,): natural log with every constant.
 
@@ -29,6 +31,7 @@ def log_prob(model: Model, params: Params, x: Any, lengths: Any = None) -> Array
 
 
 @waits
+@in_pieces
 def predict_proba(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
     """P(component | x[n]), (n, k): w[k] p_k(x[n]) / sum_j w[j] p_j(x[n]); rows sum to 1.
 
@@ -58,6 +61,7 @@ smooth = predict_proba
 
 
 @waits
+@in_pieces
 def predict(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
     """The most probable component of each row, (n,) int32; for an HMM the state of each step.
 

@@ -14,6 +14,7 @@ from jaxem.core.family import Family
 from jaxem.core.inputs import owned
 from jaxem.core.model import Model
 from jaxem.core.rows import Rows, reordered
+from jaxem.core.source import WHOLE, Source, whole
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,10 +107,37 @@ def as_dataset(
         raise ValueError(f"model is {model!r}; give one, such as jaxem.Mixture(family, k)")
     if isinstance(x, Dataset):
         return _serving(x, model, (sample_weight, labels, lengths))
+    if isinstance(x, Source):
+        return _of_source(model, x, (sample_weight, labels, lengths))
     given = tables.opened(x)
     rows, layout = model.read(given, sample_weight, labels, lengths)
     names, dtype = tables.column_names(given), tables.given_dtype(given, rows.weight.dtype)
     return Dataset(model, rows, given, layout, sample_weight is not None, names, dtype)
+
+
+def _of_source(model: Model, source: Source, beside: tuple) -> Dataset:
+    """The Dataset of a small source; ValueError for another, which is read block by block."""
+    refuse_beside(beside)
+    found = whole(source)
+    if found is None:
+        raise ValueError(
+            f"x is a source of more than {WHOLE >> 20} MB, which fit, em, log_prob, predict, "
+            "predict_proba and log_likelihood read block by block; give others rows in memory"
+        )
+    try:
+        data = as_dataset(model, found.x, found.weight, found.labels)
+    except ValueError as error:
+        raise ValueError(f"{found.where}: {error}") from None
+    return replace(data, names=source.names)
+
+
+def refuse_beside(beside: tuple) -> None:
+    """ValueError for what comes with a source, or with a Dataset, and was given again."""
+    for name, value in zip(("sample_weight", "labels", "lengths"), beside, strict=True):
+        if value is not None:
+            raise ValueError(
+                f"{name} of a source come with it: jaxem.sources.parquet(..., {name}=...)"
+            )
 
 
 def _serving(data: Dataset, model: Model, beside: tuple) -> Dataset:

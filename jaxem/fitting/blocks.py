@@ -64,6 +64,18 @@ def sum_blocks(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) 
     n = rows.n_units
     if n <= block_size:
         return jax.checkpoint(function)(materialize_order(rows))
+    of_block = _of_block(function, rows, block_size)
+
+    def add(index: Array, total: Sums) -> Sums:
+        return add_exactly(total, of_block(index))
+
+    first = of_block(0)
+    begin = Sums(first, jax.tree.map(jnp.zeros_like, first))
+    return sums(lax.fori_loop(1, -(-n // block_size), add, begin))
+
+
+def _of_block(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) -> Any:
+    """function of one block, by its index."""
 
     @jax.checkpoint
     def of_block(index: Any) -> PyTree:
@@ -73,12 +85,53 @@ def sum_blocks(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) 
         weight = jnp.where(fresh, block.weight, jnp.zeros_like(block.weight))
         return function(block._replace(weight=weight))
 
+    return of_block
+
+
+# ---- blocks that come in parts of the table, one part after another
+
+
+def loses_digits(model: Model, prepared: Prepared) -> Array:
+    """Whether the parameters need another form than `prepared`: see `form`."""
+    stable = emissions.stable_form(model, prepared)
+    return jnp.zeros((), bool) if stable is None else stable[0]
+
+
+def form(model: Model, prepared: Prepared, stable: bool) -> Prepared:
+    """`prepared`, or what loses no digits in its place."""
+    found = emissions.stable_form(model, prepared) if stable else None
+    return prepared if found is None else found[1]
+
+
+def first_block(model: Model, prepared: Prepared, rows: Rows, block_size: int) -> Sums:
+    """The sums of the first block of a table."""
+    first = _of_block(lambda block: model.e_step(prepared, block), rows, block_size)(0)
+    return Sums(first, jax.tree.map(jnp.zeros_like, first))
+
+
+def add_blocks(
+    model: Model,
+    prepared: Prepared,
+    rows: Rows,
+    block_size: int,
+    first: Any,
+    stop: Any,
+    total: Sums,
+) -> Sums:
+    """The E-steps over some whole blocks of rows added: when all blocks of a table have been, the
+    sums of `accumulate`, bit for bit."""
+    of_block = _of_block(lambda block: model.e_step(prepared, block), rows, block_size)
+
     def add(index: Array, total: Sums) -> Sums:
         return add_exactly(total, of_block(index))
 
-    first = of_block(0)
-    begin = Sums(first, jax.tree.map(jnp.zeros_like, first))
-    return sums(lax.fori_loop(1, -(-n // block_size), add, begin))
+    return lax.fori_loop(first, stop, add, total)
+
+
+def end_sums(model: Model, prepared: Prepared, total: Sums) -> tuple[Any, Array]:
+    """-> (statistics, log-likelihood), as `accumulate` gives them."""
+    statistics, objective = sums(total)
+    return emissions.finalize_statistics(model, prepared, statistics), objective
 
 
 def map_rows(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) -> PyTree:

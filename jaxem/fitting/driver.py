@@ -33,12 +33,13 @@ def start(job: FitPlan) -> Bundle:
     if job.params is not None:
         return restarts.start_from(job.execution, job.rows, job.params)
     labels, part = (None, None) if job.splits is None else job.splits
+    rows = job.rows if job.start_rows is None else job.start_rows
 
     def run(index: np.ndarray, count: Any = None) -> Bundle:
         own = None if part is None else part[index]
         begin = restarts.Begin(index.astype(np.int32), job.methods[index], own)
         return restarts.start(
-            job.execution, job.rows, job.prior, job.key, begin, labels, job.n_active, count
+            job.execution, rows, job.prior, job.key, begin, labels, job.n_active, count
         )
 
     r, size = len(job.methods), _group(job, (job.key, job.splits))

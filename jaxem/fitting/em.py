@@ -6,6 +6,7 @@ A trip is one E-step, of the M-step itself (a plain trip) or of what the acceler
 proposes in its place; whether a start has converged is seen on plain trips alone.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import emissions, parameters
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.status import Status
+from jaxem.fitting import sizes
 from jaxem.fitting.accelerate import Acceleration, Memory
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.bundles import Bundle, bundle, select
@@ -89,18 +91,34 @@ def advance(
     until: Int[Array, ""],
 ) -> Bundle:
     """Trips of one E-step and one M-step until the start has ended or has made `until` of them."""
+    own = apart if sizes.may_be_streamed(rows) else lambda _, function: function()
 
     def trip(start: Bundle) -> Bundle:
         state = start.tree
-        proposal = propose(execution, state, prior)
+        proposal = own(state, lambda: propose(execution, state, prior))
         sums = accumulate(execution.model, proposal.prepared, rows, execution.block_size)
-        return bundle(update(execution, state, proposal, sums, prior, tol))
+        return own(state, lambda: bundle(update(execution, state, proposal, sums, prior, tol)))
 
     def running(start: Bundle) -> Bool[Array, ""]:
         state = start.tree
         return (state.status == Status.RUNNING) & (state.n_iter < until)
 
     return lax.while_loop(running, trip, start)
+
+
+def apart(state: State, function: Callable[[], Any]) -> Any:
+    """function(), as a computation of its own.
+
+    Fused with what is around it, it may be rounded otherwise: products and sums become one
+    operation or two. As the branch of a condition it is compiled alike in every program, and a
+    trip over blocks that the host reads has the bits of one over rows in memory.
+    """
+
+    def never() -> Any:
+        like = jax.eval_shape(function)
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+
+    return lax.cond(state.n_iter < jnp.iinfo(jnp.int32).max, function, never)
 
 
 class Proposal(NamedTuple):

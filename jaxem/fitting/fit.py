@@ -7,10 +7,11 @@ from jax import lax
 
 from jaxem.core import checks, remarks
 from jaxem.core.contracts import Model, Params, Prior
-from jaxem.core.dataset import Dataset, as_dataset
+from jaxem.core.dataset import Dataset, as_dataset, refuse_beside
 from jaxem.core.inputs import waits
+from jaxem.core.source import Source
 from jaxem.core.status import Status
-from jaxem.fitting import implicit, impossible, sizes
+from jaxem.fitting import implicit, impossible, sizes, streamed
 from jaxem.fitting.driver import noted, uncut
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
@@ -38,6 +39,7 @@ def fit(
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
     progress: Any = False,
+    checkpoint: Any = None,
 ) -> Result:
     """Fit a model by EM from many starts and keep the best regular one.
 
@@ -71,14 +73,24 @@ def fit(
         the pooled one, or under min_variance_ratio of it with fewer than 5 min_count rows, or is
         singular.
     progress: show a bar, where values are concrete; Ctrl-C then ends the fit without a result.
+    checkpoint: a file that the fit of a source is kept in: called again with the same arguments,
+        it goes on from there, with the same bits.
+
+    x may be a source, of `jaxem.sources`: a table that does not fit into memory is read block by
+    block, once an iteration for all starts.
 
     Errors: ValueError for bad input; numerical trouble is a status of the result.
     Source: Dempster, Laird and Rubin (1977), J. R. Stat. Soc. B 39, 1-38.
     """
-    data = as_dataset(model, x, sample_weight, labels, lengths)
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio)  # fmt: skip
     begin = Starts(init, key, n_init)
+    if isinstance(x, Source) and (checkpoint is not None or not x.small):
+        refuse_beside((sample_weight, labels, lengths))
+        return streamed.fit(streamed.planned(model, x, options, begin), checkpoint)
+    if checkpoint is not None:
+        raise ValueError("checkpoint is for the fit of a source, such as jaxem.sources.npy(path)")
+    data = as_dataset(model, x, sample_weight, labels, lengths)
     job = prepare(data, options, begin, _padded_k(data, options, begin))
     return _run(job, checks.flag(progress, "progress"))
 
@@ -107,9 +119,12 @@ def em(
     Derivatives of both, with respect to data, weights and prior, are those of the fixed point that
     the fit came to, whatever it started from; NaN where there are none: see `jaxem.diagnose`.
     """
-    data = as_dataset(model, x, sample_weight, labels, lengths)
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio)  # fmt: skip
+    if isinstance(x, Source) and not x.small:
+        refuse_beside((sample_weight, labels, lengths))
+        return streamed.fit(streamed.planned(model, x, options, Starts(params)))
+    data = as_dataset(model, x, sample_weight, labels, lengths)
     return _run(prepare(data, options, Starts(params)))
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from jaxem.core import checks, emissions, remarks
+from jaxem.core import checks, emissions, placement, pool, remarks
 from jaxem.core.capabilities import identified
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import Dataset
@@ -24,6 +24,7 @@ class FitPlan(NamedTuple):
     data: Dataset
     execution: Execution
     rows: Rows  # of the data, as they are fitted
+    start_rows: Rows | None  # those that starts look at; None: all
     prior: Prior | None
     key: Array | None
     methods: np.ndarray  # (r,) codes, filled up to whole chunks
@@ -92,6 +93,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
         data=data,
         execution=Execution(padded, block, chunk, acceleration(options.acceleration)),
         rows=rows,
+        start_rows=_start_rows(data, begin),
         prior=prior,
         key=begin.key,
         methods=codes,
@@ -114,6 +116,20 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
             (*identified.remarks(model), *found),
         ),
     )
+
+
+def _start_rows(data: Dataset, begin: Starts) -> Rows | None:
+    """The pool of a table of many rows."""
+    rows = data.rows
+    few = data.layout is not None or rows.weight.size <= pool.POOL
+    if few or not isinstance(begin.init, str) or begin.n_split:
+        return None
+    if not checks.is_concrete(rows, begin.key):
+        return None
+    weight = placement.in_place(rows.weight) if data.weighted else None
+    places, own = pool.drawn(rows.weight.size, weight, pool.seed_of(begin.key))
+    found = jax.tree.map(lambda leaf: placement.in_place(leaf)[places], rows)
+    return jax.device_put(found._replace(weight=own.astype(rows.weight.dtype)))
 
 
 def _remarks(data: Dataset, prior: Prior | None) -> tuple[str, ...]:

@@ -176,18 +176,21 @@ def record(
 @program("execution")
 def conclude(
     execution: Execution,
-    rows: Rows,
+    rows: Rows | None,
     prior: Prior | None,
     states: Bundle,
     thresholds: Thresholds,
     count: Int[Array, ""] | None = None,
 ) -> Bundle:
-    """What each start came to, without its parameters: those are the state's."""
+    """What each start came to, without its parameters: those are the state's.
+
+    rows: None where they are not at hand; then the log-likelihood has the prior in it.
+    """
     model = execution.model
 
     def one(state: Bundle) -> Bundle:
         outcome = conclude_start(model, state.tree, prior, thresholds)
-        if prior is not None:
+        if prior is not None and rows is not None:
             own = em.log_likelihood(model, outcome.params, rows, execution.block_size)
             outcome = outcome._replace(log_likelihood=own)
         return bundle(outcome._replace(params=None))

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jaxem.core import checks, emissions, placement
+from jaxem.core import checks, emissions, placement, source
 from jaxem.core.capabilities import planning
 from jaxem.core.contracts import Model, Rows
 from jaxem.inference import recursions
@@ -43,6 +43,11 @@ def is_small(rows: Rows) -> bool:
 
 def are_few(tree: Any) -> bool:
     return sum(leaf.size for leaf in jax.tree.leaves(tree)) <= _FEW
+
+
+def may_be_streamed(rows: Rows) -> bool:
+    """Whether a source of such a table is read block by block, and not whole."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(rows.x)) > source.WHOLE
 
 
 def beside(rows: Rows, tree: Any) -> Any:

@@ -46,7 +46,7 @@ def _in_threads(function: Callable[[int], Any], of: Iterable[int], n_threads: in
         return [function(first) for first in of]
     pool = ThreadPoolExecutor(n_threads)
     try:
-        return list(pool.map(_configured(function), of))
+        return list(pool.map(configured(function), of))
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -55,28 +55,28 @@ def _in_threads(function: Callable[[int], Any], of: Iterable[int], n_threads: in
 def beside(function: Callable[[Any], Any], of: Iterable[Any]) -> Iterator[list[Future]]:
     """function of each in turn, in a thread of its own, while what is inside runs; -> what becomes
     of them. What is not begun by then never is."""
-    configured = _configured(function)
+    own = configured(function)
     pool = ThreadPoolExecutor(1, thread_name_prefix="jaxem")
     try:
-        yield [pool.submit(configured, own) for own in of]
+        yield [pool.submit(own, each) for each in of]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _configured(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def configured(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function under this thread's JAX configuration, such as `jax.debug_nans(True)`.
 
     A new thread has the configuration of the process alone.
     """
     values = options()
 
-    def configured(of: Any) -> Any:
+    def with_options(*of: Any) -> Any:
         with ExitStack() as stack:
             for name, value in values.items():
                 stack.enter_context(getattr(jax, name)(value))
-            return function(of)
+            return function(*of)
 
-    return configured
+    return with_options
 
 
 def options() -> dict[str, Any]:

@@ -1,0 +1,216 @@
+"""A source as a fit goes through it: looked at once, and then in parts of whole blocks.
+
+Blocks are those that the table would have in memory, numbered over the table: the last begins early
+enough to be whole, and the rows that it has from the one before have weight 0. A thread reads ahead
+of the device.
+"""
+
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import numpy as np
+
+from jaxem.core import pool
+from jaxem.core.contracts import Model, Rows
+from jaxem.core.dataset import Dataset, as_dataset
+from jaxem.core.source import Piece, Source, exact, joined, part
+from jaxem.fitting import sizes, threads
+
+T = TypeVar("T")
+_PART = 1 << 24  # bytes of a table that are read, and go to the device, at a time
+_AHEAD = 2  # parts that wait for the device
+
+
+class Seen(NamedTuple):
+    """What one look at a source finds: its size, and the pool of rows that starts look at.
+
+    weight: what those stand for.
+    """
+
+    n_rows: int
+    pool: Piece
+    weight: np.ndarray
+
+
+class Part(NamedTuple):
+    """Rows that go to the device together. n_blocks: of them, from the first on."""
+
+    rows: Rows
+    n_blocks: int
+
+
+# ---- the first look
+
+
+def look(model: Model, source: Source, seed: int) -> Seen:
+    """Every row is read and checked; ValueError where one cannot be fitted."""
+    kept: list[Piece] = []
+    priority, n_rows, n_there = np.zeros(0), 0, 0
+    for piece in _cut(source):
+        if checked(model, piece) is not None:
+            own = pool.priorities(n_rows, piece.n_rows, piece.weight, seed)
+            n_there += int(np.isfinite(own).sum())
+            together = joined([*kept, piece])
+            priority = np.concatenate([priority, own])
+            some = pool.lowest(priority)
+            kept, priority = [part(together, some)], priority[some]
+        n_rows += piece.n_rows
+    if not kept:
+        raise ValueError("the source has no rows of positive weight: there is nothing to fit")
+    weight = pool.weights(kept[0].weight, priority, full=n_there > pool.POOL)
+    return Seen(n_rows, kept[0], weight)
+
+
+def _cut(source: Source) -> Iterator[Piece]:
+    """Pieces of no more rows than a pool has."""
+    for piece in source.pieces():
+        for first in range(0, piece.n_rows, pool.POOL):
+            yield part(piece, slice(first, first + pool.POOL))
+
+
+def checked(model: Model, piece: Piece) -> Rows | None:
+    """The rows as the model takes them, plain; None where all have weight 0."""
+    if piece.weight is not None and np.all(np.asarray(piece.weight) == 0):
+        return None
+    try:
+        rows, layout = model.read(piece.x, piece.weight, piece.labels, None)
+    except ValueError as error:
+        raise ValueError(f"{piece.where}: {error}") from None
+    if layout is not None:
+        raise ValueError(f"{model!r} is of sequences, which a source does not hold yet")
+    return rows
+
+
+def pool_of(model: Model, seen: Seen) -> Dataset:
+    """The pool as a table, its rows with their own weights."""
+    return as_dataset(model, seen.pool.x, seen.pool.weight, seen.pool.labels)
+
+
+# ---- a pass
+
+
+def blocks_a_part(rows: Rows, block_size: int) -> int:
+    """rows: like those of the table."""
+    each = sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize for leaf in jax.tree.leaves(rows))
+    return max(2, _PART // (each * block_size))  # of one block XLA makes another program
+
+
+def parts(
+    reader: ThreadPoolExecutor,
+    model: Model,
+    source: Source,
+    n_rows: int,
+    block_size: int,
+    n_blocks: int,
+    first: int = 0,
+) -> Iterator[Part | None]:
+    """The blocks of one pass, so many at a time, from part `first` on; None for one without rows
+    of positive weight. reader: one for all passes, as memory that a thread leaves is lost."""
+    whole = n_blocks * block_size
+    return _read_ahead(
+        reader, lambda: _parts(model, source, n_rows, block_size, whole, first * whole)
+    )
+
+
+def _parts(
+    model: Model, source: Source, n_rows: int, size: int, whole: int, first: int
+) -> Iterator[Part | None]:
+    begin = max(0, first - size)  # the last block may begin in the part before
+    lengths = itertools.chain([size] if first else [], itertools.repeat(whole))
+    tail, ended = None, begin
+    for own in exact(source.pieces(begin), lengths):
+        ended += own.n_rows
+        if ended > first and own.n_rows == whole:
+            yield _part(model, own, whole // size)
+        elif ended > first:
+            yield _last(model, own, tail, size, whole)
+        tail = part(own, slice(-size, None))
+    if ended != n_rows:
+        raise ValueError(
+            f"the source had {n_rows:,} rows when it was first read, and now has {ended:,}: it "
+            "must stay as it is while it is fitted"
+        )
+
+
+def _last(model: Model, own: Piece, tail: Piece | None, size: int, whole: int) -> Part | None:
+    """The rows that are left over, in blocks that are all whole, and filled up to a part."""
+    n = own.n_rows
+    n_blocks = -(-n // size)
+    seen = n_blocks * size - n  # of the rows that the last block has
+    alone = n - (size - seen)  # rows before the last block's new ones
+    together = own if tail is None else joined([tail, own])
+    at = together.n_rows - size  # where the last block begins
+    rows = np.concatenate(
+        [
+            np.arange(together.n_rows - n, together.n_rows - n + alone),
+            np.arange(at, at + size),
+        ]
+    )
+    filled = np.concatenate([rows, np.full(whole - len(rows), rows[-1])])
+    found = _part(model, part(together, filled), n_blocks)
+    if found is None:
+        return None
+    weight = np.array(found.rows.weight)
+    weight[alone : alone + seen] = 0  # after reading, which would replace them: as in memory
+    return found._replace(rows=found.rows._replace(weight=jax.device_put(weight)))
+
+
+def _part(model: Model, piece: Piece, n_blocks: int) -> Part | None:
+    rows = checked(model, piece)
+    return None if rows is None else Part(rows, n_blocks)
+
+
+# ---- reading ahead
+
+
+def _read_ahead(reader: ThreadPoolExecutor, make: Callable[[], Iterator[T]]) -> Iterator[T]:
+    """The iterator's values in order, made by a thread that is up to _AHEAD of them ahead."""
+    made: queue.Queue = queue.Queue(_AHEAD)
+    left = threading.Event()
+
+    def put(kind: str, value: Any) -> bool:
+        while not left.is_set():
+            try:
+                made.put((kind, value), timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        try:
+            for value in make():
+                if not put("value", value):
+                    return
+            put("end", None)
+        except BaseException as error:
+            put("error", error)
+
+    working = reader.submit(threads.configured(work))
+    try:
+        while True:
+            kind, value = made.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    finally:
+        left.set()
+        working.result()
+
+
+def like_rows(rows: Rows, n: int) -> Rows:
+    """Shapes and dtypes of n rows like these."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((n, *leaf.shape[1:]), leaf.dtype), rows)
+
+
+def block_size_of(model: Model, rows: Rows, n: int, given: Any) -> int:
+    """That of n rows like these in memory."""
+    like = like_rows(rows, n)
+    return sizes.block_size(model, like) if given is None else sizes.block_units(like, given)

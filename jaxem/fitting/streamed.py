@@ -1,0 +1,340 @@
+"""Fits of a source: the host goes through the blocks, one reading for all starts.
+
+A pass is a trip of `em` for every start that still runs: `propose`, the E-steps of all blocks,
+`update`. In one process, with the same blocks, the fit is that of the table in memory, bit for bit.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxem.core import pool
+from jaxem.core.contracts import Model, Prepared, Prior, Rows
+from jaxem.core.numerics import Sums
+from jaxem.core.source import Source
+from jaxem.core.status import Status
+from jaxem.fitting import blocks, driver, em, restarts, sizes, stream
+from jaxem.fitting.bundles import Bundle, bundle
+from jaxem.fitting.checkpoint import Checkpoint, Kept, OtherFit, digest
+from jaxem.fitting.em import Proposal
+from jaxem.fitting.execution import Execution
+from jaxem.fitting.in_turn import each
+from jaxem.fitting.options import Options, Starts
+from jaxem.fitting.plan import FitPlan, prepare
+from jaxem.fitting.result import Result, gathered
+from jaxem.fitting.stream import Part, Seen
+
+
+class Streamed(NamedTuple):
+    """A fit of a source. job: that of its pool, but for the size of blocks."""
+
+    job: FitPlan
+    source: Source
+    n_rows: int
+    part: int  # blocks that are read at a time
+    reader: ThreadPoolExecutor
+
+    @property
+    def execution(self) -> Execution:
+        return self.job.execution
+
+    @property
+    def n_parts(self) -> int:
+        return -(-self.n_rows // (self.part * self.execution.block_size))
+
+    def parts(self, first: int = 0) -> Iterator[Part | None]:
+        model, size = self.job.model, self.execution.block_size
+        of = self.source, self.n_rows, size, self.part, first
+        return stream.parts(self.reader, model, *of)
+
+
+def planned(model: Model, source: Source, options: Options, begin: Starts) -> Streamed:
+    """The source is read once, and what is given is checked."""
+    seed = 0 if begin.key is None else pool.seed_of(begin.key)
+    seen = stream.look(model, source, seed)
+    return _planned(model, source, seen, options, begin)
+
+
+def about(fit: Streamed) -> dict[str, str]:
+    """What a checkpoint is of."""
+    job = fit.job
+    key = None if job.key is None else jax.random.key_data(job.key)
+    execution, data = fit.execution, job.provenance
+    return {
+        "model": repr(job.model),
+        "data": f"{fit.source.fingerprint} {fit.n_rows} {data.n_columns} {job.rows.weight.dtype}",
+        "key and starts": digest([key, job.methods, job.params]),
+        "prior": digest(job.prior),
+        "options": f"{execution.acceleration!r} {execution.block_size} {execution.chunk} "
+        f"{fit.part} {digest([job.tol])}",
+    }
+
+
+def _planned(model: Model, source: Source, seen: Seen, options: Options, begin: Starts) -> Streamed:
+    data = stream.pool_of(model, seen)
+    job = prepare(data, options._replace(block_size=None), begin)
+    rows = data.rows
+    block = stream.block_size_of(model, rows, seen.n_rows, options.block_size)
+    like = stream.like_rows(rows, seen.n_rows)
+    chunk = sizes.chunk_size(model, like, job.n_starts, block)
+    filled = chunk * -(-job.n_starts // chunk)
+    methods = np.resize(job.methods[: job.n_starts], filled)
+    own = job._replace(
+        execution=replace(job.execution, block_size=block, chunk=chunk),
+        start_rows=_starting_rows(rows, seen.weight) if seen.n_rows > pool.POOL else None,
+        methods=methods,
+        provenance=replace(job.provenance, n_rows=seen.n_rows, columns=source.names),
+    )
+    reader = ThreadPoolExecutor(1, thread_name_prefix="jaxem reader")
+    return Streamed(own, source, seen.n_rows, stream.blocks_a_part(rows, block), reader)
+
+
+def _starting_rows(rows: Rows, weight: np.ndarray) -> Rows:
+    """Those of a pool, under what they stand for."""
+    return rows._replace(weight=jax.device_put(weight.astype(rows.weight.dtype)))
+
+
+# ---- compiled: a group of starts side by side
+
+
+@partial(jax.jit, static_argnames="execution")
+def _propose(execution: Execution, states: Bundle, prior: Prior | None) -> tuple[Proposal, Array]:
+    def one(own: Bundle) -> tuple[Proposal, Array]:
+        state = own.tree
+        proposal = em.apart(state, lambda: em.propose(execution, state, prior))
+        return proposal, blocks.loses_digits(execution.model, proposal.prepared)
+
+    return each(one, states, execution.chunk)
+
+
+@partial(jax.jit, static_argnames="execution")
+def _prepare(execution: Execution, states: Bundle) -> tuple[Prepared, Array]:
+    """Of the parameters taken, without prior."""
+
+    def one(own: Bundle) -> tuple[Prepared, Array]:
+        prepared = execution.model.prepare(own.tree.params, None)
+        return prepared, blocks.loses_digits(execution.model, prepared)
+
+    return each(one, states, execution.chunk)
+
+
+@partial(jax.jit, static_argnames=("execution", "stable"))
+def _begin(execution: Execution, stable: bool, prepared: Prepared, rows: Rows) -> Sums:
+    model, size = execution.model, execution.block_size
+
+    def one(prepared: Prepared) -> Sums:
+        return blocks.first_block(model, blocks.form(model, prepared, stable), rows, size)
+
+    return each(one, prepared, execution.chunk)
+
+
+@partial(jax.jit, static_argnames=("execution", "stable"))
+def _add(
+    execution: Execution,
+    stable: bool,
+    prepared: Prepared,
+    rows: Rows,
+    first: Int[Array, ""],
+    stop: Int[Array, ""],
+    total: Sums,
+) -> Sums:
+    model, size = execution.model, execution.block_size
+    parts = _parts_of(model, rows, size) if stable else 1
+
+    def one(of: tuple[Prepared, Sums]) -> Sums:
+        own = blocks.form(model, of[0], stable)
+        return blocks.add_blocks(
+            model, own, rows, size // parts, parts * first, parts * stop, of[1]
+        )
+
+    return each(one, (prepared, total), execution.chunk)
+
+
+def _parts_of(model: Model, rows: Rows, block_size: int) -> int:
+    """Into how many a block is cut that the form without loss goes through: a power of 2."""
+    most, parts = sizes.stable_block_size(model, rows, block_size), 1
+    while block_size % (2 * parts) == 0 and block_size // parts > most:
+        parts *= 2
+    return parts
+
+
+@partial(jax.jit, static_argnames=("execution", "stable"))
+def _update(
+    execution: Execution,
+    stable: bool,
+    states: Bundle,
+    proposal: Proposal,
+    total: Sums,
+    prior: Prior | None,
+    tol: Float[Array, ""],
+) -> Bundle:
+    def one(of: tuple[Bundle, Proposal, Sums]) -> Bundle:
+        state, proposal, total = of[0].tree, *of[1:]
+        own = blocks.form(execution.model, proposal.prepared, stable)
+        found = blocks.end_sums(execution.model, own, total)
+
+        def new() -> Bundle:
+            return bundle(em.update(execution, state, proposal, found, prior, tol))
+
+        return em.apart(state, new)
+
+    return each(one, (states, proposal, total), execution.chunk)
+
+
+@partial(jax.jit, static_argnames=("execution", "stable"))
+def _log_likelihood(execution: Execution, stable: bool, prepared: Prepared, total: Sums) -> Array:
+    def one(of: tuple[Prepared, Sums]) -> Array:
+        own = blocks.form(execution.model, of[0], stable)
+        return blocks.end_sums(execution.model, own, of[1])[1]
+
+    return each(one, (prepared, total), execution.chunk)
+
+
+# ---- passes
+
+
+class Group(NamedTuple):
+    """Starts side by side in a pass. stable: whether they take the form that loses no digits."""
+
+    index: np.ndarray
+    prepared: Prepared
+    stable: bool
+
+
+def fit(fit: Streamed, path: Any = None) -> Result:
+    """path: of a checkpoint. Errors: ValueError for one of another fit."""
+    checkpoint = None if path is None else Checkpoint(path, about(fit))
+    states = jax.device_get(driver.start(fit.job))
+    try:
+        for passed in passes(fit, states, checkpoint):
+            states = passed
+    except OtherFit as error:
+        raise ValueError(str(error)) from None
+    return finish(fit, states)
+
+
+def passes(fit: Streamed, states: Bundle, checkpoint: Checkpoint | None = None) -> Iterator[Bundle]:
+    """Yields the states of all starts after each pass, until all have ended."""
+    job, execution = fit.job, fit.execution
+    kept = None if checkpoint is None else checkpoint.load(states)
+    if kept is not None:
+        states = kept.states
+        yield states
+    while True:
+        running = np.flatnonzero(_running(states, int(job.max_iter)))
+        if not len(running):
+            return
+        groups, proposals = [], []
+        for index in _in_groups(running, execution.chunk):
+            proposal, loses = _propose(execution, _at(states, index), job.prior)
+            groups.append(Group(index, proposal.prepared, bool(np.any(loses))))
+            proposals.append(proposal)
+        reached = None if checkpoint is None else partial(_save, checkpoint, states)
+        total, kept = summed(fit, groups, kept, reached), None
+        for own, proposal, sums in zip(groups, proposals, total, strict=True):
+            given = _at(states, own.index), proposal, sums, job.prior, job.tol
+            new = _update(execution, own.stable, *given)
+            states = _with(states, own.index, jax.device_get(new))
+        over = not np.any(_running(states, int(job.max_iter)))
+        if checkpoint is not None and (over or checkpoint.due):
+            checkpoint.save(states)
+        yield states
+
+
+def _save(checkpoint: Checkpoint, states: Bundle, total: list[Sums], part: int) -> None:
+    if checkpoint.due:
+        checkpoint.save(states, total, part)
+
+
+def _running(states: Bundle, max_iter: int) -> np.ndarray:
+    state = states.tree
+    return (state.status == Status.RUNNING) & (state.n_iter < max_iter)
+
+
+def _in_groups(running: np.ndarray, size: int) -> list[np.ndarray]:
+    """Starts side by side, the last group filled up with its first."""
+    found = [running[i : i + size] for i in range(0, len(running), size)]
+    return [np.concatenate([own, np.full(size - len(own), own[0])]) for own in found]
+
+
+def _at(states: Bundle, index: np.ndarray) -> Bundle:
+    return jax.device_put(jax.tree.map(lambda leaf: leaf[index], states))
+
+
+def _with(states: Bundle, index: np.ndarray, new: Bundle) -> Bundle:
+    def put(old: np.ndarray, own: np.ndarray) -> np.ndarray:
+        changed = old.copy()
+        changed[index] = own
+        return changed
+
+    return jax.tree.map(put, states, new)
+
+
+def summed(
+    fit: Streamed,
+    groups: list[Group],
+    kept: Kept | None = None,
+    reached: Callable[[list[Sums], int], None] | None = None,
+) -> list[Sums]:
+    """The E-steps of all blocks for each group: one reading.
+
+    kept: where a reading was, from which it goes on. reached: called after each part but the last
+    with the sums so far and the number of the next.
+    """
+    begin = 0 if kept is None or kept.sums is None else kept.part
+    total: list[Sums] = []
+    for number, own in enumerate(fit.parts(begin), begin):
+        if own is None:
+            continue
+        first = jnp.asarray(not total and not begin, jnp.int32)
+        if not total:
+            total = [_begin(fit.execution, of.stable, of.prepared, own.rows) for of in groups]
+            if begin and kept is not None and kept.sums is not None:
+                total = [_like(sums, leaves) for sums, leaves in zip(total, kept.sums, strict=True)]
+        stop = jnp.asarray(own.n_blocks, jnp.int32)
+        total = [
+            _add(fit.execution, of.stable, of.prepared, own.rows, first, stop, sums)
+            for of, sums in zip(groups, total, strict=True)
+        ]
+        jax.block_until_ready(total)  # parts that wait for each other would fill the memory
+        if reached is not None and number + 1 < fit.n_parts:
+            reached(total, number + 1)
+    return total
+
+
+def _like(tree: Any, leaves: list[np.ndarray]) -> Any:
+    return jax.device_put(jax.tree.unflatten(jax.tree.structure(tree), leaves))
+
+
+def finish(fit: Streamed, states: Bundle) -> Result:
+    """Judge every start on its final parameters and return the best with all of them."""
+    job, execution = fit.job, fit.execution
+    outcomes = jax.device_get(
+        restarts.conclude.full(execution, None, job.prior, states, job.thresholds)
+    )
+    if job.prior is not None:
+        own = _log_likelihoods(fit, states)
+        outcomes = bundle(outcomes.tree._replace(log_likelihood=own), 1)
+    with np.errstate(invalid="ignore"):  # starts without a likelihood
+        best, all_starts = restarts.best(outcomes, states, job.n_starts)
+    return jax.device_put(gathered(best, all_starts, job.provenance))
+
+
+def _log_likelihoods(fit: Streamed, states: Bundle) -> np.ndarray:
+    groups = []
+    r = len(fit.job.methods)
+    for index in _in_groups(np.arange(r), fit.execution.chunk):
+        prepared, loses = _prepare(fit.execution, _at(states, index))
+        groups.append(Group(index, prepared, bool(np.any(loses))))
+    found = [
+        _log_likelihood(fit.execution, own.stable, own.prepared, total)
+        for own, total in zip(groups, summed(fit, groups), strict=True)
+    ]
+    return np.concatenate(jax.device_get(found))[:r]

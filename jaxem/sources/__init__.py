@@ -1,0 +1,10 @@
+"""Tables too large to hold, read piece by piece: `fit` and `em` take a source in the place of x.
+
+jaxem.sources.npy("rows.npy"), .parquet("rows/*.parquet"), .arrow(make_reader), .batches(make).
+"""
+
+from jaxem.core.source import Source as Source
+from jaxem.sources.arrays import batches as batches
+from jaxem.sources.arrays import npy as npy
+from jaxem.sources.arrow import arrow as arrow
+from jaxem.sources.parquet import parquet as parquet

@@ -1,0 +1,123 @@
+"""Sources of NumPy's arrays: a file that is read where it lies, and what a function yields."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxem.core import tables
+from jaxem.core.files import describe_os_errors
+from jaxem.core.source import Piece, Source
+from jaxem.sources.fingerprints import of_files
+
+_ROWS = 1 << 16  # a piece
+
+
+def npy(path: Any, sample_weight: Any = None, labels: Any = None) -> Source:
+    """A file that `np.save` wrote, of an array (n, d) or (n,), read where it lies.
+
+    sample_weight, labels: files of arrays (n,), or arrays.
+
+    Errors: OSError where a file cannot be read, ValueError for what is none of such arrays.
+    """
+    paths = [os.fspath(of) for of in (path, sample_weight, labels) if _is_path(of)]
+    x, weight, known = (_opened(of) for of in (path, sample_weight, labels))
+    if x.ndim not in (1, 2) or x.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{path} holds an array of shape {x.shape} and dtype {x.dtype}; a source is one of "
+            "numbers, (n, d) or (n,)"
+        )
+    x = x[:, None] if x.ndim == 1 else x
+    for what, own in (("sample_weight", weight), ("labels", known)):
+        if own is not None and own.shape != x.shape[:1]:
+            raise ValueError(f"{what} has shape {own.shape}, {path} has {len(x)} rows")
+    return Array(x, weight, known, str(path), of_files(paths))
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | os.PathLike)
+
+
+def _opened(of: Any) -> Any:
+    if not _is_path(of):
+        return None if of is None else np.asarray(of)
+    with describe_os_errors(os.fspath(of), "cannot be read"):
+        try:
+            return np.load(of, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{of} is no file of np.save: {error}") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Array(Source):
+    """Rows of one array, which may lie in a file."""
+
+    x: np.ndarray
+    weight: Any
+    labels: Any
+    where: str
+    fingerprint: str
+
+    def pieces(self, first: int = 0) -> Iterator[Piece]:
+        for at in range(first, len(self.x), _ROWS):
+            stop = min(at + _ROWS, len(self.x))
+            weight, labels = (
+                None if of is None else np.array(of[at:stop]) for of in (self.weight, self.labels)
+            )
+            where = f"{self.where}, rows {at:,} to {stop - 1:,}"
+            yield Piece(np.array(self.x[at:stop]), weight, labels, where)
+
+
+def batches(make: Any, fingerprint: str = "") -> Source:
+    """What a function yields each time it is called: arrays (n, d), frames, or what else `fit`
+    takes as x, one after another; or tuples (x, sample_weight, labels), where None is for none.
+
+    make: called for every pass, and must yield the same rows each time. fingerprint: what tells
+    them from other rows, where a checkpoint is kept.
+    """
+    if not callable(make):
+        raise ValueError(
+            f"make is a {type(make).__name__}; give a function that is called for each pass and "
+            "returns the batches, such as lambda: map(np.load, paths)"
+        )
+    given: Any = make
+    return Batches(given, fingerprint)
+
+
+@dataclass(frozen=True, eq=False)
+class Batches(Source):
+    make: Callable[[], Iterable[Any]]
+    fingerprint: str
+
+    def pieces(self, first: int = 0) -> Iterator[Piece]:
+        at = 0
+        for number, batch in enumerate(self.make()):
+            piece = _as_piece(batch, f"batch {number}")
+            before, at = at, at + piece.n_rows
+            if at > first:
+                skip = slice(max(0, first - before), None)
+                x, weight, labels = jax.tree.map(lambda leaf: leaf[skip], piece[:3])  # noqa: B023
+                yield Piece(x, weight, labels, piece.where)
+
+
+def _as_piece(batch: Any, where: str) -> Piece:
+    weighted = isinstance(batch, tuple) and len(batch) == 3 and not hasattr(batch, "_fields")
+    x, weight, labels = batch if weighted else (batch, None, None)
+    try:
+        x = _as_numpy(tables.opened(x))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    weight, labels = (None if of is None else np.asarray(of) for of in (weight, labels))
+    return Piece(x, weight, labels, where)
+
+
+def _as_numpy(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {name: _as_numpy(part) for name, part in x.items()}
+    if isinstance(x, tuple):
+        return tuple(map(_as_numpy, x))
+    values = np.asarray(tables.array(x, "x"))
+    return values[:, None] if values.ndim == 1 else values

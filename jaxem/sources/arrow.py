@@ -1,0 +1,52 @@
+"""Record batches of Arrow, from whatever yields them: a dataset, a database, a stream."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from jaxem.core.source import Piece, Source
+from jaxem.sources.columns import Columns, chosen, schema_of
+
+
+def arrow(
+    make_reader: Any,
+    columns: Any = None,
+    sample_weight: str | None = None,
+    labels: str | None = None,
+    fingerprint: str = "",
+) -> Source:
+    """What a function returns each time it is called: a `pyarrow.RecordBatchReader`.
+
+    make_reader: called once for every pass, such as
+        lambda: dataset.scanner(batch_size=65536).to_reader()
+        and must give the same rows each time.
+    columns, sample_weight, labels: as `parquet` takes them. fingerprint: what tells the rows from
+        others, where a checkpoint is kept.
+
+    Errors: ValueError for columns that are not there or are no numbers.
+    """
+    if not callable(make_reader):
+        raise ValueError(
+            f"make_reader is a {type(make_reader).__name__}; give a function that returns a new "
+            "reader for each pass, such as lambda: dataset.scanner().to_reader()"
+        )
+    make: Any = make_reader
+    own = chosen(schema_of(make().schema), "the reader", columns, sample_weight, labels)
+    return Arrow(make, own, own.names, fingerprint)
+
+
+@dataclass(frozen=True, eq=False)
+class Arrow(Source):
+    make_reader: Callable[[], Any]
+    columns: Columns
+    names: tuple[str, ...] | None
+    fingerprint: str
+
+    def pieces(self, first: int = 0) -> Iterator[Piece]:
+        at = 0
+        for number, batch in enumerate(self.make_reader()):
+            stop = at + batch.num_rows
+            if stop > first and batch.num_rows:
+                own = batch.slice(max(0, first - at))
+                yield self.columns.piece(own, f"record batch {number}")
+            at = stop

@@ -1,0 +1,149 @@
+"""Files as sources: their rows in order from any row on, and what is wrong with them."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet as pq
+import pytest
+
+import jaxem
+from jaxem import families, sources
+from jaxem.core.source import exact, joined
+
+N = 1000
+X = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
+WEIGHT = np.random.default_rng(1).integers(0, 4, N)
+LABELS = np.arange(N) % 3 - 1
+
+
+def table(x, weight=None, labels=None):
+    columns = {f"c{j}": x[:, j] for j in range(x.shape[1])}
+    if weight is not None:
+        columns |= {"w": weight, "known": labels}
+    return pa.table(columns)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three files, of row groups of 70 rows."""
+    for number, (first, stop) in enumerate([(0, 400), (400, 410), (410, N)]):
+        own = slice(first, stop)
+        part = table(X[own], WEIGHT[own], LABELS[own])
+        pq.write_table(part, tmp_path / f"part-{number}.parquet", row_group_size=70)
+    return tmp_path
+
+
+def made(kind, folder):
+    beside = {"sample_weight": "w", "labels": "known"}
+    if kind == "parquet":
+        return sources.parquet(folder / "*.parquet", **beside)
+    if kind == "arrow":
+        dataset = pyarrow.dataset.dataset(sorted(folder.glob("*.parquet")))
+        return sources.arrow(lambda: dataset.scanner(batch_size=33).to_reader(), **beside)
+    if kind == "npy":
+        for name, values in (("x", X), ("w", WEIGHT), ("known", LABELS)):
+            np.save(folder / f"{name}.npy", values)
+        return sources.npy(folder / "x.npy", folder / "w.npy", folder / "known.npy")
+    return sources.batches(
+        lambda: ((X[i : i + 90], WEIGHT[i : i + 90], LABELS[i : i + 90]) for i in range(0, N, 90))
+    )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "npy", "batches"])
+def test_rows_come_in_order_from_any_row_on(kind, folder):
+    source = made(kind, folder)
+    for first in (0, 1, 69, 70, 399, 400, 405, 410, 873, N - 1):
+        found = joined(list(source.pieces(first)))
+        assert found.x.dtype == np.float32
+        np.testing.assert_array_equal(found.x, X[first:])
+        np.testing.assert_array_equal(found.weight, WEIGHT[first:])
+        np.testing.assert_array_equal(found.labels, LABELS[first:])
+    sizes = [piece.n_rows for piece in exact(source.pieces(), iter([300, 5, 600, 600]))]
+    assert sizes == [300, 5, 600, 95]
+
+
+def test_columns_are_chosen_in_the_form_of_x(folder):
+    path = folder / "part-0.parquet"
+    (table_of,) = sources.parquet(path, columns=["c2", "c0"]).pieces()
+    np.testing.assert_array_equal(table_of.x, X[:400, [2, 0]])
+    assert sources.parquet(path, columns=["c2", "c0"]).names == ("c2", "c0")
+    (pair,) = sources.parquet(path, columns=(["c0", "c1"], "c2")).pieces()
+    np.testing.assert_array_equal(pair.x[0], X[:400, :2])
+    np.testing.assert_array_equal(pair.x[1], X[:400, 2:])
+    (parts,) = sources.parquet(path, columns={"a": ["c0"], "b": "w"}).pieces()
+    assert parts.x["a"].shape == parts.x["b"].shape == (400, 1)
+
+
+def test_numbers_are_widened_and_null_is_nan(tmp_path):
+    pq.write_table(pa.table({"a": pa.array([1, None], pa.int16())}), tmp_path / "0.parquet")
+    pq.write_table(pa.table({"a": pa.array([0.5], pa.float32())}), tmp_path / "1.parquet")
+    found = joined(list(sources.parquet(tmp_path / "*.parquet").pieces()))
+    np.testing.assert_array_equal(found.x, np.array([[1.0], [np.nan], [0.5]]))
+    assert found.x.dtype == np.float64
+
+
+def test_a_fit_takes_files(folder):
+    model = jaxem.Mixture(families.Gaussian("diag"), 2)
+    options = {"key": jaxem_key(), "n_init": 2}
+    found = jaxem.fit(model, made("parquet", folder), **options)
+    expected = jaxem.fit(model, X, sample_weight=WEIGHT, labels=LABELS, **options)
+    assert float(found.log_likelihood) == float(expected.log_likelihood)
+    assert found.provenance.columns == ("c0", "c1", "c2")
+
+
+def jaxem_key():
+    import jax
+
+    return jax.random.key(0)
+
+
+# ---- what is wrong with them
+
+
+def test_files_that_differ_are_both_named(tmp_path):
+    first, other = tmp_path / "0.parquet", tmp_path / "1.parquet"
+    pq.write_table(pa.table({"a": [1.0], "b": [2.0]}), first)
+    pq.write_table(pa.table({"a": [1.0]}), other)
+    with pytest.raises(ValueError, match=r"1\.parquet has no column b, which .*0\.parquet has"):
+        sources.parquet([first, other])
+    pq.write_table(pa.table({"a": [1.0], "b": ["x"]}), other)
+    text = r"column b is of numbers in .*0\.parquet, and not in .*1\.parquet"
+    with pytest.raises(ValueError, match=text):
+        sources.parquet([first, other])
+    with pytest.raises(ValueError, match="columns that are not numeric: b"):
+        sources.parquet(other)
+    with pytest.raises(ValueError, match="has no column z; it has a, b"):
+        sources.parquet(first, columns=["z"])
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path, folder):
+    with pytest.raises(FileNotFoundError, match=r"no.parquet: there is no such file"):
+        sources.parquet(tmp_path / "no.parquet")
+    path = folder / "part-2.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-50])
+    with pytest.raises(ValueError, match=r"part-2\.parquet is no Parquet file, or is cut short"):
+        sources.parquet(folder / "*.parquet")
+    path.write_bytes(whole)
+    source = sources.parquet(folder / "*.parquet")
+    path.write_bytes(whole[:200] + bytes(200) + whole[400:])
+    with pytest.raises(ValueError, match=r"part-2\.parquet is damaged"):
+        list(source.pieces())
+    (tmp_path / "a.npy").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"a\.npy is no file of np\.save"):
+        sources.npy(tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", np.array(["text"]))
+    with pytest.raises(ValueError, match="a source is one of numbers"):
+        sources.npy(tmp_path / "b.npy")
+    with pytest.raises(ValueError, match="give a function"):
+        sources.batches([X])
+    with pytest.raises(ValueError, match="give a function"):
+        sources.arrow(table(X))
+
+
+def test_a_changed_file_has_another_fingerprint(folder):
+    before = sources.parquet(folder / "*.parquet").fingerprint
+    assert sources.parquet(folder / "*.parquet").fingerprint == before
+    assert sources.parquet(folder / "*.parquet", columns=["c0"]).fingerprint != before
+    pq.write_table(table(X[:10], WEIGHT[:10], LABELS[:10]), folder / "part-1.parquet")
+    assert sources.parquet(folder / "*.parquet").fingerprint != before
