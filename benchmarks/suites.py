@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import hidden_markov, missing, refits
+from benchmarks import hidden_markov, missing, refits, streams
 from benchmarks.acceleration import Acceleration, Slow
 from benchmarks.accelerator import Fits, Right
 from benchmarks.bench import Case
@@ -70,6 +70,7 @@ QUICK = Suite(
                      target_median=2.5, target_least=0.9, rounds=2),
         ManyStarts(n=200, starts=2, withins=(1e-6,), counts=(2,), target_first=5,
                    target_second=30, target_cores=85, rounds=1),
+        streams.Rate(400_000, 30, 3, steps=(0, 1), rounds=1),
         Right(1e-4, n=400, models=("full", "chain, associative")),
         *(Fits(what, 2000, 3, 2, starts=2, sets=2 if what == "many sets" else 1, steps=(1, 3),
                rounds=1) for what in ("full", "many sets")),
@@ -207,6 +208,19 @@ LATENCY = Suite(
     ),
 )  # fmt: skip
 
+STREAMS = Suite(
+    name="streams",
+    platform="cpu",
+    programs=("jaxem",),
+    dtypes=("float32",),
+    product_size=3072,
+    copy_size=1 << 27,
+    cases=(
+        streams.Rate(2_000_000, 30, 30, target=80),
+        streams.Peak((4_000_000, 40_000_000), 8, 4, target=1.1),
+    ),
+)
+
 # Most valuable first: a run that is cut counts. Budgets bound the rounds; data, compiling and
 # judging come on top of them.
 ON_TORCH = ("scikit-learn on torch", "plain torch", "tgmm")
@@ -253,6 +267,7 @@ SUITES = {
         GRADIENTS,
         REFITS,
         LATENCY,
+        STREAMS,
         GPU,
     )
 }

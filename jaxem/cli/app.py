@@ -8,7 +8,16 @@ import numpy as np
 import typer
 
 import jaxem
-from jaxem.cli import fit_input, metadata, options, outputs, parameter_tables, report, tables
+from jaxem.cli import (
+    fit_input,
+    metadata,
+    options,
+    outputs,
+    parameter_tables,
+    report,
+    streaming,
+    tables,
+)
 from jaxem.cli import impute as impute  # its command
 from jaxem.cli import sequences as sequences  # its commands
 from jaxem.cli import test_k as test_k  # its command
@@ -26,7 +35,7 @@ from jaxem.models import HMM
 
 @command("jaxem fit flowers.csv --components 1:6 -o flowers.safetensors --report flowers.png")
 def fit(
-    file: options.Table,
+    file: options.Tables,
     components: options.Components,
     *,
     family: options.FamilyName = "gaussian",
@@ -36,6 +45,8 @@ def fit(
     output: options.ModelOutput = None,
     pictures: options.ReportOutput = None,
     standard_errors: options.StandardErrors = None,
+    memory: options.Memory = None,
+    checkpoint: options.Checkpoint = None,
     column_options: options.ColumnOptions,
     fit_options: options.FitOptions,
     read_options: options.ReadOptions,
@@ -52,9 +63,24 @@ def fit(
     missing cells is fitted by the cells that it has: the likelihood is that of the observed cells,
     which is right where cells are missing at random, and loses no row; --missing drop leaves such
     rows out.
+
+    Parquet files that do not fit into memory are read block by block, by Gaussian components; then
+    pictures are of some of the rows.
     """
     outputs.check([file], model=output, report=pictures)
     with precision(fit_options.dtype):
+        if streaming.is_wanted(file, memory):
+            if standard_errors is not None:
+                raise BadInput(f"{file}: --standard-errors need the table in memory")
+            with as_bad_input():  # which names the files
+                source, data = streaming.source_of(file, column_options, family, response, holes)
+                jobs, data = streaming.planned(
+                    source, data, components, starts, fit_options, checkpoint
+                )
+            report.remark(file, data.remarks)
+            return search(jobs, data, fit_options, output, pictures)
+        if checkpoint is not None:
+            raise BadInput(f"{file}: --checkpoint is for tables that do not fit into memory")
         with as_bad_input(file):
             table = tables.read(file, *read_options)
             data = fit_input.of_table(file, table, column_options, family, response, holes)

@@ -41,7 +41,8 @@ class Work:
                     self.ready(self.job)
                 job = divided(self.job, self.smaller)
                 for state in pieces(job, start(job), _SECONDS):
-                    if self.state is None:  # compiled now: at Ctrl-C there is no time for it
+                    # Compiled now: at Ctrl-C there is no time for it.
+                    if self.state is None and job.stream is None:
                         finish(job, state)
                     self.state = state
                     if self.stopped:

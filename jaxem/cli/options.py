@@ -52,6 +52,20 @@ def _counts_of(part: str, model: str) -> Callable[[str], Counts]:
     return counts
 
 
+_BYTES = {"kb": 10, "mb": 20, "gb": 30, "tb": 40}
+
+
+def _memory(text: str) -> int:
+    number, unit = text.strip()[:-2], text.strip()[-2:].lower()
+    try:
+        found = int(float(number) * (1 << _BYTES[unit]))
+    except (ValueError, KeyError, OverflowError):
+        found = -1
+    if found < 0:
+        raise typer.BadParameter(f"{text!r}; give a size such as 500MB or 4GB")
+    return found
+
+
 def _one_of(name: str, known: Sequence[str]) -> str:
     if name not in known:
         near = suggestion(name, known)
@@ -102,6 +116,21 @@ def _one_character(separator: str | None) -> str | None:
 Table = Annotated[
     Path, typer.Argument(help="A CSV, TSV, Parquet, Arrow or Feather file.", show_default=False)
 ]
+_TABLES = (
+    "A CSV, TSV, Parquet, Arrow or Feather file, or a pattern of Parquet files in quotes, "
+    "'rows/*.parquet'."
+)
+Tables = Annotated[Path, typer.Argument(help=_TABLES, show_default=False)]
+_MEMORY = (
+    "Read Parquet files block by block if they are larger, such as 4GB; default: half of what is "
+    "free."
+)
+_CHECKPOINT = (
+    "Keep a fit that reads block by block in this file, and go on from there when it is begun "
+    "again."
+)
+Memory = Annotated[int | None, typer.Option(parser=_memory, metavar="SIZE", help=_MEMORY)]
+Checkpoint = Annotated[Path | None, typer.Option(help=_CHECKPOINT)]
 ModelFile = Annotated[Path, typer.Argument(help="A file that jaxem fit -o or jaxem.save wrote.")]
 _COMPONENTS: dict[str, Any] = {
     "parser": _counts_of("component", "a mixture"),

@@ -53,14 +53,18 @@ class Checkpoint:
         Errors: ValueError for a file of another fit, and where no file is whole.
         """
         there = [path for path in (self.path, self._previous) if os.path.exists(path)]
+        other: list[str] = []
         for path in there:
-            with suppress(*_DAMAGED), open(path, "rb") as opened:
-                with np.load(opened, allow_pickle=False) as file:
-                    arrays = {name: file[name] for name in file.files}
-                about = json.loads(str(arrays.pop("about")))
-                part, groups = (int(of) for of in arrays.pop("place"))
-                self._check(path, about)
-                return _kept(arrays, part, groups, like)
+            with suppress(*_DAMAGED):
+                about, arrays = _read(path)
+                other = [name for name, told in self._about.items() if about.get(name) != told]
+                if not other:
+                    return _kept(arrays, like)
+        if other:
+            raise ValueError(
+                f"{self.path} is of another fit: it differs in {', '.join(other)}; give another "
+                "file, or delete it to begin the fit anew"
+            )
         if there:
             raise ValueError(f"{self.path} is damaged; delete it to begin the fit anew")
         return None
@@ -91,20 +95,16 @@ class Checkpoint:
     def _previous(self) -> str:
         return f"{self.path}.previous"
 
-    def _check(self, path: str, about: dict[str, str]) -> None:
-        other = [name for name, told in self._about.items() if about.get(name) != told]
-        if other:
-            raise OtherFit(
-                f"{path} is of another fit: it differs in {', '.join(other)}; give another file, "
-                "or delete it to begin the fit anew"
-            )
+
+def _read(path: str) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """-> (what it is of, its arrays)."""
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    return json.loads(str(arrays.pop("about"))), arrays
 
 
-class OtherFit(Exception):
-    """Told as a ValueError at the door: a file that is damaged raises those too."""
-
-
-def _kept(arrays: dict[str, np.ndarray], part: int, groups: int, like: Bundle) -> Kept:
+def _kept(arrays: dict[str, np.ndarray], like: Bundle) -> Kept:
+    part, groups = (int(of) for of in arrays.pop("place"))
     leaves, tree = jax.tree.flatten(like)
     found = [arrays[f"state_{i}"] for i in range(len(leaves))]
     for own, leaf in zip(found, leaves, strict=True):

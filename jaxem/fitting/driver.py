@@ -14,7 +14,7 @@ import numpy as np
 from jaxem.core import checks, emissions
 from jaxem.core.contracts import Model, Params, Rows
 from jaxem.core.status import Status
-from jaxem.fitting import identified, padded_components, restarts, sizes, threads
+from jaxem.fitting import identified, padded_components, restarts, sizes, streamed, threads
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.bundles import Bundle
 from jaxem.fitting.effort import program
@@ -25,6 +25,11 @@ from jaxem.fitting.result import Result, gathered
 
 def uncut(job: FitPlan) -> Result:
     """The fit in one piece."""
+    if job.stream is not None:
+        states = start(job)
+        for passed in streamed.passes(job, states):
+            states = passed
+        return finish(job, states)
     return finish(job, advance(job, start(job), job.max_iter))
 
 
@@ -79,7 +84,10 @@ def _group(job: FitPlan, values: Any) -> int | None:
 
 def pieces(job: FitPlan, states: Bundle, seconds: float) -> Iterator[Bundle]:
     """Yields the states after as many iterations as take about `seconds`, until all starts have
-    ended. The result has the same bits however the fit is cut."""
+    ended: of a source after each pass. The result has the same bits however the fit is cut."""
+    if job.stream is not None:
+        yield from streamed.passes(job, states)
+        return
     step, (n_iter, left) = 1, _way(job, states)
     while left > 0:
         began = time.monotonic()
@@ -142,6 +150,8 @@ def progress(job: FitPlan, states: Bundle) -> Progress:
 
 def finish(job: FitPlan, states: Bundle) -> Result:
     """Judge every start on its final parameters and return the best with all of them."""
+    if job.stream is not None:
+        return streamed.finish(job, states)
 
     def run(own: Bundle, count: Any = None) -> Bundle:
         return restarts.conclude(job.execution, job.rows, job.prior, own, job.thresholds, count)
@@ -182,6 +192,8 @@ def noted(
     names: of the columns, where the job does not have them.
     """
     if not checks.is_concrete(result, job.rows, job.prior) or np.ndim(result.status):
+        return result, ()
+    if job.stream is not None:  # whose rows are not at hand
         return result, ()
     params = (
         result.params

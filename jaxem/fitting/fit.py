@@ -87,7 +87,8 @@ def fit(
     begin = Starts(init, key, n_init)
     if isinstance(x, Source) and (checkpoint is not None or not x.small):
         refuse_beside((sample_weight, labels, lengths))
-        return streamed.fit(streamed.planned(model, x, options, begin), checkpoint)
+        job = streamed.planned(model, x, options, begin, checkpoint)
+        return _run(job, checks.flag(progress, "progress"))
     if checkpoint is not None:
         raise ValueError("checkpoint is for the fit of a source, such as jaxem.sources.npy(path)")
     data = as_dataset(model, x, sample_weight, labels, lengths)
@@ -123,7 +124,7 @@ def em(
                       min_variance_ratio)  # fmt: skip
     if isinstance(x, Source) and not x.small:
         refuse_beside((sample_weight, labels, lengths))
-        return streamed.fit(streamed.planned(model, x, options, Starts(params)))
+        return _run(streamed.planned(model, x, options, Starts(params)))
     data = as_dataset(model, x, sample_weight, labels, lengths)
     return _run(prepare(data, options, Starts(params)))
 

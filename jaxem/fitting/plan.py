@@ -1,6 +1,6 @@
 """A checked fit: all that its compiled programs need, in fixed dtypes, so that nothing retraces."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -39,6 +39,7 @@ class FitPlan(NamedTuple):
     n_threads: int
     group: int | None  # starts a group; None: all are one
     provenance: Provenance
+    stream: Any = None  # a `Stream`; None where all rows are in memory
 
     @property
     def model(self) -> Model:

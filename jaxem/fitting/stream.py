@@ -100,21 +100,32 @@ def blocks_a_part(rows: Rows, block_size: int) -> int:
     return max(2, _PART // (each * block_size))  # of one block XLA makes another program
 
 
-def parts(
-    reader: ThreadPoolExecutor,
-    model: Model,
-    source: Source,
-    n_rows: int,
-    block_size: int,
-    n_blocks: int,
-    first: int = 0,
-) -> Iterator[Part | None]:
-    """The blocks of one pass, so many at a time, from part `first` on; None for one without rows
-    of positive weight. reader: one for all passes, as memory that a thread leaves is lost."""
-    whole = n_blocks * block_size
-    return _read_ahead(
-        reader, lambda: _parts(model, source, n_rows, block_size, whole, first * whole)
-    )
+class Stream(NamedTuple):
+    """A source as it is fitted. part: blocks that are read at a time; checkpoint: a file.
+
+    reader: one thread for all passes, since memory that a thread leaves is lost.
+    """
+
+    source: Source
+    n_rows: int
+    block_size: int
+    part: int
+    reader: ThreadPoolExecutor
+    checkpoint: Any
+
+    @property
+    def n_parts(self) -> int:
+        return -(-self.n_rows // (self.part * self.block_size))
+
+    def parts(self, model: Model, first: int = 0) -> Iterator[Part | None]:
+        """The blocks of one pass, so many at a time, from part `first` on; None for one without
+        rows of positive weight."""
+        whole = self.part * self.block_size
+
+        def made() -> Iterator[Part | None]:
+            return _parts(model, self.source, self.n_rows, self.block_size, whole, first * whole)
+
+        return _read_ahead(self.reader, made)
 
 
 def _parts(

@@ -20,80 +20,64 @@ from jaxem.core.contracts import Model, Prepared, Prior, Rows
 from jaxem.core.numerics import Sums
 from jaxem.core.source import Source
 from jaxem.core.status import Status
-from jaxem.fitting import blocks, driver, em, restarts, sizes, stream
+from jaxem.fitting import blocks, em, restarts, sizes, stream
 from jaxem.fitting.bundles import Bundle, bundle
-from jaxem.fitting.checkpoint import Checkpoint, Kept, OtherFit, digest
+from jaxem.fitting.checkpoint import Checkpoint, Kept, digest
 from jaxem.fitting.em import Proposal
 from jaxem.fitting.execution import Execution
 from jaxem.fitting.in_turn import each
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
 from jaxem.fitting.result import Result, gathered
-from jaxem.fitting.stream import Part, Seen
+from jaxem.fitting.stream import Seen, Stream
 
 
-class Streamed(NamedTuple):
-    """A fit of a source. job: that of its pool, but for the size of blocks."""
+def planned(
+    model: Model,
+    source: Source,
+    options: Options,
+    begin: Starts,
+    checkpoint: Any = None,
+    seen: Seen | None = None,
+) -> FitPlan:
+    """The source is looked at, unless that was done, and what is given is checked.
 
-    job: FitPlan
-    source: Source
-    n_rows: int
-    part: int  # blocks that are read at a time
-    reader: ThreadPoolExecutor
-
-    @property
-    def execution(self) -> Execution:
-        return self.job.execution
-
-    @property
-    def n_parts(self) -> int:
-        return -(-self.n_rows // (self.part * self.execution.block_size))
-
-    def parts(self, first: int = 0) -> Iterator[Part | None]:
-        model, size = self.job.model, self.execution.block_size
-        of = self.source, self.n_rows, size, self.part, first
-        return stream.parts(self.reader, model, *of)
-
-
-def planned(model: Model, source: Source, options: Options, begin: Starts) -> Streamed:
-    """The source is read once, and what is given is checked."""
-    seed = 0 if begin.key is None else pool.seed_of(begin.key)
-    seen = stream.look(model, source, seed)
-    return _planned(model, source, seen, options, begin)
-
-
-def about(fit: Streamed) -> dict[str, str]:
-    """What a checkpoint is of."""
-    job = fit.job
-    key = None if job.key is None else jax.random.key_data(job.key)
-    execution, data = fit.execution, job.provenance
-    return {
-        "model": repr(job.model),
-        "data": f"{fit.source.fingerprint} {fit.n_rows} {data.n_columns} {job.rows.weight.dtype}",
-        "key and starts": digest([key, job.methods, job.params]),
-        "prior": digest(job.prior),
-        "options": f"{execution.acceleration!r} {execution.block_size} {execution.chunk} "
-        f"{fit.part} {digest([job.tol])}",
-    }
-
-
-def _planned(model: Model, source: Source, seen: Seen, options: Options, begin: Starts) -> Streamed:
+    checkpoint: a file. The plan is that of the pool of the source, but for the size of blocks.
+    """
+    seen = stream.look(model, source, seed_of(begin)) if seen is None else seen
     data = stream.pool_of(model, seen)
-    job = prepare(data, options._replace(block_size=None), begin)
-    rows = data.rows
+    job, rows = prepare(data, options._replace(block_size=None), begin), data.rows
     block = stream.block_size_of(model, rows, seen.n_rows, options.block_size)
-    like = stream.like_rows(rows, seen.n_rows)
-    chunk = sizes.chunk_size(model, like, job.n_starts, block)
+    chunk = sizes.chunk_size(model, stream.like_rows(rows, seen.n_rows), job.n_starts, block)
     filled = chunk * -(-job.n_starts // chunk)
-    methods = np.resize(job.methods[: job.n_starts], filled)
-    own = job._replace(
+    part = min(stream.blocks_a_part(rows, block), -(-seen.n_rows // block))
+    reader = ThreadPoolExecutor(1, thread_name_prefix="jaxem reader")
+    return job._replace(
         execution=replace(job.execution, block_size=block, chunk=chunk),
         start_rows=_starting_rows(rows, seen.weight) if seen.n_rows > pool.POOL else None,
-        methods=methods,
+        methods=np.resize(job.methods[: job.n_starts], filled),
         provenance=replace(job.provenance, n_rows=seen.n_rows, columns=source.names),
+        stream=Stream(source, seen.n_rows, block, part, reader, checkpoint),
     )
-    reader = ThreadPoolExecutor(1, thread_name_prefix="jaxem reader")
-    return Streamed(own, source, seen.n_rows, stream.blocks_a_part(rows, block), reader)
+
+
+def seed_of(begin: Starts) -> int:
+    """Of the pool."""
+    return 0 if begin.key is None else pool.seed_of(begin.key)
+
+
+def about(job: FitPlan) -> dict[str, str]:
+    """What a checkpoint is of."""
+    execution, of, dtype = job.execution, job.stream, job.rows.weight.dtype
+    key = None if job.key is None else jax.random.key_data(job.key)
+    return {
+        "model": repr(job.model),
+        "data": f"{of.source.fingerprint} {of.n_rows} {job.provenance.n_columns} {dtype}",
+        "key and starts": digest([key, job.methods, job.params]),
+        "prior": digest(job.prior),
+        "options": f"{execution.acceleration!r} {of.block_size} {execution.chunk} {of.part} "
+        f"{digest([job.tol])}",
+    }
 
 
 def _starting_rows(rows: Rows, weight: np.ndarray) -> Rows:
@@ -208,21 +192,11 @@ class Group(NamedTuple):
     stable: bool
 
 
-def fit(fit: Streamed, path: Any = None) -> Result:
-    """path: of a checkpoint. Errors: ValueError for one of another fit."""
-    checkpoint = None if path is None else Checkpoint(path, about(fit))
-    states = jax.device_get(driver.start(fit.job))
-    try:
-        for passed in passes(fit, states, checkpoint):
-            states = passed
-    except OtherFit as error:
-        raise ValueError(str(error)) from None
-    return finish(fit, states)
-
-
-def passes(fit: Streamed, states: Bundle, checkpoint: Checkpoint | None = None) -> Iterator[Bundle]:
-    """Yields the states of all starts after each pass, until all have ended."""
-    job, execution = fit.job, fit.execution
+def passes(job: FitPlan, states: Bundle) -> Iterator[Bundle]:
+    """Yields the states of all starts after each pass, until all have ended; with a checkpoint
+    first those that it has."""
+    execution, states, path = job.execution, jax.device_get(states), job.stream.checkpoint
+    checkpoint = None if path is None else Checkpoint(path, about(job))
     kept = None if checkpoint is None else checkpoint.load(states)
     if kept is not None:
         states = kept.states
@@ -237,7 +211,7 @@ def passes(fit: Streamed, states: Bundle, checkpoint: Checkpoint | None = None) 
             groups.append(Group(index, proposal.prepared, bool(np.any(loses))))
             proposals.append(proposal)
         reached = None if checkpoint is None else partial(_save, checkpoint, states)
-        total, kept = summed(fit, groups, kept, reached), None
+        total, kept = summed(job, groups, kept, reached), None
         for own, proposal, sums in zip(groups, proposals, total, strict=True):
             given = _at(states, own.index), proposal, sums, job.prior, job.tol
             new = _update(execution, own.stable, *given)
@@ -278,7 +252,7 @@ def _with(states: Bundle, index: np.ndarray, new: Bundle) -> Bundle:
 
 
 def summed(
-    fit: Streamed,
+    job: FitPlan,
     groups: list[Group],
     kept: Kept | None = None,
     reached: Callable[[list[Sums], int], None] | None = None,
@@ -290,21 +264,22 @@ def summed(
     """
     begin = 0 if kept is None or kept.sums is None else kept.part
     total: list[Sums] = []
-    for number, own in enumerate(fit.parts(begin), begin):
+    execution, of = job.execution, job.stream
+    for number, own in enumerate(of.parts(job.model, begin), begin):
         if own is None:
             continue
         first = jnp.asarray(not total and not begin, jnp.int32)
         if not total:
-            total = [_begin(fit.execution, of.stable, of.prepared, own.rows) for of in groups]
+            total = [_begin(execution, each.stable, each.prepared, own.rows) for each in groups]
             if begin and kept is not None and kept.sums is not None:
                 total = [_like(sums, leaves) for sums, leaves in zip(total, kept.sums, strict=True)]
         stop = jnp.asarray(own.n_blocks, jnp.int32)
         total = [
-            _add(fit.execution, of.stable, of.prepared, own.rows, first, stop, sums)
-            for of, sums in zip(groups, total, strict=True)
+            _add(execution, each.stable, each.prepared, own.rows, first, stop, sums)
+            for each, sums in zip(groups, total, strict=True)
         ]
         jax.block_until_ready(total)  # parts that wait for each other would fill the memory
-        if reached is not None and number + 1 < fit.n_parts:
+        if reached is not None and number + 1 < of.n_parts:
             reached(total, number + 1)
     return total
 
@@ -313,28 +288,27 @@ def _like(tree: Any, leaves: list[np.ndarray]) -> Any:
     return jax.device_put(jax.tree.unflatten(jax.tree.structure(tree), leaves))
 
 
-def finish(fit: Streamed, states: Bundle) -> Result:
+def finish(job: FitPlan, states: Bundle) -> Result:
     """Judge every start on its final parameters and return the best with all of them."""
-    job, execution = fit.job, fit.execution
+    execution, states = job.execution, jax.device_get(states)
     outcomes = jax.device_get(
         restarts.conclude.full(execution, None, job.prior, states, job.thresholds)
     )
     if job.prior is not None:
-        own = _log_likelihoods(fit, states)
+        own = _log_likelihoods(job, states)
         outcomes = bundle(outcomes.tree._replace(log_likelihood=own), 1)
     with np.errstate(invalid="ignore"):  # starts without a likelihood
         best, all_starts = restarts.best(outcomes, states, job.n_starts)
     return jax.device_put(gathered(best, all_starts, job.provenance))
 
 
-def _log_likelihoods(fit: Streamed, states: Bundle) -> np.ndarray:
-    groups = []
-    r = len(fit.job.methods)
-    for index in _in_groups(np.arange(r), fit.execution.chunk):
-        prepared, loses = _prepare(fit.execution, _at(states, index))
+def _log_likelihoods(job: FitPlan, states: Bundle) -> np.ndarray:
+    execution, r, groups = job.execution, len(job.methods), []
+    for index in _in_groups(np.arange(r), execution.chunk):
+        prepared, loses = _prepare(execution, _at(states, index))
         groups.append(Group(index, prepared, bool(np.any(loses))))
     found = [
-        _log_likelihood(fit.execution, own.stable, own.prepared, total)
-        for own, total in zip(groups, summed(fit, groups), strict=True)
+        _log_likelihood(execution, own.stable, own.prepared, total)
+        for own, total in zip(groups, summed(job, groups), strict=True)
     ]
     return np.concatenate(jax.device_get(found))[:r]

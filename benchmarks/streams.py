@@ -1,0 +1,152 @@
+"""A source against the same table in memory: the time of an iteration, and the peak of memory.
+
+    python -m benchmarks.streams N D K
+
+Time: EM from the same parameters, few and more steps in turn, by in-memory rows and by Parquet
+files of 8 row groups; the parameters that they end at have the same bits, or the case fails. Peak:
+of two iterations from two starts over rows that are made as they are read, in a fresh process, over
+what it holds after a small fit; compilation is in it. Linux alone: it is read from /proc.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxem
+from benchmarks import data
+from benchmarks.bench import Bench
+from benchmarks.findings import Figure, Findings, Row
+from benchmarks.memory import ROOT, STATUS, peak_mb
+from benchmarks.programs.jaxem_ import as_params
+from benchmarks.timing import median_ratio, spread, timed
+from jaxem import sources
+from jaxem.core.source import Source
+from jaxem.families import Gaussian
+
+_ROWS = 1 << 17  # a batch that is made
+
+
+@dataclass(frozen=True)
+class Rate:
+    n: int
+    d: int
+    k: int
+    target: float | None = None  # per cent of the rate in memory
+    steps: tuple[int, int] = (1, 3)
+    rounds: int = 3
+    budget_s: float = 300.0
+    name: str = "a source against memory"
+
+    def run(self, bench: Bench) -> Findings:
+        x = data.clusters(self.n, self.d, self.k, "float32")
+        model = jaxem.Mixture(Gaussian("full"), self.k)
+        start = as_params(data.start(x, self.k, "full"))
+        with tempfile.TemporaryDirectory() as folder:
+            where = {"memory": jax.device_put(x), "Parquet": parquet(x, Path(folder))}
+            ends: dict[str, Any] = {}
+            times: dict[str, list[float]] = {name: [] for name in where}
+
+            def seconds(name: str, steps: int) -> float:
+                given: Any = {"tol": 0, "max_iter": steps, "acceleration": None}
+                spent, ends[name] = timed(lambda: jaxem.em(model, start, where[name], **given))
+                return spent
+
+            few, more = self.steps
+            for name in where:
+                seconds(name, few)
+            for _ in bench.clock.rounds(self.rounds, self.budget_s):
+                for name in where:
+                    short, long = seconds(name, few), seconds(name, more)
+                    times[name].append((long - short) / (more - few))
+        same = jax.tree.map(np.array_equal, ends["memory"].params, ends["Parquet"].params)
+        if not all(jax.tree.leaves(same)):
+            raise ArithmeticError("the source ended at other parameters than memory")
+        sizes = {"n": self.n, "d": self.d, "k": self.k}
+        rows = [
+            Row(self.name, "jaxem", "s an iteration", sizes, **spread(own), note=name)
+            for name, own in times.items()
+        ]
+        ratio = median_ratio(times["memory"], times["Parquet"])
+        what = f"full, n={self.n:,} d={self.d} k={self.k}, float32: Parquet, of the rate in memory"
+        percent = None if ratio is None else 100 * ratio
+        return Findings(rows, [Figure(what, "%", percent, self.target)])
+
+
+def parquet(x: np.ndarray, folder: Path) -> Source:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({f"c{j}": x[:, j] for j in range(x.shape[1])})
+    pq.write_table(table, folder / "x.parquet", row_group_size=-(-len(x) // 8))
+    return sources.parquet(folder / "x.parquet")
+
+
+@dataclass(frozen=True)
+class Peak:
+    """From the smallest table to the largest."""
+
+    ns: tuple[int, ...]
+    d: int
+    k: int
+    target: float | None = None  # of the largest over the smallest
+    budget_s: float = 900.0
+    name: str = "peak memory of a source"
+
+    def run(self, bench: Bench) -> Findings:
+        if not STATUS.exists():
+            raise OSError("peak memory is read from /proc, which is not there")
+        peaks = {n: self._peak(n) for n in self.ns}
+        rows = [
+            Row(self.name, "jaxem", "MB", {"n": n, "d": self.d, "k": self.k}, median=peak,
+                least=peak, most=peak, rounds=1)
+            for n, peak in peaks.items()
+        ]  # fmt: skip
+        least, most = min(self.ns), max(self.ns)
+        what = f"full, d={self.d} k={self.k}, float32: peak memory at n={most:,} over n={least:,}"
+        ratio = peaks[most] / peaks[least]
+        return Findings(rows, [Figure(what, "x", ratio, self.target, at_least=False)])
+
+    def _peak(self, n: int) -> float:
+        command = [sys.executable, "-m", "benchmarks.streams", *map(str, (n, self.d, self.k))]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
+                              timeout=self.budget_s)  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip()[-300:])
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(n: int, d: int, k: int) -> float:
+    block = data.clusters(_ROWS, d, k, "float32")
+
+    def batches() -> Iterator[np.ndarray]:
+        for first in range(0, n, _ROWS):
+            yield block[: n - first] + np.float32(first / n)
+
+    model = jaxem.Mixture(Gaussian("full"), k)
+
+    def fit(x: Any) -> None:
+        result = jaxem.fit(model, x, key=jax.random.key(0), n_init=2, max_iter=2)
+        jax.block_until_ready(result.log_likelihood)
+
+    fit(block[: 100 * k])
+    return peak_mb(lambda: fit(sources.batches(batches)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.streams", description=__doc__)
+    for name in ("n", "d", "k"):
+        parser.add_argument(name, type=int)
+    print(json.dumps(measure(**vars(parser.parse_args()))))
+
+
+if __name__ == "__main__":
+    main()

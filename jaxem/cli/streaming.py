@@ -1,0 +1,95 @@
+"""Tables of Parquet files that do not fit into memory: read block by block as they are fitted."""
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pyarrow.parquet as pq
+
+from jaxem.cli.errors import BadInput, as_bad_input
+from jaxem.cli.fit_candidates import fit_arguments, mixtures
+from jaxem.cli.fit_input import FitInput
+from jaxem.cli.options import ColumnOptions, Counts, FitOptions
+from jaxem.core.source import Source
+from jaxem.families import Gaussian
+from jaxem.fitting import stream, streamed
+from jaxem.fitting.options import Options, Starts
+from jaxem.fitting.plan import FitPlan
+from jaxem.sources import parquet
+
+_SUFFIXES = (".parquet", ".pq")
+_FREE = Path("/proc/meminfo")
+_WITHOUT = 4 << 30  # bytes, where the system does not tell what is free
+
+
+def is_pattern(file: Path) -> bool:
+    """Whether it names several files."""
+    return not file.exists() and glob.has_magic(str(file))
+
+
+def is_wanted(file: Path, most: int | None) -> bool:
+    """Whether a table is read block by block: one of several files, and one larger than `most`."""
+    if is_pattern(file):
+        return True
+    if file.suffix.lower() not in _SUFFIXES or not file.is_file():
+        return False
+    most = half_of_what_is_free() if most is None else most
+    with as_bad_input(file):
+        about = pq.read_metadata(file)
+    return about.num_rows * about.num_columns * np.dtype(np.float64).itemsize > most
+
+
+def half_of_what_is_free() -> int:
+    try:
+        lines = _FREE.read_text().splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return _WITHOUT
+    return free // 2
+
+
+def source_of(
+    file: Path, options: ColumnOptions, family: str, response: str | None, holes: str
+) -> tuple[Source, FitInput]:
+    """The columns that are asked for, which are numbers, for Gaussian components."""
+    if family != "gaussian" or response is not None or options.column_family:
+        raise BadInput(
+            f"{file}: a table that is read block by block is fitted by Gaussian components; leave "
+            "out --family, --response and --column-family, or fit a table that fits into memory"
+        )
+    if holes == "drop":
+        raise BadInput(f"{file}: --missing drop needs the table in memory; give --missing fit")
+    wanted = None if options.columns is None else [c.strip() for c in options.columns.split(",")]
+    source = parquet(str(file), columns=wanted)
+    missing = holes == "fit" and _has_holes(source)
+    families = [Gaussian(name, missing=missing) for name in options.covariance]
+    names: Any = source.names
+    return source, FitInput(str(file), names, None, {}, families)
+
+
+def _has_holes(source: Source) -> bool:
+    return any(np.isnan(piece.x).any() for piece in source.pieces())
+
+
+def planned(
+    source: Source,
+    data: FitInput,
+    components: Counts,
+    starts: int,
+    options: FitOptions,
+    checkpoint: Path | None,
+) -> tuple[Sequence[FitPlan], FitInput]:
+    """A fit of each candidate, after one look at the source; -> (fits, the pool as what is
+    drawn)."""
+    models = mixtures(data.families, components)
+    if checkpoint is not None and len(models) > 1:
+        raise BadInput("--checkpoint is of one fit: give one number of --components")
+    key = jax.random.key(options.seed)
+    begin, given = Starts("portfolio", key, starts), Options(**fit_arguments(options))
+    seen = stream.look(models[0], source, streamed.seed_of(begin))
+    jobs = [streamed.planned(model, source, given, begin, checkpoint, seen) for model in models]
+    remark = f"{seen.n_rows:,} rows are read block by block, once an iteration for all starts"
+    return jobs, data._replace(x=seen.pool.x, remarks=(remark,))
