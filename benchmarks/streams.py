@@ -2,8 +2,8 @@
 
     python -m benchmarks.streams N D K
 
-Time: EM from the same parameters, few and more steps in turn, by in-memory rows and by Parquet
-files of 8 row groups; the parameters that they end at have the same bits, or the case fails. Peak:
+Time: EM from the same parameters, or from several starts, few and more steps in turn, over rows in
+memory and over a Parquet file of 8 row groups; both end at the same bits, or the case fails. Peak:
 of two iterations from two starts over rows that are made as they are read, in a fresh process, over
 what it holds after a small fit; compilation is in it. Linux alone: it is read from /proc.
 """
@@ -40,6 +40,7 @@ class Rate:
     n: int
     d: int
     k: int
+    starts: int = 1
     target: float | None = None  # per cent of the rate in memory
     steps: tuple[int, int] = (1, 3)
     rounds: int = 3
@@ -50,14 +51,18 @@ class Rate:
         x = data.clusters(self.n, self.d, self.k, "float32")
         model = jaxem.Mixture(Gaussian("full"), self.k)
         start = as_params(data.start(x, self.k, "full"))
+        init: Any = start if self.starts == 1 else "random_from_data"
         with tempfile.TemporaryDirectory() as folder:
             where = {"memory": jax.device_put(x), "Parquet": parquet(x, Path(folder))}
             ends: dict[str, Any] = {}
             times: dict[str, list[float]] = {name: [] for name in where}
 
             def seconds(name: str, steps: int) -> float:
-                given: Any = {"tol": 0, "max_iter": steps, "acceleration": None}
-                spent, ends[name] = timed(lambda: jaxem.em(model, start, where[name], **given))
+                given: Any = {"tol": 0, "max_iter": steps, "acceleration": None, "init": init}
+                key = jax.random.key(0)
+                spent, ends[name] = timed(
+                    lambda: jaxem.fit(model, where[name], key=key, n_init=self.starts, **given)
+                )
                 return spent
 
             few, more = self.steps
@@ -70,13 +75,16 @@ class Rate:
         same = jax.tree.map(np.array_equal, ends["memory"].params, ends["Parquet"].params)
         if not all(jax.tree.leaves(same)):
             raise ArithmeticError("the source ended at other parameters than memory")
-        sizes = {"n": self.n, "d": self.d, "k": self.k}
+        sizes = {"n": self.n, "d": self.d, "k": self.k, "starts": self.starts}
         rows = [
             Row(self.name, "jaxem", "s an iteration", sizes, **spread(own), note=name)
             for name, own in times.items()
         ]
         ratio = median_ratio(times["memory"], times["Parquet"])
-        what = f"full, n={self.n:,} d={self.d} k={self.k}, float32: Parquet, of the rate in memory"
+        what = (
+            f"full, n={self.n:,} d={self.d} k={self.k}, float32, starts: {self.starts}: Parquet, "
+            "of the rate in memory"
+        )
         percent = None if ratio is None else 100 * ratio
         return Findings(rows, [Figure(what, "%", percent, self.target)])
 

@@ -217,6 +217,7 @@ STREAMS = Suite(
     copy_size=1 << 27,
     cases=(
         streams.Rate(2_000_000, 30, 30, target=80),
+        streams.Rate(2_000_000, 30, 30, starts=4, target=80, steps=(1, 2)),
         streams.Peak((4_000_000, 40_000_000), 8, 4, target=1.1),
     ),
 )
