@@ -51,7 +51,7 @@ def planned(
     chunk = sizes.chunk_size(model, stream.like_rows(rows, seen.n_rows), job.n_starts, block)
     filled = chunk * -(-job.n_starts // chunk)
     part = min(stream.blocks_a_part(rows, block), -(-seen.n_rows // block))
-    reader = ThreadPoolExecutor(1, thread_name_prefix="jaxem reader")
+    reader = ThreadPoolExecutor(1, thread_name_prefix="source reader")
     return job._replace(
         execution=replace(job.execution, block_size=block, chunk=chunk),
         start_rows=_starting_rows(rows, seen.weight) if seen.n_rows > pool.POOL else None,

@@ -1,0 +1,103 @@
+"""Parquet files that are read block by block, at the command line."""
+
+import re
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import jaxem
+from jaxem.cli import main
+from jaxem.core import source
+from jaxem.datasets import load_faithful
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Old Faithful in two files."""
+    monkeypatch.setattr(source, "WHOLE", 1)
+    x = load_faithful().x
+    for number, rows in enumerate((x[:200], x[200:])):
+        table = pa.table({"eruptions": rows[:, 0], "waiting": rows[:, 1]})
+        pq.write_table(table, tmp_path / f"part-{number}.parquet")
+    return tmp_path
+
+
+def fit(*arguments):
+    return main(["fit", *map(str, arguments), "--components", "2", "--starts", "4"])
+
+
+def test_files_are_fitted_as_one_table(folder, capsys):
+    saved, checkpoint = folder / "model.safetensors", folder / "fit.ckpt"
+    given = (folder / "part-*.parquet", "-o", saved, "--checkpoint", checkpoint)
+    assert fit(*given) == 0
+    printed = capsys.readouterr()
+    assert "272 rows, 2 columns; 2 components" in printed.out
+    assert float(re.search(r"log-likelihood +(\S+)", printed.out)[1]) == pytest.approx(
+        -1130.26396, abs=1e-4
+    )
+    assert "272 rows are read block by block" in printed.err
+    _, params = jaxem.load(saved)
+    assert np.all(np.diff(params.weights) <= 0)
+    assert checkpoint.exists()
+    assert fit(*given) == 0  # it has ended
+    np.testing.assert_array_equal(jaxem.load(saved)[1].components.means, params.components.means)
+
+
+def test_a_file_larger_than_memory_is_read_block_by_block(folder, capsys):
+    path = folder / "part-0.parquet"
+    assert fit(path, "--memory", "1GB") == fit(path, "--memory", "1KB") == 0
+    whole, streamed = re.findall(r"log-likelihood +(\S+)", capsys.readouterr().out)
+    assert whole == streamed
+
+
+def test_cells_that_are_missing_are_holes(folder, capsys):
+    x = load_faithful().x.copy()
+    x[::9, 1] = np.nan
+    path = folder / "holes.parquet"
+    pq.write_table(pa.table({"eruptions": x[:, 0], "waiting": x[:, 1]}), path)
+    assert fit(path, "--memory", "1GB") == fit(path, "--memory", "1KB") == 0
+    whole, streamed = re.findall(r"log-likelihood +(\S+)", capsys.readouterr().out)
+    assert whole == streamed
+    assert fit(path, "--memory", "1KB", "--missing", "error") == 2
+    assert "holes.parquet, rows 0 to 271: " in capsys.readouterr().err
+
+
+WRONG = {
+    "nothing": (["no-*.parquet"], "there is no such file, and none that matches it"),
+    "size": (["part-0.parquet", "--memory", "4XB"], "give a size such as 500MB or 4GB"),
+    "checkpoint": (["part-0.parquet", "--checkpoint", "c"], "do not fit into memory"),
+    "several": (
+        ["part-*.parquet", "--checkpoint", "c", "--components", "1:2"], "--checkpoint is of one fit"
+    ),
+    "family": (["part-*.parquet", "--family", "poisson"], "fitted by Gaussian components"),
+    "dropped": (["part-*.parquet", "--missing", "drop"], "--missing drop needs the table"),
+    "errors": (["part-*.parquet", "--standard-errors", "observed"], "need the table in memory"),
+    "columns": (["part-*.parquet", "--columns", "size"], "has no column size; it has eruptions"),
+    "damaged": (["damaged-*.parquet"], "is no Parquet file, or is cut short"),
+    "differ": (["*-0.parquet", "--memory", "1KB"], "no column other, which"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_one_line(name, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    if name == "damaged":
+        (folder / "damaged-0.parquet").write_bytes(b"PAR1 and no more")
+    if name == "differ":
+        pq.write_table(pa.table({"other": [1.0], "waiting": [2.0]}), folder / "a-0.parquet")
+    arguments, message = WRONG[name]
+    extra = [] if "--components" in arguments else ["--components", "2"]
+    assert main(["fit", *arguments, *extra]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and "Traceback" not in error, error
+
+
+def test_pictures_are_of_some_of_the_rows(folder):
+    pytest.importorskip("matplotlib")
+    picture = folder / "page.png"
+    assert fit(folder / "part-*.parquet", "--report", picture) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "jaxem.sources" in sys.modules
