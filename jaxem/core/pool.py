@@ -25,9 +25,10 @@ def seed_of(key: Any) -> int:
 def priorities(first: int, n: int, weight: Any, seed: int) -> np.ndarray:
     """Of the n rows from row `first` on; infinite for a row of weight 0."""
     with np.errstate(over="ignore", divide="ignore"):
-        uniform = (_mixed(np.arange(first, first + n, dtype=np.uint64), seed) >> 11) + 0.5
-        each = -np.log(uniform * 2.0**-53)
-        return each if weight is None else each / np.asarray(weight, np.float64)
+        bits = _mixed(np.arange(first, first + n, dtype=np.uint64), seed) >> np.uint64(11)
+        if weight is None:  # the same order, without a logarithm
+            return (np.uint64(1 << 53) - bits).astype(np.float64)
+        return -np.log((bits + 0.5) * 2.0**-53) / np.asarray(weight, np.float64)
 
 
 def lowest(priority: np.ndarray) -> np.ndarray:

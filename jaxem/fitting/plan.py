@@ -121,14 +121,18 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
 
 def _start_rows(data: Dataset, begin: Starts) -> Rows | None:
     """The pool of a table of many rows."""
-    rows = data.rows
-    few = data.layout is not None or rows.weight.size <= pool.POOL
+    few = data.layout is not None or data.rows.weight.size <= pool.POOL
     if few or not isinstance(begin.init, str) or begin.n_split:
         return None
-    if not checks.is_concrete(rows, begin.key):
+    if not checks.is_concrete(data.rows, begin.key):
         return None
+    return data.once(_pool_rows, pool.seed_of(begin.key))
+
+
+def _pool_rows(data: Dataset, seed: int) -> Rows:
+    rows = data.rows
     weight = placement.in_place(rows.weight) if data.weighted else None
-    places, own = pool.drawn(rows.weight.size, weight, pool.seed_of(begin.key))
+    places, own = pool.drawn(rows.weight.size, weight, seed)
     found = jax.tree.map(lambda leaf: placement.in_place(leaf)[places], rows)
     return jax.device_put(found._replace(weight=own.astype(rows.weight.dtype)))
 

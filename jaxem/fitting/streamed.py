@@ -44,6 +44,11 @@ def planned(
 
     checkpoint: a file. The plan is that of the pool of the source, but for the size of blocks.
     """
+    if checkpoint is not None and not source.fingerprint:
+        raise ValueError(
+            "a checkpoint is for rows that are known again: give the source a fingerprint=, such "
+            "as the version of its data"
+        )
     seen = stream.look(model, source, seed_of(begin)) if seen is None else seen
     data = stream.pool_of(model, seen)
     job, rows = prepare(data, options._replace(block_size=None), begin), data.rows

@@ -243,7 +243,9 @@ def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
     path = tmp_path / "fit.ckpt"
     jaxem.fit(DIAG, killed_at(None), **OPTIONS, checkpoint=path)
     assert "differs in model" in wrong(killed_at(None), FULL, checkpoint=path)
-    assert "differs in data" in wrong(cut(X), checkpoint=path)
+    other = sources.batches(cut(X).make, fingerprint="another")
+    assert "differs in data" in wrong(other, checkpoint=path)
+    assert "give the source a fingerprint=" in wrong(cut(X), checkpoint=path)
     with pytest.raises(ValueError, match="differs in key and starts"):
         jaxem.fit(DIAG, killed_at(None), **OPTIONS | {"n_init": 3}, checkpoint=path)
     longer = jaxem.fit(DIAG, killed_at(None), **OPTIONS | {"max_iter": 40}, checkpoint=path)
