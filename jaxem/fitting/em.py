@@ -91,7 +91,8 @@ def advance(
     until: Int[Array, ""],
 ) -> Bundle:
     """Trips of one E-step and one M-step until the start has ended or has made `until` of them."""
-    own = apart if sizes.may_be_streamed(rows) else lambda _, function: function()
+    large = sizes.may_be_streamed(rows)
+    own = apart if large else lambda _, function: function()
 
     def trip(start: Bundle) -> Bundle:
         state = start.tree
@@ -111,8 +112,11 @@ def apart(state: State, function: Callable[[], Any]) -> Any:
 
     Fused with what is around it, it may be rounded otherwise: products and sums become one
     operation or two. As the branch of a condition it is compiled alike in every program, and a
-    trip over blocks that the host reads has the bits of one over rows in memory.
+    trip over blocks that the host reads has the bits of one over rows in memory. On an accelerator,
+    where conditions wait for the host, it is no other than function().
     """
+    if not sizes.on_cpu():
+        return function()
 
     def never() -> Any:
         like = jax.eval_shape(function)

@@ -11,9 +11,9 @@ from jax import export, lax
 from plans import planned
 
 import jaxem
-from jaxem import families
+from jaxem import families, sources
 from jaxem.analysis import predict
-from jaxem.core import placement
+from jaxem.core import placement, source
 from jaxem.core.dataset import as_dataset
 from jaxem.core.rows import Rows
 from jaxem.fitting import restarts, sizes, steps
@@ -70,6 +70,16 @@ def test_what_is_chosen_for_an_accelerator_gives_the_same(name, as_if_on_an_acce
     found = FITS[name]()
     np.testing.assert_array_equal(found.status, expected.status)
     np.testing.assert_allclose(found.restarts.log_likelihood, expected.restarts.log_likelihood)
+    close(found.params, expected.params, rtol=1e-7, atol=1e-9)
+
+
+def test_a_source_is_fitted_alike_on_an_accelerator(as_if_on_an_accelerator, monkeypatch):
+    monkeypatch.setattr(source, "WHOLE", 1)
+    halves = sources.batches(lambda: [X[:25], X[25:]])
+    expected = jaxem.fit(FULL, halves, key=KEY, block_size=16, **OPTIONS)
+    as_if_on_an_accelerator()
+    found = jaxem.fit(FULL, halves, key=KEY, block_size=16, **OPTIONS)
+    np.testing.assert_array_equal(found.restarts.status, expected.restarts.status)
     close(found.params, expected.params, rtol=1e-7, atol=1e-9)
 
 
