@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from jaxem.core import pool
+from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Model, Rows
 from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.source import Piece, Source, exact, joined, part
@@ -83,7 +84,18 @@ def checked(model: Model, piece: Piece) -> Rows | None:
         raise ValueError(f"{piece.where}: {error}") from None
     if layout is not None:
         raise ValueError(f"{model!r} is of sequences, which a source does not hold yet")
+    if model.family is not None and _has_pivot(model.family, rows.x):
+        raise ValueError(
+            f"{piece.where}: regressors lie so far from 0, for their spread, that sums of them "
+            "lose their digits; subtract a number near their mean"
+        )
     return rows
+
+
+def _has_pivot(family: Any, x: Any) -> bool:
+    """Whether the rows are measured from an origin of their own: sums of pieces would not add."""
+    given = jax.eval_shape(lambda x: pivots.given(family, x), x)
+    return jax.tree.structure(given) != jax.tree.structure(x)
 
 
 def pool_of(model: Model, seen: Seen) -> Dataset:
