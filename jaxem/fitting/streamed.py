@@ -13,19 +13,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
 
 from jaxem.core import pool
-from jaxem.core.contracts import Model, Prepared, Prior, Rows
+from jaxem.core.contracts import Model, Prepared, Rows
 from jaxem.core.numerics import Sums
 from jaxem.core.source import Source
 from jaxem.core.status import Status
-from jaxem.fitting import blocks, em, restarts, sizes, stream
+from jaxem.fitting import pass_programs as programs
+from jaxem.fitting import restarts, sizes, stream
 from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.checkpoint import Checkpoint, Kept, digest
-from jaxem.fitting.em import Proposal
-from jaxem.fitting.execution import Execution
-from jaxem.fitting.in_turn import each
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
 from jaxem.fitting.result import Result, gathered
@@ -90,102 +87,6 @@ def _starting_rows(rows: Rows, weight: np.ndarray) -> Rows:
     return rows._replace(weight=jax.device_put(weight.astype(rows.weight.dtype)))
 
 
-# ---- compiled: a group of starts side by side
-
-
-@partial(jax.jit, static_argnames="execution")
-def _propose(execution: Execution, states: Bundle, prior: Prior | None) -> tuple[Proposal, Array]:
-    def one(own: Bundle) -> tuple[Proposal, Array]:
-        state = own.tree
-        proposal = em.apart(state, lambda: em.propose(execution, state, prior))
-        return proposal, blocks.loses_digits(execution.model, proposal.prepared)
-
-    return each(one, states, execution.chunk)
-
-
-@partial(jax.jit, static_argnames="execution")
-def _prepare(execution: Execution, states: Bundle) -> tuple[Prepared, Array]:
-    """Of the parameters taken, without prior."""
-
-    def one(own: Bundle) -> tuple[Prepared, Array]:
-        prepared = execution.model.prepare(own.tree.params, None)
-        return prepared, blocks.loses_digits(execution.model, prepared)
-
-    return each(one, states, execution.chunk)
-
-
-@partial(jax.jit, static_argnames=("execution", "stable"))
-def _begin(execution: Execution, stable: bool, prepared: Prepared, rows: Rows) -> Sums:
-    model, size = execution.model, execution.block_size
-
-    def one(prepared: Prepared) -> Sums:
-        return blocks.first_block(model, blocks.form(model, prepared, stable), rows, size)
-
-    return each(one, prepared, execution.chunk)
-
-
-@partial(jax.jit, static_argnames=("execution", "stable"))
-def _add(
-    execution: Execution,
-    stable: bool,
-    prepared: Prepared,
-    rows: Rows,
-    first: Int[Array, ""],
-    stop: Int[Array, ""],
-    total: Sums,
-) -> Sums:
-    model, size = execution.model, execution.block_size
-    parts = _parts_of(model, rows, size) if stable else 1
-
-    def one(of: tuple[Prepared, Sums]) -> Sums:
-        own = blocks.form(model, of[0], stable)
-        return blocks.add_blocks(
-            model, own, rows, size // parts, parts * first, parts * stop, of[1]
-        )
-
-    return each(one, (prepared, total), execution.chunk)
-
-
-def _parts_of(model: Model, rows: Rows, block_size: int) -> int:
-    """Into how many a block is cut that the form without loss goes through: a power of 2."""
-    most, parts = sizes.stable_block_size(model, rows, block_size), 1
-    while block_size % (2 * parts) == 0 and block_size // parts > most:
-        parts *= 2
-    return parts
-
-
-@partial(jax.jit, static_argnames=("execution", "stable"))
-def _update(
-    execution: Execution,
-    stable: bool,
-    states: Bundle,
-    proposal: Proposal,
-    total: Sums,
-    prior: Prior | None,
-    tol: Float[Array, ""],
-) -> Bundle:
-    def one(of: tuple[Bundle, Proposal, Sums]) -> Bundle:
-        state, proposal, total = of[0].tree, *of[1:]
-        own = blocks.form(execution.model, proposal.prepared, stable)
-        found = blocks.end_sums(execution.model, own, total)
-
-        def new() -> Bundle:
-            return bundle(em.update(execution, state, proposal, found, prior, tol))
-
-        return em.apart(state, new)
-
-    return each(one, (states, proposal, total), execution.chunk)
-
-
-@partial(jax.jit, static_argnames=("execution", "stable"))
-def _log_likelihood(execution: Execution, stable: bool, prepared: Prepared, total: Sums) -> Array:
-    def one(of: tuple[Prepared, Sums]) -> Array:
-        own = blocks.form(execution.model, of[0], stable)
-        return blocks.end_sums(execution.model, own, of[1])[1]
-
-    return each(one, (prepared, total), execution.chunk)
-
-
 # ---- passes
 
 
@@ -212,14 +113,14 @@ def passes(job: FitPlan, states: Bundle) -> Iterator[Bundle]:
             return
         groups, proposals = [], []
         for index in _in_groups(running, execution.chunk):
-            proposal, loses = _propose(execution, _at(states, index), job.prior)
+            proposal, loses = programs.propose(execution, _at(states, index), job.prior)
             groups.append(Group(index, proposal.prepared, bool(np.any(loses))))
             proposals.append(proposal)
         reached = None if checkpoint is None else partial(_save, checkpoint, states)
         total, kept = summed(job, groups, kept, reached), None
         for own, proposal, sums in zip(groups, proposals, total, strict=True):
             given = _at(states, own.index), proposal, sums, job.prior, job.tol
-            new = _update(execution, own.stable, *given)
+            new = programs.update(execution, own.stable, *given)
             states = _with(states, own.index, jax.device_get(new))
         over = not np.any(_running(states, int(job.max_iter)))
         if checkpoint is not None and (over or checkpoint.due):
@@ -275,12 +176,14 @@ def summed(
             continue
         first = jnp.asarray(not total and not begin, jnp.int32)
         if not total:
-            total = [_begin(execution, each.stable, each.prepared, own.rows) for each in groups]
+            total = [
+                programs.begin(execution, each.stable, each.prepared, own.rows) for each in groups
+            ]
             if begin and kept is not None and kept.sums is not None:
                 total = [_like(sums, leaves) for sums, leaves in zip(total, kept.sums, strict=True)]
         stop = jnp.asarray(own.n_blocks, jnp.int32)
         total = [
-            _add(execution, each.stable, each.prepared, own.rows, first, stop, sums)
+            programs.add(execution, each.stable, each.prepared, own.rows, first, stop, sums)
             for each, sums in zip(groups, total, strict=True)
         ]
         jax.block_until_ready(total)  # parts that wait for each other would fill the memory
@@ -310,10 +213,10 @@ def finish(job: FitPlan, states: Bundle) -> Result:
 def _log_likelihoods(job: FitPlan, states: Bundle) -> np.ndarray:
     execution, r, groups = job.execution, len(job.methods), []
     for index in _in_groups(np.arange(r), execution.chunk):
-        prepared, loses = _prepare(execution, _at(states, index))
+        prepared, loses = programs.prepare(execution, _at(states, index))
         groups.append(Group(index, prepared, bool(np.any(loses))))
     found = [
-        _log_likelihood(execution, own.stable, own.prepared, total)
+        programs.log_likelihood(execution, own.stable, own.prepared, total)
         for own, total in zip(groups, summed(job, groups), strict=True)
     ]
     return np.concatenate(jax.device_get(found))[:r]
