@@ -70,7 +70,7 @@ QUICK = Suite(
                      target_median=2.5, target_least=0.9, rounds=2),
         ManyStarts(n=200, starts=2, withins=(1e-6,), counts=(2,), target_first=5,
                    target_second=30, target_cores=85, rounds=1),
-        streams.Rate(400_000, 30, 3, steps=(0, 1), rounds=1),
+        streams.Rate(600_000, 30, 3, steps=(0, 1), rounds=1),
         Right(1e-4, n=400, models=("full", "chain, associative")),
         *(Fits(what, 2000, 3, 2, starts=2, sets=2 if what == "many sets" else 1, steps=(1, 3),
                rounds=1) for what in ("full", "many sets")),

@@ -19,40 +19,33 @@ _ROWS = 1 << 17  # a piece: of one size, for which a verb is compiled once
 
 def in_pieces(verb: Callable[..., Any]) -> Callable[..., Any]:
     """The verb (model, params, x, ...), which gives arrays with the rows of x first."""
-
-    @functools.wraps(verb)
-    def of(model: Model, params: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-        if not _is_large(x):
-            return verb(model, params, x, *args, **kwargs)
-        found = [
-            np.asarray(verb(model, params, data, *args, **kwargs)) for data in _pieces(model, x)
-        ]
-        return jax.device_put(np.concatenate(found))
-
-    return of
+    return _over_pieces(verb, np.concatenate)
 
 
 def summed(verb: Callable[..., Any]) -> Callable[..., Any]:
     """The verb (model, params, x, ...), which gives a sum over the rows of x, by weight."""
 
+    def total(found: list[np.ndarray]) -> np.ndarray:
+        return np.asarray(math.fsum(map(float, found)), found[0].dtype)
+
+    return _over_pieces(verb, total, weighted=True)
+
+
+def _over_pieces(
+    verb: Callable[..., Any], together: Callable[[list[np.ndarray]], Any], weighted: bool = False
+) -> Callable[..., Any]:
     @functools.wraps(verb)
     def of(model: Model, params: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-        if not _is_large(x):
+        if not isinstance(x, Source) or x.small:
             return verb(model, params, x, *args, **kwargs)
-        found = [
-            verb(model, params, data, *args, **kwargs) for data in _pieces(model, x, weighted=True)
-        ]
-        total = math.fsum(map(float, found))
-        return jax.device_put(np.asarray(total, found[0].dtype))
+        data = _pieces(model, x, weighted)
+        found = [np.asarray(verb(model, params, own, *args, **kwargs)) for own in data]
+        return jax.device_put(together(found))
 
     return of
 
 
-def _is_large(x: Any) -> bool:
-    return isinstance(x, Source) and not x.small
-
-
-def _pieces(model: Model, source: Source, weighted: bool = False) -> Iterator[Dataset]:
+def _pieces(model: Model, source: Source, weighted: bool) -> Iterator[Dataset]:
     """weighted: under their weights, those without any left out."""
     for piece in exact(source.pieces(), itertools.repeat(_ROWS)):
         weight = piece.weight if weighted else None

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxem.core.files import check_writable, describe_os_errors, replacing
+from jaxem.core.files import describe_os_errors, replacing
 from jaxem.fitting.bundles import Bundle
 
 _SHARE = 100  # times what a file takes to write lies between two of them
@@ -41,7 +41,6 @@ class Checkpoint:
         self.path = os.fspath(path)
         self._about = about | {"versions": f"jaxem {version('jaxem')}, jax {jax.__version__}"}
         self._last, self._cost = time.monotonic(), 0.0
-        check_writable(self.path)
 
     @property
     def due(self) -> bool:

@@ -133,8 +133,12 @@ def _pool_rows(data: Dataset, seed: int) -> Rows:
     rows = data.rows
     weight = placement.in_place(rows.weight) if data.weighted else None
     places, own = pool.drawn(rows.weight.size, weight, seed)
-    found = jax.tree.map(lambda leaf: placement.in_place(leaf)[places], rows)
-    return jax.device_put(found._replace(weight=own.astype(rows.weight.dtype)))
+    return weighted(jax.tree.map(lambda leaf: placement.in_place(leaf)[places], rows), own)
+
+
+def weighted(rows: Rows, weight: np.ndarray) -> Rows:
+    """The rows of a pool under what they stand for."""
+    return jax.device_put(rows._replace(weight=weight.astype(rows.weight.dtype)))
 
 
 def _remarks(data: Dataset, prior: Prior | None) -> tuple[str, ...]:

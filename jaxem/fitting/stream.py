@@ -21,6 +21,7 @@ from jaxem.core.contracts import Model, Rows
 from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.source import Piece, Source, exact, joined, part
 from jaxem.fitting import sizes, threads
+from jaxem.fitting.execution import Execution
 
 T = TypeVar("T")
 _PART = 1 << 24  # bytes of a table that are read, and go to the device, at a time
@@ -120,22 +121,21 @@ class Stream(NamedTuple):
 
     source: Source
     n_rows: int
-    block_size: int
     part: int
     reader: ThreadPoolExecutor
     checkpoint: Any
 
-    @property
-    def n_parts(self) -> int:
-        return -(-self.n_rows // (self.part * self.block_size))
+    def n_parts(self, execution: Execution) -> int:
+        return -(-self.n_rows // (self.part * execution.block_size))
 
-    def parts(self, model: Model, first: int = 0) -> Iterator[Part | None]:
+    def parts(self, execution: Execution, first: int = 0) -> Iterator[Part | None]:
         """The blocks of one pass, so many at a time, from part `first` on; None for one without
         rows of positive weight."""
-        whole = self.part * self.block_size
+        model, size = execution.model, execution.block_size
+        whole = self.part * size
 
         def made() -> Iterator[Part | None]:
-            return _parts(model, self.source, self.n_rows, self.block_size, whole, first * whole)
+            return _parts(model, self.source, self.n_rows, size, whole, first * whole)
 
         return _read_ahead(self.reader, made)
 

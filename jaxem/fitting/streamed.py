@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core import pool
-from jaxem.core.contracts import Model, Prepared, Rows
+from jaxem.core.contracts import Model, Prepared
+from jaxem.core.files import check_writable
 from jaxem.core.numerics import Sums
 from jaxem.core.source import Source
 from jaxem.core.status import Status
@@ -24,7 +25,7 @@ from jaxem.fitting import restarts, sizes, stream
 from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.checkpoint import Checkpoint, Kept, digest
 from jaxem.fitting.options import Options, Starts
-from jaxem.fitting.plan import FitPlan, prepare
+from jaxem.fitting.plan import FitPlan, prepare, weighted
 from jaxem.fitting.result import Result, gathered
 from jaxem.fitting.stream import Seen, Stream
 
@@ -46,6 +47,8 @@ def planned(
             "a checkpoint is for rows that are known again: give the source a fingerprint=, such "
             "as the version of its data"
         )
+    if checkpoint is not None:
+        check_writable(checkpoint)  # before hours of work
     seen = stream.look(model, source, seed_of(begin)) if seen is None else seen
     data = stream.pool_of(model, seen)
     job, rows = prepare(data, options._replace(block_size=None), begin), data.rows
@@ -56,10 +59,10 @@ def planned(
     reader = ThreadPoolExecutor(1, thread_name_prefix="source reader")
     return job._replace(
         execution=replace(job.execution, block_size=block, chunk=chunk),
-        start_rows=_starting_rows(rows, seen.weight) if seen.n_rows > pool.POOL else None,
+        start_rows=weighted(rows, seen.weight) if seen.n_rows > pool.POOL else None,
         methods=np.resize(job.methods[: job.n_starts], filled),
         provenance=replace(job.provenance, n_rows=seen.n_rows, columns=source.names),
-        stream=Stream(source, seen.n_rows, block, part, reader, checkpoint),
+        stream=Stream(source, seen.n_rows, part, reader, checkpoint),
     )
 
 
@@ -77,14 +80,9 @@ def about(job: FitPlan) -> dict[str, str]:
         "data": f"{of.source.fingerprint} {of.n_rows} {job.provenance.n_columns} {dtype}",
         "key and starts": digest([key, job.methods, job.params]),
         "prior": digest(job.prior),
-        "options": f"{execution.acceleration!r} {of.block_size} {execution.chunk} {of.part} "
+        "options": f"{execution.acceleration!r} {execution.block_size} {execution.chunk} {of.part} "
         f"{digest([job.tol])}",
     }
-
-
-def _starting_rows(rows: Rows, weight: np.ndarray) -> Rows:
-    """Those of a pool, under what they stand for."""
-    return rows._replace(weight=jax.device_put(weight.astype(rows.weight.dtype)))
 
 
 # ---- passes
@@ -168,32 +166,39 @@ def summed(
     kept: where a reading was, from which it goes on. reached: called after each part but the last
     with the sums so far and the number of the next.
     """
-    begin = 0 if kept is None or kept.sums is None else kept.part
-    total: list[Sums] = []
     execution, of = job.execution, job.stream
-    for number, own in enumerate(of.parts(job.model, begin), begin):
+    begin, total = _resumed(job, groups, kept)
+    for number, own in enumerate(of.parts(execution, begin), begin):
         if own is None:
             continue
-        first = jnp.asarray(not total and not begin, jnp.int32)
+        first = jnp.asarray(not total, jnp.int32)
         if not total:
             total = [
                 programs.begin(execution, each.stable, each.prepared, own.rows) for each in groups
             ]
-            if begin and kept is not None and kept.sums is not None:
-                total = [_like(sums, leaves) for sums, leaves in zip(total, kept.sums, strict=True)]
         stop = jnp.asarray(own.n_blocks, jnp.int32)
         total = [
             programs.add(execution, each.stable, each.prepared, own.rows, first, stop, sums)
             for each, sums in zip(groups, total, strict=True)
         ]
         jax.block_until_ready(total)  # parts that wait for each other would fill the memory
-        if reached is not None and number + 1 < of.n_parts:
+        if reached is not None and number + 1 < of.n_parts(execution):
             reached(total, number + 1)
     return total
 
 
-def _like(tree: Any, leaves: list[np.ndarray]) -> Any:
-    return jax.device_put(jax.tree.unflatten(jax.tree.structure(tree), leaves))
+def _resumed(job: FitPlan, groups: list[Group], kept: Kept | None) -> tuple[int, list[Sums]]:
+    """-> (the part that is next, the sums of those before)."""
+    if kept is None or kept.sums is None:
+        return 0, []
+    rows = stream.like_rows(job.data.rows, job.execution.block_size)
+
+    def like(leaves: list[np.ndarray], group: Group) -> Sums:
+        begin = partial(programs.begin, job.execution, group.stable)
+        structure = jax.tree.structure(jax.eval_shape(begin, group.prepared, rows))
+        return jax.device_put(jax.tree.unflatten(structure, leaves))
+
+    return kept.part, [like(*of) for of in zip(kept.sums, groups, strict=True)]
 
 
 def finish(job: FitPlan, states: Bundle) -> Result:

@@ -168,7 +168,6 @@ def test_what_is_wrong_is_said_with_its_place():
     assert "for the fit of a source" in wrong(X, checkpoint="a file")
     far = jaxem.Mixture(families.LinearRegression(), 2)
     assert "batch 0: regressors lie so far from 0" in wrong(cut((X + 1e9, X.sum(1))), far)
-    assert "64 MB" not in wrong(cut(X), DIAG, fixed="nothing")
     with pytest.raises(ValueError, match="read block by block"):
         jaxem.aic(DIAG, jaxem.fit(DIAG, X, **OPTIONS).params, cut(X))
 
@@ -225,6 +224,29 @@ def test_a_fit_goes_on_where_it_was(tmp_path, always_due):
     passes = int(np.max(found.restarts.n_iter)) + 1
     assert 11 < n_read < 11 * passes  # some of them were made before
     assert_same_bits(jaxem.fit(DIAG, killed_at(None), **OPTIONS, checkpoint=path), expected)
+
+
+def test_a_fit_goes_on_before_rows_of_weight_0(tmp_path, always_due):
+    """What was summed is kept where nothing is left to add."""
+    weight = np.where(np.arange(N) < 1500, 1.0, 0.0)
+
+    def source(dies):
+        count = itertools.count()
+
+        def batches():
+            for at in range(0, N, 500):
+                if next(count) == dies:
+                    raise Killed
+                yield X[at : at + 500], weight[at : at + 500], None
+
+        return sources.batches(batches, fingerprint="X")
+
+    expected = jaxem.fit(DIAG, source(None), **OPTIONS)
+    path = tmp_path / "fit.ckpt"
+    with pytest.raises(Killed):
+        jaxem.fit(DIAG, source(20), **OPTIONS, checkpoint=path)
+    found = jaxem.fit(DIAG, source(None), **OPTIONS, checkpoint=path)
+    assert_same_bits(found, expected)
 
 
 def test_a_damaged_checkpoint_is_replaced_by_the_one_before(tmp_path, always_due):
