@@ -18,10 +18,10 @@ _FAST = (
 )
 if tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 11):
     _FAST += " --xla_cpu_use_fusion_emitters=false"
-_TWO = "--xla_force_host_platform_device_count=2"  # for tests of data that lie on the second
+_FOUR = "--xla_force_host_platform_device_count=4"  # for tests of data on the second, and on all
 if os.environ.get("JAXEM_TEST_COMPILER") == "default":
     _FAST = ""
-os.environ["XLA_FLAGS"] = f"{_FAST} {_TWO} {os.environ.get('XLA_FLAGS', '')}"
+os.environ["XLA_FLAGS"] = f"{_FAST} {_FOUR} {os.environ.get('XLA_FLAGS', '')}"
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

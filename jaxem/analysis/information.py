@@ -89,14 +89,19 @@ def _log_prior(model: Model, local: Local, u: Array) -> Array:
 def _along(function: Callable[[Array], PyTree], zero: Array, width: int) -> tuple[PyTree, PyTree]:
     """-> (its value there, its derivative along each direction)."""
     value, forward = jax.linearize(function, zero)
-    eye = jnp.eye(zero.shape[0], dtype=zero.dtype)
+    eye = jnp.diag(jnp.ones_like(zero))
     if width >= zero.shape[0]:
         return value, jax.vmap(forward)(eye)
     return value, lax.map(forward, eye, batch_size=width)
 
 
 def _zero(local: Local) -> Array:
-    return jnp.zeros(local.basis.shape[1], local.basis.dtype)
+    return jnp.zeros_like(local.basis, shape=local.basis.shape[1:])
+
+
+def _summed(of_block: Callable[..., PyTree], local: Local, plan: BlockPlan, *at: Array) -> PyTree:
+    """The sum of of_block(rows, local, *at) over blocks of rows."""
+    return sum_blocks(of_block, local.rows, plan.block, local._replace(rows=None), *at)
 
 
 @program("model", "plan")
@@ -105,12 +110,12 @@ def observed(
 ) -> tuple[Float[Array, ""], Float[Array, " r"], Float[Array, "r r"]]:
     """-> (l(u), l'(u), I = - l''(u)) at u = `at`."""
 
-    def of_block(rows: Rows) -> tuple[Array, Array, Array]:
+    def of_block(rows: Rows, local: Local, at: Array) -> tuple[Array, Array, Array]:
         of = partial(_log_likelihood, model, local, plan, rows)
         (value, slope), (_, hessian) = _along(jax.value_and_grad(of), at, plan.width)
         return value, slope, hessian
 
-    of_rows = sum_blocks(of_block, local.rows, plan.block)
+    of_rows = _summed(of_block, local, plan, at)
     of_prior = _along(jax.value_and_grad(partial(_log_prior, model, local)), at, plan.width)
     (value, slope), (_, hessian) = of_prior
     value, slope, hessian = jax.tree.map(jnp.add, of_rows, (value, slope, hessian))
@@ -121,11 +126,11 @@ def observed(
 def gradient(model: Model, local: Local, at: Array, plan: BlockPlan) -> Float[Array, " r"]:
     """l'(u) at u = `at`."""
 
-    def of_block(rows: Rows) -> Array:
+    def of_block(rows: Rows, local: Local, at: Array) -> Array:
         of = partial(_log_likelihood, model, local, plan, rows)
         return jax.grad(of)(at)
 
-    of_rows = sum_blocks(of_block, local.rows, plan.block)
+    of_rows = _summed(of_block, local, plan, at)
     return of_rows + jax.grad(partial(_log_prior, model, local))(at)
 
 
@@ -133,7 +138,7 @@ def gradient(model: Model, local: Local, at: Array, plan: BlockPlan) -> Float[Ar
 def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     """C: the information if the components were observed."""
 
-    def of_block(rows: Rows) -> Array:
+    def of_block(rows: Rows, local: Local) -> Array:
         then = _prepared(model, local, _zero(local), plan)
 
         def q(u: Array) -> Array:
@@ -141,7 +146,7 @@ def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]
 
         return _along(jax.grad(q), _zero(local), plan.width)[1]
 
-    of_rows = sum_blocks(of_block, local.rows, plan.block)
+    of_rows = _summed(of_block, local, plan)
     of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), plan.width)[1]
     return -_symmetric(of_rows + of_prior)
 
@@ -150,7 +155,7 @@ def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]
 def missing(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     """M: the information lost because the components are hidden."""
 
-    def of_block(rows: Rows) -> Array:
+    def of_block(rows: Rows, local: Local) -> Array:
         def score(v: Array) -> Array:
             then = _prepared(model, local, v, plan)
 
@@ -161,7 +166,7 @@ def missing(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
 
         return _along(score, _zero(local), plan.width)[1]
 
-    return _symmetric(sum_blocks(of_block, local.rows, plan.block))
+    return _symmetric(_summed(of_block, local, plan))
 
 
 @program("model", "plan")
@@ -170,7 +175,7 @@ def outer(
 ) -> tuple[Float[Array, " r"], Float[Array, "r r"]]:
     """-> (the sum of the scores, O), the prior's information added to O."""
 
-    def of_block(rows: Rows) -> tuple[Array, Array]:
+    def of_block(rows: Rows, local: Local) -> tuple[Array, Array]:
         def terms(u: Array) -> Array:
             return latent.log_density(model, _prepared(model, local, u, plan), rows)
 
@@ -180,7 +185,7 @@ def outer(
             return jnp.sum(weighted, 1), einsum("in,jn->ij", weighted, scores)
         return _of_sequences(scores, rows.first, rows.weight)
 
-    of_rows = sum_blocks(of_block, local.rows, plan.block)
+    of_rows = _summed(of_block, local, plan)
     of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), plan.width)
     return of_rows[0] + of_prior[0], _symmetric(of_rows[1] - of_prior[1])
 

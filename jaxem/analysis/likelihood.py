@@ -42,17 +42,21 @@ class Trace(NamedTuple):
 @waits
 @summed
 def log_likelihood(
-    model: Model, params: Params, x: Any, sample_weight: Any = None, lengths: Any = None
+    model: Model,
+    params: Params,
+    x: Any,
+    sample_weight: Any = None,
+    lengths: Any = None,
+    mesh: Any = None,
 ) -> Array:
     """sum_n weight[n] log p(x[n]; params), natural log with every constant.
 
-    lengths: of the sequences of a batch, here and below.
+    lengths: of the sequences of a batch, here and below. mesh: as `fit` takes it.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    rows = as_dataset(model, x, sample_weight, None, lengths).filled
-    return _log_likelihood(
-        model, model.as_params(params, rows), rows, sizes.block_size(model, rows)
-    )
+    rows = as_dataset(model, x, sample_weight, None, lengths, mesh).filled
+    params, block = model.as_params(params, rows), sizes.block_size(model, rows)
+    return sizes.beside(rows, _log_likelihood(model, params, rows, block))
 
 
 @waits

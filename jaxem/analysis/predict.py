@@ -19,27 +19,30 @@ from jaxem.fitting.padded_components import with_absent
 
 @waits
 @in_pieces
-def log_prob(model: Model, params: Params, x: Any, lengths: Any = None) -> Array:
+def log_prob(model: Model, params: Params, x: Any, lengths: Any = None, mesh: Any = None) -> Array:
     """log p(x[n]) of each row, (n,): natural log with every constant.
 
     For an HMM of each sequence, (b,), or a number for one; lengths: of the sequences of a batch.
+    mesh: as `fit` takes it.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    data = as_dataset(model, x, lengths=lengths)
+    data = as_dataset(model, x, lengths=lengths, mesh=mesh)
     values = _posterior(data, model.as_params(params, data.rows), "log_density")
     return values if data.layout is None else data.layout.sums(values)
 
 
 @waits
 @in_pieces
-def predict_proba(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
+def predict_proba(
+    model: Model, params: Params, x: Any, lengths: Any = None, mesh: Any = None
+) -> Any:
     """P(component | x[n]), (n, k): w[k] p_k(x[n]) / sum_j w[j] p_j(x[n]); rows sum to 1.
 
     NaN in a row whose density is 0 to the dtype under every component. For an HMM P(state | the
     sequence), (t, k), or arranged as the sequences are: `smooth`; ValueError for a sequence that is
     impossible.
     """
-    data = as_dataset(model, x, lengths=lengths)
+    data = as_dataset(model, x, lengths=lengths, mesh=mesh)
     return smoothed(data, model.as_params(params, data.rows))
 
 
@@ -62,12 +65,12 @@ smooth = predict_proba
 
 @waits
 @in_pieces
-def predict(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
+def predict(model: Model, params: Params, x: Any, lengths: Any = None, mesh: Any = None) -> Any:
     """The most probable component of each row, (n,) int32; for an HMM the state of each step.
 
     The states of an HMM are judged one by one: `viterbi` finds the most probable path.
     """
-    data = as_dataset(model, x, lengths=lengths)
+    data = as_dataset(model, x, lengths=lengths, mesh=mesh)
     params = model.as_params(params, data.rows)
     if data.layout is None:
         return _posterior(data, params, "component")

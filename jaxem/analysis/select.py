@@ -84,6 +84,7 @@ def select(
     sample_weight: Any = None,
     labels: Any = None,
     lengths: Any = None,
+    mesh: Any = None,
     **options: Unpack[FitOptions],
 ) -> Selection:
     """Fit every model from `n_init` starts, and take the lowest in `criterion`.
@@ -98,7 +99,7 @@ def select(
     Errors: ValueError for bad input, before anything is fitted.
     """
     checks.one_of(criterion, CRITERIA, "criterion")
-    given = sample_weight, labels, lengths
+    given = sample_weight, labels, lengths, mesh
     jobs = plan(models, x, Starts(init, key, n_init), Options(**options), given)
     results: dict[int, Result] = {}
     with compiled_ahead(jobs) as ready:
@@ -115,12 +116,12 @@ def select(
 
 
 def plan(
-    models: Any, x: Any, begin: Starts, options: Options, beside: tuple = (None, None, None)
+    models: Any, x: Any, begin: Starts, options: Options, beside: tuple = (None, None, None, None)
 ) -> list[FitPlan]:
     """A checked fit for each model, to be run as it is or in pieces.
 
-    beside: sample_weight, labels and lengths. Models that differ in their number of parts alone
-    share the room they are compiled for: that of the largest. Each has starts to spare for
+    beside: sample_weight, labels, lengths and mesh. Models that differ in their number of parts
+    alone share the room they are compiled for: that of the largest. Each has starts to spare for
     `divided`. Data is read once for all that read it alike.
     """
     models = list(models)
@@ -168,6 +169,7 @@ def divided(job: FitPlan, results: Sequence[Result]) -> FitPlan:
         return job
     nearest = max(smaller, key=lambda result: result.provenance.model.n_components)
     labels = likeliest(job.model, padded(job.model, nearest), job.rows, job.block_size)
+    labels = job.data.of_starts(labels)
     heaviest = np.argsort(-np.asarray(nearest.health.count), kind="stable")
     part = np.full(job.splits.part.shape, -1, np.int32)
     part[job.n_starts - job.n_split : job.n_starts] = np.resize(heaviest, job.n_split)

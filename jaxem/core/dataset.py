@@ -6,14 +6,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxem.core import checks, filled_rows, missing_patterns, placement, tables
+from jaxem.core import checks, filled_rows, missing_patterns, placement, shards, tables
 from jaxem.core.capabilities import holes
 from jaxem.core.capabilities.reading import reads_as
 from jaxem.core.family import Family
 from jaxem.core.inputs import owned
 from jaxem.core.model import Model
 from jaxem.core.rows import Rows, reordered
+from jaxem.core.shards import Shards
 from jaxem.core.source import WHOLE, Source, whole
 
 
@@ -32,6 +34,7 @@ class Dataset:
     weighted: bool
     names: tuple[str, ...] | None  # of the columns of a frame
     dtype: str  # of what was given
+    shards: Shards | None = None  # the devices that the rows are spread over
     memo: dict = field(default_factory=dict)
 
     @property
@@ -41,13 +44,26 @@ class Dataset:
 
     @property
     def for_fit(self) -> Rows:
-        """The rows in the order in which they are fitted fastest, filled up."""
+        """The rows in the order in which they are fitted fastest, filled up, over all devices."""
         return self.once(_for_fit, self.model.family)
 
     @property
+    def for_starts(self) -> Rows:
+        """The same on one device: the first of `for_fit`."""
+        return self.once(_in_order, self.model.family)
+
+    @property
     def filled(self) -> Rows:
-        """The rows filled up with rows of weight 0, so that programs fit other data too."""
+        """The rows filled up with rows of weight 0, so that programs fit other data too, over all
+        devices."""
         return self.once(_filled)
+
+    def of_starts(self, values: Any) -> Any:
+        """(axes of the weight of `for_fit`) -> of `for_starts`."""
+        if self.shards is None:
+            return values
+        shape = self.for_starts.weight.shape
+        return jax.device_put(np.asarray(values)[tuple(slice(n) for n in shape)])
 
     def unfilled(self, values: Any) -> Any:
         """(axes of the filled rows' weight, ...) -> those of the rows."""
@@ -86,36 +102,56 @@ class Dataset:
 
 
 def read(
-    model: Model, x: Any, sample_weight: Any = None, labels: Any = None, lengths: Any = None
+    model: Model,
+    x: Any,
+    sample_weight: Any = None,
+    labels: Any = None,
+    lengths: Any = None,
+    mesh: Any = None,
 ) -> Dataset:
     """Read, check and copy data once: every verb takes the Dataset in the place of x.
 
     x, sample_weight, labels, lengths: as `fit` takes them. A Dataset serves every model that reads
     data in the same way, whatever its number of components and its covariances; pictures take it
     too. Later changes of x do not reach it.
+    mesh: a `jax.make_mesh`, over all devices of which the rows, or sequences, are spread. An x that
+    lies over several devices stays there.
 
     Errors: ValueError for bad input.
     """
-    return as_dataset(model, *owned((tables.opened(x), sample_weight, labels, lengths)))
+    given = owned((tables.opened(x), sample_weight, labels, lengths))
+    return as_dataset(model, *given, mesh=mesh)
 
 
 def as_dataset(
-    model: Model, x: Any, sample_weight: Any = None, labels: Any = None, lengths: Any = None
+    model: Model,
+    x: Any,
+    sample_weight: Any = None,
+    labels: Any = None,
+    lengths: Any = None,
+    mesh: Any = None,
 ) -> Dataset:
     """x as a verb was given it; for as long as the verb runs it may be the caller's."""
     if not isinstance(model, Model):
         raise ValueError(f"model is {model!r}; give one, such as jaxem.Mixture(family, k)")
+    over = None if mesh is None else shards.of_mesh(mesh)
+    beside = sample_weight, labels, lengths
     if isinstance(x, Dataset):
-        return _serving(x, model, (sample_weight, labels, lengths))
+        return _over(_serving(x, model, beside), over)
     if isinstance(x, Source):
-        return _of_source(model, x, (sample_weight, labels, lengths))
-    given = tables.opened(x)
-    rows, layout = model.read(given, sample_weight, labels, lengths)
+        return _over(_of_source(x, model, beside), over)
+    given = shards.automatic(tables.opened(x))
+    rows, layout = model.read(given, *beside)
     names, dtype = tables.column_names(given), tables.given_dtype(given, rows.weight.dtype)
-    return Dataset(model, rows, given, layout, sample_weight is not None, names, dtype)
+    over = shards.of_arrays(given) if over is None else over
+    return Dataset(model, rows, given, layout, sample_weight is not None, names, dtype, over)
 
 
-def _of_source(model: Model, source: Source, beside: tuple) -> Dataset:
+def _over(data: Dataset, over: Shards | None) -> Dataset:
+    return data if over in (None, data.shards) else replace(data, shards=over, memo={})
+
+
+def _of_source(source: Source, model: Model, beside: tuple) -> Dataset:
     """The Dataset of a small source; ValueError for another, which is read block by block."""
     refuse_beside(beside)
     found = whole(source)
@@ -167,19 +203,27 @@ def alike(data: Dataset, model: Model) -> bool:
 
 
 def _filled(data: Dataset) -> Rows:
+    return shards.placed(data.once(_alone), data.shards)
+
+
+def _alone(data: Dataset) -> Rows:
     return filled_rows.filled(data.rows)
 
 
 def _for_fit(data: Dataset, family: Family | None) -> Rows:
+    return shards.placed(data.once(_in_order, family), data.shards)
+
+
+def _in_order(data: Dataset, family: Family | None) -> Rows:
     """Host side: plain rows sorted by pattern of missing cells, in tiles where that pays."""
     rows = data.rows
     if family is None or data.layout is not None or not checks.is_concrete(rows.x):
-        return data.filled
+        return data.once(_alone)
     patterns = missing_patterns.patterns(
         holes.missing_mask(family, block) for block in placement.blocks(rows.x)
     )
     if patterns is None:
-        return data.filled
+        return data.once(_alone)
     index, real, tile_size = missing_patterns.by_pattern(patterns)
     shape = (-1, tile_size) if tile_size > 1 else (-1,)
     rows = reordered(rows, index.reshape(shape))

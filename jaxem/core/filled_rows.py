@@ -7,6 +7,7 @@ On a CPU, for tables for which compiling takes as long as fitting.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core import checks, placement
@@ -34,10 +35,10 @@ def filled(rows: Rows) -> Rows:
     n_numbers = sum(leaf.size for leaf in jax.tree.leaves(rows.x))
     n = rows.weight.shape[0]
     if rows.first is None:
-        return _longer(rows, 0, size(n, n_numbers))
+        return longer(rows, 0, size(n, n_numbers))
     if n <= _STEPS:
-        rows = _longer(rows, 0, size(n, n_numbers))
-    return _longer(rows, 1, size(rows.n_units, n_numbers, least=1))
+        rows = longer(rows, 0, size(n, n_numbers))
+    return longer(rows, 1, size(rows.n_units, n_numbers, least=1))
 
 
 def unfilled(values: Any, rows: Rows, last: bool = False) -> Any:
@@ -53,21 +54,23 @@ def unfilled(values: Any, rows: Rows, last: bool = False) -> Any:
     return jax.device_put(np.asarray(values)[there])  # nothing compiles
 
 
-def _longer(rows: Rows, axis: int, n: int) -> Rows:
+def longer(rows: Rows, axis: int, n: int) -> Rows:
+    """The rows with n units, or steps, along the axis: by NumPy where they are no tracers."""
     had = rows.weight.shape[axis]
     if n == had:
         return rows
     index = np.where(np.arange(n) < had, np.arange(n), 0)
     new = np.arange(n) >= had
+    xp: Any = np if checks.is_concrete(rows) else jnp
 
-    def longer(leaf: Any) -> np.ndarray:
-        return np.take(np.asarray(leaf), index, axis)
+    def taken(leaf: Any) -> Any:
+        return xp.take(xp.asarray(leaf), index, axis)
 
-    own = jax.tree.map(longer, rows if rows.order is None else rows._replace(x=None))
+    own = jax.tree.map(taken, rows if rows.order is None else rows._replace(x=None))
     absent = np.expand_dims(new, [i for i in range(own.weight.ndim) if i != axis])
     own = own._replace(
         x=own.x if rows.order is None else rows.x,
-        weight=np.where(absent, own.weight.dtype.type(0), own.weight),
+        weight=xp.where(absent, own.weight.dtype.type(0), own.weight),
         first=None if own.first is None else own.first | absent,
     )
     return jax.device_put(own)

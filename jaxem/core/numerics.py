@@ -35,7 +35,7 @@ class Sums(NamedTuple):
 
 
 def no_sums(like: PyTree) -> Sums:
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+    zeros = jax.tree.map(jnp.zeros_like, like)
     return Sums(zeros, zeros)
 
 

@@ -24,6 +24,7 @@ class Rows(NamedTuple):
     order: which row of x the weights are of, in turn; None: x lies as they do.
     observed: of which rows a number is there; None: of all.
     first: at which steps sequences begin; None: there are none.
+    shards: `Shards` of rows that lie over several devices.
     """
 
     x: PyTree
@@ -32,6 +33,7 @@ class Rows(NamedTuple):
     order: Array | None = None
     observed: Any = None
     first: Any = None
+    shards: Any = None
 
     @property
     def axis(self) -> int:

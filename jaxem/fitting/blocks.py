@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, PyTree
 
-from jaxem.core import emissions
+from jaxem.core import emissions, shards
 from jaxem.core.capabilities import digits
 from jaxem.core.contracts import Model, Prepared, Rows
 from jaxem.core.numerics import Sums, add_exactly, sums
@@ -30,11 +30,14 @@ def block_of(rows: Rows, index: Any, size: int) -> tuple[Rows, Array, Bool[Array
 def accumulate(model: Model, prepared: Prepared, rows: Rows, block_size: int) -> tuple[Any, Array]:
     """The E-step over all rows: the sum of the E-steps over blocks."""
 
-    def by(prepared: Prepared, size: int) -> tuple[Any, Array]:
-        statistics, objective = sum_blocks(lambda block: model.e_step(prepared, block), rows, size)
-        return emissions.finalize_statistics(model, prepared, statistics), objective
+    def of(rows: Rows, prepared: Prepared) -> tuple[Any, Array]:
+        def by(prepared: Prepared, size: int) -> tuple[Any, Array]:
+            total = sum_blocks(lambda block: model.e_step(prepared, block), rows, size)
+            return emissions.finalize_statistics(model, prepared, total[0]), total[1]
 
-    return with_stable_fallback(model, prepared, by, rows, block_size)
+        return with_stable_fallback(model, prepared, by, rows, block_size)
+
+    return shards.summed(of, rows, prepared)
 
 
 def with_stable_fallback(
@@ -59,8 +62,19 @@ def with_stable_fallback(
     return lax.cond(needed, lambda: function(instead, size), lambda: function(prepared, block_size))
 
 
-def sum_blocks(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) -> PyTree:
-    """The sum of function over blocks of rows; a row of weight 0 must add nothing to it."""
+def sum_blocks(function: Callable[..., PyTree], rows: Rows, block_size: int, *same: Any) -> PyTree:
+    """The sum of function(block, *same) over blocks of rows; a row of weight 0 must add nothing.
+
+    same: what the function takes derivatives with respect to, as `shards.summed` takes it.
+    """
+
+    def of(rows: Rows, *same: Any) -> PyTree:
+        return _sum_blocks(lambda block: function(block, *same), rows, block_size)
+
+    return shards.summed(of, rows, *same)
+
+
+def _sum_blocks(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) -> PyTree:
     n = rows.n_units
     if n <= block_size:
         return jax.checkpoint(function)(materialize_order(rows))
@@ -139,7 +153,12 @@ def map_rows(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) ->
 
     Their last axes are those of the rows' weight.
     """
-    n, axis = rows.n_units, rows.axis - rows.weight.ndim
+    axis = rows.axis - rows.weight.ndim
+    return shards.mapped(lambda rows: _map_rows(function, rows, block_size, axis), rows, axis)
+
+
+def _map_rows(function: Callable[[Rows], PyTree], rows: Rows, block_size: int, axis: int) -> PyTree:
+    n = rows.n_units
     if n <= block_size:
         return function(materialize_order(rows))
 
@@ -154,7 +173,7 @@ def map_rows(function: Callable[[Rows], PyTree], rows: Rows, block_size: int) ->
     def whole(leaf: Any) -> Array:
         shape = list(leaf.shape)
         shape[axis] = n
-        return jnp.zeros(shape, leaf.dtype)
+        return jnp.zeros_like(rows.weight, leaf.dtype, shape=shape)
 
     one = jax.eval_shape(lambda: function(slice_units(rows, 0, block_size)))
     empty = jax.tree.map(whole, one)

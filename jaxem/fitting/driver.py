@@ -35,6 +35,13 @@ def uncut(job: FitPlan) -> Result:
 
 def start(job: FitPlan) -> Bundle:
     """All starts at their starting parameters."""
+    states, over = _start(job), job.rows.shards
+    if over is None or not checks.is_concrete(states):
+        return states
+    return jax.device_put(states, over.replicated)
+
+
+def _start(job: FitPlan) -> Bundle:
     if job.params is not None:
         return restarts.start_from(job.execution, job.rows, job.params)
     labels, part = (None, None) if job.splits is None else job.splits

@@ -40,6 +40,7 @@ def fit(
     min_variance_ratio: Any = 1e-3,
     progress: Any = False,
     checkpoint: Any = None,
+    mesh: Any = None,
 ) -> Result:
     """Fit a model by EM from many starts and keep the best regular one.
 
@@ -76,6 +77,9 @@ def fit(
     checkpoint: a file that the fit of a source is kept in: called again with the same arguments,
         it goes on from there, with the same bits.
 
+    mesh: a `jax.make_mesh`, over all devices of which the rows, or sequences, are spread: each
+        iteration adds up its sums over them once. An x that lies over several devices stays there.
+
     x may be a source, of `jaxem.sources`: a table that does not fit into memory is read block by
     block, once an iteration for all starts.
 
@@ -86,12 +90,12 @@ def fit(
                       min_variance_ratio)  # fmt: skip
     begin = Starts(init, key, n_init)
     if isinstance(x, Source) and (checkpoint is not None or not x.small):
-        refuse_beside((sample_weight, labels, lengths))
+        _refuse(sample_weight, labels, lengths, mesh)
         job = streamed.planned(model, x, options, begin, checkpoint)
         return _run(job, checks.flag(progress, "progress"))
     if checkpoint is not None:
         raise ValueError("checkpoint is for the fit of a source, such as jaxem.sources.npy(path)")
-    data = as_dataset(model, x, sample_weight, labels, lengths)
+    data = as_dataset(model, x, sample_weight, labels, lengths, mesh)
     job = prepare(data, options, begin, _padded_k(data, options, begin))
     return _run(job, checks.flag(progress, "progress"))
 
@@ -114,6 +118,7 @@ def em(
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
+    mesh: Any = None,
 ) -> Result:
     """Fit a model by EM from one start, the given parameters. The options are those of `fit`.
 
@@ -123,10 +128,17 @@ def em(
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio)  # fmt: skip
     if isinstance(x, Source) and not x.small:
-        refuse_beside((sample_weight, labels, lengths))
+        _refuse(sample_weight, labels, lengths, mesh)
         return _run(streamed.planned(model, x, options, Starts(params)))
-    data = as_dataset(model, x, sample_weight, labels, lengths)
+    data = as_dataset(model, x, sample_weight, labels, lengths, mesh)
     return _run(prepare(data, options, Starts(params)))
+
+
+def _refuse(sample_weight: Any, labels: Any, lengths: Any, mesh: Any) -> None:
+    """What does not go with a source that is read block by block."""
+    refuse_beside((sample_weight, labels, lengths))
+    if mesh is not None:
+        raise ValueError("a source of many rows is fitted on one device: leave out mesh")
 
 
 def _padded_k(data: Dataset, options: Options, begin: Starts) -> int | None:

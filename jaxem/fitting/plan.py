@@ -101,7 +101,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
         params=params,
         n_starts=n_starts,
         n_active=checks.cast(model.n_components, np.int32),
-        splits=_no_splits(rows, filled) if begin.n_split else None,
+        splits=_no_splits(data.for_starts, filled) if begin.n_split else None,
         n_split=begin.n_split,
         tol=checks.cast(options.tol, dtype),
         max_iter=checks.cast(max_iter, np.int32),
@@ -120,12 +120,12 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
 
 
 def _start_rows(data: Dataset, begin: Starts) -> Rows | None:
-    """The pool of a table of many rows."""
+    """The pool of a table of many rows; of rows on several devices, those on one."""
+    if not isinstance(begin.init, str):
+        return None
     few = data.layout is not None or data.rows.weight.size <= pool.POOL
-    if few or not isinstance(begin.init, str) or begin.n_split:
-        return None
-    if not checks.is_concrete(data.rows, begin.key):
-        return None
+    if few or begin.n_split or not checks.is_concrete(data.rows, begin.key):
+        return None if data.shards is None else data.for_starts
     return data.once(_pool_rows, pool.seed_of(begin.key))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jaxem.core import checks, emissions, placement, source
+from jaxem.core import checks, emissions, placement, shards, source
 from jaxem.core.capabilities import planning
 from jaxem.core.contracts import Model, Rows
 from jaxem.inference import recursions
@@ -45,13 +45,20 @@ def are_few(tree: Any) -> bool:
     return sum(leaf.size for leaf in jax.tree.leaves(tree)) <= _FEW
 
 
+def units_a_device(rows: Rows) -> int:
+    return rows.n_units if rows.shards is None else rows.n_units // rows.shards.n
+
+
 def may_be_streamed(rows: Rows) -> bool:
     """Whether a source of such a table is read block by block, and not whole."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(rows.x)) > source.WHOLE
 
 
 def beside(rows: Rows, tree: Any) -> Any:
-    """The tree as JAX's arrays: on the device that x was committed to, or where they are."""
+    """The tree as JAX's arrays: on the device that x was committed to, or where they are; what
+    several devices have alike, on one."""
+    if rows.shards is not None:
+        return jax.tree.map(shards.alone, tree)
     x = jax.tree.leaves(rows.x)[0]
     put = checks.is_concrete(x) and isinstance(x, jax.Array) and x.committed
     if put and len(x.devices()) == 1:
@@ -82,7 +89,7 @@ def block_size(model: Model, rows: Rows) -> int:
     at most 1 MB, but a block has 256 rows at least. An accelerator: `_busy`.
     """
     chain = rows.first is not None
-    n, n_rows = rows.n_units, 1 if chain else rows.weight.size // rows.n_units
+    n, n_rows = units_a_device(rows), 1 if chain else rows.weight.size // rows.n_units
     numbers = numbers_per_unit(model, rows)
     least, most_bytes = (1, _OF_STEPS) if chain else (-(-_LEAST_ROWS // n_rows), _CACHE)
     if not on_cpu(rows):
@@ -162,9 +169,10 @@ def _numbers_a_start(model: Model, rows: Rows, block_size: int) -> int:
 def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
     """Over how many threads starts are spread; 1 where a single start keeps all cores busy.
 
-    That of a chain has none: its steps wait for each other.
+    That of a chain has none: its steps wait for each other. Several devices wait for each other in
+    every iteration, and go through one start at a time.
     """
-    if not on_cpu(rows):
+    if not on_cpu(rows) or rows.shards is not None:
         return 1
     numbers = rows.n_units * numbers_per_unit(model, rows)
     if numbers > _SMALL and rows.first is None:
@@ -197,7 +205,7 @@ def starts_a_group(model: Model, rows: Rows, n_starts: int) -> int | None:
     Fewer where their parameters are many. None for one start of a large table, which has a loop
     less by itself.
     """
-    if not on_cpu(rows) or (n_starts == 1 and not is_small(rows)):
+    if not on_cpu(rows) or rows.shards is not None or (n_starts == 1 and not is_small(rows)):
         return None
     numbers = model.n_components * (emissions.n_columns(model, rows) + 1) ** 2
     return max(1, min(_STARTS, _GROUP // (_STATE * numbers)))

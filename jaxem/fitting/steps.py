@@ -22,6 +22,7 @@ def e_step(
     prior: Prior | None = None,
     labels: Any = None,
     lengths: Any = None,
+    mesh: Any = None,
 ) -> tuple[Statistics, Array]:
     """Expected sufficient statistics and the log-likelihood of `params`, both sums over rows.
 
@@ -32,11 +33,12 @@ def e_step(
     in the log-likelihood.
     Errors: ValueError for shapes that disagree and for bad values. Source: Dempster et al. (1977).
     """
-    rows = as_dataset(model, x, sample_weight, labels, lengths).rows
+    data = as_dataset(model, x, sample_weight, labels, lengths, mesh)
+    rows = data.rows if data.shards is None else data.filled
     params = model.as_params(params, rows)
     prior = model.as_prior(prior, None, emissions.like(model, rows))
     block = sizes.block_size(model, rows)
-    return _e_step(model, params, rows, prior, block)
+    return sizes.beside(rows, _e_step(model, params, rows, prior, block))
 
 
 @waits

@@ -108,7 +108,7 @@ def _eliminated(
 ) -> tuple[Float[Array, "k m m n"], Float[Array, "k n"]]:
     """By Gauss and Jordan, on all matrices at once; positive definite ones need no pivoting."""
     m = matrix.shape[1]
-    log_det = jnp.zeros((matrix.shape[0], matrix.shape[3]), matrix.dtype)
+    log_det = jnp.zeros_like(matrix, shape=(matrix.shape[0], matrix.shape[3]))
     if m == 0:
         return matrix, log_det
     places = jnp.arange(m, dtype=jnp.int32)

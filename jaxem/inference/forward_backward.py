@@ -145,7 +145,7 @@ def accumulate(
 ) -> PyTree:
     """The sum of collect(block, its posterior) over blocks of time, `block(0)` being the first."""
     like = jax.eval_shape(block, jnp.int32(0)).log_likelihoods
-    like = jnp.zeros(like.shape[1:], like.dtype)
+    like = jnp.zeros_like(like, shape=like.shape[1:])
     every = jnp.arange(n_blocks, dtype=jnp.int32)
 
     def starts(by: Any) -> tuple[Array, Array]:

@@ -26,7 +26,7 @@ def before(like: Float[Array, "k b"]) -> Float[Array, "k b"]:
 
 def after(like: Float[Array, "k b"]) -> Later:
     lanes = jnp.zeros_like(like[0])
-    return Later(jnp.full_like(like, -jnp.inf), jnp.ones(lanes.shape, bool), lanes)
+    return Later(jnp.full_like(like, -jnp.inf), jnp.ones_like(lanes, bool), lanes)
 
 
 def forward(
@@ -71,6 +71,6 @@ def backward(
         return (Later(later, first, own), pairs), jnp.exp(alpha + beta)
 
     steps = found.work, found.log_likelihood, found.alphas, first, into
-    start = after, jnp.zeros_like(chain.transition)
+    start = after, jnp.zeros_like(after.later, shape=chain.transition.shape)
     (before, pairs), states = lax.scan(step, start, steps, reverse=True)
     return Backward(before, states, pairs, jnp.zeros((), bool))

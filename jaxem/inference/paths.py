@@ -14,7 +14,6 @@ from jaxem.inference.chain import Chain, Posterior
 def sample_states(key: Array, chain: Chain, first: Bool[Array, "t b"]) -> Int[Array, "t b"]:
     """States drawn from p(z), before anything is seen."""
     begin, onward = safe_log(chain.initial), safe_log(chain.transition)
-    t, lanes = first.shape
 
     def move(state: Array, of: tuple[Array, Array]) -> tuple[Array, Array]:
         begins, key = of
@@ -22,8 +21,8 @@ def sample_states(key: Array, chain: Chain, first: Bool[Array, "t b"]) -> Int[Ar
         state = jax.random.categorical(key, logs, axis=1).astype(jnp.int32)
         return state, state
 
-    steps = first, jax.random.split(key, t)
-    return lax.scan(move, jnp.zeros(lanes, jnp.int32), steps)[1]
+    steps = first, jax.random.split(key, first.shape[0])
+    return lax.scan(move, jnp.zeros_like(first[0], jnp.int32), steps)[1]
 
 
 def sample_path(
@@ -42,8 +41,7 @@ def sample_path(
         state = jax.random.categorical(key, alpha + onto, axis=0).astype(jnp.int32)
         return (state, first), state
 
-    lanes = first.shape[1]
-    start = jnp.zeros(lanes, jnp.int32), jnp.ones(lanes, bool)
+    start = jnp.zeros_like(first[0], jnp.int32), jnp.ones_like(first[0])
     steps = log_alphas, first, jax.random.split(key, first.shape[0])
     return lax.scan(step, start, steps, reverse=True)[1]
 

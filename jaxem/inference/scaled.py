@@ -25,7 +25,7 @@ def before(like: Float[Array, "k b"]) -> Float[Array, "k b"]:
 def after(like: Float[Array, "k b"]) -> Later:
     """The carry back into the last step."""
     lanes = jnp.zeros_like(like[0])
-    return Later(jnp.zeros_like(like), jnp.ones(lanes.shape, bool), lanes)
+    return Later(jnp.zeros_like(like), jnp.ones_like(lanes, bool), lanes)
 
 
 def forward(

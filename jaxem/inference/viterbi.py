@@ -37,8 +37,8 @@ def viterbi(
         state = jnp.where(is_last, likeliest, own)
         return (state, came, first), state
 
-    b = first.shape[1]
-    begin = jnp.zeros(b, jnp.int32), jnp.zeros_like(came[0]), jnp.ones(b, bool)
+    last = jnp.ones_like(first[0])
+    begin = jnp.zeros_like(likeliest[0]), jnp.zeros_like(came[0]), last
     path = lax.scan(backward, begin, (came, likeliest, first), reverse=True)[1]
     return path, joint_terms(chain, log_likelihoods, first, path)
 

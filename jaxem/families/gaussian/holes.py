@@ -111,7 +111,7 @@ def _added(
     at = jnp.where(there, missing, 0)
     values = jnp.where((there[:, None] & there[None])[None], values, 0)
     index = jnp.reshape(at[:, None] * d + at[None], -1)
-    total = jnp.zeros((values.shape[0], d * d), values.dtype)
+    total = jnp.zeros_like(values, shape=(values.shape[0], d * d))
     total = total.at[:, index].add(jnp.reshape(values, (values.shape[0], -1)))
     return jnp.reshape(total, (-1, d, d))
 
