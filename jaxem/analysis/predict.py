@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxem.analysis.in_pieces import in_pieces
-from jaxem.core import checks, emissions
+from jaxem.core import checks, emissions, shards
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.inputs import waits
@@ -118,6 +118,7 @@ def _posterior(data: Dataset, params: Params, what: str) -> Array:
         params = with_absent(padded, params, k)
     found: Any = _of_rows(padded, params, rows, sizes.block_size(padded, rows), what)
     if padded != model and what == "probabilities":
+        found = shards.gathered(found)
         found = found[..., :k] if not checks.is_concrete(found) else np.asarray(found)[..., :k]
     return sizes.beside(rows, data.unfilled(found))
 

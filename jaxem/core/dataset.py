@@ -63,11 +63,12 @@ class Dataset:
         if self.shards is None:
             return values
         shape = self.for_starts.weight.shape
-        return jax.device_put(np.asarray(values)[tuple(slice(n) for n in shape)])
+        host = np.asarray(shards.gathered(values))
+        return jax.device_put(host[tuple(slice(n) for n in shape)])
 
     def unfilled(self, values: Any) -> Any:
         """(axes of the filled rows' weight, ...) -> those of the rows."""
-        return filled_rows.unfilled(values, self.rows)
+        return filled_rows.unfilled(shards.gathered(values), self.rows)
 
     def once(self, function: Callable[..., Any], *args: Hashable) -> Any:
         """function(data, *args), computed once and kept."""
@@ -141,7 +142,8 @@ def as_dataset(
     if isinstance(x, Source):
         return _over(_of_source(x, model, beside), over)
     given = shards.automatic(tables.opened(x))
-    rows, layout = model.read(given, *beside)
+    with placement.on_host(over is not None):  # whence each device is sent its part
+        rows, layout = model.read(given, *beside)
     names, dtype = tables.column_names(given), tables.given_dtype(given, rows.weight.dtype)
     over = shards.of_arrays(given) if over is None else over
     return Dataset(model, rows, given, layout, sample_weight is not None, names, dtype, over)

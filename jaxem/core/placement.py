@@ -1,6 +1,7 @@
 """Arrays where they lie: by NumPy on the host, by JAX on an accelerator, in blocks of rows."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
@@ -15,6 +16,14 @@ FEW = 1 << 10  # those looked at first where they may be enough
 def in_place(array: Any) -> Any:
     """A NumPy view of an array on the host; an array on an accelerator as it is."""
     return np.asarray(array) if lies_on_host(array) else array
+
+
+def on_host(wanted: bool = True) -> AbstractContextManager[Any]:
+    """Within it new arrays of JAX lie on the host, where JAX has a backend for it."""
+    try:
+        return jax.default_device(jax.local_devices(backend="cpu")[0]) if wanted else nullcontext()
+    except RuntimeError:
+        return nullcontext()
 
 
 def numpy_of(array: Any) -> Any:

@@ -35,9 +35,14 @@ class Shards:
         """Of an array whose units lie along `axis`."""
         return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, self.axes))
 
-    @property
-    def replicated(self) -> NamedSharding:
-        return NamedSharding(self.mesh, PartitionSpec())
+    def replicated(self, tree: PyTree) -> PyTree:
+        """Concrete arrays, which all processes have alike, on each device."""
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+
+        def put(array: np.ndarray) -> Array:
+            return jax.make_array_from_callback(array.shape, everywhere, lambda at: array[at])
+
+        return jax.tree.map(put, jax.device_get(tree))
 
 
 def of_mesh(mesh: Any) -> Shards:
@@ -75,6 +80,11 @@ def automatic(x: Any) -> Any:
         if isinstance(leaf, jax.core.Tracer):
             _check_automatic(jax.typeof(leaf).sharding)
             return leaf
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+            raise ValueError(
+                "x lies on devices of several processes: give each process the same rows, such as "
+                "np.load(path, mmap_mode='r'), of which it sends its devices their part, and mesh="
+            )
         sharding = leaf.sharding if _is_array(leaf) else None
         if not isinstance(sharding, NamedSharding):
             return leaf
@@ -137,6 +147,14 @@ def alone(array: Any) -> Any:
     if not checks.is_concrete(array) or (_is_array(array) and not array.is_fully_replicated):
         return array
     return jax.device_put(np.asarray(array))
+
+
+def gathered(array: Any) -> Any:
+    """All of an array, where parts of it lie on devices of other processes; others as they are."""
+    if not _is_array(array) or array.is_fully_addressable:
+        return array
+    everywhere = NamedSharding(array.sharding.mesh, PartitionSpec())
+    return np.asarray(jax.jit(lambda array: array, out_shardings=everywhere)(array))
 
 
 def summed(function: Callable[..., PyTree], rows: Rows, *same: Any) -> PyTree:

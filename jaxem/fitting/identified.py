@@ -41,7 +41,7 @@ def left_open(
 ) -> Open:
     """Of concrete values; nothing where the rows have no holes."""
     x = jax.tree.leaves(rows.x) if emissions.may_leave_open(model) else []
-    if not any(map(_holed, x)):
+    if not x or (rows.shards is None and not any(map(_holed, x))):
         return Open(np.zeros(model.n_components), {})
     counts, both = jax.device_get(_counts(model, params, rows, block_size))
     return Open(counts, emissions.left_open(model, counts, both, prior))
