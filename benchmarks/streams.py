@@ -99,6 +99,42 @@ def parquet(x: np.ndarray, folder: Path) -> Source:
 
 
 @dataclass(frozen=True)
+class Online:
+    """One pass of online EM against EM to its end, from the same parameters."""
+
+    n: int
+    d: int
+    k: int
+    target: float | None = None  # nats a row, at most
+    name: str = "online EM"
+
+    def run(self, bench: Bench) -> Findings:
+        x = data.clusters(self.n, self.d, self.k, "float32")
+        model = jaxem.Mixture(Gaussian("full"), self.k)
+        start = as_params(data.start(x, self.k, "full"))
+        source = sources.batches(lambda: [x])
+        key, few = jax.random.key(0), sources.batches(lambda: [x[:4096]])
+        jaxem.fit_online(model, few, key=key, init=start)  # compiles what does not depend on n
+        seconds, ends = {}, {}
+        seconds["EM"], ends["EM"] = timed(lambda: jaxem.em(model, start, x))
+        seconds["online"], ends["online"] = timed(
+            lambda: jaxem.fit_online(model, source, key=key, init=start)
+        )
+        best, found = (float(end.log_likelihood) / self.n for end in (ends["EM"], ends["online"]))
+        sizes = {"n": self.n, "d": self.d, "k": self.k}
+        notes = {"EM": f"{int(ends['EM'].n_iter)} iterations", "online": "one pass, and two looks"}
+        rows = [
+            Row(self.name, "jaxem", "s", sizes, median=own, least=own, most=own, rounds=1,
+                note=f"{name}: {notes[name]}")
+            for name, own in seconds.items()
+        ]  # fmt: skip
+        what = f"full, n={self.n:,} d={self.d} k={self.k}, float32: EM's log-likelihood a row, less"
+        figure = Figure(f"{what} that of one pass of online EM", "nats", best - found, self.target,
+                        at_least=False)  # fmt: skip
+        return Findings(rows, [figure])
+
+
+@dataclass(frozen=True)
 class Peak:
     """From the smallest table to the largest."""
 

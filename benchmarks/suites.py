@@ -71,6 +71,7 @@ QUICK = Suite(
         ManyStarts(n=200, starts=2, withins=(1e-6,), counts=(2,), target_first=5,
                    target_second=30, target_cores=85, rounds=1),
         streams.Rate(600_000, 30, 3, steps=(0, 1), rounds=1),
+        streams.Online(20_000, 3, 2),
         Right(1e-4, n=400, models=("full", "chain, associative")),
         *(Fits(what, 2000, 3, 2, starts=2, sets=2 if what == "many sets" else 1, steps=(1, 3),
                rounds=1) for what in ("full", "many sets")),
@@ -218,6 +219,7 @@ STREAMS = Suite(
     cases=(
         streams.Rate(2_000_000, 30, 30, target=80),
         streams.Rate(2_000_000, 30, 30, starts=4, target=80, steps=(1, 2)),
+        streams.Online(10_000_000, 10, 4, target=1e-3),
         streams.Peak((4_000_000, 40_000_000), 8, 4, target=1.1),
     ),
 )

@@ -50,6 +50,7 @@ from jaxem.core.status import Status as Status
 from jaxem.fitting.fit import em as em
 from jaxem.fitting.fit import fit as fit
 from jaxem.fitting.many import fit_many as fit_many
+from jaxem.fitting.online import fit_online as fit_online
 from jaxem.fitting.result import Result as Result
 from jaxem.fitting.steps import e_step as e_step
 from jaxem.fitting.steps import m_step as m_step

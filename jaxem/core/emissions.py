@@ -86,6 +86,15 @@ def finalize_statistics(model: Model, prepared: Prepared, statistics: Statistics
     return model.with_family(statistics, model.family.finalize_statistics(*sums))
 
 
+def recentre(model: Model, statistics: Statistics, old: Params, new: Params) -> Statistics:
+    """The family's `recentre`: sums of an E-step at `old`, as `m_step` takes them with `new`."""
+    if model.family is None:
+        return statistics
+    both = model.of_family(old), model.of_family(new)
+    moved = model.family.recentre(model.of_family(statistics), *both)
+    return model.with_family(statistics, moved)
+
+
 def rounding(model: Model, statistics: Statistics) -> Float[Array, ""]:
     """The family's `rounding`: what the log-likelihood may be off by beyond that of its sum."""
     if model.family is None:

@@ -54,13 +54,18 @@ def of_mesh(mesh: Any) -> Shards:
 
 def of_arrays(x: Any) -> Shards | None:
     """Over which devices a person has spread the rows of x; None where they have not."""
-    for leaf in [] if isinstance(x, list) else jax.tree.leaves(x):
+    for leaf in jax.tree.leaves(x) if _may_be_spread(x) else []:
         sharding = leaf.sharding if _is_array(leaf) else None
         if isinstance(sharding, NamedSharding) and not sharding.is_fully_replicated:
             first = sharding.spec[0] if sharding.spec else None
             axes = (first,) if isinstance(first, str) else first
             return Shards(_automatic(sharding.mesh), axes) if axes else None
     return None
+
+
+def _may_be_spread(x: Any) -> bool:
+    """Not lists, which may hold a million numbers."""
+    return isinstance(x, jax.Array | tuple | dict)
 
 
 def _is_array(leaf: Any) -> bool:
@@ -90,7 +95,7 @@ def automatic(x: Any) -> Any:
             return leaf
         return jax.device_put(leaf, NamedSharding(_automatic(sharding.mesh), sharding.spec))
 
-    return x if isinstance(x, list) else jax.tree.map(of, x)  # lists hold sequences, or numbers
+    return jax.tree.map(of, x) if _may_be_spread(x) else x
 
 
 def _check_automatic(sharding: Any) -> None:
