@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import hidden_markov, missing, refits, streams
+from benchmarks import hidden_markov, missing, processes, refits, streams
 from benchmarks.acceleration import Acceleration, Slow
 from benchmarks.accelerator import Fits, Right
 from benchmarks.bench import Case
@@ -72,6 +72,7 @@ QUICK = Suite(
                    target_second=30, target_cores=85, rounds=1),
         streams.Rate(600_000, 30, 3, steps=(0, 1), rounds=1),
         streams.Online(20_000, 3, 2),
+        processes.WeakScaling(2_000, 3, 2, rounds=1),
         Right(1e-4, n=400, models=("full", "chain, associative")),
         *(Fits(what, 2000, 3, 2, starts=2, sets=2 if what == "many sets" else 1, steps=(1, 3),
                rounds=1) for what in ("full", "many sets")),
@@ -220,6 +221,7 @@ STREAMS = Suite(
         streams.Rate(2_000_000, 30, 30, target=80),
         streams.Rate(2_000_000, 30, 30, starts=4, target=80, steps=(1, 2)),
         streams.Online(10_000_000, 10, 4, target=1e-3),
+        processes.WeakScaling(200_000, 30, 10, target=90),
         streams.Peak((4_000_000, 40_000_000), 8, 4, target=1.1),
     ),
 )

@@ -88,7 +88,8 @@ def test_a_fit_is_that_of_one_device(mesh, more):
     }
 
 
-def test_holes_and_sequences_are_spread_too(mesh):
+def test_holes_and_sequences_are_spread_too():
+    mesh = mesh_of(2)
     holed = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
     mixture = jaxem.Mixture(families.Gaussian("full", missing=True), 3)
     chain = jaxem.HMM(families.Gaussian("diag"), 3)
@@ -143,7 +144,8 @@ def test_an_iteration_asks_other_devices_once(name):
 # ---- other verbs
 
 
-def test_every_verb_takes_rows_that_are_spread(mesh):
+def test_every_verb_takes_rows_that_are_spread():
+    mesh = mesh_of(4)
     params = jaxem.fit(FULL, X, **OPTIONS).params
     data = jaxem.read(FULL, X, mesh=mesh)
     verbs = jaxem.predict, jaxem.predict_proba, jaxem.log_prob, jaxem.log_likelihood
