@@ -134,11 +134,13 @@ def _spread(leaf: Any, axis: int, n: int, sharding: NamedSharding, absent: Any) 
     source, had = placement.in_place(leaf), leaf.shape[axis]
 
     def part(index: Any) -> Any:
-        at = np.arange(n)[index[axis]]
-        inside = at[-1] < had
-        chosen: Any = slice(at[0], at[-1] + 1) if inside else np.where(at < had, at, 0)
-        own = source[(*[slice(None)] * axis, chosen)]
-        if inside or absent is None:
+        first, stop, _ = index[axis].indices(n)
+        before = (slice(None),) * axis
+        if stop <= had:
+            return source[(*before, slice(first, stop))]
+        at = np.arange(first, stop)
+        own = source[(*before, np.where(at < had, at, 0))]
+        if absent is None:
             return own
         new = np.reshape(at >= had, [-1 if i == axis else 1 for i in range(leaf.ndim)])
         return np.where(new, np.asarray(absent, leaf.dtype), own)

@@ -100,7 +100,7 @@ def fit_online(
     n_batches = n_passes * -(-seen.n_rows // job.block_size)
     of = partial(checks.cast, dtype=job.rows.weight.dtype)
     first = checks.cast(n_batches // 2, np.int32)
-    pace = Pace(of(exponent), of(offset), of(np.sum(seen.weight)), first)
+    pace = Pace(of(exponent), of(offset), of(seen.total), first)
     params = _start(job, sample, options, begin)
     state = _begin(job.execution, params, sample.for_fit, job.prior)
     for _ in range(n_passes):

@@ -31,10 +31,11 @@ _AHEAD = 2  # parts that wait for the device
 class Seen(NamedTuple):
     """What one look at a source finds: its size, and the pool of rows that starts look at.
 
-    weight: what those stand for.
+    weight: what those stand for, in their own units; total: the weight of all rows.
     """
 
     n_rows: int
+    total: float
     pool: Piece
     weight: np.ndarray
 
@@ -52,9 +53,10 @@ class Part(NamedTuple):
 def look(model: Model, source: Source, seed: int) -> Seen:
     """Every row is read and checked; ValueError where one cannot be fitted."""
     kept: list[Piece] = []
-    priority, n_rows, n_there = np.zeros(0), 0, 0
+    priority, n_rows, n_there, total = np.zeros(0), 0, 0, 0.0
     for piece in _cut(source):
         if checked(model, piece) is not None:
+            total += piece.n_rows if piece.weight is None else np.sum(piece.weight, dtype=float)
             own = pool.priorities(n_rows, piece.n_rows, piece.weight, seed)
             n_there += int(np.isfinite(own).sum())
             together = joined([*kept, piece])
@@ -65,7 +67,7 @@ def look(model: Model, source: Source, seed: int) -> Seen:
     if not kept:
         raise ValueError("the source has no rows of positive weight: there is nothing to fit")
     weight = pool.weights(kept[0].weight, priority, full=n_there > pool.POOL)
-    return Seen(n_rows, kept[0], weight)
+    return Seen(n_rows, float(total), kept[0], weight)
 
 
 def _cut(source: Source) -> Iterator[Piece]:

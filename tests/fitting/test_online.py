@@ -67,14 +67,19 @@ def test_starts_of_a_method_come_near_the_best_of_many(family, x):
     assert (best.log_likelihood - found.log_likelihood) / N < 2e-3
 
 
-def test_one_component_is_the_mean_of_what_was_seen():
-    """With weights 1/t, sums that move with the parameters are those of the rows, in any order."""
+@pytest.mark.parametrize("pull", [1e-6, 3e4])
+def test_one_component_is_that_of_all_rows(pull):
+    """Of one batch, whose sums move with the parameters; a prior counts as it does in `em`."""
     one = jaxem.Mixture(families.Gaussian("full"), 1)
     start = jaxem.MixtureParams(np.ones(1), families.GaussianParams(X[:1], np.eye(2)[None]))
     of = {"key": KEY, "init": start, "exponent": 1.0, "offset": 0.0, "batch_size": N}
-    found = jaxem.fit_online(one, rows(X), **of)
-    close(found.params.components.means[0], X.mean(0), rtol=1e-9)
-    close(found.params.components.covariances[0], np.cov(X.T, bias=True), rtol=1e-9)
+    prior = jaxem.MixturePrior(
+        components=families.GaussianPrior(mean=np.zeros(2), mean_precision=pull)
+    )
+    found = jaxem.fit_online(one, rows(X), **of, prior=prior)
+    close(found.params.components.means[0], X.mean(0) * N / (N + pull), rtol=1e-9)
+    expected = jaxem.em(one, start, X, prior=prior, tol=1e-12)
+    close(found.params, expected.params, rtol=1e-8)
 
 
 def test_weights_holes_and_priors():
