@@ -95,7 +95,16 @@ def planned(models: Sequence[Model], x: Any, starts: int, options: FitOptions) -
     with warnings.catch_warnings():  # what holes leave open is said by the names of columns
         warnings.simplefilter("ignore")
         begin = Starts("portfolio", jax.random.key(options.seed), starts)
-        return select.plan(models, x, begin, Options(**fit_arguments(options)))
+        beside = (None, None, None, _mesh(options.devices))
+        return select.plan(models, x, begin, Options(**fit_arguments(options)), beside)
+
+
+def _mesh(n: int | None) -> Any:
+    """So many of the devices; None where one has all rows."""
+    there = jax.devices()
+    if n is not None and n > len(there):
+        raise BadInput(f"--devices {n}: there are {len(there)}, of kind {there[0].device_kind!r}")
+    return None if n is None else jax.make_mesh((n,), ("rows",), devices=there[:n])
 
 
 def fit_arguments(options: FitOptions) -> dict[str, Any]:

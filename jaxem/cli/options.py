@@ -247,6 +247,7 @@ class SequenceOptions(NamedTuple):
 
 
 _DTYPE = "Without it, float64 on a CPU and float32 on an accelerator."
+_DEVICES = "Spread the rows, or sequences, over so many devices; default: one has them all."
 _TOL = "Stop when less log-likelihood per row is left to gain."
 
 
@@ -258,6 +259,7 @@ class FitOptions(NamedTuple):
     tol: Annotated[float, typer.Option(min=0, help=_TOL)] = 1e-6
     max_iter: Annotated[int, typer.Option(min=0, help="The most a start may take.")] = 1000
     reg_covar: Annotated[float, typer.Option(min=0, help="Variance added to covariances.")] = 0.0
+    devices: Annotated[int | None, typer.Option(min=1, help=_DEVICES)] = None
 
 
 SHARED = ReadOptions, ColumnOptions, SequenceOptions, FitOptions

@@ -84,6 +84,8 @@ def planned(
 ) -> tuple[Sequence[FitPlan], FitInput]:
     """A fit of each candidate, after one look at the source; -> (fits, the pool as what is
     drawn)."""
+    if options.devices not in (None, 1):
+        raise BadInput("--devices: a table that is read block by block is fitted on one device")
     models = mixtures(data.families, components)
     if checkpoint is not None and len(models) > 1:
         raise BadInput("--checkpoint is of one fit: give one number of --components")

@@ -50,7 +50,7 @@ class Dataset:
     @property
     def for_starts(self) -> Rows:
         """The same on one device: the first of `for_fit`."""
-        return self.once(_in_order, self.model.family)
+        return self.once(_for_starts, self.model.family)
 
     @property
     def filled(self) -> Rows:
@@ -214,6 +214,14 @@ def _alone(data: Dataset) -> Rows:
 
 def _for_fit(data: Dataset, family: Family | None) -> Rows:
     return shards.placed(data.once(_in_order, family), data.shards)
+
+
+def _for_starts(data: Dataset, family: Family | None) -> Rows:
+    """They may lie on the host, or on several devices: then on that where JAX computes."""
+    rows = data.once(_in_order, family)
+    if data.shards is None or not checks.is_concrete(rows):
+        return rows
+    return jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf)), rows)
 
 
 def _in_order(data: Dataset, family: Family | None) -> Rows:

@@ -396,6 +396,15 @@ def test_standard_errors_by_refits(faithful, capsys, monkeypatch):
     assert low < estimate - error < estimate + error < high
 
 
+def test_rows_are_spread_over_devices(faithful, capsys):
+    given = ["fit", faithful, "--components", "1:2", "--starts", "3"]
+    assert main(given) == main([*given, "--devices", "4"]) == 0
+    first, second = re.findall(r"log-likelihood +(\S+)", capsys.readouterr().out)
+    assert first == second
+    assert main([*given, "--devices", "9"]) == 2
+    assert "--devices 9: there are 4" in capsys.readouterr().err
+
+
 def test_probabilities_have_intervals_by_the_names_of_their_levels(tmp_path, capsys):
     """One of twelve is red: 1/12 -+ 1.96 sqrt(11 / 12^3) begins below 0, which is said."""
     rows = [f"{'red' if i == 0 else 'green' if i < 6 else 'blue'},{'ny'[i % 2]}" for i in range(12)]
