@@ -19,6 +19,7 @@ from jaxem.cli import (
     tables,
 )
 from jaxem.cli import impute as impute  # its command
+from jaxem.cli import plan as plan  # its command
 from jaxem.cli import sequences as sequences  # its commands
 from jaxem.cli import test_k as test_k  # its command
 from jaxem.cli.columns import matching

@@ -246,7 +246,7 @@ class SequenceOptions(NamedTuple):
     step: Annotated[Any, typer.Option(parser=_step, metavar="SIZE", help=_STEP)] = None
 
 
-_DTYPE = "Without it, float64 on a CPU and float32 on an accelerator."
+DTYPE = "Without it, float64 on a CPU and float32 on an accelerator."
 _DEVICES = "Spread the rows, or sequences, over so many devices; default: one has them all."
 _TOL = "Stop when less log-likelihood per row is left to gain."
 
@@ -254,7 +254,7 @@ _TOL = "Stop when less log-likelihood per row is left to gain."
 class FitOptions(NamedTuple):
     """How a model is fitted."""
 
-    dtype: Annotated[Literal["float64", "float32"] | None, typer.Option(help=_DTYPE)] = None
+    dtype: Annotated[Literal["float64", "float32"] | None, typer.Option(help=DTYPE)] = None
     seed: Seed = 0
     tol: Annotated[float, typer.Option(min=0, help=_TOL)] = 1e-6
     max_iter: Annotated[int, typer.Option(min=0, help="The most a start may take.")] = 1000

@@ -25,7 +25,7 @@ from jaxem.fitting.execution import Execution
 
 T = TypeVar("T")
 _PART = 1 << 24  # bytes of a table that are read, and go to the device, at a time
-_AHEAD = 2  # parts that wait for the device
+AHEAD = 2  # parts that wait for the device
 
 
 class Seen(NamedTuple):
@@ -194,8 +194,8 @@ def _part(model: Model, piece: Piece, n_blocks: int) -> Part | None:
 
 
 def _read_ahead(reader: ThreadPoolExecutor, make: Callable[[], Iterator[T]]) -> Iterator[T]:
-    """The iterator's values in order, made by a thread that is up to _AHEAD of them ahead."""
-    made: queue.Queue = queue.Queue(_AHEAD)
+    """The iterator's values in order, made by a thread that is up to AHEAD of them ahead."""
+    made: queue.Queue = queue.Queue(AHEAD)
     left = threading.Event()
 
     def put(kind: str, value: Any) -> bool:
