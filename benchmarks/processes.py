@@ -3,7 +3,8 @@
     python -m benchmarks.processes PORT PROCESSES INDEX N D K
 
 Each process has N rows of the table, and all make EM's steps together; the time of an iteration is
-that of the first, from few and more steps in turn. Linux alone: cores are chosen by affinity.
+that of the first, from few and more steps in turn. As many processes that know nothing of each
+other tell what the cores lose by sharing a machine. Linux alone: cores are chosen by affinity.
 """
 
 import argparse
@@ -28,7 +29,8 @@ from benchmarks.timing import median_ratio, spread, timed
 from jaxem.families import Gaussian
 
 _FEW, _MORE = 1, 5
-_WITHIN = 5  # measurements a process
+_HOW = {"alone": "one", "apart": "all, each by itself", "together": "all, with one result"}
+_WITHIN = 3  # measurements a process
 
 
 @dataclass(frozen=True)
@@ -45,25 +47,32 @@ class WeakScaling:
     def run(self, bench: Bench) -> Findings:
         if not hasattr(os, "sched_setaffinity"):
             raise OSError("a process cannot be bound to a core here")
-        times: dict[int, list[float]] = {1: [], self.processes: []}
+        times: dict[str, list[float]] = {"alone": [], "apart": [], "together": []}
         for _ in bench.clock.rounds(self.rounds, self.budget_s):
-            for processes, own in times.items():
-                own.append(self._seconds(processes))
+            for how, own in times.items():
+                own.append(self._seconds(how))
         sizes = {"n": self.n, "d": self.d, "k": self.k}
         rows = [
             Row(self.name, "jaxem", "s an iteration", sizes, **spread(own),
-                note=f"{processes} of one core and n rows each")
-            for processes, own in times.items()
+                note=f"processes of one core and n rows each: {_HOW[how]}")
+            for how, own in times.items()
         ]  # fmt: skip
-        ratio = median_ratio(times[1], times[self.processes])
         what = (
             f"full, n={self.n:,} a process, d={self.d} k={self.k}, float32: {self.processes} "
-            "processes of one core each, rate of each over that of one alone"
+            "processes of one core each, rate of each over that of "
         )
-        percent = None if ratio is None else 100 * ratio
-        return Findings(rows, [Figure(what, "%", percent, self.target)])
+        figures = [
+            Figure(what + against, "%", None if ratio is None else 100 * ratio, target)
+            for against, ratio, target in (
+                ("one alone", median_ratio(times["alone"], times["together"]), self.target),
+                ("as many apart", median_ratio(times["apart"], times["together"]), None),
+            )
+        ]
+        return Findings(rows, figures)
 
-    def _seconds(self, processes: int) -> float:
+    def _seconds(self, how: str) -> float:
+        n_running = 1 if how == "alone" else self.processes
+        processes = self.processes if how == "together" else 1
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -74,7 +83,7 @@ class WeakScaling:
 
         pipes: Any = {"cwd": ROOT, "text": True, "stdout": subprocess.PIPE,
                       "stderr": subprocess.PIPE}  # fmt: skip
-        running = [subprocess.Popen(command(index), **pipes) for index in range(processes)]
+        running = [subprocess.Popen(command(index), **pipes) for index in range(n_running)]
         ends = [process.communicate(timeout=self.budget_s) for process in running]
         for process, (_, told) in zip(running, ends, strict=True):
             if process.returncode:

@@ -221,7 +221,7 @@ STREAMS = Suite(
         streams.Rate(2_000_000, 30, 30, target=80),
         streams.Rate(2_000_000, 30, 30, starts=4, target=80, steps=(1, 2)),
         streams.Online(10_000_000, 10, 4, target=1e-3),
-        processes.WeakScaling(200_000, 30, 10, target=90),
+        processes.WeakScaling(800_000, 30, 10, target=90),
         streams.Peak((4_000_000, 40_000_000), 8, 4, target=1.1),
     ),
 )
