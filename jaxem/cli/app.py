@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import jax
 import numpy as np
+import pyarrow as pa
 import typer
 
 import jaxem
@@ -94,11 +95,12 @@ def fit(
 @command("jaxem predict flowers.safetensors new.csv --keep -o labelled.csv")
 def predict(
     model: options.ModelFile,
-    file: options.Table,
+    file: options.Tables,
     *,
     output: options.TableOutput = None,
     keep: options.KeepColumns = False,
     unseen: options.Unseen = "error",
+    memory: options.Memory = None,
     read_options: options.ReadOptions,
 ) -> int:
     """Say of each row of a table which component it is of.
@@ -106,13 +108,15 @@ def predict(
     Columns: label, probability_0, probability_1, ... and log_density (natural logarithm); with
     --keep after those of FILE, and with an underscore where a name is taken. Components are
     numbered as jaxem fit and jaxem show print them. The columns of the model are found by name.
+
+    Parquet files that do not fit into memory are read, and written, some rows at a time.
     """
-    outputs.check([model, file], table=output)
+    outputs.check([model, *streaming.files(file)], table=output)
     saved = read_model(model, chain=False)
-    with precision(saved.dtype):
+    model_of: Any = saved.model
+
+    def labelled(table: tables.Table) -> pa.Table:
         with as_bad_input(file):
-            table = tables.read(file, *read_options)
-            model_of: Any = saved.model
             like = emissions.like_x(model_of, saved.params)
             x = matching(table.columns, model_of.family, like, saved.columns, saved.levels, unseen)
             arguments = saved.model, saved.params, x
@@ -120,14 +124,12 @@ def predict(
             probabilities = np.asarray(jaxem.predict_proba(*arguments))
             log_density = np.asarray(jaxem.log_prob(*arguments))
         report.remark(file, table.remarks)
-        found = outputs.table(
-            {
-                "label": labels,
-                **{f"probability_{k}": column for k, column in enumerate(probabilities.T)},
-                "log_density": log_density,
-            }
-        )
-    outputs.write_table(output, outputs.beside(table.cells, found) if keep else found)
+        shares = {f"probability_{k}": column for k, column in enumerate(probabilities.T)}
+        found = outputs.table({"label": labels, **shares, "log_density": log_density})
+        return outputs.beside(table.cells, found) if keep else found
+
+    with precision(saved.dtype):
+        outputs.write_parts(output, map(labelled, streaming.parts(file, memory, read_options)))
     return DONE
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.feather
+import pyarrow.ipc
 import pyarrow.parquet
 
 import jaxem
@@ -127,12 +127,25 @@ def beside(left: pa.Table, right: pa.Table) -> pa.Table:
 
 def write_table(path: Path | None, table: pa.Table) -> None:
     """Without a path as CSV on the standard output."""
+    write_parts(path, iter([table]))
+
+
+def write_parts(path: Path | None, parts: Iterator[pa.Table]) -> None:
+    """Tables of the same columns, one after another, as they come: one at least."""
+    first = next(parts)
     if path is None:
         with _possible("the standard output"):
-            pyarrow.csv.write_csv(table, sys.stdout.buffer)
+            _write(pyarrow.csv.CSVWriter(sys.stdout.buffer, first.schema), first, parts)
         return
     with as_bad_input(), files.replacing(path) as temporary, _possible(path):
-        _WRITERS[path.suffix.lower()](table, temporary)
+        _write(_WRITERS[path.suffix.lower()](temporary, first.schema), first, parts)
+
+
+def _write(writer: Any, first: pa.Table, parts: Iterator[pa.Table]) -> None:
+    with writer:
+        writer.write_table(first)
+        for part in parts:
+            writer.write_table(part.cast(first.schema))
 
 
 @contextmanager
@@ -145,16 +158,21 @@ def _possible(where: object) -> Iterator[None]:
         raise BadInput(f"{where}: {reason}; give a .parquet file") from None
 
 
-def _write_tsv(table: pa.Table, path: str) -> None:
-    pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(delimiter="\t"))
+def _tsv(path: str, schema: pa.Schema) -> Any:
+    options = pyarrow.csv.WriteOptions(delimiter="\t")
+    return pyarrow.csv.CSVWriter(path, schema, write_options=options)
+
+
+def _arrow(path: str, schema: pa.Schema) -> Any:
+    return pa.ipc.new_file(path, schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
 
 
 _WRITERS = {
-    ".csv": pyarrow.csv.write_csv,
-    ".tsv": _write_tsv,
-    ".parquet": pyarrow.parquet.write_table,
-    ".pq": pyarrow.parquet.write_table,
-    ".arrow": pyarrow.feather.write_feather,
-    ".feather": pyarrow.feather.write_feather,
-    ".ipc": pyarrow.feather.write_feather,
+    ".csv": pyarrow.csv.CSVWriter,
+    ".tsv": _tsv,
+    ".parquet": pyarrow.parquet.ParquetWriter,
+    ".pq": pyarrow.parquet.ParquetWriter,
+    ".arrow": _arrow,
+    ".feather": _arrow,
+    ".ipc": _arrow,
 }

@@ -1,7 +1,8 @@
 """Tables of Parquet files that do not fit into memory: read block by block as they are fitted."""
 
 import glob
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import jax
 import numpy as np
 import pyarrow.parquet as pq
 
+from jaxem.cli import tables
 from jaxem.cli.errors import BadInput, as_bad_input
 from jaxem.cli.fit_candidates import fit_arguments, mixtures
 from jaxem.cli.fit_input import FitInput
-from jaxem.cli.options import ColumnOptions, Counts, FitOptions
+from jaxem.cli.options import ColumnOptions, Counts, FitOptions, ReadOptions
+from jaxem.cli.tables import Table
 from jaxem.core.source import Source
 from jaxem.families import Gaussian
 from jaxem.fitting import stream, streamed
@@ -40,6 +43,32 @@ def is_wanted(file: Path, most: int | None) -> bool:
     with as_bad_input(file):
         about = pq.read_metadata(file)
     return about.num_rows * about.num_columns * np.dtype(np.float64).itemsize > most
+
+
+def files(file: Path) -> list[Path]:
+    """What a name or a pattern names."""
+    found = sorted(map(Path, glob.glob(str(file)))) if is_pattern(file) else [file]
+    if not found:
+        raise BadInput(f"{file}: there is no file that matches it")
+    return found
+
+
+def parts(file: Path, memory: int | None, options: ReadOptions) -> Iterator[Table]:
+    """A table, or files one after another, in parts where they may not fit into memory."""
+    own_parts = _parts(file, memory, options)
+    first = next(own_parts, None)
+    if first is None:
+        raise BadInput(f"{file}: has column names but no rows; there is nothing to work on")
+    return itertools.chain([first], own_parts)
+
+
+def _parts(file: Path, memory: int | None, options: ReadOptions) -> Iterator[Table]:
+    for own in files(file):
+        with as_bad_input(own):
+            if own.suffix.lower() in _SUFFIXES and is_wanted(file, memory):
+                yield from tables.parts(own)
+            else:
+                yield tables.read(own, *options)
 
 
 def half_of_what_is_free() -> int:

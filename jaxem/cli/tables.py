@@ -1,6 +1,7 @@
 """Files to tables, by pyarrow: CSV, Parquet and Arrow. Trouble is a ValueError with a remedy."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub
 _PARQUET = (".parquet", ".pq")
 _ARROW = (".arrow", ".feather", ".ipc")
 _COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+_ROWS = 1 << 17  # of a part
 _MISSING = (*pyarrow.csv.ConvertOptions().null_values, "?")  # such as "", NA, NaN, nan, null
 
 
@@ -47,14 +49,37 @@ def read(path: Path, separator: str | None = None, header: bool | None = None) -
         raise ValueError("may not be read; check its permissions") from None
     except OSError as error:
         raise ValueError(f"cannot be read ({first_sentence(error)}); check the file") from None
+    if cells.num_rows == 0:
+        raise ValueError("has column names but no rows; there is nothing to work on")
+    return _table(cells, remarks)
+
+
+def _table(cells: pa.Table, remarks: tuple[str, ...]) -> Table:
     columns, left_out = _without_index(cells)
     names = columns.column_names
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise ValueError(f"has columns of one name: {', '.join(twice)}; rename them")
-    if cells.num_rows == 0:
-        raise ValueError("has column names but no rows; there is nothing to work on")
     return Table(_missing_as_nulls(columns), cells, (*remarks, *left_out))
+
+
+def parts(path: Path) -> Iterator[Table]:
+    """A Parquet file some rows at a time, each part as `read` gives a table."""
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(_ROWS):
+                yield _table(pa.Table.from_batches([batch], file.schema_arrow), ())
+    except FileNotFoundError:
+        raise ValueError("there is no such file; check the path") from None
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(_incomplete("Parquet", error)) from None
+
+
+def _incomplete(what: str, error: Exception) -> str:
+    return (
+        f"is not a complete {what} file ({first_sentence(error)}); "
+        "write it again, or name it .csv if it is text"
+    )
 
 
 _Read = tuple[pa.Table, tuple[str, ...]]  # a table and remarks
@@ -98,10 +123,7 @@ def _read_binary(path: Path, kind: str) -> pa.Table:
         return pa.ipc.open_stream(content).read_all()
     except pa.ArrowException as error:
         what = "Parquet" if kind in _PARQUET else "Arrow or Feather"
-        raise ValueError(
-            f"is not a complete {what} file ({first_sentence(error)}); "
-            "write it again, or name it .csv if it is text"
-        ) from None
+        raise ValueError(_incomplete(what, error)) from None
 
 
 def _without_index(table: pa.Table) -> _Read:

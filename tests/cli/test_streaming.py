@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import jaxem
-from jaxem.cli import main
+from jaxem.cli import main, tables
 from jaxem.core import source
 from jaxem.datasets import load_faithful
 
@@ -99,3 +99,44 @@ def test_pictures_are_of_some_of_the_rows(folder):
     picture = folder / "page.png"
     assert fit(folder / "part-*.parquet", "--report", picture) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".arrow"])
+def test_files_are_labelled_some_rows_at_a_time(folder, capsys, monkeypatch, suffix):
+    monkeypatch.setattr(tables, "_ROWS", 64)
+    saved, out = folder / "model.safetensors", folder / f"labelled{suffix}"
+    assert fit(folder / "part-0.parquet", "-o", saved) == 0
+    given = ["predict", str(saved), str(folder / "part-*.parquet"), "--keep", "-o", str(out)]
+    assert main(given) == 0
+    found = tables.read(out).cells
+    x = load_faithful().x
+    model, params = jaxem.load(saved)
+    assert found.column_names[:3] == ["eruptions", "waiting", "label"]
+    np.testing.assert_array_equal(found["eruptions"], x[:, 0])
+    np.testing.assert_array_equal(found["label"], jaxem.predict(model, params, x))
+    np.testing.assert_allclose(found["log_density"], jaxem.log_prob(model, params, x), rtol=1e-12)
+
+
+def test_a_file_of_other_columns_leaves_nothing_behind(folder, capsys):
+    saved, out = folder / "model.safetensors", folder / "labelled.csv"
+    assert fit(folder / "part-0.parquet", "-o", saved) == 0
+    pq.write_table(pa.table({"eruptions": [1.0], "height": [2.0]}), folder / "part-2.parquet")
+    given = ["predict", str(saved), str(folder / "part-*.parquet"), "-o", str(out)]
+    assert main(given) == 2
+    assert "waiting" in capsys.readouterr().err and not out.exists()
+    assert main(["predict", str(saved), str(folder / "none-*.parquet")]) == 2
+    assert "there is no" in capsys.readouterr().err
+    pq.write_table(pa.table({"eruptions": [1.0], "waiting": [2.0]})[:0], folder / "empty.parquet")
+    assert main(["predict", str(saved), str(folder / "empt*.parquet")]) == 2
+    assert "no rows" in capsys.readouterr().err
+
+
+def test_files_of_text_are_labelled_one_after_another(folder, capsys):
+    saved = folder / "model.safetensors"
+    assert fit(folder / "part-0.parquet", "-o", saved) == 0
+    for number in range(2):
+        (folder / f"rows-{number}.csv").write_text("eruptions,waiting\n3.1,70\n")
+    capsys.readouterr()
+    assert main(["predict", str(saved), str(folder / "rows-*.csv")]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.startswith('"label"') and len(lines) == 2 and lines[0] == lines[1]
