@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int
 from jaxem.core import checks, emissions
 from jaxem.core.contracts import Model, Params, Prior, Rows, Statistics
 from jaxem.core.dataset import Dataset, with_rows
+from jaxem.core.inputs import waits
 from jaxem.core.rows import take_rows
 from jaxem.core.source import Source
 from jaxem.fitting import stream, streamed
@@ -53,6 +54,7 @@ class State(NamedTuple):
     t: Int[Array, ""]
 
 
+@waits
 def fit_online(
     model: Model,
     source: Any,

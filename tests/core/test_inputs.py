@@ -72,6 +72,8 @@ VERBS = {
     "e_step": (MANY, lambda a: jaxem.e_step(MODEL, a["params"], a["x"], a["weight"])),
     "m_step": (FEW, lambda a: jaxem.m_step(MODEL, a["params"], a["sums"], a["prior"])),
     "fit_many": (FEW, lambda a: jaxem.fit_many(MODEL, a["steps"], key=KEY, n_init=1, max_iter=2)),
+    "fit_online": (FEW, lambda a: jaxem.fit_online(
+        MODEL, jaxem.sources.batches(lambda: [a["x"]]), key=KEY, init=a["params"])),
     "log_prob": (MANY, lambda a: jaxem.log_prob(MODEL, a["params"], a["x"])),
     "log_prob of chains": (MANY, lambda a: jaxem.log_prob(CHAIN, a["chain"], a["steps"])),
     "predict": (MANY, lambda a: jaxem.predict(MODEL, a["params"], a["x"])),
