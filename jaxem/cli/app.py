@@ -1,6 +1,8 @@
 """The commands of mixtures, and those of any model: each reads its input, does its work and returns
 an exit status."""
 
+import itertools
+from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -115,21 +117,22 @@ def predict(
     saved = read_model(model, chain=False)
     model_of: Any = saved.model
 
-    def labelled(table: tables.Table) -> pa.Table:
-        with as_bad_input(file):
+    def labelled(own: Path, table: tables.Table) -> pa.Table:
+        with as_bad_input(own):
             like = emissions.like_x(model_of, saved.params)
             x = matching(table.columns, model_of.family, like, saved.columns, saved.levels, unseen)
             arguments = saved.model, saved.params, x
             labels = np.asarray(jaxem.predict(*arguments))
             probabilities = np.asarray(jaxem.predict_proba(*arguments))
             log_density = np.asarray(jaxem.log_prob(*arguments))
-        report.remark(file, table.remarks)
+        report.remark(own, table.remarks)
         shares = {f"probability_{k}": column for k, column in enumerate(probabilities.T)}
         found = outputs.table({"label": labels, **shares, "log_density": log_density})
         return outputs.beside(table.cells, found) if keep else found
 
     with precision(saved.dtype):
-        outputs.write_parts(output, map(labelled, streaming.parts(file, memory, read_options)))
+        parts = streaming.parts(file, memory, read_options)
+        outputs.write_parts(output, itertools.starmap(labelled, parts))
     return DONE
 
 

@@ -115,7 +115,7 @@ def _said(
     each = rows.x.nbytes // rows.n_units
     block = stream.block_size_of(model, stream.like_rows(rows, n), n, None)
     made = sizes.numbers_per_unit(model, rows) * block * rows.weight.dtype.itemsize
-    part = stream.blocks_a_part(rows, block) * block * each
+    part = stream.blocks_a_part(rows, block, n) * block * each
     binds = "reading" if reading > computing else "computing"
     return {
         "an iteration": f"{duration(max(reading, computing))}: {binds} binds",

@@ -53,8 +53,9 @@ def files(file: Path) -> list[Path]:
     return found
 
 
-def parts(file: Path, memory: int | None, options: ReadOptions) -> Iterator[Table]:
-    """A table, or files one after another, in parts where they may not fit into memory."""
+def parts(file: Path, memory: int | None, options: ReadOptions) -> Iterator[tuple[Path, Table]]:
+    """A table, or files one after another, in parts where they may not fit into memory; each with
+    the file it is of."""
     own_parts = _parts(file, memory, options)
     first = next(own_parts, None)
     if first is None:
@@ -62,13 +63,13 @@ def parts(file: Path, memory: int | None, options: ReadOptions) -> Iterator[Tabl
     return itertools.chain([first], own_parts)
 
 
-def _parts(file: Path, memory: int | None, options: ReadOptions) -> Iterator[Table]:
+def _parts(file: Path, memory: int | None, options: ReadOptions) -> Iterator[tuple[Path, Table]]:
     for own in files(file):
         with as_bad_input(own):
             if own.suffix.lower() in _SUFFIXES and is_wanted(file, memory):
-                yield from tables.parts(own)
+                yield from ((own, part) for part in tables.parts(own))
             else:
-                yield tables.read(own, *options)
+                yield own, tables.read(own, *options)
 
 
 def half_of_what_is_free() -> int:

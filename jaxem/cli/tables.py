@@ -64,11 +64,12 @@ def _table(cells: pa.Table, remarks: tuple[str, ...]) -> Table:
 
 
 def parts(path: Path) -> Iterator[Table]:
-    """A Parquet file some rows at a time, each part as `read` gives a table."""
+    """A Parquet file some rows at a time, each part as `read` gives a table; remarks once."""
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(_ROWS):
-                yield _table(pa.Table.from_batches([batch], file.schema_arrow), ())
+            for i, batch in enumerate(file.iter_batches(_ROWS)):
+                own = _table(pa.Table.from_batches([batch], file.schema_arrow), ())
+                yield own._replace(remarks=()) if i else own
     except FileNotFoundError:
         raise ValueError("there is no such file; check the path") from None
     except (OSError, pa.ArrowException) as error:

@@ -5,13 +5,14 @@ What is not a sum over rows, parameters and every decision, is alike on all devi
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.core
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
@@ -160,8 +161,12 @@ def gathered(array: Any) -> Any:
     """All of an array, where parts of it lie on devices of other processes; others as they are."""
     if not _is_array(array) or array.is_fully_addressable:
         return array
-    everywhere = NamedSharding(array.sharding.mesh, PartitionSpec())
-    return np.asarray(jax.jit(lambda array: array, out_shardings=everywhere)(array))
+    return np.asarray(_everywhere(array, NamedSharding(array.sharding.mesh, PartitionSpec())))
+
+
+@partial(jax.jit, static_argnames="sharding")
+def _everywhere(array: Array, sharding: NamedSharding) -> Array:
+    return lax.with_sharding_constraint(array, sharding)
 
 
 def summed(function: Callable[..., PyTree], rows: Rows, *same: Any) -> PyTree:
@@ -176,7 +181,8 @@ def summed(function: Callable[..., PyTree], rows: Rows, *same: Any) -> PyTree:
 
     def local(rows: Rows, *same: Any) -> PyTree:
         own = jax.tree.map(lambda leaf: lax.pcast(leaf, shards.axes, to="varying"), same)
-        return _psum(function(rows, *own), shards.axes)
+        numbers, back = ravel_pytree(function(rows, *own))  # one vector: one message
+        return back(lax.psum(numbers, shards.axes))
 
     return _over(shards, local, PartitionSpec(), rows, *same)
 
@@ -198,16 +204,3 @@ def _over(
     specs = shards.of_units(rows.axis).spec, *[PartitionSpec()] * len(same)
     over = jax.shard_map(function, mesh=shards.mesh, in_specs=specs, out_specs=out, check_vma=True)
     return over(rows._replace(shards=None), *same)
-
-
-def _psum(tree: PyTree, axes: tuple[str, ...]) -> PyTree:
-    """One psum: a vector holds all the numbers of a dtype."""
-    leaves, form = jax.tree.flatten(tree)
-    out: list[Any] = [None] * len(leaves)
-    for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):
-        places = [i for i, leaf in enumerate(leaves) if leaf.dtype == dtype]
-        whole = lax.psum(jnp.concatenate([jnp.ravel(leaves[i]) for i in places]), axes)
-        ends = np.cumsum([leaves[i].size for i in places])[:-1]
-        for i, own in zip(places, jnp.split(whole, ends), strict=True):
-            out[i] = jnp.reshape(own, leaves[i].shape)
-    return jax.tree.unflatten(form, out)

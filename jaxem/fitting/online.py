@@ -142,7 +142,7 @@ def _evaluated(job: FitPlan, params: Params) -> Result:
     """The result of EM that takes no steps from the parameters, whatever they came to."""
     n = job.stream.n_rows
     block = stream.block_size_of(job.model, job.rows, n, None)
-    part = min(stream.blocks_a_part(job.rows, block), -(-n // block))
+    part = stream.blocks_a_part(job.rows, block, n)
     return uncut(
         job._replace(
             execution=replace(job.execution, block_size=block, chunk=1),

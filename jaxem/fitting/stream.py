@@ -109,10 +109,11 @@ def pool_of(model: Model, seen: Seen) -> Dataset:
 # ---- a pass
 
 
-def blocks_a_part(rows: Rows, block_size: int) -> int:
-    """rows: like those of the table."""
+def blocks_a_part(rows: Rows, block_size: int, n_rows: int) -> int:
+    """No more than n_rows have. rows: like those of the table."""
     each = sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize for leaf in jax.tree.leaves(rows))
-    return max(2, _PART // (each * block_size))  # of one block XLA makes another program
+    most = max(2, _PART // (each * block_size))  # of one block XLA makes another program
+    return min(most, -(-n_rows // block_size))
 
 
 class Stream(NamedTuple):

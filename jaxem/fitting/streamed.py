@@ -55,7 +55,7 @@ def planned(
     block = stream.block_size_of(model, rows, seen.n_rows, options.block_size)
     chunk = sizes.chunk_size(model, stream.like_rows(rows, seen.n_rows), job.n_starts, block)
     filled = chunk * -(-job.n_starts // chunk)
-    part = min(stream.blocks_a_part(rows, block), -(-seen.n_rows // block))
+    part = stream.blocks_a_part(rows, block, seen.n_rows)
     reader = ThreadPoolExecutor(1, thread_name_prefix="source reader")
     return job._replace(
         execution=replace(job.execution, block_size=block, chunk=chunk),

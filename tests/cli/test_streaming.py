@@ -123,7 +123,8 @@ def test_a_file_of_other_columns_leaves_nothing_behind(folder, capsys):
     pq.write_table(pa.table({"eruptions": [1.0], "height": [2.0]}), folder / "part-2.parquet")
     given = ["predict", str(saved), str(folder / "part-*.parquet"), "-o", str(out)]
     assert main(given) == 2
-    assert "waiting" in capsys.readouterr().err and not out.exists()
+    told = capsys.readouterr().err
+    assert "part-2.parquet: " in told and "waiting" in told and not out.exists()
     assert main(["predict", str(saved), str(folder / "none-*.parquet")]) == 2
     assert "there is no" in capsys.readouterr().err
     pq.write_table(pa.table({"eruptions": [1.0], "waiting": [2.0]})[:0], folder / "empty.parquet")

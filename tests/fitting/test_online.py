@@ -82,6 +82,19 @@ def test_one_component_is_that_of_all_rows(pull):
     close(found.params, expected.params, rtol=1e-8)
 
 
+def test_steps_are_those_of_the_equation(monkeypatch):
+    """With weights 1/t a step ends at the mean of the batches so far, and the fit at the mean of
+    the last half of those means. A batch has rows from all over a part."""
+    monkeypatch.setattr(stream, "_PART", 1 << 24)
+    one, x = jaxem.Mixture(families.Gaussian("full"), 1), X[:40_000]
+    start = jaxem.MixtureParams(np.ones(1), families.GaussianParams(X[:1], np.eye(2)[None]))
+    of = {"init": start, "exponent": 1.0, "offset": 0.0, "batch_size": 4000}
+    found = jaxem.fit_online(one, sources.batches(lambda: [x]), key=KEY, **of)
+    batches = np.array([x[i::10].mean(0) for i in range(10)])
+    means = np.cumsum(batches, axis=0) / np.arange(1, 11)[:, None]
+    close(found.params.components.means[0], means[5:].mean(0), rtol=1e-9)
+
+
 def test_weights_holes_and_priors():
     weight = RNG.integers(0, 3, N).astype(float)
     holed = np.where(RNG.random(X.shape) < 0.1, np.nan, X)

@@ -72,6 +72,8 @@ def test_two_processes_of_three_devices_find_what_one_does():
     expected = verbs(None)
     assert first["error"] == expected.pop("error") and first.pop("error")
     assert first["iterations"] == expected["iterations"]
+    for name in ("fit", "log_likelihood", "holes"):
+        np.testing.assert_allclose(first[name], expected[name], rtol=1e-12, err_msg=name)
     close(first, expected, rtol=1e-9)
 
 

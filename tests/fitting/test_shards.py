@@ -11,7 +11,7 @@ import jaxem
 from jaxem import families, sources
 from jaxem.core import source
 from jaxem.core.dataset import as_dataset
-from jaxem.fitting import driver, plan, restarts
+from jaxem.fitting import driver, plan, restarts, sizes
 from jaxem.fitting.options import Options, Starts
 from laws.compare import close
 from laws.family_cases import FAMILY_CASES
@@ -99,6 +99,16 @@ def test_holes_and_sequences_are_spread_too():
         )
         close(found.restarts.log_likelihood, expected.restarts.log_likelihood, rtol=1e-11)
         np.testing.assert_array_equal(found.restarts.n_iter, expected.restarts.n_iter)
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_starts_side_by_side_as_on_an_accelerator(monkeypatch, on_cpu):
+    expected = jaxem.fit(FULL, X, **OPTIONS)
+    monkeypatch.setattr(sizes, "chunk_size", lambda *_: 3)
+    monkeypatch.setattr(sizes, "on_cpu", lambda rows=None: on_cpu)
+    found = jaxem.fit(FULL, X, **OPTIONS, mesh=mesh_of(2))
+    close(found.restarts.log_likelihood, expected.restarts.log_likelihood, rtol=1e-12)
+    np.testing.assert_array_equal(found.restarts.n_iter, expected.restarts.n_iter)
 
 
 def test_fewer_rows_than_devices():
