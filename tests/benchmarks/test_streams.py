@@ -1,0 +1,43 @@
+"""The cases of large data, at small sizes: each gives its rows and its figures."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks import processes, streams
+from benchmarks.bench import Bench
+from benchmarks.timing import Clock
+
+ROOT = Path(__file__).parents[2]
+RATE = """
+from benchmarks import streams
+from benchmarks.bench import Bench
+from benchmarks.timing import Clock
+found = streams.Rate(600_000, 30, 3, steps=(0, 1), rounds=1).run(Bench(Clock(), {}, {}))
+assert [row.note for row in found.rows] == ["memory", "Parquet"] and len(found.figures) == 1
+"""
+
+
+def bench():
+    return Bench(Clock(), {}, {})
+
+
+def test_a_source_ends_at_the_bits_of_memory():
+    """As programs are compiled for users: without optimisation XLA fuses the two differently."""
+    env = os.environ | {"XLA_FLAGS": "", "PYTHONPATH": f"{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-c", RATE], cwd=ROOT, capture_output=True, text=True, env=env
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_online_em_is_measured_against_em():
+    found = streams.Online(20_000, 3, 2).run(bench())
+    assert [row.note.split(":")[0] for row in found.rows] == ["EM", "online"]
+    assert 0 <= found.figures[0].measured < 0.1
+
+
+def test_processes_together_find_a_time():
+    found = processes.WeakScaling(2_000, 3, 2, rounds=1).run(bench())
+    assert len(found.rows) == 3 and len(found.figures) == 2
