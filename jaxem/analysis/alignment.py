@@ -1,45 +1,13 @@
 """Which component of one fit is which of another: labels carry no meaning across fits.
 
-a[i, j] = sum_n weight[n] p(i | x[n]; theta) p(j | x[n]; theta')
-
-is the expected number of rows that the two fits give to i and to j. The assignment that agrees on
-most rows is found exactly (Kuhn 1955), by scipy.
+The assignment that agrees on most rows (`fitting.agreement`) is exact (Kuhn 1955), by scipy.
 """
 
-from functools import partial
-
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from jaxem.core import parameters
-from jaxem.core.contracts import Model, Params, Prepared, Rows
-from jaxem.core.numerics import einsum
-from jaxem.fitting.blocks import sum_blocks, with_stable_fallback
-
-
-def agreement(
-    model: Model, rows: Rows, reference: Params, params: Params, block_size: int
-) -> Float[Array, "k k"]:
-    """The rows that `reference` (rows of the matrix) and `params` (its columns) agree on."""
-
-    def of(one: Prepared, other: Prepared, size: int) -> Float[Array, "k k"]:
-        def of_block(rows: Rows) -> Float[Array, "k k"]:
-            weight = rows.weight[None]
-            shares = [model.posterior(prepared, rows)[1] for prepared in (one, other)]
-            a, b = (jnp.where((weight > 0) & (s == s), s, jnp.zeros_like(s)) for s in shares)
-            k = model.n_components
-            return einsum("in,jn->ij", (a * weight).reshape(k, -1), b.reshape(k, -1))
-
-        return sum_blocks(of_block, rows, size)
-
-    def with_reference(one: Prepared, size: int) -> Float[Array, "k k"]:
-        of_both = partial(of, one)
-        return with_stable_fallback(model, model.prepare(params, None), of_both, rows, size)
-
-    prepared = model.prepare(reference, None)
-    return with_stable_fallback(model, prepared, with_reference, rows, block_size)
+from jaxem.core.contracts import Model, Params
 
 
 def assignments(agreements: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.core.status import CONVERGED, tally
 from jaxem.fitting import keys, refits, starts
+from jaxem.fitting.agreement import agreement
 from jaxem.fitting.effort import program
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import prepare
@@ -182,10 +183,10 @@ def bootstrap(
 
     def keep(found: refits.Fits) -> _Refits:
         best = found.best
-        agreement = _agreements(model, rows, estimate, best.params, job.block_size)
-        return _Refits(best.params, best.log_likelihood, best.status, agreement)
+        shared = _agreements(model, rows, estimate, best.params, job.block_size)
+        return _Refits(best.params, best.log_likelihood, best.status, shared)
 
-    methods = starts.methods(init, n_init)
+    methods = starts.methods(init, n_init, job.rows.first is not None)
     begin = refits.Begin(keys.split(key_starts, n_boot), warm, methods)
     found = refits.run(job, sets, begin, keep)
     order = alignment.assignments(found.agreement)
@@ -201,6 +202,6 @@ def _agreements(
     model: Model, rows: Rows, reference: Params, params: Params, block_size: int
 ) -> Float[Array, "b k k"]:
     def one(own: Params) -> Float[Array, "k k"]:
-        return alignment.agreement(model, rows, reference, own, block_size)
+        return agreement(model, rows, reference, own, block_size)
 
     return lax.map(one, params)

@@ -204,7 +204,9 @@ def _replicated(fit: Fit, keys: Keys, n_init: int, make: refits.Make) -> np.ndar
         return found.best.log_likelihood, found.best.status
 
     warm = jax.tree.map(lambda leaf: leaf[None], padded(fit.job.model, fit.result))
-    begin = refits.Begin(keys, warm, starts.methods("portfolio", n_init))
+    begin = refits.Begin(
+        keys, warm, starts.methods("portfolio", n_init, fit.job.rows.first is not None)
+    )
     value, status = refits.run(fit.job, refits.Sets(make), begin, keep)
     regular = ~np.isin(status, (Status.DEGENERATE, Status.NONFINITE, Status.DECREASED))
     return np.where(regular, value, np.nan)

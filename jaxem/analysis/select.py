@@ -17,7 +17,7 @@ from jaxem.fitting.driver import noted, uncut
 from jaxem.fitting.options import FitOptions, Options, Starts
 from jaxem.fitting.padded_components import padded
 from jaxem.fitting.plan import FitPlan, prepare
-from jaxem.fitting.restarts import Splits
+from jaxem.fitting.restarts import Moves
 from jaxem.fitting.result import Result
 
 CRITERIA = ("aic", "bic", "icl")
@@ -155,7 +155,7 @@ def divided(job: FitPlan, results: Sequence[Result]) -> FitPlan:
     what a k-means start would do with its rows alone. A search from k to k + 1 parts so misses
     fewer optima than starts from nothing do (split moves: Ueda et al. 2000, Neural Comput. 12).
     """
-    if job.splits is None:
+    if job.moves is None:
         return job
     model = job.provenance.model
     kind = model.with_n_components(1)
@@ -171,9 +171,10 @@ def divided(job: FitPlan, results: Sequence[Result]) -> FitPlan:
     labels = likeliest(job.model, padded(job.model, nearest), job.rows, job.block_size)
     labels = job.data.of_starts(labels)
     heaviest = np.argsort(-np.asarray(nearest.health.count), kind="stable")
-    part = np.full(job.splits.part.shape, -1, np.int32)
-    part[job.n_starts - job.n_split : job.n_starts] = np.resize(heaviest, job.n_split)
-    return job._replace(splits=Splits(labels, part))
+    kept = np.full(job.moves.kept.shape, -1, np.int32)
+    for start, part in enumerate(np.resize(heaviest, job.n_split), job.n_starts - job.n_split):
+        kept[start] = np.where(np.arange(kept.shape[1]) == part, -1, np.arange(kept.shape[1]))
+    return job._replace(moves=Moves(labels, kept))
 
 
 def _kinds(models: Sequence[Any]) -> dict[Model, list[int]]:

@@ -16,6 +16,7 @@ class Status(enum.IntEnum):
     DECREASED = 4
     DEGENERATE = 5
     NONFINITE = 6
+    GIVEN_UP = 7
 
     @property
     def message(self) -> str:
@@ -63,5 +64,8 @@ _MESSAGES = {
     Status.NONFINITE: (
         "a NaN or infinity appeared; the last good parameters are kept; look for NaN, infinite or "
         "extreme values in the data, weights, prior and starting parameters"
+    ),
+    Status.GIVEN_UP: (
+        "a search gave this start up: its projected log-likelihood stays under that of another"
     ),
 }

@@ -36,9 +36,9 @@ def compiled_ahead(jobs: Sequence[FitPlan]) -> Iterator[Ready]:
 
 def _compile(job: FitPlan) -> None:
     """One start that takes no iterations runs all programs of a fit."""
-    splits = job.splits and job.splits._replace(part=job.splits.part[:1])
+    moves = job.moves and job.moves._replace(kept=job.moves.kept[:1])
     uncut(
         job._replace(
-            methods=job.methods[:1], n_starts=1, splits=splits, n_threads=1, max_iter=np.int32(0)
+            methods=job.methods[:1], n_starts=1, moves=moves, n_threads=1, max_iter=np.int32(0)
         )
     )

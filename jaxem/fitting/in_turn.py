@@ -47,8 +47,9 @@ def each(function: Any, starts: Any, chunk: int, count: Array | None = None) -> 
     """function over the leading axis, `chunk` at a time; over its first `count` if that is given.
 
     A count is no constant: groups of one size compile once, whatever number of starts they hold.
+    Side by side the others of a group cost nothing more, and are there for its size.
     """
-    if count is not None:
+    if count is not None and chunk == 1:
         return _counted(jax.jit(function), starts, count)
     r = jax.tree.leaves(starts)[0].shape[0]
     if r == 1:

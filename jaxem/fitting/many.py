@@ -67,7 +67,7 @@ def fit_many(
         return jax.tree.map(lambda leaf: leaf[index], host)
 
     own = keys.split(key, host.weight.shape[0])
-    begin = refits.Begin(own, None, starts.methods(init, job.n_starts))
+    begin = refits.Begin(own, None, starts.methods(init, job.n_starts, job.rows.first is not None))
     found: refits.Fits = refits.run(job, refits.Sets(make), begin, lambda fits: fits)
     return jax.device_put(gathered(found.best, found.restarts, job.provenance))
 

@@ -38,16 +38,25 @@ class FitOptions(TypedDict, total=False):
     min_variance_ratio: Any
 
 
-class Starts(NamedTuple):
-    """Where a fit starts. init: a method, or parameters; n_init: starts by a method.
+class Search(NamedTuple):
+    """Starts by `init`, n_most at most; auto: whether the search may end before."""
 
-    n_split: further starts, for which `Splits` may be given.
+    init: str
+    n_most: int
+    auto: bool
+
+
+class Starts(NamedTuple):
+    """Where a fit starts. init: a method, or parameters; n_init: starts by a method, or "auto".
+
+    search: None, or "race". n_split: further starts, for which `Moves` may be given.
     """
 
     init: str | Params
     key: Any = None
     n_init: Any = 1
     n_split: int = 0
+    search: Any = None
 
 
 def acceleration(given: Any) -> Acceleration:

@@ -12,9 +12,9 @@ from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import Dataset
 from jaxem.fitting import frequencies, padded_components, sizes, starts
 from jaxem.fitting.execution import Execution
-from jaxem.fitting.options import Options, Starts, acceleration
+from jaxem.fitting.options import Options, Search, Starts, acceleration
 from jaxem.fitting.outcome import Thresholds
-from jaxem.fitting.restarts import Splits
+from jaxem.fitting.restarts import Moves
 from jaxem.fitting.result import Provenance
 
 
@@ -31,7 +31,7 @@ class FitPlan(NamedTuple):
     params: Params | None  # (r, ...) starting parameters, in place of methods
     n_starts: int
     n_active: Array  # parts that a start from a method has; the others are absent
-    splits: Splits | None  # for the last n_split of the starts
+    moves: Moves | None  # for the last n_split of the starts
     n_split: int
     tol: Array
     max_iter: Array
@@ -40,6 +40,8 @@ class FitPlan(NamedTuple):
     group: int | None  # starts a group; None: all are one
     provenance: Provenance
     stream: Any = None  # a `Stream`; None where all rows are in memory
+    search: Any = None  # a `Search`; None where all starts are one round
+    first: int = 0  # the place of its first start, among those of a search
 
     @property
     def model(self) -> Model:
@@ -62,7 +64,6 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
         the same.
     """
     model, rows = data.model, data.for_fit
-    n_init = checks.whole(begin.n_init, "n_init", least=1)
     checks.nonnegative(options.tol, "tol")
     max_iter = options.max_iter
     if checks.is_concrete(max_iter):
@@ -71,11 +72,13 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
     padded = model if padded_k is None else model.with_n_components(padded_k)
     x = emissions.like(padded, rows)
     prior = padded.as_prior(options.prior, options.reg_covar, x, options.fixed)
+    searched = None
     if isinstance(begin.init, str):
         starts.check(begin.init)
         checks.key(begin.key)
         data.once(emissions.check_enough, model)
-        params, n_starts = None, n_init + begin.n_split
+        searched = _searched(padded, rows, prior, begin)
+        params, n_starts = None, _n_starts(begin)
     else:
         own, n_starts = model.as_params(begin.init, rows), 1
         if padded != model:
@@ -86,9 +89,15 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
     block = sizes.block_size(padded, rows)
     if options.block_size is not None:
         block = sizes.block_units(rows, options.block_size)
-    chunk = sizes.chunk_size(padded, rows, n_starts, block)
-    filled = chunk * -(-n_starts // chunk)
-    codes = starts.methods(begin.init if params is None else "portfolio", filled)
+    at_once = n_starts if searched is None else min(starts.ROUND, searched.n_most)
+    chunk = sizes.chunk_size(padded, rows, at_once, block)
+    group = sizes.starts_a_group(padded, rows, at_once)
+    filled = chunk * -(-at_once // chunk)
+    if searched is not None:
+        n_starts, filled, group = searched.n_most, at_once, group or chunk
+    codes = starts.methods(
+        begin.init if params is None else "portfolio", filled, rows.first is not None
+    )
     found = _remarks(data, prior)
     return FitPlan(
         data=data,
@@ -101,13 +110,14 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
         params=params,
         n_starts=n_starts,
         n_active=checks.cast(model.n_components, np.int32),
-        splits=_no_splits(data.for_starts, filled) if begin.n_split else None,
+        moves=_no_moves(data, begin, searched, filled, padded.n_components),
         n_split=begin.n_split,
+        search=searched,
         tol=checks.cast(options.tol, dtype),
         max_iter=checks.cast(max_iter, np.int32),
         thresholds=_thresholds(model, rows, options),
         n_threads=sizes.n_threads(padded, rows, n_starts),
-        group=sizes.starts_a_group(padded, rows, n_starts),
+        group=group,
         provenance=Provenance(
             model,
             data.n_rows,
@@ -117,6 +127,29 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
             (*identified.remarks(model), *found),
         ),
     )
+
+
+def _n_starts(begin: Starts) -> int:
+    if begin.search == "auto":
+        return starts.ROUND
+    return checks.whole(begin.n_init, "n_init", least=1) + begin.n_split
+
+
+def _searched(model: Model, rows: Rows, prior: Prior | None, begin: Starts) -> Search | None:
+    """None where all starts are one round: for traced values, and on several devices."""
+    if begin.search is None:
+        return None
+    if not checks.is_concrete(rows, prior, begin.key) or rows.shards is not None:
+        if begin.search == "auto":
+            return None
+        raise ValueError(
+            "search='race' decides on the way which starts go on: leave it out under jit, vmap or "
+            "grad, and for rows on several devices"
+        )
+    if begin.search == "auto":
+        most = starts.ROUND * sizes.rounds(model, rows)
+        return Search(str(begin.init), most, True)
+    return Search(str(begin.init), _n_starts(begin), False)
 
 
 def _start_rows(data: Dataset, begin: Starts) -> Rows | None:
@@ -162,6 +195,13 @@ def _thresholds(model: Model, rows: Rows, options: Options) -> Thresholds:
     return Thresholds(checks.cast(min_count, dtype), checks.cast(ratio, dtype))
 
 
-def _no_splits(rows: Rows, n_starts: int) -> Splits:
+def _no_moves(
+    data: Dataset, begin: Starts, searched: Search | None, n_starts: int, k: int
+) -> Moves | None:
+    """Room for moves, where there are to be some."""
+    if searched is None and not begin.n_split:
+        return None
+    pool_rows = None if searched is None else _start_rows(data, begin)
+    rows = data.for_starts if pool_rows is None else pool_rows
     labels = np.full(rows.weight.shape, -1, np.int32)
-    return Splits(jax.device_put(labels), np.full(n_starts, -1, np.int32))
+    return Moves(jax.device_put(labels), np.full((n_starts, k), -1, np.int32))

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core.contracts import Params, Prior, Rows
 from jaxem.core.status import Status
-from jaxem.fitting import em
+from jaxem.fitting import em, optima
 from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.effort import program
 from jaxem.fitting.execution import Execution
@@ -29,7 +29,7 @@ class Restarts(NamedTuple):
     """What each start came to, in the order of the starts; `params` has a leading axis r.
 
     best: which start the result is of. n_best: how many regular starts are within 1e-6 relative of
-        the best log posterior.
+        the best log posterior. moved: which starts were moves of a search from the best one so far.
     """
 
     log_likelihood: Float[Array, "*batch r"]
@@ -39,25 +39,37 @@ class Restarts(NamedTuple):
     params: Params
     best: Int[Array, "*batch"]
     n_best: Int[Array, "*batch"]
+    moved: Bool[Array, "*batch r"]
+
+    @property
+    def optima(self) -> optima.Optima:
+        """The regular optima that the starts came to, the best first, and how many came to each."""
+        return optima.of(self)
+
+    @property
+    def unseen(self) -> float:
+        """How many better optima there may be that no start has come to, expected; at most 1."""
+        return optima.unseen(self, ~np.asarray(self.moved))
 
 
-class Splits(NamedTuple):
-    """Starts that divide one part of a fit that has fewer: among its rows the new parts begin.
+class Moves(NamedTuple):
+    """Starts that keep some parts of another fit, and begin anew among the rows of the others.
 
-    labels: the likeliest part of each row in that fit. part: which is divided, -1 for a start that
-    is by its method alone.
+    labels: the likeliest part of each row in that fit, -1 for none. kept: what each of its parts is
+    called in a start, -1 where its rows belong to none: there the parts that keep no rows begin, as
+    they would among all rows. A start that keeps nothing is by its method alone.
     """
 
     labels: Int[Array, "*rows"]
-    part: Int[Either, " r"]
+    kept: Int[Either, "r k"]
 
 
 class Begin(NamedTuple):
-    """Where starts begin. index: which they are, of which their keys follow; part: of `Splits`."""
+    """Where starts begin. index: which they are, of which their keys follow; kept: of `Moves`."""
 
     index: Int[Either, "*r"]
     method: Int[Either, "*r"]
-    part: Int[Either, "*r"] | None
+    kept: Int[Either, "*r k"] | None
 
 
 @program("execution")
@@ -73,7 +85,7 @@ def start(
 ) -> Bundle:
     """Starts at their starting parameters, the first `count` of them where that is given.
 
-    labels: of `Splits`.
+    labels: of `Moves`.
     """
     model = execution.model
 
@@ -89,7 +101,7 @@ def start(
         shared = model.shared_start_statistics(rows)
 
         def one(begin: Begin) -> Bundle:
-            own = rows if labels is None else _labelled(rows, labels, begin.part)
+            own = rows if labels is None else _labelled(rows, labels, jnp.asarray(begin.kept))
             own_key, method = jax.random.fold_in(key, begin.index), jnp.asarray(begin.method)
             params = model.start(own_key, own, shared, method, n_active, prior)
             return bundle(em.begin(execution, params, rows.weight.dtype))
@@ -99,9 +111,9 @@ def start(
     return lanes_in_turn(some)(rows, prior, key, begin, labels, n_active, count)
 
 
-def _labelled(rows: Rows, labels: Int[Array, "*rows"], part: Any) -> Rows:
-    """The rows with their labels in a smaller fit; those of `part` become unknown."""
-    labels = jnp.where((part < 0) | (labels == part), -1, labels)
+def _labelled(rows: Rows, labels: Int[Array, "*rows"], kept: Int[Array, " k"]) -> Rows:
+    """The rows with those labels of another fit that are kept, beside their own."""
+    labels = jnp.where(labels < 0, -1, kept[labels])
     known = labels if rows.labels is None else rows.labels
     return rows._replace(labels=jnp.where(known >= 0, known, labels))
 
@@ -211,13 +223,19 @@ def finish(
     return best(conclude(execution, rows, prior, states, thresholds), states, n_starts)
 
 
-def best(outcomes: Bundle, states: Bundle, n_starts: int) -> tuple[Outcome, Restarts]:
-    """-> (the best of the first n_starts, all of them); by NumPy where they are on the host."""
+def best(
+    outcomes: Bundle, states: Bundle, n_starts: int, moved: Any = None
+) -> tuple[Outcome, Restarts]:
+    """-> (the best of the first n_starts, all of them); by NumPy where they are on the host.
+
+    moved: which starts are moves; None for none.
+    """
     of = outcomes.tree._replace(params=states.tree.params)
     of = jax.tree.map(lambda leaf: leaf[:n_starts], of)
     index, n_best = best_of(of.log_posterior, of.status)
+    moved = of.status != of.status if moved is None else moved
     restarts = Restarts(
-        of.log_likelihood, of.log_posterior, of.n_iter, of.status, of.params, index, n_best
+        of.log_likelihood, of.log_posterior, of.n_iter, of.status, of.params, index, n_best, moved
     )
     return jax.tree.map(lambda leaf: leaf[index], of), restarts
 

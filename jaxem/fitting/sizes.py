@@ -25,6 +25,8 @@ _ROUNDS = 2  # groups for each thread: the starts differ in how long they take
 _FEW = 1 << 13  # numbers of data that are fitted sooner than compiled for
 _STARTS = 32  # or data sets, a group
 _STATE = 8  # times its parameters is what a start carries, about
+_ROUNDS_OF_SEARCH = 12  # at most
+_SEARCHED = 1 << 23  # numbers of the E-steps of one start, in so many rounds' place
 _GROUP = 1 << 22  # numbers of data that a CPU makes for one group of sets
 
 
@@ -178,6 +180,12 @@ def n_threads(model: Model, rows: Rows, n_starts: int) -> int:
     if numbers > _SMALL and rows.first is None:
         return 1
     return min(n_cores(), n_starts)
+
+
+def rounds(model: Model, rows: Rows) -> int:
+    """Rounds of a search that may end before, at most: fewer of large data, one of very large."""
+    numbers = rows.n_units * numbers_per_unit(model, rows)
+    return max(1, min(_ROUNDS_OF_SEARCH, _SEARCHED // numbers))
 
 
 def n_cores() -> int:

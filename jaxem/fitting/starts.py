@@ -5,14 +5,19 @@ from typing import Any
 import numpy as np
 
 from jaxem.core import checks
-from jaxem.inference.kmeans import ROWS, SPHERED, STANDARDISED
+from jaxem.fitting.options import Starts
+from jaxem.inference.kmeans import ROWS, SEGMENTS, SPHERED, STANDARDISED, WINDOWS
 
-# No single rule finds the best optimum everywhere: the portfolio cycles through three.
+ROUND = 20  # starts of a round of a search, and of a fit that says nothing else
+
+# No single rule finds the best optimum everywhere: the portfolio cycles through three, and for a
+# chain through two more, which see time.
 METHODS = {
     "portfolio": (STANDARDISED, SPHERED, ROWS),
     "k-means++": (STANDARDISED,),
     "random_from_data": (ROWS,),
 }
+_OF_A_CHAIN = (STANDARDISED, WINDOWS, ROWS, SEGMENTS, SPHERED)
 
 
 def check(init: Any) -> None:
@@ -20,7 +25,28 @@ def check(init: Any) -> None:
     checks.one_of(init, METHODS, "init", ", or parameters")
 
 
-def methods(init: str, n_starts: int) -> np.ndarray:
-    """The method code of each start."""
-    cycle = METHODS[init]
+def begin(init: Any, key: Any, n_init: Any, search: Any) -> Starts:
+    """Where `fit` starts, of its arguments."""
+    if search is not None:
+        checks.one_of(search, ("race",), "search", ", or None")
+    if not isinstance(init, str):
+        if search is not None:
+            raise ValueError("search is of many starts; init gives the parameters of one")
+        return Starts(init, key)
+    if isinstance(n_init, str):
+        checks.one_of(n_init, ("auto",), "n_init", ", or a number of starts")
+        return Starts(init, key, ROUND, search="auto")
+    return Starts(init, key, n_init, search=search)
+
+
+def in_one_round(begin: Starts) -> Starts:
+    """For rows that are read again in each iteration: all starts go through one reading."""
+    if begin.search == "race":
+        raise ValueError("search='race' is for rows in memory; leave it out for a source")
+    return begin._replace(search=None)
+
+
+def methods(init: str, n_starts: int, in_time: bool = False) -> np.ndarray:
+    """The method code of each start; in_time: of the rows of a chain."""
+    cycle = _OF_A_CHAIN if in_time and init == "portfolio" else METHODS[init]
     return np.resize(np.array(cycle, np.int32), n_starts)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core.factors import eigh
 from jaxem.core.numerics import einsum
 
-STANDARDISED, SPHERED, ROWS = 0, 1, 2  # the methods of a start, traced codes
+STANDARDISED, SPHERED, ROWS, WINDOWS, SEGMENTS = range(5)  # the methods of a start, traced codes
 N_LLOYD = 5
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core.capabilities import collapse
 from jaxem.core.contracts import Family, Rows
 from jaxem.core.rows import flat, observed_weight
-from jaxem.models import seeding, transitions
+from jaxem.models import seeding, through_time, transitions
 from jaxem.models.hmm_params import HMMParams, HMMPrior
 
 
@@ -36,7 +36,9 @@ def start(
         of_all = shared(family, rows, k)
     weight = jnp.reshape(observed_weight(rows), -1)
     told = None if rows.labels is None else jnp.reshape(rows.labels, -1)
+    of_all = of_all._replace(points=through_time.smoothed(key, rows, of_all.points, method))
     seeds = seeding.seeded(key, family, of_all, weight, told, k, n_active, method)
+    seeds = through_time.in_segments(key, rows, seeds, told, method)
     if not collapse.regularised(family):
         seeds = _seedless(jax.random.fold_in(key, 1), seeds, weight, told, n_active)
     own, fixed = (None, None) if prior is None else (prior.emissions, prior.fixed)

@@ -333,7 +333,7 @@ def test_a_permuted_fit_comes_back(block):
     orders = np.array(list(itertools.permutations(range(3))))
     moved = [parameters.take(model.constraints, params, order) for order in orders]
     agreements = [
-        alignment.agreement(model, rows, found, jax.device_put(own), block) for own in moved
+        agreement(model, rows, found, jax.device_put(own), block) for own in moved
     ]
     np.testing.assert_allclose(np.sum(agreements, axis=(1, 2)), 90)
     back = alignment.assignments(np.stack(agreements))
