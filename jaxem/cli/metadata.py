@@ -16,6 +16,7 @@ _WORDS = {
     "bic": ("BIC", "{bic:.4f} (lower is better)"),
     "n_free_parameters": ("free parameters", "{n_free_parameters}"),
     "n_best": ("starts at the best", "{n_best} of {n_starts} (within 1e-6 relative)"),
+    "n_optima": ("optima", "{n_optima}; {unseen:.2g} better ones expected unseen"),
     "n_degenerate": ("degenerate starts", "{n_degenerate}"),
     "n_boundary": ("at the boundary", "{n_boundary} numbers, such as probabilities of 0"),
     "n_iter": ("iterations", "{n_iter}"),
@@ -27,7 +28,7 @@ _WORDS = {
     "order_by": ("in the order of", "{order_by}"),
     "step": ("in steps of", "{step}"),
 }
-_WITHIN = ("n_starts",)  # shown within the words of another
+_WITHIN = ("n_starts", "unseen")  # shown within the words of another
 
 
 def of(run: Run, about: str, seed: int) -> dict[str, Any]:
@@ -44,6 +45,8 @@ def of(run: Run, about: str, seed: int) -> dict[str, Any]:
         "n_free_parameters": int(result.n_free_parameters),
         "n_starts": run.n_starts,
         "n_best": int(result.restarts.n_best),
+        "n_optima": len(result.restarts.optima),
+        "unseen": result.restarts.unseen,
         "n_degenerate": count(result, Status.DEGENERATE),
         **({"n_boundary": len(result.boundary)} if result.boundary else {}),
         "n_iter": int(result.n_iter),

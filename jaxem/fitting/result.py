@@ -178,6 +178,19 @@ class Result:
         mean, most = np.mean(self.n_iter), np.max(self.n_iter)
         return [*lines, f"iterations      {mean:.1f} on average, {most} at most"]
 
+    def _search(self) -> list[str]:
+        """What several starts tell about optima that none of them came to."""
+        restarts = self.restarts
+        others = len(restarts.optima) - 1
+        if np.size(restarts.status) == 1 or others < 0:
+            return []
+        given_up = int(np.sum(np.asarray(restarts.status) == Status.GIVEN_UP))
+        told = [f"{others} other{'' if others == 1 else 's'} seen"]
+        told += [f"{given_up} starts given up under the best"] if given_up else []
+        return [
+            f"optima          {'; '.join(told)}; {restarts.unseen:.2g} better ones expected unseen"
+        ]
+
     def _lines(self) -> list[str]:
         about, restarts = self.provenance, self.restarts
         status = Status(int(self.status))
@@ -196,6 +209,7 @@ class Result:
             f"iterations      {int(self.n_iter)}",
             f"starts          {int(restarts.n_best)} of {n_starts} reached the best regular "
             f"optimum; {n_degenerate} degenerate, {n_failed} not finite",
+            *self._search(),
             f"dtype           {self.dtype}",
         ]
         if about.data_dtype != str(self.dtype):

@@ -8,16 +8,21 @@ from matplotlib.ticker import MaxNLocator
 
 from jaxem.analysis.select import Selection
 from jaxem.core.contracts import Model
+from jaxem.fitting.optima import regular
+from jaxem.fitting.restarts import Restarts
 from jaxem.fitting.result import Result
 from jaxem.models import HMM
 from jaxem.plot import style
+
+_APART = 0.06  # of the height of the picture
 
 
 def starts(result: Result, ax: Axes | None = None) -> Axes:
     """The log-likelihood of every start, in falling order; how it ended is its marker.
 
-    The winner, a star, is the best regular start. A start without a finite log-likelihood stands
-    below all others.
+    The winner, a star, is the best regular start. Dotted lines are the best optima, with how many
+    starts came to each and the number of the first. A start without a finite log-likelihood stands
+    below all others; a degenerate one may be far above all regular ones, and out of the picture.
     """
     check_single(result)
     ax = style.axes(ax)
@@ -40,6 +45,8 @@ def starts(result: Result, ax: Axes | None = None) -> Axes:
         found = f"{near} at the same optimum" if near else str(endings[best])
         label = f"best, start {best}; {found}"
         ax.plot(rank[best], heights[best], label=label, **style.BEST)
+    _look_at_the_regular_starts(ax, restarts, heights)
+    _levels(ax, restarts, rank)
     if not finite.all():
         label = f"lowest: {np.sum(~finite)} without a finite value"
         ax.plot([], [], linestyle="none", label=label)
@@ -51,6 +58,31 @@ def starts(result: Result, ax: Axes | None = None) -> Axes:
         ax.set_yticks([])
     style.legend(ax)
     return ax
+
+
+def _levels(ax: Axes, restarts: Restarts, rank: np.ndarray) -> None:
+    """The best optima, as far as their names stand apart, over the starts that came to them."""
+    optima = restarts.optima
+    low, high = ax.get_ylim()
+    last = np.inf
+    for value, count, first in zip(optima.log_likelihood, optima.count, optima.first, strict=True):
+        if last - value > _APART * (high - low):
+            ax.axhline(value, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
+            late = rank[first] > 0.6 * len(rank)
+            ax.annotate(f"{count}, first start {first}", (rank[first], value),
+                        (-6 if late else 6, 5), textcoords="offset points", fontsize="x-small",
+                        color="0.35", ha="right" if late else "left")  # fmt: skip
+            last = value
+
+
+def _look_at_the_regular_starts(ax: Axes, restarts: Restarts, heights: np.ndarray) -> None:
+    """What is far above all that is regular runs out of the picture."""
+    own = regular(restarts)
+    if own.any():
+        low, high = np.min(heights), np.max(heights[own])
+        margin = max(0.08 * (high - low), 1e-9 * abs(high))
+        if np.max(heights) > high + 4 * margin:
+            ax.set_ylim(low - margin, high + margin)
 
 
 def criterion(selection: Selection, ax: Axes | None = None) -> Axes:

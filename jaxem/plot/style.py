@@ -26,6 +26,7 @@ ENDINGS = {
     "not converged": ("^", PALETTE[1]),
     "degenerate": ("X", PALETTE[3]),
     "not finite": ("s", PALETTE[7]),
+    "given up": ("v", PALETTE[4]),
 }
 BEST: dict[str, Any] = {
     "marker": "*", "markersize": 15, "color": PALETTE[2], "markeredgecolor": "white",
@@ -88,7 +89,11 @@ def colours(k: int) -> np.ndarray:
 def ending(status: Any) -> str:
     """How a fit ended, in the words of ENDINGS."""
     status = Status(int(status))
-    rare = {Status.DEGENERATE: "degenerate", Status.NONFINITE: "not finite"}
+    rare = {
+        Status.DEGENERATE: "degenerate",
+        Status.NONFINITE: "not finite",
+        Status.GIVEN_UP: "given up",
+    }
     return rare.get(status, "converged" if status.converged else "not converged")
 
 
