@@ -49,7 +49,7 @@ class Search(NamedTuple):
 class Starts(NamedTuple):
     """Where a fit starts. init: a method, or parameters; n_init: starts by a method, or "auto".
 
-    search: None, or "race". n_split: further starts, for which `Moves` may be given.
+    search: None, "race" or "auto". n_split: further starts, for which `Moves` may be given.
     """
 
     init: str | Params

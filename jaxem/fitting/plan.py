@@ -130,7 +130,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
 
 
 def _n_starts(begin: Starts) -> int:
-    if begin.search == "auto":
+    if begin.search is not None and begin.n_init == "auto":
         return starts.ROUND
     return checks.whole(begin.n_init, "n_init", least=1) + begin.n_split
 
@@ -146,7 +146,7 @@ def _searched(model: Model, rows: Rows, prior: Prior | None, begin: Starts) -> S
             "search='race' decides on the way which starts go on: leave it out under jit, vmap or "
             "grad, and for rows on several devices"
         )
-    if begin.search == "auto":
+    if begin.n_init == "auto":
         most = starts.ROUND * sizes.rounds(model, rows)
         return Search(str(begin.init), most, True)
     return Search(str(begin.init), _n_starts(begin), False)

@@ -35,7 +35,7 @@ def begin(init: Any, key: Any, n_init: Any, search: Any) -> Starts:
         return Starts(init, key)
     if isinstance(n_init, str):
         checks.one_of(n_init, ("auto",), "n_init", ", or a number of starts")
-        return Starts(init, key, ROUND, search="auto")
+        return Starts(init, key, n_init, search=search or n_init)
     return Starts(init, key, n_init, search=search)
 
 
@@ -43,7 +43,7 @@ def in_one_round(begin: Starts) -> Starts:
     """For rows that are read again in each iteration: all starts go through one reading."""
     if begin.search == "race":
         raise ValueError("search='race' is for rows in memory; leave it out for a source")
-    return begin._replace(search=None)
+    return begin if begin.search is None else begin._replace(n_init=ROUND, search=None)
 
 
 def methods(init: str, n_starts: int, in_time: bool = False) -> np.ndarray:

@@ -11,8 +11,8 @@ from jaxem.core.rows import Rows
 from jaxem.inference import kmeans
 from jaxem.models.seeding import Seeded
 
-_LONGEST = 32  # steps that a window reaches to either side, at most
-_FEWEST = 2  # segments of a series, about
+_LONGEST = 32.0  # steps that a window reaches to either side, at most
+_FEWEST = 2.0  # segments of a series, about
 
 
 def smoothed(

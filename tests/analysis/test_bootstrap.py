@@ -332,9 +332,7 @@ def test_a_permuted_fit_comes_back(block):
     rows = as_dataset(model, x).rows
     orders = np.array(list(itertools.permutations(range(3))))
     moved = [parameters.take(model.constraints, params, order) for order in orders]
-    agreements = [
-        agreement(model, rows, found, jax.device_put(own), block) for own in moved
-    ]
+    agreements = [agreement(model, rows, found, jax.device_put(own), block) for own in moved]
     np.testing.assert_allclose(np.sum(agreements, axis=(1, 2)), 90)
     back = alignment.assignments(np.stack(agreements))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *moved)
