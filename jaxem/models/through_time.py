@@ -52,8 +52,7 @@ def in_segments(
     free = seeds.found & ~taken
     free = jnp.where(jnp.any(free), free, seeds.found)
     key_length, key_switch, key_state = jax.random.split(jax.random.fold_in(key, 6), 3)
-    shortest = jnp.log(jnp.asarray(max(t / _FEWEST, 1.0), rows.weight.dtype))
-    rate = jnp.exp(-shortest * jax.random.uniform(key_length, (), rows.weight.dtype))
+    rate = 1 / _log_uniform(key_length, 1.0, max(t / _FEWEST, 1.0), rows.weight.dtype)
     switch = rows.first | (jax.random.uniform(key_switch, (t, lanes), rate.dtype) < rate)
     here = jnp.arange(t, dtype=jnp.int32)[:, None]
     begun = lax.cummax(jnp.where(switch, here, 0), axis=0)

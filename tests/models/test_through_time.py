@@ -83,7 +83,6 @@ def test_segments_stay_within_sequences_and_vary_in_length(rows):
         same = (which[1:] == which[:-1]) & (which[1:] >= 0)
         switches.append(np.mean((labels[1:] != labels[:-1])[same]))
     assert min(switches) < 0.05 and max(switches) > 0.3
-    assert len({round(share, 6) for share in switches}) > 20
 
 
 def test_each_row_has_its_weight_in_its_segment_alone(rows):
