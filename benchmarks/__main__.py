@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
             "refits",
             "latency",
             "streams",
+            "search",
             "gpu",
         ),
         required=True,

@@ -18,6 +18,7 @@ from benchmarks.latent_classes import LatentClasses
 from benchmarks.launch import Launch
 from benchmarks.many_starts import ManyStarts
 from benchmarks.memory import Memory
+from benchmarks.searching import Searching
 from benchmarks.starting import Starting
 
 
@@ -223,6 +224,24 @@ STREAMS = Suite(
     ),
 )
 
+SEARCH = Suite(
+    name="search",
+    platform="cpu",
+    programs=("jaxem", *SKLEARN),
+    **DOUBLE,
+    cases=(
+        Searching("faithful, k 2"),
+        Searching("iris, k 2"),
+        Searching("earthquakes, 3 states"),
+        Searching("galaxies, k 5, tied"),
+        Searching("lsat, k 3"),
+        Searching("iris, k 3"),
+        Searching("galaxies, k 4", least=3),
+        Searching("faithful, k 3", least=3),
+        Searching("earthquakes, 4 states", least=3, keys=10),
+    ),
+)
+
 # Most valuable first: a run that is cut counts. Budgets bound the rounds; data, compiling and
 # judging come on top of them.
 ON_TORCH = ("scikit-learn on torch", "plain torch", "tgmm")
@@ -270,6 +289,7 @@ SUITES = {
         REFITS,
         LATENCY,
         STREAMS,
+        SEARCH,
         GPU,
     )
 }

@@ -45,6 +45,7 @@ def starts(result: Result, ax: Axes | None = None) -> Axes:
         found = f"{near} at the same optimum" if near else str(endings[best])
         label = f"best, start {best}; {found}"
         ax.plot(rank[best], heights[best], label=label, **style.BEST)
+    ax.margins(y=0.08)
     _look_at_the_regular_starts(ax, restarts, heights)
     _levels(ax, restarts, rank)
     if not finite.all():
