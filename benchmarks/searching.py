@@ -1,4 +1,4 @@
-"""How much work is it to find the best optimum? In E-steps over all rows, up to the start that does.
+"""How much work is it to find the best optimum? In E-steps over all rows, up to where it is found.
 
 Beside a search: independent starts of the same code, and scikit-learn's. The best is that of all
 runs here; a run that never comes to it counts with all of its work. The default call is judged by
@@ -64,8 +64,8 @@ class Run:
 class Searching:
     data: str
     least: float | None = None  # times less work than of independent starts
-    n_init: int = 500
-    keys: int = 20
+    n_init: int = 300
+    keys: int = 12
     name: str = "search"
 
     def run(self, bench: Bench) -> Findings:

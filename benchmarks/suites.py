@@ -238,7 +238,7 @@ SEARCH = Suite(
         Searching("iris, k 3"),
         Searching("galaxies, k 4", least=3),
         Searching("faithful, k 3", least=3),
-        Searching("earthquakes, 4 states", least=3, keys=10),
+        Searching("earthquakes, 4 states", least=3),
     ),
 )
 

@@ -104,8 +104,8 @@ def _next(job: FitPlan, states: Bundle, outcomes: Any) -> FitPlan:
     size = min(starts.ROUND, job.search.n_most - first)
     codes = starts.methods(job.search.init, first + size, job.rows.first is not None)[first:]
     k = job.provenance.model.n_components
-    none: Any = job.moves  # made by the plan of a search
-    kept, labels = np.full((size, job.model.n_components), -1, np.int32), none.labels
+    without: Any = job.moves  # made by the plan of a search
+    kept, labels = np.full((size, job.model.n_components), -1, np.int32), without.labels
     own = np.flatnonzero(moved(job, first + size)[first:])
     if len(own) and _best(outcomes) > -np.inf:
         best, _ = restarts.best_of(outcomes.log_posterior, outcomes.status)

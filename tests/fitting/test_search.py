@@ -13,7 +13,7 @@ from jaxem.core.dataset import as_dataset
 from jaxem.core.status import Status
 from jaxem.datasets import load_galaxies
 from jaxem.families import Gaussian
-from jaxem.fitting import driver, launch, moves, optima, padded_components, race, restarts
+from jaxem.fitting import driver, launch, moves, optima, padded_components, race, restarts, sizes
 from jaxem.fitting.fit import _padded_k
 from jaxem.fitting.options import Options
 from jaxem.fitting.plan import prepare
@@ -140,6 +140,21 @@ def test_nothing_compiles_for_another_schedule(galaxies, raced):
     with compilations() as names:
         jaxem.fit(FOUR, galaxies, key=jax.random.key(4), n_init=70, search="race", max_iter=90)
         jaxem.fit(FOUR, galaxies, key=jax.random.key(5), tol=1e-4)
+    assert names == []
+
+
+def test_on_an_accelerator_starts_go_side_by_side(galaxies, raced, monkeypatch):
+    """In lanes of one size, however many still run: no other program for fewer."""
+    monkeypatch.setattr(sizes, "on_cpu", lambda rows=None: False)
+    monkeypatch.setattr(sizes, "chunk_size", lambda *_: 8)
+    found = jaxem.fit(FOUR, galaxies, key=jax.random.key(0), n_init=50, search="race")
+    np.testing.assert_array_equal(found.restarts.status.shape, 50)
+    first = slice(0, ROUND)
+    np.testing.assert_allclose(
+        found.restarts.log_likelihood[first], raced.restarts.log_likelihood[first], rtol=1e-9
+    )
+    with compilations() as names:
+        jaxem.fit(FOUR, galaxies, key=jax.random.key(0), n_init=90, search="race")
     assert names == []
 
 
