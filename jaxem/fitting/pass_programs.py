@@ -8,7 +8,7 @@ from functools import partial
 import jax
 from jaxtyping import Array, Float, Int
 
-from jaxem.core.contracts import Model, Prepared, Prior, Rows
+from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.numerics import Sums
 from jaxem.fitting import blocks, em, sizes
 from jaxem.fitting.bundles import Bundle, bundle
@@ -28,14 +28,14 @@ def propose(execution: Execution, states: Bundle, prior: Prior | None) -> tuple[
 
 
 @partial(jax.jit, static_argnames="execution")
-def prepare(execution: Execution, states: Bundle) -> tuple[Prepared, Array]:
-    """Of the parameters taken, without prior."""
+def prepare(execution: Execution, params: Params, prior: Prior | None) -> tuple[Prepared, Array]:
+    """Of given parameters, with an axis of starts."""
 
-    def one(own: Bundle) -> tuple[Prepared, Array]:
-        prepared = execution.model.prepare(own.tree.params, None)
+    def one(own: Params) -> tuple[Prepared, Array]:
+        prepared = execution.model.prepare(own, prior)
         return prepared, blocks.loses_digits(execution.model, prepared)
 
-    return each(one, states, execution.chunk)
+    return each(one, params, execution.chunk)
 
 
 @partial(jax.jit, static_argnames=("execution", "stable"))
@@ -102,9 +102,13 @@ def update(
 
 
 @partial(jax.jit, static_argnames=("execution", "stable"))
-def log_likelihood(execution: Execution, stable: bool, prepared: Prepared, total: Sums) -> Array:
-    def one(of: tuple[Prepared, Sums]) -> Array:
+def end(
+    execution: Execution, stable: bool, prepared: Prepared, total: Sums
+) -> tuple[Statistics, Array]:
+    """-> (statistics, log-likelihood)."""
+
+    def one(of: tuple[Prepared, Sums]) -> tuple[Statistics, Array]:
         own = blocks.form(execution.model, of[0], stable)
-        return blocks.end_sums(execution.model, own, of[1])[1]
+        return blocks.end_sums(execution.model, own, of[1])
 
     return each(one, (prepared, total), execution.chunk)

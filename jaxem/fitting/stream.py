@@ -119,10 +119,12 @@ def blocks_a_part(rows: Rows, block_size: int, n_rows: int) -> int:
 class Stream(NamedTuple):
     """A source as it is fitted. part: blocks that are read at a time; checkpoint: a file.
 
-    reader: one thread for all passes, since memory that a thread leaves is lost.
+    rows: like those of the source, some or their shapes. reader: one thread for all passes, since
+    memory that a thread leaves is lost.
     """
 
     source: Source
+    rows: Rows
     n_rows: int
     part: int
     reader: ThreadPoolExecutor
@@ -141,6 +143,14 @@ class Stream(NamedTuple):
             return _parts(model, self.source, self.n_rows, size, whole, first * whole)
 
         return _read_ahead(self.reader, made)
+
+
+def opened(
+    source: Source, rows: Rows, n_rows: int, block_size: int, checkpoint: Any = None
+) -> Stream:
+    part = blocks_a_part(rows, block_size, n_rows)
+    reader = ThreadPoolExecutor(1, thread_name_prefix="source reader")
+    return Stream(source, rows, n_rows, part, reader, checkpoint)
 
 
 def _parts(
@@ -183,6 +193,7 @@ def _last(model: Model, own: Piece, tail: Piece | None, size: int, whole: int) -
         return None
     weight = np.array(found.rows.weight)
     weight[alone : alone + seen] = 0  # after reading, which would replace them: as in memory
+    weight[len(rows) :] = 0
     return found._replace(rows=found.rows._replace(weight=jax.device_put(weight)))
 
 

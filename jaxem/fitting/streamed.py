@@ -5,7 +5,6 @@ A pass is a trip of `em` for every start that still runs: `propose`, the E-steps
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from jaxem.fitting import pass_programs as programs
 from jaxem.fitting import restarts, sizes, stream
 from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.checkpoint import Checkpoint, Kept, digest
+from jaxem.fitting.execution import Execution
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare, weighted
 from jaxem.fitting.result import Result, gathered
@@ -55,14 +55,12 @@ def planned(
     block = stream.block_size_of(model, rows, seen.n_rows, options.block_size)
     chunk = sizes.chunk_size(model, stream.like_rows(rows, seen.n_rows), job.n_starts, block)
     filled = chunk * -(-job.n_starts // chunk)
-    part = stream.blocks_a_part(rows, block, seen.n_rows)
-    reader = ThreadPoolExecutor(1, thread_name_prefix="source reader")
     return job._replace(
         execution=replace(job.execution, block_size=block, chunk=chunk),
         start_rows=weighted(rows, seen.weight) if seen.n_rows > pool.POOL else None,
         methods=np.resize(job.methods[: job.n_starts], filled),
         provenance=replace(job.provenance, n_rows=seen.n_rows, columns=source.names),
-        stream=Stream(source, seen.n_rows, part, reader, checkpoint),
+        stream=stream.opened(source, rows, seen.n_rows, block, checkpoint),
     )
 
 
@@ -115,7 +113,7 @@ def passes(job: FitPlan, states: Bundle) -> Iterator[Bundle]:
             groups.append(Group(index, proposal.prepared, bool(np.any(loses))))
             proposals.append(proposal)
         reached = None if checkpoint is None else partial(_save, checkpoint, states)
-        total, kept = summed(job, groups, kept, reached), None
+        total, kept = summed(execution, job.stream, groups, kept, reached), None
         for own, proposal, sums in zip(groups, proposals, total, strict=True):
             given = _at(states, own.index), proposal, sums, job.prior, job.tol
             new = programs.update(execution, own.stable, *given)
@@ -156,7 +154,8 @@ def _with(states: Bundle, index: np.ndarray, new: Bundle) -> Bundle:
 
 
 def summed(
-    job: FitPlan,
+    execution: Execution,
+    of: Stream,
     groups: list[Group],
     kept: Kept | None = None,
     reached: Callable[[list[Sums], int], None] | None = None,
@@ -166,8 +165,7 @@ def summed(
     kept: where a reading was, from which it goes on. reached: called after each part but the last
     with the sums so far and the number of the next.
     """
-    execution, of = job.execution, job.stream
-    begin, total = _resumed(job, groups, kept)
+    begin, total = _resumed(execution, of, groups, kept)
     for number, own in enumerate(of.parts(execution, begin), begin):
         if own is None:
             continue
@@ -187,14 +185,16 @@ def summed(
     return total
 
 
-def _resumed(job: FitPlan, groups: list[Group], kept: Kept | None) -> tuple[int, list[Sums]]:
+def _resumed(
+    execution: Execution, of: Stream, groups: list[Group], kept: Kept | None
+) -> tuple[int, list[Sums]]:
     """-> (the part that is next, the sums of those before)."""
     if kept is None or kept.sums is None:
         return 0, []
-    rows = stream.like_rows(job.data.rows, job.execution.block_size)
+    rows = stream.like_rows(of.rows, execution.block_size)
 
     def like(leaves: list[np.ndarray], group: Group) -> Sums:
-        begin = partial(programs.begin, job.execution, group.stable)
+        begin = partial(programs.begin, execution, group.stable)
         structure = jax.tree.structure(jax.eval_shape(begin, group.prepared, rows))
         return jax.device_put(jax.tree.unflatten(structure, leaves))
 
@@ -218,10 +218,10 @@ def finish(job: FitPlan, states: Bundle) -> Result:
 def _log_likelihoods(job: FitPlan, states: Bundle) -> np.ndarray:
     execution, r, groups = job.execution, len(job.methods), []
     for index in _in_groups(np.arange(r), execution.chunk):
-        prepared, loses = programs.prepare(execution, _at(states, index))
+        prepared, loses = programs.prepare(execution, _at(states, index).tree.params, None)
         groups.append(Group(index, prepared, bool(np.any(loses))))
     found = [
-        programs.log_likelihood(execution, own.stable, own.prepared, total)
-        for own, total in zip(groups, summed(job, groups), strict=True)
+        programs.end(execution, own.stable, own.prepared, total)[1]
+        for own, total in zip(groups, summed(execution, job.stream, groups), strict=True)
     ]
     return np.concatenate(jax.device_get(found))[:r]
