@@ -75,7 +75,8 @@ def fit(
         singular.
     progress: show a bar, where values are concrete; Ctrl-C then ends the fit without a result.
     checkpoint: a file that the fit of a source is kept in: called again with the same arguments,
-        it goes on from there, with the same bits.
+        it goes on from there, with the same bits. SIGTERM then ends the process at the next block,
+        with status 143, once the file is written.
 
     mesh: a `jax.make_mesh`, over all devices of which the rows, or sequences, are spread: each
         iteration adds up its sums over them once. An x that lies over several devices stays there.

@@ -20,7 +20,7 @@ from jaxem.core.numerics import Sums
 from jaxem.core.source import Source
 from jaxem.core.status import Status
 from jaxem.fitting import pass_programs as programs
-from jaxem.fitting import restarts, sizes, stream
+from jaxem.fitting import restarts, sizes, stream, termination
 from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.checkpoint import Checkpoint, Kept, digest
 from jaxem.fitting.execution import Execution
@@ -97,12 +97,23 @@ class Group(NamedTuple):
 def passes(job: FitPlan, states: Bundle) -> Iterator[Bundle]:
     """Yields the states of all starts after each pass, until all have ended; with a checkpoint
     first those that it has."""
-    execution, states, path = job.execution, jax.device_get(states), job.stream.checkpoint
-    checkpoint = None if path is None else Checkpoint(path, about(job))
-    kept = None if checkpoint is None else checkpoint.load(states)
-    if kept is not None:
-        states = kept.states
-        yield states
+    states, path = jax.device_get(states), job.stream.checkpoint
+    if path is None:
+        yield from _passes(job, states, None, None)
+        return
+    with termination.awaited():
+        checkpoint = Checkpoint(path, about(job))
+        kept = checkpoint.load(states)
+        if kept is not None:
+            states = kept.states
+            yield states
+        yield from _passes(job, states, checkpoint, kept)
+
+
+def _passes(
+    job: FitPlan, states: Bundle, checkpoint: Checkpoint | None, kept: Kept | None
+) -> Iterator[Bundle]:
+    execution = job.execution
     while True:
         running = np.flatnonzero(_running(states, int(job.max_iter)))
         if not len(running):
@@ -119,14 +130,19 @@ def passes(job: FitPlan, states: Bundle) -> Iterator[Bundle]:
             new = programs.update(execution, own.stable, *given)
             states = _with(states, own.index, jax.device_get(new))
         over = not np.any(_running(states, int(job.max_iter)))
-        if checkpoint is not None and (over or checkpoint.due):
+        if checkpoint is not None and over:
             checkpoint.save(states)
+        elif checkpoint is not None:
+            _save(checkpoint, states)
         yield states
 
 
-def _save(checkpoint: Checkpoint, states: Bundle, total: list[Sums], part: int) -> None:
-    if checkpoint.due:
+def _save(
+    checkpoint: Checkpoint, states: Bundle, total: list[Sums] | None = None, part: int = 0
+) -> None:
+    if checkpoint.due or termination.asked():
         checkpoint.save(states, total, part)
+    termination.heed(checkpoint.path)
 
 
 def _running(states: Bundle, max_iter: int) -> np.ndarray:
