@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxem.core.files import describe_os_errors
 from jaxem.core.source import Piece, Source
 from jaxem.sources.columns import Columns, Schema, chosen, schema_of
 from jaxem.sources.fingerprints import of_files
@@ -34,24 +35,34 @@ def parquet(
     found = _files(paths)
     own = chosen(_schema(found), found[0], columns, sample_weight, labels)
     told = of_files(found, own.tree, sample_weight, labels)
-    return Parquet(found, own, own.names, told)
+    return Parquet(found, tuple(map(_n_rows, found)), own, own.names, told)
 
 
 @dataclass(frozen=True, eq=False)
 class Parquet(Source):
     paths: tuple[str, ...]
+    n_rows: tuple[int, ...]  # of each file
     columns: Columns
     names: tuple[str, ...] | None
     fingerprint: str
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         skip = first
-        for path in self.paths:
+        for path, n in zip(self.paths, self.n_rows, strict=True):
             with _opened(path) as file:
-                n = file.metadata.num_rows
+                self._check(path, file, n)
                 if skip < n:
                     yield from self._of_file(path, file, skip)
                 skip = max(0, skip - n)
+
+    def _check(self, path: str, file: Any, had: int) -> None:
+        """ValueError for a file that has become another."""
+        self.columns.check(schema_of(file.schema_arrow), path)
+        if file.metadata.num_rows != had:
+            raise ValueError(
+                f"{path} had {had:,} rows when it was first read, and now has "
+                f"{file.metadata.num_rows:,}: it must stay as it is"
+            )
 
     def _of_file(self, path: str, file: Any, first: int) -> Iterator[Piece]:
         """From row `first` on; row groups that lie before it are not read."""
@@ -91,12 +102,11 @@ def _opened(path: str) -> Any:
         import pyarrow.parquet
     except ModuleNotFoundError:
         raise ValueError("Parquet is read by pyarrow: pip install 'jaxem[stream]'") from None
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid as error:
-        raise ValueError(f"{path} is no Parquet file, or is cut short: {error}") from None
-    except OSError as error:
-        raise OSError(f"{path}: cannot be read: {error.strerror or error}") from None
+    with describe_os_errors(path, "cannot be read"):
+        try:
+            return pyarrow.parquet.ParquetFile(path)
+        except pyarrow.ArrowInvalid as error:
+            raise ValueError(f"{path} is no Parquet file, or is cut short: {error}") from None
 
 
 def _read(path: str, batches: Any) -> Iterator[Any]:
@@ -124,6 +134,11 @@ def _schema(paths: Sequence[str]) -> Schema:
             if own[name] is not None:
                 found[name] = np.result_type(found[name], own[name])
     return found
+
+
+def _n_rows(path: str) -> int:
+    with _opened(path) as file:
+        return file.metadata.num_rows
 
 
 def _columns(path: str) -> Schema:
