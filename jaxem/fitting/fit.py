@@ -80,6 +80,7 @@ def fit(
 
     mesh: a `jax.make_mesh`, over all devices of which the rows, or sequences, are spread: each
         iteration adds up its sums over them once. An x that lies over several devices stays there.
+        The blocks of a source are spread over the devices of one process.
 
     x may be a source, of `jaxem.sources`: a table that does not fit into memory is read block by
     block, once an iteration for all starts.
@@ -91,8 +92,8 @@ def fit(
                       min_variance_ratio)  # fmt: skip
     begin = Starts(init, key, n_init)
     if isinstance(x, Source) and (checkpoint is not None or not x.small):
-        _refuse(sample_weight, labels, lengths, mesh)
-        job = streamed.planned(model, x, options, begin, checkpoint)
+        refuse_beside((sample_weight, labels, lengths))
+        job = streamed.planned(model, x, options, begin, checkpoint, mesh=mesh)
         return _run(job, checks.flag(progress, "progress"))
     if checkpoint is not None:
         raise ValueError("checkpoint is for the fit of a source, such as jaxem.sources.npy(path)")
@@ -129,17 +130,10 @@ def em(
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio)  # fmt: skip
     if isinstance(x, Source) and not x.small:
-        _refuse(sample_weight, labels, lengths, mesh)
-        return _run(streamed.planned(model, x, options, Starts(params)))
+        refuse_beside((sample_weight, labels, lengths))
+        return _run(streamed.planned(model, x, options, Starts(params), mesh=mesh))
     data = as_dataset(model, x, sample_weight, labels, lengths, mesh)
     return _run(prepare(data, options, Starts(params)))
-
-
-def _refuse(sample_weight: Any, labels: Any, lengths: Any, mesh: Any) -> None:
-    """What does not go with a source that is read block by block."""
-    refuse_beside((sample_weight, labels, lengths))
-    if mesh is not None:
-        raise ValueError("a source of many rows is fitted on one device: leave out mesh")
 
 
 def _padded_k(data: Dataset, options: Options, begin: Starts) -> int | None:

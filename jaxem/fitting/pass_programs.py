@@ -6,8 +6,11 @@ stable: whether the group takes the form of densities that loses no digits, as t
 from functools import partial
 
 import jax
+import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Int
 
+from jaxem.core import shards
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.numerics import Sums
 from jaxem.fitting import blocks, em, sizes
@@ -56,6 +59,29 @@ def add(
     rows: Rows,
     first: Int[Array, ""],
     stop: Int[Array, ""],
+    total: Sums,
+) -> Sums:
+    """Of rows over several devices each has sums of its own, with an axis of devices first."""
+    if rows.shards is None:
+        return _added(execution, stable, prepared, rows, first, stop, total)
+    axes = rows.shards.axes
+
+    def local(rows: Rows, total: Sums, prepared: Prepared, first: Array, stop: Array) -> Sums:
+        n_blocks = rows.n_units // execution.block_size
+        before = n_blocks * lax.axis_index(axes)
+        begin, end = (jnp.clip(of - before, 0, n_blocks) for of in (first, stop))
+        return _added(execution, stable, prepared, rows, begin, end, total)
+
+    return shards.apart(local, rows, total, prepared, first, stop)
+
+
+def _added(
+    execution: Execution,
+    stable: bool,
+    prepared: Prepared,
+    rows: Rows,
+    first: Array,
+    stop: Array,
     total: Sums,
 ) -> Sums:
     model, size = execution.model, execution.block_size

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
-from jaxem.core import pool
-from jaxem.core.contracts import Model, Prepared
+from jaxem.core import pool, shards
+from jaxem.core.contracts import Model, Prepared, Rows
 from jaxem.core.files import check_writable
 from jaxem.core.numerics import Sums
 from jaxem.core.source import Source
@@ -37,6 +38,7 @@ def planned(
     begin: Starts,
     checkpoint: Any = None,
     seen: Seen | None = None,
+    mesh: Any = None,
 ) -> FitPlan:
     """The source is looked at, unless that was done, and what is given is checked.
 
@@ -60,7 +62,7 @@ def planned(
         start_rows=weighted(rows, seen.weight) if seen.n_rows > pool.POOL else None,
         methods=np.resize(job.methods[: job.n_starts], filled),
         provenance=replace(job.provenance, n_rows=seen.n_rows, columns=source.names),
-        stream=stream.opened(source, rows, seen.n_rows, block, checkpoint),
+        stream=stream.opened(source, rows, seen.n_rows, block, checkpoint, mesh),
     )
 
 
@@ -79,7 +81,7 @@ def about(job: FitPlan) -> dict[str, str]:
         "key and starts": digest([key, job.methods, job.params]),
         "prior": digest(job.prior),
         "options": f"{execution.acceleration!r} {execution.block_size} {execution.chunk} {of.part} "
-        f"{digest([job.tol])}",
+        f"{digest([job.tol])} {1 if of.over is None else of.over.n}",
     }
 
 
@@ -185,11 +187,9 @@ def summed(
     for number, own in enumerate(of.parts(execution, begin), begin):
         if own is None:
             continue
-        first = jnp.asarray(not total, jnp.int32)
+        first = jnp.zeros((), jnp.int32)
         if not total:
-            total = [
-                programs.begin(execution, each.stable, each.prepared, own.rows) for each in groups
-            ]
+            first, total = _begun(execution, groups, own.rows)
         stop = jnp.asarray(own.n_blocks, jnp.int32)
         total = [
             programs.add(execution, each.stable, each.prepared, own.rows, first, stop, sums)
@@ -198,7 +198,25 @@ def summed(
         jax.block_until_ready(total)  # parts that wait for each other would fill the memory
         if reached is not None and number + 1 < of.n_parts(execution):
             reached(total, number + 1)
-    return total
+    if of.over is None:
+        return total
+    return [jax.device_get(shards.total(of.over, sums)) for sums in total]
+
+
+def _begun(execution: Execution, groups: list[Group], rows: Rows) -> tuple[Array, list[Sums]]:
+    """-> (the first block to be added, the sums until there)."""
+    if rows.shards is None:
+        own = [programs.begin(execution, of.stable, of.prepared, rows) for of in groups]
+        return jnp.ones((), jnp.int32), own
+    return jnp.zeros((), jnp.int32), [_no_sums(execution, of, rows) for of in groups]
+
+
+def _no_sums(execution: Execution, group: Group, rows: Rows) -> Sums:
+    """Those of each of several devices, before its first block."""
+    over: Any = rows.shards
+    begin = partial(programs.begin, execution, group.stable)
+    like = jax.eval_shape(begin, group.prepared, rows._replace(shards=None))
+    return over.put(jax.tree.map(lambda leaf: np.zeros((over.n, *leaf.shape), leaf.dtype), like))
 
 
 def _resumed(
@@ -212,7 +230,8 @@ def _resumed(
     def like(leaves: list[np.ndarray], group: Group) -> Sums:
         begin = partial(programs.begin, execution, group.stable)
         structure = jax.tree.structure(jax.eval_shape(begin, group.prepared, rows))
-        return jax.device_put(jax.tree.unflatten(structure, leaves))
+        sums = jax.tree.unflatten(structure, leaves)
+        return jax.device_put(sums) if of.over is None else of.over.put(sums)
 
     return kept.part, [like(*of) for of in zip(kept.sums, groups, strict=True)]
 

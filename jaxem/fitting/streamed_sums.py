@@ -48,12 +48,10 @@ def opened(
     if not isinstance(x, Source) or x.small:
         return as_dataset(model, x, sample_weight, labels, lengths, mesh)
     refuse_beside((sample_weight, labels, lengths))
-    if mesh is not None:
-        raise ValueError("the blocks of a source are summed on one device: leave out mesh")
     some, n_rows = _begun(model, x)
     block = stream.block_size_of(model, some, n_rows, None)
     execution = Execution(model, block, 1, acceleration(None))
-    return StreamedRows(execution, stream.opened(x, some, n_rows, block), some)
+    return StreamedRows(execution, stream.opened(x, some, n_rows, block, mesh=mesh), some)
 
 
 def _begun(model: Model, source: Source) -> tuple[Rows, int]:
