@@ -45,6 +45,14 @@ def test_files_are_fitted_as_one_table(folder, capsys):
     np.testing.assert_array_equal(jaxem.load(saved)[1].components.means, params.components.means)
 
 
+def test_files_are_fitted_by_several_devices(folder, capsys):
+    assert fit(folder / "part-*.parquet") == fit(folder / "part-*.parquet", "--devices", 2) == 0
+    one, two = re.findall(r"log-likelihood +(\S+)", capsys.readouterr().out)
+    assert one == two
+    assert fit(folder / "part-*.parquet", "--devices", 99) == 2
+    assert "--devices 99: there are 4" in capsys.readouterr().err
+
+
 def test_a_file_larger_than_memory_is_read_block_by_block(folder, capsys):
     path = folder / "part-0.parquet"
     assert fit(path, "--memory", "1GB") == fit(path, "--memory", "1KB") == 0
