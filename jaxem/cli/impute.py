@@ -107,16 +107,16 @@ def impute(
     if model and (components or column_options.columns or column_options.column_family):
         raise BadInput("--model is fitted; leave out --components, --columns, --column-family")
     saved = filling_model(model) if model else None
-    if streaming.is_wanted(file, memory):
-        if draws is not None or plot is not None:
-            raise BadInput(f"{file}: --draws and --plot need the table in memory; leave them out")
-        given = impute_parts.Given(file, memory, read_options, unseen)
-        return impute_parts.fill(given, saved, output)
     if any(own is not None for own in sequence_options) and not is_chain(saved):
         raise BadInput(
             "--group-by, --order-by and --step are of sequences: give --model a hidden Markov "
             "model of jaxem fit-hmm, or leave them out"
         )
+    if streaming.is_wanted(file, memory):
+        if draws is not None or plot is not None:
+            raise BadInput(f"{file}: --draws and --plot need the table in memory; leave them out")
+        given = impute_parts.Given(file, memory, read_options, unseen)
+        return impute_parts.fill(given, saved, output)
     with precision(saved.dtype if saved else fit_options.dtype):
         with as_bad_input(file):
             table = tables.read(file, *read_options)

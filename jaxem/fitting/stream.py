@@ -6,11 +6,9 @@ of the device.
 """
 
 import itertools
-import queue
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,12 +19,11 @@ from jaxem.core.contracts import Model, Rows
 from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.shards import Shards
 from jaxem.core.source import Piece, Source, exact, joined, part
-from jaxem.fitting import sizes, threads
+from jaxem.fitting import sizes
 from jaxem.fitting.execution import Execution
+from jaxem.fitting.read_ahead import read_ahead
 
-T = TypeVar("T")
 _PART = 1 << 24  # bytes of a table that are read, and go to the device, at a time
-AHEAD = 2  # parts that wait for the device
 
 
 class Seen(NamedTuple):
@@ -146,7 +143,7 @@ class Stream(NamedTuple):
                 for part in _parts(model, self.source, self.n_rows, size, whole, first * whole):
                     yield None if part is None else self._placed(part)
 
-        return _read_ahead(self.reader, made)
+        return read_ahead(self.reader, made)
 
     def _placed(self, part: Part) -> Part:
         return part._replace(rows=shards.placed(part.rows, self.over))
@@ -218,46 +215,6 @@ def _last(model: Model, own: Piece, tail: Piece | None, size: int, whole: int) -
 def _part(model: Model, piece: Piece, n_blocks: int) -> Part | None:
     rows = checked(model, piece)
     return None if rows is None else Part(rows, n_blocks)
-
-
-# ---- reading ahead
-
-
-def _read_ahead(reader: ThreadPoolExecutor, make: Callable[[], Iterator[T]]) -> Iterator[T]:
-    """The iterator's values in order, made by a thread that is up to AHEAD of them ahead."""
-    made: queue.Queue = queue.Queue(AHEAD)
-    left = threading.Event()
-
-    def put(kind: str, value: Any) -> bool:
-        while not left.is_set():
-            try:
-                made.put((kind, value), timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        try:
-            for value in make():
-                if not put("value", value):
-                    return
-            put("end", None)
-        except BaseException as error:
-            put("error", error)
-
-    working = reader.submit(threads.configured(work))
-    try:
-        while True:
-            kind, value = made.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                raise value
-            yield value
-    finally:
-        left.set()
-        working.result()
 
 
 def like_rows(rows: Rows, n: int) -> Rows:

@@ -4,18 +4,16 @@ A pass is a trip of `em` for every start that still runs: `propose`, the E-steps
 `update`. In one process, with the same blocks, the fit is that of the table in memory, bit for bit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
-from jaxem.core import pool, shards
-from jaxem.core.contracts import Model, Prepared, Rows
+from jaxem.core import pool
+from jaxem.core.contracts import Model
 from jaxem.core.files import check_writable
 from jaxem.core.numerics import Sums
 from jaxem.core.source import Source
@@ -24,11 +22,11 @@ from jaxem.fitting import pass_programs as programs
 from jaxem.fitting import restarts, sizes, stream, termination
 from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.checkpoint import Checkpoint, Kept, digest
-from jaxem.fitting.execution import Execution
+from jaxem.fitting.one_reading import Group, summed
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare, weighted
 from jaxem.fitting.result import Result, gathered
-from jaxem.fitting.stream import Seen, Stream
+from jaxem.fitting.stream import Seen
 
 
 def planned(
@@ -86,14 +84,6 @@ def about(job: FitPlan) -> dict[str, str]:
 
 
 # ---- passes
-
-
-class Group(NamedTuple):
-    """Starts side by side in a pass. stable: whether they take the form that loses no digits."""
-
-    index: np.ndarray
-    prepared: Prepared
-    stable: bool
 
 
 def passes(job: FitPlan, states: Bundle) -> Iterator[Bundle]:
@@ -169,71 +159,6 @@ def _with(states: Bundle, index: np.ndarray, new: Bundle) -> Bundle:
         return changed
 
     return jax.tree.map(put, states, new)
-
-
-def summed(
-    execution: Execution,
-    of: Stream,
-    groups: list[Group],
-    kept: Kept | None = None,
-    reached: Callable[[list[Sums], int], None] | None = None,
-) -> list[Sums]:
-    """The E-steps of all blocks for each group: one reading.
-
-    kept: where a reading was, from which it goes on. reached: called after each part but the last
-    with the sums so far and the number of the next.
-    """
-    begin, total = _resumed(execution, of, groups, kept)
-    for number, own in enumerate(of.parts(execution, begin), begin):
-        if own is None:
-            continue
-        first = jnp.zeros((), jnp.int32)
-        if not total:
-            first, total = _begun(execution, groups, own.rows)
-        stop = jnp.asarray(own.n_blocks, jnp.int32)
-        total = [
-            programs.add(execution, each.stable, each.prepared, own.rows, first, stop, sums)
-            for each, sums in zip(groups, total, strict=True)
-        ]
-        jax.block_until_ready(total)  # parts that wait for each other would fill the memory
-        if reached is not None and number + 1 < of.n_parts(execution):
-            reached(total, number + 1)
-    if of.over is None:
-        return total
-    return [jax.device_get(shards.total(of.over, sums)) for sums in total]
-
-
-def _begun(execution: Execution, groups: list[Group], rows: Rows) -> tuple[Array, list[Sums]]:
-    """-> (the first block to be added, the sums until there)."""
-    if rows.shards is None:
-        own = [programs.begin(execution, of.stable, of.prepared, rows) for of in groups]
-        return jnp.ones((), jnp.int32), own
-    return jnp.zeros((), jnp.int32), [_no_sums(execution, of, rows) for of in groups]
-
-
-def _no_sums(execution: Execution, group: Group, rows: Rows) -> Sums:
-    """Those of each of several devices, before its first block."""
-    over: Any = rows.shards
-    begin = partial(programs.begin, execution, group.stable)
-    like = jax.eval_shape(begin, group.prepared, rows._replace(shards=None))
-    return over.put(jax.tree.map(lambda leaf: np.zeros((over.n, *leaf.shape), leaf.dtype), like))
-
-
-def _resumed(
-    execution: Execution, of: Stream, groups: list[Group], kept: Kept | None
-) -> tuple[int, list[Sums]]:
-    """-> (the part that is next, the sums of those before)."""
-    if kept is None or kept.sums is None:
-        return 0, []
-    rows = stream.like_rows(of.rows, execution.block_size)
-
-    def like(leaves: list[np.ndarray], group: Group) -> Sums:
-        begin = partial(programs.begin, execution, group.stable)
-        structure = jax.tree.structure(jax.eval_shape(begin, group.prepared, rows))
-        sums = jax.tree.unflatten(structure, leaves)
-        return jax.device_put(sums) if of.over is None else of.over.put(sums)
-
-    return kept.part, [like(*of) for of in zip(kept.sums, groups, strict=True)]
 
 
 def finish(job: FitPlan, states: Bundle) -> Result:

@@ -16,9 +16,10 @@ from jaxem.core.contracts import Model, Params, Prior, Rows, Statistics
 from jaxem.core.dataset import Dataset, as_dataset, refuse_beside
 from jaxem.core.numerics import add_exactly, no_sums, sums
 from jaxem.core.source import Source
+from jaxem.fitting import one_reading, stream
 from jaxem.fitting import pass_programs as programs
-from jaxem.fitting import stream, streamed
 from jaxem.fitting.execution import Execution
+from jaxem.fitting.one_reading import Group
 from jaxem.fitting.options import acceleration
 from jaxem.fitting.stream import Stream
 
@@ -69,8 +70,8 @@ def e_step(rows: StreamedRows, params: Params, prior: Prior | None) -> tuple[Sta
     """-> (statistics, log-likelihood), summed in the order of `accumulate`."""
     execution, one = rows.execution, jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], params)
     prepared, loses = programs.prepare(execution, one, prior)
-    group = streamed.Group(np.zeros(1, int), prepared, bool(np.any(loses)))
-    (total,) = streamed.summed(execution, rows.stream, [group])
+    group = Group(np.zeros(1, int), prepared, bool(np.any(loses)))
+    (total,) = one_reading.summed(execution, rows.stream, [group])
     found = programs.end(execution, group.stable, prepared, total)
     return jax.tree.map(lambda leaf: leaf[0], found)
 

@@ -33,9 +33,10 @@ def parquet(
     and for columns that are not there or are no numbers.
     """
     found = _files(paths)
-    own = chosen(_schema(found), found[0], columns, sample_weight, labels)
+    n_rows, schemas = zip(*map(_looked_at, found), strict=True)
+    own = chosen(_together(found, schemas), found[0], columns, sample_weight, labels)
     told = of_files(found, own.tree, sample_weight, labels)
-    return Parquet(found, tuple(map(_n_rows, found)), own, own.names, told)
+    return Parquet(found, n_rows, own, own.names, told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +119,10 @@ def _read(path: str, batches: Any) -> Iterator[Any]:
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
-def _schema(paths: Sequence[str]) -> Schema:
+def _together(paths: Sequence[str], schemas: Sequence[Schema]) -> Schema:
     """The dtype of each column over all files."""
-    first = paths[0]
-    found = _columns(first)
-    for path in paths[1:]:
-        own = _columns(path)
+    first, found = paths[0], dict(schemas[0])
+    for path, own in zip(paths[1:], schemas[1:], strict=True):
         for name in [*found, *own]:
             if name not in own or name not in found:
                 lacks, has = (path, first) if name not in own else (first, path)
@@ -136,11 +135,7 @@ def _schema(paths: Sequence[str]) -> Schema:
     return found
 
 
-def _n_rows(path: str) -> int:
+def _looked_at(path: str) -> tuple[int, Schema]:
+    """-> (its rows, its columns)."""
     with _opened(path) as file:
-        return file.metadata.num_rows
-
-
-def _columns(path: str) -> Schema:
-    with _opened(path) as file:
-        return schema_of(file.schema_arrow)
+        return file.metadata.num_rows, schema_of(file.schema_arrow)

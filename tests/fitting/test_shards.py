@@ -15,12 +15,12 @@ from jaxem.core.dataset import as_dataset
 from jaxem.fitting import (
     checkpoint,
     driver,
+    one_reading,
     pass_programs,
     plan,
     restarts,
     sizes,
     stream,
-    streamed,
     streamed_sums,
 )
 from jaxem.fitting.options import Options, Starts
@@ -314,8 +314,8 @@ def test_a_pass_asks_other_devices_once(parts):
     params = jaxem.fit(FULL, X, **OPTIONS).params
     one = jax.tree.map(lambda leaf: leaf[None], params)
     prepared, _ = pass_programs.prepare(seen.execution, one, None)
-    group = streamed.Group(np.zeros(1, int), prepared, False)
-    _, (sums,) = streamed._begun(seen.execution, [group], part.rows)
+    group = one_reading.Group(np.zeros(1, int), prepared, False)
+    _, (sums,) = one_reading._begun(seen.execution, [group], part.rows)
     zero = np.int32(0)
     added = pass_programs.add.lower(
         seen.execution, False, prepared, part.rows, zero, np.int32(part.n_blocks), sums
