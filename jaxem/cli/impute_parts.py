@@ -106,7 +106,7 @@ def _look(given: Given, saved: io.Saved) -> Seen:
             task = of_model(saved, table.columns, given.unseen, SequenceOptions())
             each.append(task.patterns)
             others += missing_cells.of_others(table.columns, task.names)
-            schemas.append(table.cells.schema.remove_metadata())
+            schemas.append(table.cells.schema)
             report.remark(own, table.remarks)
             data, params = _read(saved, task)
             if emissions.may_leave_open(data.model):
@@ -122,11 +122,14 @@ def _look(given: Given, saved: io.Saved) -> Seen:
 
 def _filled_schema(schema: pa.Schema, task: Task, found: Patterns) -> pa.Schema:
     """Of the table once its holes are filled. task: of any part."""
+    types = schema.types
     for name, whole, cells in zip(task.names, task.whole, found.cells, strict=True):
         if cells:
             place = schema.get_field_index(name)
             kind = filled_type(schema.field(place).type, name in task.levels, whole)
             schema = schema.set(place, pa.field(name, kind))
+    if schema.types != types:
+        return schema.remove_metadata()  # what pandas notes there is of the old types
     return schema
 
 
