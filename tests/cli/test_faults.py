@@ -2,6 +2,7 @@
 file, and nothing half written."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -95,7 +96,7 @@ def replaced(x, names=("a", "b")):
 
 
 BECOMES = {
-    "cut short": (cut_short, "is no Parquet file, or is cut short"),
+    "cut short": (cut_short, "is no Parquet file, or is cut short|is damaged"),  # while it is read
     "gone": (os.remove, "cannot be read: there is no such file or folder"),
     "shorter": (replaced(X[:700]), "had 2,000 rows when it was first read, and now has 700"),
     "without a column": (
@@ -119,6 +120,6 @@ def test_a_file_that_becomes_another_between_two_readings(folder, name):
     finally:
         running.send_signal(signal.SIGKILL)
         running.communicate()
-    assert "x-1.parquet" in told and said in told, told
+    assert "x-1.parquet" in told and re.search(said, told), told
     assert not (folder / "m.safetensors").exists() and kept.exists()
     assert [name for name in os.listdir(folder) if name.startswith(".")] == []
