@@ -7,7 +7,6 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import shards
@@ -64,13 +63,11 @@ def add(
     """Of rows over several devices each has sums of its own, with an axis of devices first."""
     if rows.shards is None:
         return _added(execution, stable, prepared, rows, first, stop, total)
-    axes = rows.shards.axes
 
     def local(rows: Rows, total: Sums, prepared: Prepared, first: Array, stop: Array) -> Sums:
-        n_blocks = rows.n_units // execution.block_size
-        before = n_blocks * lax.axis_index(axes)
-        begin, end = (jnp.clip(of - before, 0, n_blocks) for of in (first, stop))
-        return _added(execution, stable, prepared, rows, begin, end, total)
+        n_blocks = rows.n_units // execution.block_size  # those past the table's end weigh nothing
+        end = jnp.minimum(stop, n_blocks)
+        return _added(execution, stable, prepared, rows, first, end, total)
 
     return shards.apart(local, rows, total, prepared, first, stop)
 
