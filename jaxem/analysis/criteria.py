@@ -14,17 +14,20 @@ E is the entropy of the responsibilities.
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from jaxem.core import emissions
 from jaxem.core.capabilities import latent
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
-from jaxem.core.dataset import as_dataset
+from jaxem.core.dataset import Dataset
 from jaxem.core.inputs import waits
-from jaxem.fitting import em, sizes
+from jaxem.fitting import em, sizes, streamed_sums
 from jaxem.fitting.blocks import accumulate, map_rows, with_stable_fallback
 from jaxem.fitting.effort import program
+from jaxem.fitting.streamed_sums import StreamedRows
 
 
 @waits
@@ -39,11 +42,14 @@ def aic(
     """Akaike's information criterion, -2 log-likelihood + 2 p. Lower is better.
 
     fixed: parameters that were known, as `fit` takes them: they are not free. lengths: of the
-    sequences of a batch.
+    sequences of a batch. x may be a source, whose rows bring their weights and labels.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    params, rows, prior, block = _checked(model, params, x, sample_weight, fixed, lengths)
-    return _aic(model, params, rows, prior, block)
+    data, params, prior = _checked(model, params, x, sample_weight, fixed, lengths)
+    if isinstance(data, StreamedRows):
+        log_likelihood, _, p = _of_source(data, params, prior)
+        return jnp.asarray(-2 * log_likelihood + 2 * p)
+    return _aic(model, params, data.filled, prior, sizes.block_size(model, data.filled))
 
 
 @waits
@@ -59,8 +65,7 @@ def bic(
 
     mclust prints the opposite sign. Errors: as for `aic`.
     """
-    params, rows, prior, block = _checked(model, params, x, sample_weight, fixed, lengths)
-    return _bic(model, params, rows, prior, block)
+    return _bic_of(*_checked(model, params, x, sample_weight, fixed, lengths))
 
 
 @waits
@@ -78,16 +83,40 @@ def icl(
     HMM it is that of the paths (Celeux and Durand 2008).
     mclust prints the opposite sign. Errors: as for `aic`.
     """
-    params, rows, prior, block = _checked(model, params, x, sample_weight, fixed, lengths)
-    return _bic(model, params, rows, prior, block) + 2 * entropy(model, params, rows, block)
+    data, params, prior = _checked(model, params, x, sample_weight, fixed, lengths)
+    return _bic_of(data, params, prior) + 2 * _entropy_of(data, params)
 
 
 def _checked(
     model: Model, params: Params, x: Any, sample_weight: Any, fixed: Any, lengths: Any
-) -> tuple[Params, Rows, Prior | None, int]:
-    rows = as_dataset(model, x, sample_weight, None, lengths).filled
+) -> tuple[Dataset | StreamedRows, Params, Prior | None]:
+    data = streamed_sums.opened(model, x, sample_weight, None, lengths)
+    rows = streamed_sums.some(data)
     prior = model.as_prior(None, None, emissions.like(model, rows), fixed)
-    return model.as_params(params, rows), rows, prior, sizes.block_size(model, rows)
+    return data, model.as_params(params, rows), prior
+
+
+def _bic_of(data: Dataset | StreamedRows, params: Params, prior: Prior | None) -> Array:
+    if isinstance(data, StreamedRows):
+        log_likelihood, total_weight, p = _of_source(data, params, prior)
+        return jnp.asarray(-2 * log_likelihood + p * np.log(total_weight))
+    return _bic(data.model, params, data.filled, prior, sizes.block_size(data.model, data.filled))
+
+
+def _entropy_of(data: Dataset | StreamedRows, params: Params) -> Array:
+    model, some = data.model, streamed_sums.some(data)
+    if isinstance(data, Dataset):
+        return entropy(model, params, some, sizes.block_size(model, some))
+    size = data.execution.block_size
+    return streamed_sums.summed(lambda rows, _: entropy(model, params, rows, size), data)
+
+
+def _of_source(rows: StreamedRows, params: Params, prior: Prior | None) -> tuple[Any, Any, Any]:
+    """-> (log-likelihood, total weight, free parameters), by one reading."""
+    statistics, log_likelihood = streamed_sums.e_step(rows, params, None)
+    p = emissions.n_free_parameters(rows.model, params, prior)
+    found = jax.device_get((log_likelihood, statistics.total_weight, p))
+    return found[0], found[1], found[2].astype(found[0].dtype)
 
 
 @program("model", "block_size")

@@ -19,6 +19,7 @@ from jaxem.core.numerics import safe_log
 from jaxem.fitting import identified, sizes
 from jaxem.fitting.blocks import map_rows
 from jaxem.fitting.effort import program
+from jaxem.fitting.identified import Open
 
 _BLOCK = 4096  # rows filled at a time
 _MANY = 5  # rows of a component of which none has a column: no accident any more
@@ -62,9 +63,20 @@ def impute(
         checks.key(key)
         checks.whole(n_draws, "n_draws", least=1)
     imputing.imputes(emissions.with_holes(model).family).check_imputable()
-    data = _read(model, x, lengths)
-    model, rows = data.model, data.rows
-    params = model.as_params(params, rows)
+    data = read(model, x, lengths)
+    params = data.model.as_params(params, data.rows)
+    found = left_open(data, params, prior)
+    for remark in identified.remarks(found, data.rows, data.names):
+        remarks.warn(f"{remark}; its holes stay NaN")
+    return completed(data, params, found, key, n_draws)
+
+
+def completed(
+    data: Dataset, params: Params, found: Open, key: Any = None, n_draws: int | None = None
+) -> Any:
+    """`impute` of data that are read and checked. found: what stays open, by these rows and
+    others."""
+    model = data.model
     shares = jnp.reshape(predict.posterior(data, params), (-1, model.n_components)).T
     components, cells = model.of_family(params), _cells(data)
     if model.family != emissions.with_holes(model).family:  # every cell is there
@@ -76,7 +88,7 @@ def impute(
         labels = _labels(data, params, shares, key_labels, n_draws)
         keys = jax.random.split(key_cells, n_draws)
         filled = _drawn(model.family, components, cells, labels, keys)
-    filled = _without_open(data, params, prior, shares, filled)
+    filled = _without_open(found, shares, filled)
     possible = (jnp.sum(shares, axis=0) > 0)[:, None]
     holes = jax.tree.map(lambda leaf: jnp.isnan(leaf) & possible, jax.tree.leaves(cells))
     holes = jax.tree.unflatten(jax.tree.structure(filled), holes)
@@ -155,15 +167,19 @@ def _components(key: Array, shares: Float[Array, "k n"], n_draws: int) -> Int[Ar
     return drawn.astype(jnp.int32)
 
 
-def _without_open(
-    data: Dataset, params: Params, prior: Prior | None, shares: Any, filled: Any
-) -> Any:
-    """Filled cells set back to NaN where nothing is known of them, with a warning."""
+def left_open(data: Dataset, params: Params, prior: Prior | None) -> Open:
+    """Columns that these rows tell nothing of, in several rows of a component; where values are
+    traced, none."""
     model, rows = data.model, data.rows
-    if not checks.is_concrete(rows, params, shares, filled):
-        return filled
+    if not checks.is_concrete(rows, params):
+        return Open(np.zeros(model.n_components), {})
     prior = model.as_prior(prior, None, emissions.like(model, rows))
     found = identified.left_open(model, params, rows, prior, sizes.block_size(model, rows))
+    return of_several(model, rows, found)
+
+
+def of_several(model: Model, rows: Rows, found: Open) -> Open:
+    """What is open by no accident. rows: some, for their kind."""
     many = found.counts >= max(_MANY, emissions.default_min_count(model, rows))
     several = np.sum(found.counts >= 1)
     # What no part has, these rows were not fitted by: a model of others fills it.
@@ -172,9 +188,11 @@ def _without_open(
         for place, parts in found.places.items()
         if len(place[1]) == 1 and len(parts) < several
     }
-    found = found._replace(places={place: parts for place, parts in places.items() if parts})
-    for remark in identified.remarks(found, rows, data.names):
-        remarks.warn(f"{remark}; its holes stay NaN")
+    return found._replace(places={place: parts for place, parts in places.items() if parts})
+
+
+def _without_open(found: Open, shares: Any, filled: Any) -> Any:
+    """Filled cells set back to NaN where nothing is known of them."""
     for ((path), (j,)), parts in found.places.items():
         lost = jnp.sum(shares[np.array(parts)], axis=0) > _UNSURE
         filled = _blanked(filled, path, j, lost)
@@ -188,7 +206,7 @@ def _blanked(filled: Any, path: tuple[str, ...], j: int, lost: Array) -> Any:
     return filled.at[..., j].set(jnp.where(lost, jnp.nan, filled[..., j]))
 
 
-def _read(model: Model, x: Any, lengths: Any) -> Dataset:
+def read(model: Model, x: Any, lengths: Any = None) -> Dataset:
     """The data read for a model with holes; a Dataset of whole rows has none, and stays so."""
     if isinstance(x, Dataset) and alike(x, model):
         return as_dataset(model, x, lengths=lengths)

@@ -1,5 +1,8 @@
 """Verbs that look at each row by itself take a large source piece by piece: their results alone
-must fit into memory."""
+must fit into memory.
+
+A row is told of by its numbers alone; a sum goes by the weights and labels that the rows bring.
+"""
 
 import functools
 import itertools
@@ -12,7 +15,8 @@ import numpy as np
 
 from jaxem.core.contracts import Model
 from jaxem.core.dataset import Dataset, as_dataset
-from jaxem.core.source import Source, exact
+from jaxem.core.source import Piece, Source, exact
+from jaxem.core.source import whole as read_whole
 
 _ROWS = 1 << 17  # a piece: of one size, for which a verb is compiled once
 
@@ -23,38 +27,46 @@ def in_pieces(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def summed(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """The verb (model, params, x, ...), which gives a sum over the rows of x, by weight."""
+    """The verb (model, params, x, ...), which gives a sum over the rows of x."""
 
     def total(found: list[np.ndarray]) -> np.ndarray:
         return np.asarray(math.fsum(map(float, found)), found[0].dtype)
 
-    return _over_pieces(verb, total, weighted=True)
+    return _over_pieces(verb, total, whole=True)
 
 
 def _over_pieces(
-    verb: Callable[..., Any], together: Callable[[list[np.ndarray]], Any], weighted: bool = False
+    verb: Callable[..., Any], together: Callable[[list[np.ndarray]], Any], whole: bool = False
 ) -> Callable[..., Any]:
     @functools.wraps(verb)
     def of(model: Model, params: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(x, Source) or x.small:
+        if not isinstance(x, Source):
             return verb(model, params, x, *args, **kwargs)
-        data = _pieces(model, x, weighted)
+        small = read_whole(x)
+        if small is not None:
+            return verb(model, params, _read(model, small, whole), *args, **kwargs)
+        data = _pieces(model, x, whole)
         found = [np.asarray(verb(model, params, own, *args, **kwargs)) for own in data]
         return jax.device_put(together(found))
 
     return of
 
 
-def _pieces(model: Model, source: Source, weighted: bool) -> Iterator[Dataset]:
-    """weighted: under their weights, those without any left out."""
+def _read(model: Model, piece: Piece, whole: bool) -> Dataset:
+    """whole: with its weights and labels."""
+    beside = (piece.weight, piece.labels) if whole else ()
+    try:
+        return as_dataset(model, piece.x, *beside)
+    except ValueError as error:
+        raise ValueError(f"{piece.where}: {error}") from None
+
+
+def _pieces(model: Model, source: Source, whole: bool) -> Iterator[Dataset]:
+    """Of sums, those that have rows of positive weight."""
     for piece in exact(source.pieces(), itertools.repeat(_ROWS)):
-        weight = piece.weight if weighted else None
-        if weight is not None and not np.any(weight > 0):
+        if whole and piece.weight is not None and not np.any(piece.weight > 0):
             continue
-        try:
-            data = as_dataset(model, piece.x, weight)
-        except ValueError as error:
-            raise ValueError(f"{piece.where}: {error}") from None
+        data = _read(model, piece, whole)
         if data.layout is not None:
             raise ValueError(f"{model!r} is of sequences, which a source does not hold yet")
         yield data

@@ -12,8 +12,8 @@ all by automatic differentiation, block by block of rows.
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from functools import partial, wraps
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,18 +28,23 @@ from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows
 from jaxem.core.numerics import einsum
 from jaxem.fitting import sizes
 from jaxem.fitting.blocks import sum_blocks
-from jaxem.fitting.effort import program
+from jaxem.fitting.effort import Program, program
+from jaxem.fitting.streamed_sums import StreamedRows, summed
 
 _TANGENTS = 1 << 22  # numbers that directions differentiated together may take
 
 
 class Local(NamedTuple):
-    """A model at a point, with its rows and free coordinates."""
+    """A model at a point, with its rows and free coordinates.
+
+    rows: `Rows`, `StreamedRows` or none. share: of the prior that counts with the rows; None: all.
+    """
 
     params: Params
     prior: Prior | None
     basis: Float[Array, "c r"]
-    rows: Rows
+    rows: Any
+    share: Any = None
 
 
 class BlockPlan(NamedTuple):
@@ -55,7 +60,7 @@ def plan(model: Model, local: Local, block: int) -> BlockPlan:
 
     Careful where the parameters need it, and where they are traced.
     """
-    rows, r = local.rows, local.basis.shape[1]
+    rows, r = some(local), local.basis.shape[1]
     width = sizes.directions(model, rows, block, r, _TANGENTS)
     if not checks.is_concrete(local.params, local.prior):
         return BlockPlan(block, width, True)
@@ -95,15 +100,44 @@ def _along(function: Callable[[Array], PyTree], zero: Array, width: int) -> tupl
     return value, lax.map(forward, eye, batch_size=width)
 
 
+def _of_prior(local: Local, found: PyTree) -> PyTree:
+    """What the prior adds to sums over the rows."""
+    if local.share is None:
+        return found
+    return jax.tree.map(lambda leaf: leaf * local.share, found)
+
+
+def over_rows(function: Program) -> Callable[..., Any]:
+    """function(model, local, ...), a sum over rows: of a source that over its parts."""
+
+    @wraps(function)
+    def of(model: Model, local: Local, *rest: Any) -> Any:
+        if not isinstance(local.rows, StreamedRows):
+            return function(model, local, *rest)
+
+        def own(rows: Rows, share: Array) -> Any:
+            return function(model, local._replace(rows=rows, share=share), *rest)
+
+        return summed(own, local.rows)
+
+    return of
+
+
+def some(local: Local) -> Rows:
+    """The rows; of a source the first."""
+    return local.rows.some if isinstance(local.rows, StreamedRows) else local.rows
+
+
 def _zero(local: Local) -> Array:
     return jnp.zeros_like(local.basis, shape=local.basis.shape[1:])
 
 
 def _summed(of_block: Callable[..., PyTree], local: Local, plan: BlockPlan, *at: Array) -> PyTree:
     """The sum of of_block(rows, local, *at) over blocks of rows."""
-    return sum_blocks(of_block, local.rows, plan.block, local._replace(rows=None), *at)
+    return sum_blocks(of_block, local.rows, plan.block, local._replace(rows=None, share=None), *at)
 
 
+@over_rows
 @program("model", "plan")
 def observed(
     model: Model, local: Local, at: Array, plan: BlockPlan
@@ -117,11 +151,12 @@ def observed(
 
     of_rows = _summed(of_block, local, plan, at)
     of_prior = _along(jax.value_and_grad(partial(_log_prior, model, local)), at, plan.width)
-    (value, slope), (_, hessian) = of_prior
+    (value, slope), (_, hessian) = _of_prior(local, of_prior)
     value, slope, hessian = jax.tree.map(jnp.add, of_rows, (value, slope, hessian))
     return value, slope, -_symmetric(hessian)
 
 
+@over_rows
 @program("model", "plan")
 def gradient(model: Model, local: Local, at: Array, plan: BlockPlan) -> Float[Array, " r"]:
     """l'(u) at u = `at`."""
@@ -131,9 +166,10 @@ def gradient(model: Model, local: Local, at: Array, plan: BlockPlan) -> Float[Ar
         return jax.grad(of)(at)
 
     of_rows = _summed(of_block, local, plan, at)
-    return of_rows + jax.grad(partial(_log_prior, model, local))(at)
+    return of_rows + _of_prior(local, jax.grad(partial(_log_prior, model, local))(at))
 
 
+@over_rows
 @program("model", "plan")
 def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     """C: the information if the components were observed."""
@@ -148,9 +184,10 @@ def complete(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]
 
     of_rows = _summed(of_block, local, plan)
     of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), plan.width)[1]
-    return -_symmetric(of_rows + of_prior)
+    return -_symmetric(of_rows + _of_prior(local, of_prior))
 
 
+@over_rows
 @program("model", "plan")
 def missing(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     """M: the information lost because the components are hidden."""
@@ -169,6 +206,7 @@ def missing(model: Model, local: Local, plan: BlockPlan) -> Float[Array, "r r"]:
     return _symmetric(_summed(of_block, local, plan))
 
 
+@over_rows
 @program("model", "plan")
 def outer(
     model: Model, local: Local, plan: BlockPlan
@@ -187,6 +225,7 @@ def outer(
 
     of_rows = _summed(of_block, local, plan)
     of_prior = _along(jax.grad(partial(_log_prior, model, local)), _zero(local), plan.width)
+    of_prior = _of_prior(local, of_prior)
     return of_rows[0] + of_prior[0], _symmetric(of_rows[1] - of_prior[1])
 
 

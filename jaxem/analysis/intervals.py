@@ -24,9 +24,10 @@ from jaxem.analysis.coordinates import params_dtype
 from jaxem.analysis.maximum import Fitted, fitted
 from jaxem.core import checks, remarks
 from jaxem.core.contracts import Model, Params, Prior
-from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.names import name
+from jaxem.fitting import streamed_sums
+from jaxem.fitting.streamed_sums import StreamedRows
 
 METHODS = ("wald", "profile")
 WITHIN = 'take method="profile", whose ends lie within'
@@ -69,7 +70,8 @@ def confidence_intervals(
         as where the likelihood does not fall so far before the range ends.
     errors: for "wald" the method of `standard_errors`, whose other arguments, NaN and errors these
         are too. Numbers that cannot move have themselves as both ends.
-    Errors: ValueError for bad input, and for a profile of traced values.
+    x may be a source, for "wald".
+    Errors: ValueError for bad input, and for a profile of traced values or of a large source.
     Source: Wilks (1938); Venzon and Moolgavkar (1988), Appl. Statist. 37, 87-94.
     """
     checks.one_of(method, METHODS, "method")
@@ -79,7 +81,12 @@ def confidence_intervals(
         checks.numbers(level, "level")
         if np.ndim(level) != 0 or not 0 < float(level) < 1:
             raise ValueError(f"level is {level!r}; give a number between 0 and 1, such as 0.95")
-    data = as_dataset(model, x, sample_weight, labels, lengths)
+    data = streamed_sums.opened(model, x, sample_weight, labels, lengths)
+    if method == "profile" and isinstance(data, StreamedRows):
+        raise ValueError(
+            "a profile goes through the rows many times for each parameter, which takes too long "
+            'for a source of many rows; take method="wald", or give rows in memory'
+        )
     found = fitted(data, params, errors, prior, fixed, reg_covar)
     own = found.local.params
     standard_errors.warn(found)

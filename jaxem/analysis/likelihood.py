@@ -51,7 +51,8 @@ def log_likelihood(
 ) -> Array:
     """sum_n weight[n] log p(x[n]; params), natural log with every constant.
 
-    lengths: of the sequences of a batch, here and below. mesh: as `fit` takes it.
+    lengths: of the sequences of a batch, here and below. mesh: as `fit` takes it. x may be a
+    source, whose rows bring their weights and labels.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
     rows = as_dataset(model, x, sample_weight, None, lengths, mesh).filled

@@ -19,8 +19,9 @@ from jaxem.core import checks, emissions, parameters
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import Dataset
 from jaxem.core.numerics import einsum
-from jaxem.fitting import sizes
+from jaxem.fitting import sizes, streamed_sums
 from jaxem.fitting.effort import program
+from jaxem.fitting.streamed_sums import StreamedRows
 
 METHODS = ("observed", "louis", "outer", "sandwich")
 FAR = 0.5  # standard errors that parameters may be from the maximum, where theirs are taken
@@ -41,7 +42,7 @@ class Fitted(NamedTuple):
 
 
 def fitted(
-    data: Dataset,
+    data: Dataset | StreamedRows,
     params: Params,
     method: str,
     prior: Prior | None,
@@ -50,13 +51,15 @@ def fitted(
 ) -> Fitted:
     """Check everything, go to the maximum, and invert the information asked for."""
     checks.one_of(method, METHODS, "method")
-    model, rows = data.model, data.filled
+    model, rows = data.model, streamed_sums.some(data)
     prior = model.as_prior(prior, reg_covar, emissions.like(model, rows), fixed)
     params = coordinates.settled(model, model.as_params(params, rows))
     params = parameters.fix(model.constraints, params, emissions.fixed(prior))
     if method in ("outer", "sandwich"):
         _check_sequences(rows)
-    found = _at(model, params, prior, rows, method)
+    directions = _thin(coordinates.directions(model, params, prior))
+    own = data if isinstance(data, StreamedRows) else rows
+    found = _at(model, Local(params, prior, directions.basis, own), directions, method)
     if not checks.is_concrete(found.inverse, found.local):
         return found
     for _ in range(_STEPS):
@@ -68,10 +71,8 @@ def fitted(
     return found
 
 
-def _at(model: Model, params: Params, prior: Prior | None, rows: Rows, method: str) -> Fitted:
-    directions = _thin(coordinates.directions(model, params, prior))
-    local = Local(params, prior, directions.basis, rows)
-    plan = information.plan(model, local, sizes.block_size(model, rows))
+def _at(model: Model, local: Local, directions: Coordinates, method: str) -> Fitted:
+    plan = information.plan(model, local, _block_size(model, local.rows))
     complete = information.complete(model, local, plan)
     white, least = information.whitening(complete)
     directions = Coordinates(*(einsum("pa,ab->pb", leaf, white) for leaf in directions))
@@ -80,11 +81,17 @@ def _at(model: Model, params: Params, prior: Prior | None, rows: Rows, method: s
         complete = einsum("ai,ab,bj->ij", white, complete, white)
     else:
         directions = directions._replace(
-            jacobian=coordinates.jacobian(model, params, prior, local.basis)
+            jacobian=coordinates.jacobian(model, local.params, local.prior, local.basis)
         )
         complete = information.complete(model, local, plan)
     inverse, spread = _inverse(model, local, plan, method, complete)
     return Fitted(model, local, directions, inverse, spread, plan, complete)
+
+
+def _block_size(model: Model, rows: Rows | StreamedRows) -> int:
+    if isinstance(rows, StreamedRows):
+        return rows.execution.block_size
+    return sizes.block_size(model, rows)
 
 
 def _next(found: Fitted, method: str) -> Fitted:
@@ -93,7 +100,7 @@ def _next(found: Fitted, method: str) -> Fitted:
     The complete information only measures the other: that of before is good enough.
     """
     model, local, _, inverse, _, plan, complete = found
-    local = local._replace(params=_newton(model, local, inverse))
+    local = local._replace(params=_newton(model, local._replace(rows=None), inverse))
     jacobian = coordinates.jacobian(model, local.params, local.prior, local.basis)
     if method == "louis":
         complete = information.complete(model, local, plan)
@@ -183,12 +190,14 @@ def _check_maximum(found: Fitted) -> None:
 
 
 def identical(found: Fitted) -> list[str]:
-    """Pairs of components whose responsibilities are in one proportion in all rows."""
+    """Pairs of components whose responsibilities are in one proportion in all rows; of a source
+    in the first."""
     model, local = found.model, found.local
-    if local.rows.first is not None:
+    rows = information.some(local)
+    if rows.first is not None:
         return []
-    shares = np.asarray(_posterior(model, local))
-    weight = np.asarray(local.rows.weight)
+    shares = np.asarray(_posterior(model, local._replace(rows=rows)))
+    weight = np.asarray(rows.weight)
     logs = np.log(np.maximum(shares, np.finfo(shares.dtype).tiny))
     said = []
     for i in range(len(logs)):

@@ -72,9 +72,21 @@ def patterns_of(missing: np.ndarray, names: Sequence[str]) -> Patterns:
     """The same, from a mask of the holes, (n, d) bool."""
     packed = np.packbits(missing, axis=1)
     _, first, rows = np.unique(packed, axis=0, return_index=True, return_counts=True)
-    each = missing[first]
-    order = np.lexsort((*(~each.T[::-1]), each.sum(axis=1), -rows))
-    return Patterns(tuple(map(str, names)), each[order], rows[order])
+    return _in_order(tuple(map(str, names)), missing[first], rows)
+
+
+def together(parts: Sequence[Patterns]) -> Patterns:
+    """Of several tables of the same columns as one table."""
+    missing, place = np.unique(
+        np.concatenate([part.missing for part in parts]), axis=0, return_inverse=True
+    )
+    rows = np.bincount(np.ravel(place), np.concatenate([part.rows for part in parts]))
+    return _in_order(parts[0].columns, missing, rows.astype(int))
+
+
+def _in_order(columns: tuple[str, ...], missing: np.ndarray, rows: np.ndarray) -> Patterns:
+    order = np.lexsort((*(~missing.T[::-1]), missing.sum(axis=1), -rows))
+    return Patterns(columns, missing[order], rows[order])
 
 
 def _called(part: str, table: Any, d: int) -> list[str]:

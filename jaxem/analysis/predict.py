@@ -23,7 +23,8 @@ def log_prob(model: Model, params: Params, x: Any, lengths: Any = None, mesh: An
     """log p(x[n]) of each row, (n,): natural log with every constant.
 
     For an HMM of each sequence, (b,), or a number for one; lengths: of the sequences of a batch.
-    mesh: as `fit` takes it.
+    mesh: as `fit` takes it. x may be a source, here and below: of its rows the numbers count alone,
+    not the weights and labels that come with them.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
     data = as_dataset(model, x, lengths=lengths, mesh=mesh)

@@ -20,10 +20,10 @@ from jaxem.analysis.maximum import FAR, Fitted, eps, fitted, identical
 from jaxem.core import checks
 from jaxem.core import remarks as told
 from jaxem.core.contracts import Model, Params, Prior
-from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.names import names
 from jaxem.core.numerics import einsum
+from jaxem.fitting import streamed_sums
 from jaxem.fitting.effort import program
 
 
@@ -62,6 +62,8 @@ def standard_errors(
         "sandwich", which holds where the model is not the true one (White 1982).
     sample_weight, prior, fixed, labels, lengths, reg_covar: those of the fit. Weights are
         frequencies. With a prior, of the posterior's mode.
+    x may be a source, whose rows bring their weights and labels: the information is summed block by
+        block, in two or three readings and one more for each step to the maximum.
 
     They are taken at the maximum next to `params`, just short of which a fit stops.
     0 for numbers that cannot move: fixed ones, and transitions that are ruled out. NaN where there
@@ -69,7 +71,7 @@ def standard_errors(
     a component that is absent, or of which the rows tell nothing; the last with a UserWarning.
     Errors: ValueError for bad input, and for parameters that are no maximum.
     """
-    data = as_dataset(model, x, sample_weight, labels, lengths)
+    data = streamed_sums.opened(model, x, sample_weight, labels, lengths)
     found = fitted(data, params, method, prior, fixed, reg_covar)
     warn(found)
     return errors(found)
@@ -93,7 +95,7 @@ def parameter_covariance(
 
     Arguments and errors are those of `standard_errors`, whose squares are on the diagonal.
     """
-    data = as_dataset(model, x, sample_weight, labels, lengths)
+    data = streamed_sums.opened(model, x, sample_weight, labels, lengths)
     found = fitted(data, params, method, prior, fixed, reg_covar)
     own = found.local.params
     matrix = _matrix(model, own, found.coordinates, found.inverse, found.spread)

@@ -12,7 +12,8 @@ EXTRAS = ("typer", "rich", "platformdirs", "pyarrow", "safetensors", "matplotlib
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (None: the arguments of the process) and return its exit status.
 
-    0 done and converged, 1 a fit did not converge, 2 bad input, 130 interrupted.
+    0 done and converged, 1 a fit did not converge, 2 bad input, 130 interrupted,
+    143 ended by SIGTERM while the fit is kept in a file.
     """
     try:
         with interrupts.watched():

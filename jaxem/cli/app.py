@@ -2,6 +2,7 @@
 an exit status."""
 
 import itertools
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,7 @@ from jaxem.cli.fit_input import FitInput
 from jaxem.core import emissions
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
+from jaxem.fitting.termination import awaited
 from jaxem.models import HMM
 
 
@@ -82,7 +84,8 @@ def fit(
                     source, data, components, starts, fit_options, checkpoint
                 )
             report.remark(file, data.remarks)
-            return search(jobs, data, fit_options, output, pictures)
+            with awaited() if checkpoint else nullcontext():
+                return search(jobs, data, fit_options, output, pictures)
         if checkpoint is not None:
             raise BadInput(f"{file}: --checkpoint is for tables that do not fit into memory")
         with as_bad_input(file):

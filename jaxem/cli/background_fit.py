@@ -15,6 +15,7 @@ from jaxem.fitting.bundles import Bundle
 from jaxem.fitting.driver import finish, pieces, start
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result
+from jaxem.fitting.termination import Terminated
 
 _SECONDS = 0.4  # that a piece of a fit is to take, where an iteration takes no longer
 
@@ -28,7 +29,7 @@ class Work:
         """smaller: fits of fewer components, of which some starts divide one."""
         self.job, self.smaller, self.ready = job, smaller, ready
         self.state: Bundle | None = None
-        self.error: Exception | None = None
+        self.error: Exception | Terminated | None = None
         self.stopped = False
         self.thread = threading.Thread(target=self._run, name="jaxem", daemon=True)
         self.thread.start()
@@ -47,7 +48,7 @@ class Work:
                     self.state = state
                     if self.stopped:
                         return
-        except Exception as error:  # raised where the fit is waited for
+        except (Exception, Terminated) as error:  # raised where the fit is waited for
             self.error = error
 
 

@@ -17,8 +17,18 @@ from jaxem import io
 from jaxem.cli import interrupts, options, report
 from jaxem.cli.background_fit import leave
 from jaxem.cli.columns import n_columns
-from jaxem.cli.errors import BAD_INPUT, DONE, INTERRUPTED, BadInput, as_bad_input, in_options, needs
+from jaxem.cli.errors import (
+    BAD_INPUT,
+    DONE,
+    INTERRUPTED,
+    TERMINATED,
+    BadInput,
+    as_bad_input,
+    in_options,
+    needs,
+)
 from jaxem.core import emissions
+from jaxem.fitting.termination import Terminated
 from jaxem.models import HMM
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -66,6 +76,9 @@ def command(example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
             except KeyboardInterrupt:
                 report.complain("interrupted: nothing more is written")
                 return INTERRUPTED
+            except Terminated as end:
+                report.complain(f"{end.path}: keeps the fit; the same command goes on from there")
+                return TERMINATED
             except OSError as error:  # trouble with a file is told of where it is written
                 return _gone(error)
 
@@ -120,7 +133,8 @@ Version = Annotated[
 def top(version: Version = False) -> None:
     """Fit mixtures and hidden Markov models by expectation-maximization, from many starts.
 
-    Exit status: 0 done and converged, 1 not converged, 2 bad input, 130 interrupted.
+    Exit status: 0 done and converged, 1 not converged, 2 bad input, 130 interrupted, 143 ended by
+    SIGTERM.
 
     Compiled programs are kept in $XDG_CACHE_HOME/jaxem or ~/.cache/jaxem, to start faster the next
     time; JAX_ENABLE_COMPILATION_CACHE=false switches that off.

@@ -9,7 +9,10 @@ from contextlib import contextmanager
 import jax
 import pyarrow as pa
 
+from jaxem.fitting import termination
+
 DONE, NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit status
+TERMINATED = termination.STATUS
 
 _MEMORY = "does not fit in memory; take fewer rows, --starts or --components, or --dtype float32"
 

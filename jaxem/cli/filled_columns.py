@@ -84,6 +84,13 @@ def completed(table: pa.Table, columns: Sequence[FilledColumn], draw: int) -> pa
     return table
 
 
+def filled_type(kind: Any, coded: bool, whole: bool) -> Any:
+    """The type of a column of this type once its holes are filled."""
+    if pa.types.is_null(kind):
+        return pa.string() if coded else pa.int64() if whole else pa.float64()
+    return pa.float64() if pa.types.is_integer(kind) and not (coded or whole) else kind
+
+
 def numbered(tables: Sequence[pa.Table]) -> pa.Table:
     """Completed tables one under another, with a first column that counts them from 1."""
     name = "draw"
@@ -96,15 +103,9 @@ def numbered(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def _filled(cells: pa.ChunkedArray, column: FilledColumn, values: np.ndarray) -> pa.ChunkedArray:
-    kind: Any = cells.type
-    if pa.types.is_dictionary(kind):
-        return _filled(cells.cast(kind.value_type), column, values).cast(kind)
-    fills = pa.array(values)
+    if pa.types.is_dictionary(cells.type):
+        return _filled(cells.cast(cells.type.value_type), column, values).cast(cells.type)
+    fills, kind = pa.array(values), filled_type(cells.type, bool(column.levels), column.whole)
     if column.levels:
         fills = pa.array(column.levels, pa.string()).take(pa.array(values.astype(int)))
-        kind = pa.string() if pa.types.is_null(kind) else kind
-    elif pa.types.is_null(kind):
-        kind = pa.int64() if column.whole else pa.float64()
-    elif pa.types.is_integer(kind) and not column.whole:
-        kind = pa.float64()
     return pc.replace_with_mask(cells.cast(kind), pa.array(column.missing), fills.cast(kind))

@@ -95,11 +95,11 @@ def planned(models: Sequence[Model], x: Any, starts: int, options: FitOptions) -
     with warnings.catch_warnings():  # what holes leave open is said by the names of columns
         warnings.simplefilter("ignore")
         begin = Starts("portfolio", jax.random.key(options.seed), starts)
-        beside = (None, None, None, _mesh(options.devices))
+        beside = (None, None, None, mesh(options.devices))
         return select.plan(models, x, begin, Options(**fit_arguments(options)), beside)
 
 
-def _mesh(n: int | None) -> Any:
+def mesh(n: int | None) -> Any:
     """So many of the devices; None where one has all rows."""
     there = jax.devices()
     if n is not None and n > len(there):

@@ -1,6 +1,7 @@
 """The command that fills the holes of a table."""
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,16 @@ from rich.console import Console
 
 import jaxem
 from jaxem import io
-from jaxem.cli import column_types, impute_summary, missing_cells, options, outputs, report, tables
+from jaxem.cli import (
+    impute_parts,
+    impute_summary,
+    missing_cells,
+    options,
+    outputs,
+    report,
+    streaming,
+    tables,
+)
 from jaxem.cli.columns import listed
 from jaxem.cli.command import command, precision
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, as_bad_input
@@ -44,7 +54,7 @@ class Filler(NamedTuple):
 
 @command("jaxem impute people.csv --components 1:4 -o filled.csv")
 def impute(
-    file: options.Table,
+    file: options.Tables,
     *,
     model: Annotated[
         Path | None,
@@ -65,6 +75,7 @@ def impute(
         typer.Option(help="Write a picture of what is missing to this file, .png or .pdf."),
     ] = None,
     unseen: options.Unseen = "error",
+    memory: options.Memory = None,
     column_options: options.ColumnOptions,
     sequence_options: options.SequenceOptions,
     fit_options: options.FitOptions,
@@ -87,8 +98,11 @@ def impute(
 
     All else stays as it is: rows, columns and their order, columns that are not in the model, and
     the values of the cells that are there.
+
+    Parquet files that do not fit into memory are read, and written, some rows at a time, by
+    --model.
     """
-    inputs = [file] if model is None else [file, model]
+    inputs = [*streaming.files(file), *([] if model is None else [model])]
     outputs.check(inputs, table=output, plot=plot)
     if model and (components or column_options.columns or column_options.column_family):
         raise BadInput("--model is fitted; leave out --components, --columns, --column-family")
@@ -98,6 +112,11 @@ def impute(
             "--group-by, --order-by and --step are of sequences: give --model a hidden Markov "
             "model of jaxem fit-hmm, or leave them out"
         )
+    if streaming.is_wanted(file, memory):
+        if draws is not None or plot is not None:
+            raise BadInput(f"{file}: --draws and --plot need the table in memory; leave them out")
+        given = impute_parts.Given(file, memory, read_options, unseen)
+        return impute_parts.fill(given, saved, output)
     with precision(saved.dtype if saved else fit_options.dtype):
         with as_bad_input(file):
             table = tables.read(file, *read_options)
@@ -128,12 +147,8 @@ def impute(
 def _tell(out: Console, file: Path, table: tables.Table, task: Task) -> None:
     """What is missing, and what is not looked at."""
     patterns, said = task.patterns, [*table.remarks, *task.remarks]
-    others = [name for name in table.columns.column_names if name and name not in task.names]
-    left = {name: column_types.missing(table.columns[name]).sum() for name in others}
-    if any(left.values()):
-        where = listed([f"{name} ({n})" for name, n in left.items() if n])
-        more = "; see --columns, and --family for columns of text" if task.families else ""
-        said.append(f"cells stay missing in columns that are not in the model: {where}{more}")
+    more = "; see --columns, and --family for columns of text" if task.families else ""
+    said += missing_cells.outside(missing_cells.of_others(table.columns, task.names), more)
     if patterns.n_empty and task.steps is None:
         said.append(f"has {missing_cells.wholly(patterns)}: there is nothing in them to go by")
     report.remark(file, said)
@@ -202,13 +217,6 @@ def _fill(
 
 def _left(task: Task, columns: Sequence[FilledColumn]) -> list[str]:
     """What is to be said of holes that stay."""
-    left = dict(zip(task.names, task.missing.sum(axis=0), strict=True))
-    for column in columns:
-        left[column.name] -= column.missing.sum()
-    names = [f"{name} ({n})" for name, n in left.items() if n]
-    if not names:
-        return []
-    return [
-        f"holes stay in the columns {listed(names)}: no row like theirs has these columns, so that "
-        "nothing tells what may stand there; fill them by a --model of other rows, or leave them"
-    ]
+    left = Counter(dict(zip(task.names, task.missing.sum(axis=0), strict=True)))
+    left.subtract({column.name: column.missing.sum() for column in columns})
+    return missing_cells.unfilled(left)

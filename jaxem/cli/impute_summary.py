@@ -30,19 +30,30 @@ def show(
     draws: int | None,
 ) -> None:
     """Column by column what was there and what came into the holes, and what that leaves out."""
-    where = "the standard output" if output is None else str(output)
-    n = sum(int(column.missing.sum()) for column in columns)
-    rows = np.any([column.missing for column in columns], axis=0).sum() if columns else 0
     if columns:
         _columns(out, columns, draws)
+    written(out, file, output, n_filled(columns), model, draws)
+
+
+def n_filled(columns: Sequence[FilledColumn]) -> np.ndarray:
+    """Cells that are filled, and the rows that they are in."""
+    if not columns:
+        return np.zeros(2, int)
+    missing = np.stack([column.missing for column in columns])
+    return np.array([missing.sum(), missing.any(axis=0).sum()])
+
+
+def written(
+    out: Console, file: Path, output: Path | None, n: np.ndarray, model: Any, draws: int | None
+) -> None:
+    """n: cells and rows, of `n_filled`."""
+    where = "the standard output" if output is None else str(output)
+    cells, rows = report.several(int(n[0]), "cell"), report.several(int(n[1]), "row")
+    if n[0]:
         report.say(out, _BY_MEANS if draws is None else _BY_DRAWS)
-    by = f", by {report.kind(model)}" if columns else ""
+    by = f", by {report.kind(model)}" if n[0] else ""
     each = f"{report.several(draws, 'table')}, " if draws else ""
-    report.say(
-        out,
-        f"{file}: {report.several(n, 'cell')} filled in {report.several(int(rows), 'row')}{by}; "
-        f"{each}written to {where}",
-    )
+    report.say(out, f"{file}: {cells} filled in {rows}{by}; {each}written to {where}")
 
 
 def impossible(columns: Sequence[FilledColumn]) -> list[str]:

@@ -1,5 +1,6 @@
 """Missing cells: which they are, and how they are told."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,6 +41,31 @@ def counted(patterns: Patterns) -> str:
         f"{report.several(int(patterns.cells.sum()), 'missing cell')} in {patterns.n_incomplete} "
         f"of {report.several(patterns.n_rows, 'row')}, in columns: {listed(where)}"
     )
+
+
+def of_others(table: pa.Table, names: Sequence[str]) -> Counter:
+    """How many cells are missing in the other columns."""
+    others = [name for name in table.column_names if name and name not in names]
+    return Counter({name: int(column_types.missing(table[name]).sum()) for name in others})
+
+
+def outside(counts: Counter, more: str = "") -> list[str]:
+    """What is to be said of cells that are missing in columns that no model fills."""
+    where = [f"{name} ({n})" for name, n in counts.items() if n]
+    if not where:
+        return []
+    return [f"cells stay missing in columns that are not in the model: {listed(where)}{more}"]
+
+
+def unfilled(counts: Counter) -> list[str]:
+    """What is to be said of holes that stay, by column."""
+    names = [f"{name} ({n})" for name, n in counts.items() if n]
+    if not names:
+        return []
+    return [
+        f"holes stay in the columns {listed(names)}: no row like theirs has these columns, so that "
+        "nothing tells what may stand there; fill them by a --model of other rows, or leave them"
+    ]
 
 
 def wholly(patterns: Patterns) -> str:

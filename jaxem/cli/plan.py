@@ -20,6 +20,7 @@ from jaxem.core.source import Piece, Source
 from jaxem.families import Gaussian
 from jaxem.families.gaussian.gaussian import STRUCTURES
 from jaxem.fitting import sizes, stream
+from jaxem.fitting.read_ahead import AHEAD
 from jaxem.sources import parquet
 
 _SECONDS = 1.0  # of reading, and of computing
@@ -122,7 +123,7 @@ def _said(
         "reading": f"{duration(reading)}, at {1 / of.reading:,.0f} rows a second",
         "computing": f"{duration(computing)}, at {1 / of.computing:,.0f} rows a second for one "
         "start on one device",
-        "memory": f"{size((stream.AHEAD + 2) * part + made)} for blocks; "
+        "memory": f"{size((AHEAD + 2) * part + made)} for blocks; "
         f"all rows would take {size(n * each)}",
         "sums": f"{size(starts * of.sums)} an iteration, which devices add up",
     }

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from jaxem.cli import tables
 from jaxem.cli.errors import BadInput, as_bad_input
-from jaxem.cli.fit_candidates import fit_arguments, mixtures
+from jaxem.cli.fit_candidates import fit_arguments, mesh, mixtures
 from jaxem.cli.fit_input import FitInput
 from jaxem.cli.options import ColumnOptions, Counts, FitOptions, ReadOptions
 from jaxem.cli.tables import Table
@@ -114,14 +114,15 @@ def planned(
 ) -> tuple[Sequence[FitPlan], FitInput]:
     """A fit of each candidate, after one look at the source; -> (fits, the pool as what is
     drawn)."""
-    if options.devices not in (None, 1):
-        raise BadInput("--devices: a table that is read block by block is fitted on one device")
     models = mixtures(data.families, components)
     if checkpoint is not None and len(models) > 1:
         raise BadInput("--checkpoint is of one fit: give one number of --components")
     key = jax.random.key(options.seed)
     begin, given = Starts("portfolio", key, starts), Options(**fit_arguments(options))
     seen = stream.look(models[0], source, streamed.seed_of(begin))
-    jobs = [streamed.planned(model, source, given, begin, checkpoint, seen) for model in models]
+    over = mesh(options.devices)
+    jobs = [
+        streamed.planned(model, source, given, begin, checkpoint, seen, over) for model in models
+    ]
     remark = f"{seen.n_rows:,} rows are read block by block, once an iteration for all starts"
     return jobs, data._replace(x=seen.pool.x, remarks=(remark,))

@@ -159,8 +159,10 @@ def _of_source(source: Source, model: Model, beside: tuple) -> Dataset:
     found = whole(source)
     if found is None:
         raise ValueError(
-            f"x is a source of more than {WHOLE >> 20} MB, which fit, em, log_prob, predict, "
-            "predict_proba and log_likelihood read block by block; give others rows in memory"
+            f"x is a source of more than {WHOLE >> 20} MB: fit, em, fit_online, e_step, "
+            "log_likelihood, aic, bic, icl, standard_errors, parameter_covariance, "
+            "confidence_intervals, log_prob, predict and predict_proba read it block by block; "
+            "give this verb rows in memory, such as some of them"
         )
     try:
         data = as_dataset(model, found.x, found.weight, found.labels)

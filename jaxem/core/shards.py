@@ -36,6 +36,10 @@ class Shards:
         """Of an array whose units lie along `axis`."""
         return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, self.axes))
 
+    def put(self, tree: PyTree) -> PyTree:
+        """Arrays with an axis of devices first, each part on its own."""
+        return jax.device_put(tree, self.of_units(0))
+
     def replicated(self, tree: PyTree) -> PyTree:
         """Concrete arrays, which all processes have alike, on each device."""
         everywhere = NamedSharding(self.mesh, PartitionSpec())
@@ -185,6 +189,39 @@ def summed(function: Callable[..., PyTree], rows: Rows, *same: Any) -> PyTree:
         return back(lax.psum(numbers, shards.axes))
 
     return _over(shards, local, PartitionSpec(), rows, *same)
+
+
+def apart(function: Callable[..., PyTree], rows: Rows, kept: PyTree, *same: Any) -> PyTree:
+    """function(rows, kept, *same) on each device, whose values stay there to be kept: sums that
+    are added up at the end, by `total`. They have an axis of devices before their own."""
+    shards = rows.shards
+    of_device = PartitionSpec(shards.axes)
+
+    def local(rows: Rows, kept: PyTree, *same: Any) -> PyTree:
+        mine = jax.tree.map(lambda leaf: leaf[0], kept)
+        own = jax.tree.map(lambda leaf: lax.pcast(leaf, shards.axes, to="varying"), same)
+        return jax.tree.map(lambda leaf: leaf[None], function(rows, mine, *own))
+
+    specs = shards.of_units(rows.axis).spec, of_device, *[PartitionSpec()] * len(same)
+    over = jax.shard_map(
+        local, mesh=shards.mesh, in_specs=specs, out_specs=of_device, check_vma=True
+    )
+    return over(rows._replace(shards=None), kept, *same)
+
+
+@partial(jax.jit, static_argnames="shards")
+def total(shards: Shards, kept: PyTree) -> PyTree:
+    """What `apart` has kept, added up."""
+
+    def local(kept: PyTree) -> PyTree:
+        numbers, back = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], kept))
+        return back(lax.psum(numbers, shards.axes))
+
+    specs = PartitionSpec(shards.axes), PartitionSpec()
+    over = jax.shard_map(
+        local, mesh=shards.mesh, in_specs=specs[:1], out_specs=specs[1], check_vma=True
+    )
+    return over(kept)
 
 
 def mapped(function: Callable[[Rows], PyTree], rows: Rows, axis: int) -> PyTree:

@@ -82,10 +82,12 @@ def fit(
         singular.
     progress: show a bar, where values are concrete; Ctrl-C then ends the fit without a result.
     checkpoint: a file that the fit of a source is kept in: called again with the same arguments,
-        it goes on from there, with the same bits.
+        it goes on from there, with the same bits. SIGTERM then ends the process at the next block,
+        with status 143, once the file is written.
 
     mesh: a `jax.make_mesh`, over all devices of which the rows, or sequences, are spread: each
         iteration adds up its sums over them once. An x that lies over several devices stays there.
+        The blocks of a source are spread over the devices of one process.
 
     x may be a source, of `jaxem.sources`: a table that does not fit into memory is read block by
     block, once an iteration for all starts.
@@ -97,8 +99,9 @@ def fit(
                       min_variance_ratio)  # fmt: skip
     begin = starts.begin(init, key, n_init, search)
     if isinstance(x, Source) and (checkpoint is not None or not x.small):
-        _refuse(sample_weight, labels, lengths, mesh)
-        job = streamed.planned(model, x, options, starts.in_one_round(begin), checkpoint)
+        refuse_beside((sample_weight, labels, lengths))
+        begin = starts.in_one_round(begin)
+        job = streamed.planned(model, x, options, begin, checkpoint, mesh=mesh)
         return _run(job, checks.flag(progress, "progress"))
     if checkpoint is not None:
         raise ValueError("checkpoint is for the fit of a source, such as jaxem.sources.npy(path)")
@@ -135,17 +138,10 @@ def em(
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio)  # fmt: skip
     if isinstance(x, Source) and not x.small:
-        _refuse(sample_weight, labels, lengths, mesh)
-        return _run(streamed.planned(model, x, options, Starts(params)))
+        refuse_beside((sample_weight, labels, lengths))
+        return _run(streamed.planned(model, x, options, Starts(params), mesh=mesh))
     data = as_dataset(model, x, sample_weight, labels, lengths, mesh)
     return _run(prepare(data, options, Starts(params)))
-
-
-def _refuse(sample_weight: Any, labels: Any, lengths: Any, mesh: Any) -> None:
-    """What does not go with a source that is read block by block."""
-    refuse_beside((sample_weight, labels, lengths))
-    if mesh is not None:
-        raise ValueError("a source of many rows is fitted on one device: leave out mesh")
 
 
 def _padded_k(data: Dataset, options: Options, begin: Starts) -> int | None:

@@ -29,6 +29,15 @@ _SHOWN = 6  # columns, or pairs of them
 Names = Sequence[str] | Mapping[str, Sequence[str]] | None
 
 
+class Counted(NamedTuple):
+    """Sums over rows: those of positive weight; the weight of each part, (k,); N in the tree of x,
+    (k, c, c)."""
+
+    n: np.ndarray
+    counts: np.ndarray
+    both: Any
+
+
 class Open(NamedTuple):
     """counts: rows of each part, (k,); places: what nothing is known of, and in which parts."""
 
@@ -43,7 +52,24 @@ def left_open(
     x = jax.tree.leaves(rows.x) if emissions.may_leave_open(model) else []
     if not x or (rows.shards is None and not any(map(_holed, x))):
         return Open(np.zeros(model.n_components), {})
-    counts, both = jax.device_get(_counts(model, params, rows, block_size))
+    return of_counts(model, counted(model, params, rows, block_size), prior)
+
+
+def counted(model: Model, params: Params, rows: Rows, block_size: int) -> Counted:
+    """Of some rows: what is left open by more of them is told by the sum."""
+    return jax.device_get(_counts(model, params, rows, block_size))
+
+
+def added(counts: Sequence[Counted]) -> Counted:
+    """The sum over tables, whose trees may tell of holes of their own."""
+    leaves = zip(*map(jax.tree.leaves, counts), strict=True)
+    return jax.tree.unflatten(jax.tree.structure(counts[0]), map(sum, leaves))
+
+
+def of_counts(model: Model, found: Counted, prior: Prior | None) -> Open:
+    """What is left open by the rows that were counted."""
+    unit = np.sum(found.counts) / found.n  # N in rows of mean weight
+    counts, both = jax.tree.map(lambda leaf: leaf / unit, (found.counts, found.both))
     return Open(counts, emissions.left_open(model, counts, both, prior))
 
 
@@ -84,9 +110,7 @@ def _holed(leaf: Array) -> bool:
 
 
 @program("model", "block_size")
-def _counts(model: Model, params: Params, rows: Rows, block_size: int) -> tuple[Array, Any]:
-    """-> (rows of each part, (k,); N in the tree of x, (k, c, c)), in rows of mean weight."""
-
+def _counts(model: Model, params: Params, rows: Rows, block_size: int) -> Counted:
     def by(prepared: Prepared, size: int) -> Any:
         def of_block(block: Rows) -> Any:
             _, shares = model.posterior(prepared, block)
@@ -103,6 +127,4 @@ def _counts(model: Model, params: Params, rows: Rows, block_size: int) -> tuple[
         return sum_blocks(of_block, rows, size)
 
     prepared = model.prepare(params, None)
-    n, counts, both = with_stable_fallback(model, prepared, by, rows, block_size)
-    unit = jnp.sum(counts) / n
-    return jax.tree.map(lambda leaf: leaf / unit, (counts, both))
+    return Counted(*with_stable_fallback(model, prepared, by, rows, block_size))

@@ -32,6 +32,7 @@ from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare, weighted
 from jaxem.fitting.result import Result
 
+EXPONENT, OFFSET = 0.6, 10.0  # of the pace, where none is given
 _SHORT = 10  # iterations of the starts, on the pool
 
 
@@ -67,8 +68,8 @@ def fit_online(
     reg_covar: Any = 0.0,
     batch_size: int = 256,
     n_passes: int = 1,
-    exponent: float = 0.6,
-    offset: float = 10.0,
+    exponent: float = EXPONENT,
+    offset: float = OFFSET,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
 ) -> Result:
@@ -104,7 +105,7 @@ def fit_online(
     first = checks.cast(n_batches // 2, np.int32)
     pace = Pace(of(exponent), of(offset), of(seen.total), first)
     params = _start(job, sample, options, begin)
-    state = _begin(job.execution, params, sample.for_fit, job.prior)
+    state = begun(job.execution, params, sample.for_fit, job.prior)
     for _ in range(n_passes):
         for part in job.stream.parts(job.execution):
             if part is not None:
@@ -156,7 +157,8 @@ def _evaluated(job: FitPlan, params: Params) -> Result:
 
 
 @partial(jax.jit, static_argnames="execution")
-def _begin(execution: Execution, params: Params, rows: Rows, prior: Prior | None) -> State:
+def begun(execution: Execution, params: Params, rows: Rows, prior: Prior | None) -> State:
+    """Before the first batch: the statistics are those of rows that the parameters are of."""
     sums = _per_weight(execution.model, params, rows, prior, execution.block_size)[0]
     return State(params, sums, sums, jnp.zeros((), jnp.int32))
 
@@ -183,16 +185,16 @@ def _pass(
     """A step for each batch of the rows, which it has from all over them."""
     size = execution.block_size
 
-    def step(i: Array, state: State) -> State:
+    def of_batch(i: Array, state: State) -> State:
         batch = take_rows(rows, i + n_batches * jnp.arange(size, dtype=jnp.int32))
-        return _step(execution, state, batch, prior, pace)
+        return step(execution, state, batch, prior, pace)
 
-    return lax.fori_loop(0, n_batches, step, state)
+    return lax.fori_loop(0, n_batches, of_batch, state)
 
 
-def _step(
-    execution: Execution, state: State, batch: Rows, prior: Prior | None, pace: Pace
-) -> State:
+@partial(jax.jit, static_argnames="execution")
+def step(execution: Execution, state: State, batch: Rows, prior: Prior | None, pace: Pace) -> State:
+    """One batch; where it has no rows, or leaves no parameters, nothing but t moves."""
     model, old = execution.model, state.params
     own, there = _per_weight(model, old, batch, prior, execution.block_size)
     t = state.t + 1

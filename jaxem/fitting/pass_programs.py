@@ -6,9 +6,11 @@ stable: whether the group takes the form of densities that loses no digits, as t
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxem.core.contracts import Model, Prepared, Prior, Rows
+from jaxem.core import shards
+from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.numerics import Sums
 from jaxem.fitting import blocks, em, sizes
 from jaxem.fitting.bundles import Bundle, bundle
@@ -28,14 +30,14 @@ def propose(execution: Execution, states: Bundle, prior: Prior | None) -> tuple[
 
 
 @partial(jax.jit, static_argnames="execution")
-def prepare(execution: Execution, states: Bundle) -> tuple[Prepared, Array]:
-    """Of the parameters taken, without prior."""
+def prepare(execution: Execution, params: Params, prior: Prior | None) -> tuple[Prepared, Array]:
+    """Of given parameters, with an axis of starts."""
 
-    def one(own: Bundle) -> tuple[Prepared, Array]:
-        prepared = execution.model.prepare(own.tree.params, None)
+    def one(own: Params) -> tuple[Prepared, Array]:
+        prepared = execution.model.prepare(own, prior)
         return prepared, blocks.loses_digits(execution.model, prepared)
 
-    return each(one, states, execution.chunk)
+    return each(one, params, execution.chunk)
 
 
 @partial(jax.jit, static_argnames=("execution", "stable"))
@@ -56,6 +58,27 @@ def add(
     rows: Rows,
     first: Int[Array, ""],
     stop: Int[Array, ""],
+    total: Sums,
+) -> Sums:
+    """Of rows over several devices each has sums of its own, with an axis of devices first."""
+    if rows.shards is None:
+        return _added(execution, stable, prepared, rows, first, stop, total)
+
+    def local(rows: Rows, total: Sums, prepared: Prepared, first: Array, stop: Array) -> Sums:
+        n_blocks = rows.n_units // execution.block_size  # those past the table's end weigh nothing
+        end = jnp.minimum(stop, n_blocks)
+        return _added(execution, stable, prepared, rows, first, end, total)
+
+    return shards.apart(local, rows, total, prepared, first, stop)
+
+
+def _added(
+    execution: Execution,
+    stable: bool,
+    prepared: Prepared,
+    rows: Rows,
+    first: Array,
+    stop: Array,
     total: Sums,
 ) -> Sums:
     model, size = execution.model, execution.block_size
@@ -102,9 +125,13 @@ def update(
 
 
 @partial(jax.jit, static_argnames=("execution", "stable"))
-def log_likelihood(execution: Execution, stable: bool, prepared: Prepared, total: Sums) -> Array:
-    def one(of: tuple[Prepared, Sums]) -> Array:
+def end(
+    execution: Execution, stable: bool, prepared: Prepared, total: Sums
+) -> tuple[Statistics, Array]:
+    """-> (statistics, log-likelihood)."""
+
+    def one(of: tuple[Prepared, Sums]) -> tuple[Statistics, Array]:
         own = blocks.form(execution.model, of[0], stable)
-        return blocks.end_sums(execution.model, own, of[1])[1]
+        return blocks.end_sums(execution.model, own, of[1])
 
     return each(one, (prepared, total), execution.chunk)

@@ -6,11 +6,11 @@ from jaxtyping import Array
 
 from jaxem.core import emissions
 from jaxem.core.contracts import Model, Params, Prior, Rows, Statistics
-from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
-from jaxem.fitting import sizes
+from jaxem.fitting import sizes, streamed_sums
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.effort import program
+from jaxem.fitting.streamed_sums import StreamedRows
 
 
 @waits
@@ -31,9 +31,14 @@ def e_step(
     further from 0 than eps^-1/4 of their spread (8000 in float64, 54 in float32) are measured from
     a pivot of the rows that are read together. With a prior that has a reg_covar term, that term is
     in the log-likelihood.
+    x may be a source, whose rows bring their weights and labels.
     Errors: ValueError for shapes that disagree and for bad values. Source: Dempster et al. (1977).
     """
-    data = as_dataset(model, x, sample_weight, labels, lengths, mesh)
+    data = streamed_sums.opened(model, x, sample_weight, labels, lengths, mesh)
+    if isinstance(data, StreamedRows):
+        params = model.as_params(params, data.some)
+        given = model.as_prior(prior, None, emissions.like(model, data.some))
+        return streamed_sums.e_step(data, params, given)
     rows = data.rows if data.shards is None else data.filled
     params = model.as_params(params, rows)
     prior = model.as_prior(prior, None, emissions.like(model, rows))

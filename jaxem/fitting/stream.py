@@ -6,26 +6,24 @@ of the device.
 """
 
 import itertools
-import queue
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxem.core import pool
+from jaxem.core import placement, pool, shards
 from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Model, Rows
 from jaxem.core.dataset import Dataset, as_dataset
+from jaxem.core.shards import Shards
 from jaxem.core.source import Piece, Source, exact, joined, part
-from jaxem.fitting import sizes, threads
+from jaxem.fitting import sizes
 from jaxem.fitting.execution import Execution
+from jaxem.fitting.read_ahead import read_ahead
 
-T = TypeVar("T")
 _PART = 1 << 24  # bytes of a table that are read, and go to the device, at a time
-AHEAD = 2  # parts that wait for the device
 
 
 class Seen(NamedTuple):
@@ -109,24 +107,27 @@ def pool_of(model: Model, seen: Seen) -> Dataset:
 # ---- a pass
 
 
-def blocks_a_part(rows: Rows, block_size: int, n_rows: int) -> int:
-    """No more than n_rows have. rows: like those of the table."""
+def blocks_a_part(rows: Rows, block_size: int, n_rows: int, n_devices: int = 1) -> int:
+    """As many on each device, no more than n_rows need. rows: like those of the table."""
     each = sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize for leaf in jax.tree.leaves(rows))
     most = max(2, _PART // (each * block_size))  # of one block XLA makes another program
-    return min(most, -(-n_rows // block_size))
+    return n_devices * min(most, -(-n_rows // (n_devices * block_size)))
 
 
 class Stream(NamedTuple):
     """A source as it is fitted. part: blocks that are read at a time; checkpoint: a file.
 
-    reader: one thread for all passes, since memory that a thread leaves is lost.
+    rows: like those of the source, some or their shapes. reader: one thread for all passes, since
+    memory that a thread leaves is lost. over: the devices that blocks are spread over.
     """
 
     source: Source
+    rows: Rows
     n_rows: int
     part: int
     reader: ThreadPoolExecutor
     checkpoint: Any
+    over: Shards | None
 
     def n_parts(self, execution: Execution) -> int:
         return -(-self.n_rows // (self.part * execution.block_size))
@@ -138,9 +139,33 @@ class Stream(NamedTuple):
         whole = self.part * size
 
         def made() -> Iterator[Part | None]:
-            return _parts(model, self.source, self.n_rows, size, whole, first * whole)
+            with placement.on_host(self.over is not None):  # whence each device is sent its own
+                for part in _parts(model, self.source, self.n_rows, size, whole, first * whole):
+                    yield None if part is None else self._placed(part)
 
-        return _read_ahead(self.reader, made)
+        return read_ahead(self.reader, made)
+
+    def _placed(self, part: Part) -> Part:
+        return part._replace(rows=shards.placed(part.rows, self.over))
+
+
+def opened(
+    source: Source,
+    rows: Rows,
+    n_rows: int,
+    block_size: int,
+    checkpoint: Any = None,
+    mesh: Any = None,
+) -> Stream:
+    over = None if mesh is None else shards.of_mesh(mesh)
+    if over is not None and jax.process_count() > 1:
+        raise ValueError(
+            "a source is fitted by the devices of one process; give each process rows in memory, "
+            "and mesh="
+        )
+    part = blocks_a_part(rows, block_size, n_rows, 1 if over is None else over.n)
+    reader = ThreadPoolExecutor(1, thread_name_prefix="source reader")
+    return Stream(source, rows, n_rows, part, reader, checkpoint, over)
 
 
 def _parts(
@@ -183,52 +208,13 @@ def _last(model: Model, own: Piece, tail: Piece | None, size: int, whole: int) -
         return None
     weight = np.array(found.rows.weight)
     weight[alone : alone + seen] = 0  # after reading, which would replace them: as in memory
+    weight[len(rows) :] = 0
     return found._replace(rows=found.rows._replace(weight=jax.device_put(weight)))
 
 
 def _part(model: Model, piece: Piece, n_blocks: int) -> Part | None:
     rows = checked(model, piece)
     return None if rows is None else Part(rows, n_blocks)
-
-
-# ---- reading ahead
-
-
-def _read_ahead(reader: ThreadPoolExecutor, make: Callable[[], Iterator[T]]) -> Iterator[T]:
-    """The iterator's values in order, made by a thread that is up to AHEAD of them ahead."""
-    made: queue.Queue = queue.Queue(AHEAD)
-    left = threading.Event()
-
-    def put(kind: str, value: Any) -> bool:
-        while not left.is_set():
-            try:
-                made.put((kind, value), timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        try:
-            for value in make():
-                if not put("value", value):
-                    return
-            put("end", None)
-        except BaseException as error:
-            put("error", error)
-
-    working = reader.submit(threads.configured(work))
-    try:
-        while True:
-            kind, value = made.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                raise value
-            yield value
-    finally:
-        left.set()
-        working.result()
 
 
 def like_rows(rows: Rows, n: int) -> Rows:

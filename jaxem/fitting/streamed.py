@@ -4,30 +4,29 @@ A pass is a trip of `em` for every start that still runs: `propose`, the E-steps
 `update`. In one process, with the same blocks, the fit is that of the table in memory, bit for bit.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core import pool
-from jaxem.core.contracts import Model, Prepared
+from jaxem.core.contracts import Model
 from jaxem.core.files import check_writable
 from jaxem.core.numerics import Sums
 from jaxem.core.source import Source
 from jaxem.core.status import Status
 from jaxem.fitting import pass_programs as programs
-from jaxem.fitting import restarts, sizes, stream
+from jaxem.fitting import restarts, sizes, stream, termination
 from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.checkpoint import Checkpoint, Kept, digest
+from jaxem.fitting.one_reading import Group, summed
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare, weighted
 from jaxem.fitting.result import Result, gathered
-from jaxem.fitting.stream import Seen, Stream
+from jaxem.fitting.stream import Seen
 
 
 def planned(
@@ -37,6 +36,7 @@ def planned(
     begin: Starts,
     checkpoint: Any = None,
     seen: Seen | None = None,
+    mesh: Any = None,
 ) -> FitPlan:
     """The source is looked at, unless that was done, and what is given is checked.
 
@@ -55,14 +55,12 @@ def planned(
     block = stream.block_size_of(model, rows, seen.n_rows, options.block_size)
     chunk = sizes.chunk_size(model, stream.like_rows(rows, seen.n_rows), job.n_starts, block)
     filled = chunk * -(-job.n_starts // chunk)
-    part = stream.blocks_a_part(rows, block, seen.n_rows)
-    reader = ThreadPoolExecutor(1, thread_name_prefix="source reader")
     return job._replace(
         execution=replace(job.execution, block_size=block, chunk=chunk),
         start_rows=weighted(rows, seen.weight) if seen.n_rows > pool.POOL else None,
         methods=np.resize(job.methods[: job.n_starts], filled),
         provenance=replace(job.provenance, n_rows=seen.n_rows, columns=source.names),
-        stream=Stream(source, seen.n_rows, part, reader, checkpoint),
+        stream=stream.opened(source, rows, seen.n_rows, block, checkpoint, mesh),
     )
 
 
@@ -81,30 +79,33 @@ def about(job: FitPlan) -> dict[str, str]:
         "key and starts": digest([key, job.methods, job.params]),
         "prior": digest(job.prior),
         "options": f"{execution.acceleration!r} {execution.block_size} {execution.chunk} {of.part} "
-        f"{digest([job.tol])}",
+        f"{digest([job.tol])} {1 if of.over is None else of.over.n}",
     }
 
 
 # ---- passes
 
 
-class Group(NamedTuple):
-    """Starts side by side in a pass. stable: whether they take the form that loses no digits."""
-
-    index: np.ndarray
-    prepared: Prepared
-    stable: bool
-
-
 def passes(job: FitPlan, states: Bundle) -> Iterator[Bundle]:
     """Yields the states of all starts after each pass, until all have ended; with a checkpoint
     first those that it has."""
-    execution, states, path = job.execution, jax.device_get(states), job.stream.checkpoint
-    checkpoint = None if path is None else Checkpoint(path, about(job))
-    kept = None if checkpoint is None else checkpoint.load(states)
-    if kept is not None:
-        states = kept.states
-        yield states
+    states, path = jax.device_get(states), job.stream.checkpoint
+    if path is None:
+        yield from _passes(job, states, None, None)
+        return
+    with termination.awaited():
+        checkpoint = Checkpoint(path, about(job))
+        kept = checkpoint.load(states)
+        if kept is not None:
+            states = kept.states
+            yield states
+        yield from _passes(job, states, checkpoint, kept)
+
+
+def _passes(
+    job: FitPlan, states: Bundle, checkpoint: Checkpoint | None, kept: Kept | None
+) -> Iterator[Bundle]:
+    execution = job.execution
     while True:
         running = np.flatnonzero(_running(states, int(job.max_iter)))
         if not len(running):
@@ -115,20 +116,25 @@ def passes(job: FitPlan, states: Bundle) -> Iterator[Bundle]:
             groups.append(Group(index, proposal.prepared, bool(np.any(loses))))
             proposals.append(proposal)
         reached = None if checkpoint is None else partial(_save, checkpoint, states)
-        total, kept = summed(job, groups, kept, reached), None
+        total, kept = summed(execution, job.stream, groups, kept, reached), None
         for own, proposal, sums in zip(groups, proposals, total, strict=True):
             given = _at(states, own.index), proposal, sums, job.prior, job.tol
             new = programs.update(execution, own.stable, *given)
             states = _with(states, own.index, jax.device_get(new))
         over = not np.any(_running(states, int(job.max_iter)))
-        if checkpoint is not None and (over or checkpoint.due):
+        if checkpoint is not None and over:
             checkpoint.save(states)
+        elif checkpoint is not None:
+            _save(checkpoint, states)
         yield states
 
 
-def _save(checkpoint: Checkpoint, states: Bundle, total: list[Sums], part: int) -> None:
-    if checkpoint.due:
+def _save(
+    checkpoint: Checkpoint, states: Bundle, total: list[Sums] | None = None, part: int = 0
+) -> None:
+    if checkpoint.due or termination.asked():
         checkpoint.save(states, total, part)
+    termination.heed(checkpoint.path)
 
 
 def _running(states: Bundle, max_iter: int) -> np.ndarray:
@@ -155,52 +161,6 @@ def _with(states: Bundle, index: np.ndarray, new: Bundle) -> Bundle:
     return jax.tree.map(put, states, new)
 
 
-def summed(
-    job: FitPlan,
-    groups: list[Group],
-    kept: Kept | None = None,
-    reached: Callable[[list[Sums], int], None] | None = None,
-) -> list[Sums]:
-    """The E-steps of all blocks for each group: one reading.
-
-    kept: where a reading was, from which it goes on. reached: called after each part but the last
-    with the sums so far and the number of the next.
-    """
-    execution, of = job.execution, job.stream
-    begin, total = _resumed(job, groups, kept)
-    for number, own in enumerate(of.parts(execution, begin), begin):
-        if own is None:
-            continue
-        first = jnp.asarray(not total, jnp.int32)
-        if not total:
-            total = [
-                programs.begin(execution, each.stable, each.prepared, own.rows) for each in groups
-            ]
-        stop = jnp.asarray(own.n_blocks, jnp.int32)
-        total = [
-            programs.add(execution, each.stable, each.prepared, own.rows, first, stop, sums)
-            for each, sums in zip(groups, total, strict=True)
-        ]
-        jax.block_until_ready(total)  # parts that wait for each other would fill the memory
-        if reached is not None and number + 1 < of.n_parts(execution):
-            reached(total, number + 1)
-    return total
-
-
-def _resumed(job: FitPlan, groups: list[Group], kept: Kept | None) -> tuple[int, list[Sums]]:
-    """-> (the part that is next, the sums of those before)."""
-    if kept is None or kept.sums is None:
-        return 0, []
-    rows = stream.like_rows(job.data.rows, job.execution.block_size)
-
-    def like(leaves: list[np.ndarray], group: Group) -> Sums:
-        begin = partial(programs.begin, job.execution, group.stable)
-        structure = jax.tree.structure(jax.eval_shape(begin, group.prepared, rows))
-        return jax.device_put(jax.tree.unflatten(structure, leaves))
-
-    return kept.part, [like(*of) for of in zip(kept.sums, groups, strict=True)]
-
-
 def finish(job: FitPlan, states: Bundle) -> Result:
     """Judge every start on its final parameters and return the best with all of them."""
     execution, states = job.execution, jax.device_get(states)
@@ -218,10 +178,10 @@ def finish(job: FitPlan, states: Bundle) -> Result:
 def _log_likelihoods(job: FitPlan, states: Bundle) -> np.ndarray:
     execution, r, groups = job.execution, len(job.methods), []
     for index in _in_groups(np.arange(r), execution.chunk):
-        prepared, loses = programs.prepare(execution, _at(states, index))
+        prepared, loses = programs.prepare(execution, _at(states, index).tree.params, None)
         groups.append(Group(index, prepared, bool(np.any(loses))))
     found = [
-        programs.log_likelihood(execution, own.stable, own.prepared, total)
-        for own, total in zip(groups, summed(job, groups), strict=True)
+        programs.end(execution, own.stable, own.prepared, total)[1]
+        for own, total in zip(groups, summed(execution, job.stream, groups), strict=True)
     ]
     return np.concatenate(jax.device_get(found))[:r]

@@ -13,6 +13,7 @@ What differs from scikit-learn's `GaussianMixture`, and why:
 - "kmeans" and "k-means++" are one rule, k-means++ seeds in standardised columns and five steps of
   Lloyd; "random_from_data" starts from the covariance of all rows, not from reg_covar alone;
   "portfolio" is new, and recommended for n_init > 1.
+- partial_fit takes a step of online EM for each batch of rows.
 - fit takes sample_weight: frequencies, 0 for a row that is absent.
 - lower_bound_ is of exactly the parameters returned, not of those a step before.
 - Fewer distinct rows than components is a ValueError.

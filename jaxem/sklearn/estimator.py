@@ -24,7 +24,7 @@ from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
 from jaxem.fitting.result import Result
 from jaxem.models.mixture import Mixture, MixturePrior
-from jaxem.sklearn import initial, precisions
+from jaxem.sklearn import batches, initial, precisions
 from jaxem.sklearn.conversion import as_jaxem
 from jaxem.sklearn.fitted import FittedMixture, as_rows
 
@@ -144,11 +144,9 @@ class GaussianMixture(FittedMixture):
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
                 f"n_samples = {X.shape[0]}"
             )
+        vars(self).pop("_batches", None)
         with jax.enable_x64(X.dtype == np.float64):
-            job, states = self._begin(X, sample_weight)
-            states, history, before = self._iterate(job, states)
-            result = finish(job, states)
-            self._keep(_looked_at(states), history, before, result)
+            result = self._fit(X, sample_weight)
             if not self.converged_ and self.max_iter > 0:
                 warnings.warn(
                     f"the best start did not converge: {result.explanation()}",
@@ -156,6 +154,56 @@ class GaussianMixture(FittedMixture):
                     stacklevel=3,
                 )
         return self
+
+    def _fit(self, X: np.ndarray, sample_weight: Any) -> Result:
+        job, states = self._begin(X, sample_weight)
+        states, history, before = self._iterate(job, states)
+        result = finish(job, states)
+        self._keep(_looked_at(states), history, before, result)
+        return result
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "GaussianMixture":
+        """Take one step of online EM by a batch of rows: for rows that come one batch at a time.
+
+        s <- (1 - g) s + g E[T(x, z) | X],  g = (t + 10)^-0.6 at the t-th batch after the first
+
+        The first batch is fitted as `fit` does, and needs n_components distinct rows at least; of
+        later ones each moves the mean sufficient statistics s, of which the parameters are. Rows
+        must come in no order that says something of them. It is never called converged: converged_
+        is False, n_iter_ is t, and there is no lower_bound_, which is of all rows. `fit` begins
+        anew.
+
+        X: (n, d), y is ignored; sample_weight: (n,) frequencies within the batch.
+        Errors: ValueError for bad input, and where a component is left without spread.
+        Source: Cappé and Moulines (2009), J. R. Stat. Soc. B 71, 593-613.
+        """
+        before = getattr(self, "_batches", None)
+        X = as_rows(self, X, reset=before is None, ensure_min_samples=1 if before else 2)
+        if before is not None:
+            X = X.astype(self.means_.dtype, copy=False)
+        with jax.enable_x64(X.dtype == np.float64):
+            if before is None:
+                self._fit(X, sample_weight)
+                found = batches.begun(self.model_, self.params_, X, sample_weight, self.reg_covar)
+            else:
+                self._check_same(before)
+                found = batches.moved(before, X, sample_weight, self.reg_covar)
+                self._keep_params(
+                    found.state.params, "a component is left without spread: take larger batches"
+                )
+        self._batches, self.n_iter_ = found, int(found.state.t)
+        self.status_, self.converged_ = Status.MAX_ITER, False
+        for of_all_rows in ("lower_bound_", "lower_bounds_", "n_best_", "_progress"):
+            vars(self).pop(of_all_rows, None)
+        return self
+
+    def _check_same(self, before: batches.Progress) -> None:
+        if before.model != Mixture(Gaussian(self.covariance_type), self.n_components):
+            raise ValueError(
+                f"the batches before were fitted by {before.model!r}; to change n_components or "
+                "covariance_type, begin anew by fit"
+            )
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row, (n,)."""
@@ -247,19 +295,9 @@ class GaussianMixture(FittedMixture):
     def _keep(self, state: State, history: np.ndarray, before: int, result: Result) -> None:
         """The attributes of the best start, as NumPy arrays that pickle."""
         index = int(result.restarts.best)
-        weights, (means, covariances) = jax.tree.map(np.array, result.params)
-        bound = float(state.objective[index])
-        try:
-            root = precisions.precisions_cholesky(covariances, self.covariance_type)
-        except np.linalg.LinAlgError:
-            root = None
-        if root is None or not np.isfinite(bound):
-            raise ValueError(
-                f"no start has a likelihood: {result.explanation()}; or raise reg_covar"
-            )
-        self.weights_, self.means_, self.covariances_ = weights, means, covariances
-        self.precisions_cholesky_ = root
-        self.precisions_ = precisions.precisions(root, self.covariance_type)
+        bound, why = float(state.objective[index]), result.explanation()
+        params = result.params if np.isfinite(bound) else None
+        self._keep_params(params, f"no start has a likelihood: {why}")
         self.n_iter_ = int(result.n_iter) - before
         self.lower_bound_ = bound
         self.lower_bounds_ = history[: self.n_iter_, index]
@@ -267,6 +305,19 @@ class GaussianMixture(FittedMixture):
         self.converged_ = self.status_.converged
         self.n_best_ = int(result.restarts.n_best)
         self._progress = {name: np.array(getattr(state, name))[index] for name in _CARRIED}
+
+    def _keep_params(self, params: Any, why: str) -> None:
+        """why: what is said where there are none, or covariances without inverse."""
+        try:
+            if params is None:
+                raise np.linalg.LinAlgError
+            weights, (means, covariances) = jax.tree.map(np.array, params)
+            root = precisions.precisions_cholesky(covariances, self.covariance_type)
+        except np.linalg.LinAlgError:
+            raise ValueError(f"{why}; or raise reg_covar") from None
+        self.weights_, self.means_, self.covariances_ = weights, means, covariances
+        self.precisions_cholesky_ = root
+        self.precisions_ = precisions.precisions(root, self.covariance_type)
 
 
 def _looked_at(states: Bundle) -> State:

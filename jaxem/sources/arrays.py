@@ -63,12 +63,27 @@ class Array(Source):
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         for at in range(first, len(self.x), _ROWS):
+            for of in (self.x, self.weight, self.labels):
+                _check_whole(of)
             stop = min(at + _ROWS, len(self.x))
             weight, labels = (
                 None if of is None else np.array(of[at:stop]) for of in (self.weight, self.labels)
             )
             where = f"{self.where}, rows {at:,} to {stop - 1:,}"
             yield Piece(np.array(self.x[at:stop]), weight, labels, where)
+
+
+def _check_whole(array: Any) -> None:
+    """ValueError for a file that was cut short: to read beyond its end would kill the process."""
+    while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+        array = array.base
+    if array is None or array.filename is None:
+        return
+    path = os.fspath(array.filename)
+    with describe_os_errors(path, "cannot be read"):
+        there = os.stat(path).st_size
+    if there < array.offset + array.nbytes:
+        raise ValueError(f"{path} was cut short after it was opened: it must stay as it is")
 
 
 def batches(make: Any, fingerprint: str = "") -> Source:

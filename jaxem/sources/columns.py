@@ -27,6 +27,15 @@ class Columns:
         """Of the columns of a table."""
         return tuple(self.tree) if _is_names(self.tree) else None
 
+    def check(self, schema: Schema, where: str) -> None:
+        """ValueError where a column is gone, or is no longer of numbers."""
+        lost = [name for name in self.kinds if schema.get(name) is None]
+        if lost:
+            raise ValueError(
+                f"{where} has no numbers any more in the columns {', '.join(lost)}: it must stay as"
+                " it is"
+            )
+
     def piece(self, batch: Any, where: str) -> Piece:
         """The rows of a record batch."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxem.core.files import describe_os_errors
 from jaxem.core.source import Piece, Source
 from jaxem.sources.columns import Columns, Schema, chosen, schema_of
 from jaxem.sources.fingerprints import of_files
@@ -32,26 +33,37 @@ def parquet(
     and for columns that are not there or are no numbers.
     """
     found = _files(paths)
-    own = chosen(_schema(found), found[0], columns, sample_weight, labels)
+    n_rows, schemas = zip(*map(_looked_at, found), strict=True)
+    own = chosen(_together(found, schemas), found[0], columns, sample_weight, labels)
     told = of_files(found, own.tree, sample_weight, labels)
-    return Parquet(found, own, own.names, told)
+    return Parquet(found, n_rows, own, own.names, told)
 
 
 @dataclass(frozen=True, eq=False)
 class Parquet(Source):
     paths: tuple[str, ...]
+    n_rows: tuple[int, ...]  # of each file
     columns: Columns
     names: tuple[str, ...] | None
     fingerprint: str
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         skip = first
-        for path in self.paths:
+        for path, n in zip(self.paths, self.n_rows, strict=True):
             with _opened(path) as file:
-                n = file.metadata.num_rows
+                self._check(path, file, n)
                 if skip < n:
                     yield from self._of_file(path, file, skip)
                 skip = max(0, skip - n)
+
+    def _check(self, path: str, file: Any, had: int) -> None:
+        """ValueError for a file that has become another."""
+        self.columns.check(schema_of(file.schema_arrow), path)
+        if file.metadata.num_rows != had:
+            raise ValueError(
+                f"{path} had {had:,} rows when it was first read, and now has "
+                f"{file.metadata.num_rows:,}: it must stay as it is"
+            )
 
     def _of_file(self, path: str, file: Any, first: int) -> Iterator[Piece]:
         """From row `first` on; row groups that lie before it are not read."""
@@ -91,12 +103,11 @@ def _opened(path: str) -> Any:
         import pyarrow.parquet
     except ModuleNotFoundError:
         raise ValueError("Parquet is read by pyarrow: pip install 'jaxem[stream]'") from None
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid as error:
-        raise ValueError(f"{path} is no Parquet file, or is cut short: {error}") from None
-    except OSError as error:
-        raise OSError(f"{path}: cannot be read: {error.strerror or error}") from None
+    with describe_os_errors(path, "cannot be read"):
+        try:
+            return pyarrow.parquet.ParquetFile(path)
+        except pyarrow.ArrowInvalid as error:
+            raise ValueError(f"{path} is no Parquet file, or is cut short: {error}") from None
 
 
 def _read(path: str, batches: Any) -> Iterator[Any]:
@@ -108,12 +119,10 @@ def _read(path: str, batches: Any) -> Iterator[Any]:
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
-def _schema(paths: Sequence[str]) -> Schema:
+def _together(paths: Sequence[str], schemas: Sequence[Schema]) -> Schema:
     """The dtype of each column over all files."""
-    first = paths[0]
-    found = _columns(first)
-    for path in paths[1:]:
-        own = _columns(path)
+    first, found = paths[0], dict(schemas[0])
+    for path, own in zip(paths[1:], schemas[1:], strict=True):
         for name in [*found, *own]:
             if name not in own or name not in found:
                 lacks, has = (path, first) if name not in own else (first, path)
@@ -126,6 +135,7 @@ def _schema(paths: Sequence[str]) -> Schema:
     return found
 
 
-def _columns(path: str) -> Schema:
+def _looked_at(path: str) -> tuple[int, Schema]:
+    """-> (its rows, its columns)."""
     with _opened(path) as file:
-        return schema_of(file.schema_arrow)
+        return file.metadata.num_rows, schema_of(file.schema_arrow)

@@ -45,6 +45,14 @@ def test_files_are_fitted_as_one_table(folder, capsys):
     np.testing.assert_array_equal(jaxem.load(saved)[1].components.means, params.components.means)
 
 
+def test_files_are_fitted_by_several_devices(folder, capsys):
+    assert fit(folder / "part-*.parquet") == fit(folder / "part-*.parquet", "--devices", 2) == 0
+    one, two = re.findall(r"log-likelihood +(\S+)", capsys.readouterr().out)
+    assert one == two
+    assert fit(folder / "part-*.parquet", "--devices", 99) == 2
+    assert "--devices 99: there are 4" in capsys.readouterr().err
+
+
 def test_a_file_larger_than_memory_is_read_block_by_block(folder, capsys):
     path = folder / "part-0.parquet"
     assert fit(path, "--memory", "1GB") == fit(path, "--memory", "1KB") == 0
@@ -141,3 +149,88 @@ def test_files_of_text_are_labelled_one_after_another(folder, capsys):
     assert main(["predict", str(saved), str(folder / "rows-*.csv")]) == 0
     header, *lines = capsys.readouterr().out.splitlines()
     assert header.startswith('"label"') and len(lines) == 2 and lines[0] == lines[1]
+
+
+# ---- holes
+
+
+@pytest.fixture
+def holed(folder):
+    """Whole numbers of which the first rows have none missing, text, and a column that no row of
+    a component has; in two files."""
+    x = np.round(10 * load_faithful().x)
+    rng = np.random.default_rng(0)
+    first, second = x[:, 0].copy(), x[:, 1].copy()
+    first[100:][rng.random(172) < 0.2] = np.nan
+    second[rng.random(272) < 0.1] = np.nan
+    whole = pa.array(np.nan_to_num(first).astype(int), mask=np.isnan(first))
+    columns = {
+        "note": ["x", None] * 136, "eruptions": whole, "waiting": pa.array(second, from_pandas=True)
+    }  # fmt: skip
+    table = pa.table(columns)
+    for number, rows in enumerate((table[:150], table[150:])):
+        pq.write_table(rows, folder / f"holed-{number}.parquet")
+    pq.write_table(table, folder / "whole.parquet")
+    saved = folder / "model.safetensors"
+    assert fit(folder / "whole.parquet", "--columns", "eruptions,waiting", "-o", saved) == 0
+    return folder
+
+
+def filled(folder, file, out, *more):
+    given = ["impute", folder / file, "--model", folder / "model.safetensors", "-o", folder / out]
+    assert main(list(map(str, (*given, *more)))) == 0
+    return tables.read(folder / out).cells
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_holes_are_filled_some_rows_at_a_time(holed, capsys, monkeypatch, suffix):
+    expected = filled(holed, "whole.parquet", "expected.parquet", "--memory", "1GB")
+    capsys.readouterr()
+    monkeypatch.setattr(tables, "_ROWS", 64)
+    found = filled(holed, "holed-*.parquet", f"found{suffix}")
+    printed, err = capsys.readouterr()
+    assert "272 rows, 3 columns" not in printed and "cells (" in printed
+    assert re.search(r"\d+ cells filled in \d+ rows, by 2 components", printed)
+    assert "note (136)" in err
+    if suffix == ".parquet":
+        assert found.schema.equals(expected.schema)
+        assert found["note"].equals(expected["note"])
+    for name in ("eruptions", "waiting"):
+        assert found[name].null_count == 0
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12)
+
+
+def test_what_no_row_of_a_component_has_stays_open_as_in_memory(folder, capsys, monkeypatch):
+    """In the second file no long eruption has a waiting time; in the first some have."""
+    x = load_faithful().x
+    long = x[:, 0] > 3
+    saved = folder / "model.safetensors"
+    assert fit(folder / "part-*.parquet", "-o", saved) == 0
+    for name, keep in (("none", ~long), ("some", ~long | (np.arange(272) < 30))):
+        waiting = np.where(keep, x[:, 1], np.nan)
+        table = pa.table({"eruptions": x[:, 0], "waiting": pa.array(waiting, from_pandas=True)})
+        pq.write_table(table, folder / f"{name}.parquet")
+        expected = filled(folder, f"{name}.parquet", "expected.csv", "--memory", "1GB")
+        capsys.readouterr()
+        monkeypatch.setattr(tables, "_ROWS", 64)
+        found = filled(folder, f"{name}.parquet", "found.csv", "--memory", "1KB")
+        assert ("holes stay in the columns waiting" in capsys.readouterr().err) == (name == "none")
+        np.testing.assert_array_equal(found["waiting"].is_null(), expected["waiting"].is_null())
+        assert (found["waiting"].null_count > 100) == (name == "none")
+
+
+def test_what_cannot_be_filled_in_parts_so_says(holed, capsys):
+    model, files, out = (
+        str(holed / of) for of in ("model.safetensors", "holed-*.parquet", "o.csv")
+    )
+    pq.write_table(pa.table({"eruptions": [None, 1.0], "waiting": ["?", "soon"]}),
+                   holed / "holed-2.parquet")  # fmt: skip
+    for more, said in (
+        ([], "give it by --model"),
+        (["--model", model, "--draws", "2"], "--draws and --plot need the table in memory"),
+        (["--model", model, "--plot", str(holed / "p.png")], "need the table in memory"),
+        (["--model", model], "holed-2.parquet: has no numbers in the columns waiting"),
+    ):
+        assert main(["impute", files, *more, "-o", out]) == 2
+        err = capsys.readouterr().err
+        assert said in err and err.count("\n") == 1 and not (holed / "o.csv").exists(), err

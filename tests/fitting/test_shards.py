@@ -1,5 +1,6 @@
 """Rows over several devices give what one device gives, by one sum over devices an iteration."""
 
+import itertools
 import re
 
 import jax
@@ -9,9 +10,19 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jaxem
 from jaxem import families, sources
-from jaxem.core import source
+from jaxem.core import shards, source
 from jaxem.core.dataset import as_dataset
-from jaxem.fitting import driver, plan, restarts, sizes
+from jaxem.fitting import (
+    checkpoint,
+    driver,
+    one_reading,
+    pass_programs,
+    plan,
+    restarts,
+    sizes,
+    stream,
+    streamed_sums,
+)
 from jaxem.fitting.options import Options, Starts
 from laws.compare import close
 from laws.family_cases import FAMILY_CASES
@@ -26,6 +37,9 @@ WEIGHT = RNG.integers(0, 3, N).astype(float)
 LABELS = np.where(np.arange(N) % 9 == 0, GROUP, -1)
 FULL = jaxem.Mixture(families.Gaussian("full"), 3)
 OPTIONS = {"key": KEY, "n_init": 3}
+COLLECTIVE = re.compile(
+    r" (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\("
+)
 
 
 @pytest.fixture(scope="module", params=[2, 4], ids=["two", "four"])
@@ -146,8 +160,7 @@ def test_an_iteration_asks_other_devices_once(name):
     lowered = restarts.advance.lower(
         job.execution, job.rows, job.prior, states, job.tol, np.int32(9)
     )
-    calls = re.findall(r" (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)"
-                       r"(?:-start)?\(", lowered.compile().as_text())  # fmt: skip
+    calls = COLLECTIVE.findall(lowered.compile().as_text())
     assert calls == ["all-reduce"]
 
 
@@ -221,13 +234,92 @@ def test_inside_jit_as_outside():
     np.testing.assert_allclose(jax.jit(of)(X), of(X), rtol=1e-12)
 
 
-def test_what_does_not_go_with_devices_says_so(monkeypatch):
+def test_what_does_not_go_with_devices_says_so():
     with pytest.raises(ValueError, match=r"mesh is 4; give one, such as jax\.make_mesh"):
         jaxem.fit(FULL, X, **OPTIONS, mesh=4)
     x = spread(X[:540], mesh_of(4))
     with pytest.raises(ValueError, match="traced, over a mesh of explicit axes"):
         jax.jit(lambda x: jaxem.fit(FULL, x, **OPTIONS).log_likelihood)(x)
+
+
+# ---- sources
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """541 rows are read in parts of a few blocks."""
     monkeypatch.setattr(source, "WHOLE", 1 << 10)
-    rows = sources.batches(lambda: iter([X]))
-    with pytest.raises(ValueError, match="leave out mesh"):
-        jaxem.fit(FULL, rows, **OPTIONS, mesh=mesh_of(4))
+    monkeypatch.setattr(stream, "_PART", 1 << 11)
+
+
+def rows_of(x=X, fails=None):
+    """A source; fails: at which batch, counted over all readings."""
+    count = itertools.count()
+
+    def batches():
+        for at in range(0, N, 99):
+            if next(count) == fails:
+                raise KeyError
+            yield x[at : at + 99], WEIGHT[at : at + 99], LABELS[at : at + 99]
+
+    return sources.batches(batches, fingerprint="X")
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"reg_covar": 0.1, "acceleration": None}], ids=["plain", "prior"]
+)
+def test_a_source_is_fitted_by_all_devices(mesh, parts, more):
+    given = {**OPTIONS, "block_size": 16, "max_iter": 30, **more}
+    expected = jaxem.fit(FULL, rows_of(), **given)
+    found = jaxem.fit(FULL, rows_of(), **given, mesh=mesh)
+    close(found.restarts.log_likelihood, expected.restarts.log_likelihood, rtol=1e-12)
+    close(found.params, expected.params, rtol=1e-9, atol=1e-9)
+    for of in ("n_iter", "status"):
+        np.testing.assert_array_equal(getattr(found.restarts, of), getattr(expected.restarts, of))
+    em, on_all = (jaxem.em(FULL, found.params, rows_of(), mesh=of) for of in (None, mesh))
+    close(on_all.log_likelihood, em.log_likelihood, rtol=1e-12)
+
+
+def test_a_source_on_all_devices_needs_no_digits_it_has_not(parts):
+    """Groups far from each other take the form that loses none; a small source is read whole."""
+    far = (X + 1e5 * GROUP[:, None]).astype(np.float32)
+    given = {**OPTIONS, "block_size": 16, "max_iter": 9}
+    expected, found = (jaxem.fit(FULL, rows_of(far), **given, mesh=of) for of in (None, mesh_of(4)))
+    close(found.restarts.log_likelihood, expected.restarts.log_likelihood, rtol=1e-6)
+    e_step, on_all = (
+        jaxem.e_step(FULL, found.params, rows_of(far), mesh=of) for of in (None, mesh_of(2))
+    )
+    close(on_all[1], e_step[1], rtol=1e-6)
+
+
+def test_a_checkpoint_is_of_so_many_devices(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint.Checkpoint, "due", True)
+    given = {**OPTIONS, "block_size": 16, "max_iter": 12, "mesh": mesh_of(4)}
+    expected = jaxem.fit(FULL, rows_of(), **given)
+    path = tmp_path / "fit.ckpt"
+    for fails in (9, 16, 40):
+        with pytest.raises(KeyError):
+            jaxem.fit(FULL, rows_of(fails=fails), **given, checkpoint=path)
+    found = jaxem.fit(FULL, rows_of(), **given, checkpoint=path)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="it differs in options"):
+        jaxem.fit(FULL, rows_of(), **{**given, "mesh": mesh_of(2)}, checkpoint=path)
+
+
+def test_a_pass_asks_other_devices_once(parts):
+    """Each adds up its own blocks; only at the end of a pass are these sums added."""
+    seen = streamed_sums.opened(FULL, rows_of(), mesh=mesh_of(4))
+    (part, *_) = seen.stream.parts(seen.execution)
+    params = jaxem.fit(FULL, X, **OPTIONS).params
+    one = jax.tree.map(lambda leaf: leaf[None], params)
+    prepared, _ = pass_programs.prepare(seen.execution, one, None)
+    group = one_reading.Group(np.zeros(1, int), prepared, False)
+    _, (sums,) = one_reading._begun(seen.execution, [group], part.rows)
+    zero = np.int32(0)
+    added = pass_programs.add.lower(
+        seen.execution, False, prepared, part.rows, zero, np.int32(part.n_blocks), sums
+    )
+    total = shards.total.lower(part.rows.shards, sums)
+    found = [len(COLLECTIVE.findall(of.compile().as_text())) for of in (added, total)]
+    assert found == [0, 1]

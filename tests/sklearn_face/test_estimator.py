@@ -272,3 +272,58 @@ def test_clone_pickle_pipeline_and_search():
         pipe, {"gaussianmixture__reg_covar": [1e-6, 1e1]}, cv=2, error_score="raise"
     ).fit(X[np.random.default_rng(0).permutation(150)])
     assert search.best_params_ == {"gaussianmixture__reg_covar": 1e-6}
+
+
+# ---- batches
+
+
+def batches_of(x, size):
+    return [x[at : at + size] for at in range(0, len(x), size)]
+
+
+def test_batches_are_steps_of_the_equation():
+    """One component: the mean statistics move by g, and its mean and covariance are of them."""
+    fit = GaussianMixture(1, reg_covar=0)
+    x = X[np.random.default_rng(0).permutation(150)]
+    first, *later = batches_of(x, 30)
+    fit.partial_fit(first)
+    mean, second = first.mean(0), first.T @ first / 30
+    weight = np.arange(30) % 3
+    for t, batch in enumerate(later, 1):
+        g = (t + 10) ** -0.6
+        share = weight / weight.sum()
+        mean = (1 - g) * mean + g * share @ batch
+        second = (1 - g) * second + g * (batch.T * share) @ batch
+        assert fit.partial_fit(batch, sample_weight=weight) is fit
+        assert fit.n_iter_ == t and not fit.converged_ and fit.status_ is Status.MAX_ITER
+    np.testing.assert_allclose(fit.means_[0], mean, rtol=1e-9)
+    np.testing.assert_allclose(fit.covariances_[0], second - np.outer(mean, mean), rtol=1e-9)
+    np.testing.assert_allclose(fit.precisions_[0] @ fit.covariances_[0], np.eye(4), atol=1e-9)
+
+
+def test_batches_come_near_the_fit_of_all_rows():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(6000, 2)) + 4 * rng.integers(0, 3, 6000)[:, None]
+    options = {"n_components": 3, "covariance_type": "diag", "n_init": 3, "random_state": 0}
+    whole, online = GaussianMixture(**options).fit(x), GaussianMixture(**options)
+    for batch in batches_of(x, 250):
+        online.partial_fit(batch)
+    assert 0 <= whole.score(x) - online.score(x) < 5e-3
+    assert online.score(x) > GaussianMixture(**options).partial_fit(x[:250]).score(x)
+    assert not hasattr(online, "lower_bound_")
+    again = pickle.loads(pickle.dumps(online)).partial_fit(x[:100])
+    np.testing.assert_array_equal(again.means_, online.partial_fit(x[:100]).means_)
+    np.testing.assert_array_equal(online.fit(x).means_, whole.means_)
+    assert online.partial_fit(x[:250]).n_iter_ == 0  # begins anew after fit
+
+
+def test_what_is_wrong_with_a_batch():
+    fit = GaussianMixture(3, covariance_type="diag", random_state=0)
+    with pytest.raises(ValueError, match=r"distinct rows|n_components"):
+        fit.partial_fit(np.repeat(X[:2], 5, axis=0))
+    fit.partial_fit(X.astype(np.float32)).partial_fit(X[:1])
+    assert fit.means_.dtype == np.float32
+    with pytest.raises(ValueError, match="features"):
+        fit.partial_fit(X[:, :3])
+    with pytest.raises(ValueError, match="begin anew by fit"):
+        fit.set_params(n_components=2).partial_fit(X)

@@ -1,5 +1,7 @@
 """Files as sources: their rows in order from any row on, and what is wrong with them."""
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset
@@ -147,3 +149,31 @@ def test_a_changed_file_has_another_fingerprint(folder):
     assert sources.parquet(folder / "*.parquet", columns=["c0"]).fingerprint != before
     pq.write_table(table(X[:10], WEIGHT[:10], LABELS[:10]), folder / "part-1.parquet")
     assert sources.parquet(folder / "*.parquet").fingerprint != before
+
+
+def test_files_that_become_others_are_named(folder):
+    """Beyond the end of a file that is mapped into memory a read would kill the process."""
+    source = sources.parquet(folder / "*.parquet", columns=["c0", "c1"])
+    kept = (folder / "part-1.parquet").read_bytes()
+    for change, said in (
+        ({"c0": X[:10, 0], "c1": ["x"] * 10}, "has no numbers any more in the columns c1"),
+        ({"c0": X[:10, 0], "c2": X[:10, 0]}, "has no numbers any more in the columns c1"),
+        ({"c0": X[:9, 0], "c1": X[:9, 0]}, "had 10 rows when it was first read, and now has 9"),
+    ):
+        pq.write_table(pa.table(change), folder / "part-1.parquet")
+        with pytest.raises(ValueError, match=rf"part-1\.parquet {said}"):
+            list(source.pieces())
+    (folder / "part-1.parquet").write_bytes(kept)
+    assert len(joined(list(source.pieces())).x) == N
+    source = made("npy", folder)
+    os.truncate(folder / "w.npy", 4000)
+    with pytest.raises(ValueError, match=r"w\.npy was cut short after it was opened"):
+        list(source.pieces())
+    os.remove(folder / "w.npy")
+    with pytest.raises(OSError, match=r"w\.npy: cannot be read: there is no such file"):
+        list(source.pieces())
+    np.save(folder / "flat.npy", X[:, 0])
+    source = sources.npy(folder / "flat.npy", WEIGHT)
+    os.truncate(folder / "flat.npy", 400)
+    with pytest.raises(ValueError, match=r"flat\.npy was cut short"):
+        list(source.pieces())
