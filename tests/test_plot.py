@@ -280,11 +280,26 @@ class TestFits:
         (marked,) = [a for a in ax.lines if a.get_label().endswith(" degenerate")]
         assert marked.get_label() == f"{degenerate.sum()} degenerate"
         np.testing.assert_array_equal(np.sort(marked.get_ydata()), np.sort(heights[degenerate]))
-        drawn = [a.get_ydata() for a in ax.lines if not a.get_label().startswith("best")]
+        marks = [a for a in ax.lines if a.get_linestyle() == "None"]
+        drawn = [a.get_ydata() for a in marks if not a.get_label().startswith("best")]
         np.testing.assert_array_equal(np.sort(np.concatenate(drawn)), np.sort(heights))
         best = float(galaxies.log_likelihood)
         assert line(ax, "best").get_xydata().tolist() == [[1 + np.sum(heights > best), best]]
+        levels = [a.get_ydata()[0] for a in ax.lines if a.get_linestyle() == ":"]
+        optima = galaxies.restarts.optima
+        assert levels[0] == best and set(levels) <= set(optima.log_likelihood)
+        names = [text.get_text() for text in ax.texts]
+        assert names[0] == f"{optima.count[0]}, first start {optima.first[0]}"
         assert labelled(ax.figure)
+
+    def test_degenerate_starts_far_above_the_others_leave_the_picture_to_them(self, galaxies, ax):
+        status = np.asarray(galaxies.restarts.status)
+        (lost,) = np.flatnonzero(status == Status.DEGENERATE)[:1]
+        heights = galaxies.restarts.log_likelihood.at[lost].set(1e6)
+        restarts = galaxies.restarts._replace(log_likelihood=heights)
+        plot.starts(galaxies._replace(restarts=restarts), ax)
+        low, high = ax.get_ylim()
+        assert low < float(galaxies.log_likelihood) < high < 0
 
     def test_starts_without_a_value_are_lowest(self, galaxies, ax):
         heights = galaxies.restarts.log_likelihood.at[0].set(jnp.nan)
