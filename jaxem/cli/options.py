@@ -10,7 +10,7 @@ from jaxem.cli import time_steps
 from jaxem.cli.column_types import AUTO, KINDS
 from jaxem.cli.errors import suggestion
 from jaxem.cli.time_steps import Step
-from jaxem.families.gaussian.gaussian import STRUCTURES
+from jaxem.families.gaussian.structures import STRUCTURES
 
 # The base of all complaints about arguments: click's, or that of the copy that typer now carries.
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
