@@ -142,7 +142,8 @@ def eigh(
 
     Where eigenvalues are equal their vectors have no derivative: it is NaN.
     """
-    return _each(_eigh, symmetric)
+    values, vectors = _each(_eigh, symmetric)
+    return values, vectors
 
 
 @eigh.defjvp
