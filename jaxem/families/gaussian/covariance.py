@@ -160,6 +160,10 @@ class Covariance(abc.ABC):
     def marginal(self, covariances: Any, columns: Any) -> Any:
         """The covariances of the columns at these indices."""
 
+    def of_columns(self) -> "Covariance":
+        """The structure of some of the columns, alone or given others."""
+        return self
+
 
 def positive(variance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The variance, NaN where it is none."""

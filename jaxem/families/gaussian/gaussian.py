@@ -290,14 +290,16 @@ class Gaussian(Family):
         own, rest = np.array(list(given)), np.array([j for j in range(d) if j not in given])
         values = jnp.stack([jnp.asarray(value, dtype) for value in given.values()])
         left = filling.conditional(self.covariance, *params, values, own, rest)
-        return self, GaussianParams(left.means, left.covariances), left.log_density
+        family = replace(self, covariance=self.covariance.of_columns())
+        return family, GaussianParams(left.means, left.covariances), left.log_density
 
     def moments(self, params: GaussianParams) -> tuple[Float[Array, "k d"], Float[Array, "k d d"]]:
         k, d = params.means.shape
         factor = self.covariance.cholesky(params.covariances, k, d)
         return params.means, einsum("kil,kjl->kij", factor, factor)
 
-    def marginal(self, params: GaussianParams, columns: Any) -> GaussianParams:
-        """The parameters of the same components of some columns only."""
+    def marginal(self, params: GaussianParams, columns: Any) -> tuple["Gaussian", GaussianParams]:
+        """Family and parameters of the same components of some columns only."""
         covariances = self.covariance.marginal(params.covariances, columns)
-        return GaussianParams(params.means[:, columns], covariances)
+        family = replace(self, covariance=self.covariance.of_columns())
+        return family, GaussianParams(params.means[:, columns], covariances)
