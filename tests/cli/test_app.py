@@ -102,7 +102,7 @@ def test_structures_of_mclust_are_fitted_by_their_names(faithful, capsys):
     assert fit(faithful, "--covariance", "VVE,VVV,full") == 0
     out = capsys.readouterr().out
     assert "is that of k = 2, VVE covariance." in out
-    assert "-1132.11" in out and "-1130.2640" in out
+    assert "-1132.113" in out and "-1130.264" in out
     assert options._structures("all") == STRUCTURES
     assert len(options._structures("all14,full")) == 14
     assert options._structures("tied-diag,EEI,VVI") == ("EEI", "diag")

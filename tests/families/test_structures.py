@@ -12,7 +12,7 @@ from jaxem import datasets
 from jaxem.core import parameters
 from jaxem.core.factors import eigh
 from jaxem.families import Gaussian, GaussianParams
-from jaxem.families.gaussian.shared_axes import tournament
+from jaxem.families.gaussian.shared_axes import Turned, rotations, tournament
 from jaxem.families.gaussian.structures import FOURTEEN
 from jaxem.reference import covariance_structures
 from laws.gaussian_cases import LINKED, dense, gaussian
@@ -129,13 +129,38 @@ def test_one_component_alone_has_no_link(name):
 
 @pytest.mark.parametrize("name", LINKED)
 def test_absent_components_follow_and_say_nothing(name):
-    """The others are what they are without it, and all together are of the structure."""
+    """The others are what they are without it, which keeps a volume of its own."""
     count, sums = scatter()
     start = pooled(name, count, sums)
     some = estimate(name, count * [1, 1, 0], sums * np.array([1, 1, 0])[:, None, None], start)
     alone = estimate(name, count[:2], sums[:2], start[:2])
     np.testing.assert_allclose(some[:2], alone, rtol=1e-9)
     FOURTEEN[name].constraint.check(some, "covariances")
+    own = GaussianParams(np.zeros((K, D)), some), GaussianParams(np.zeros((K, D)), start)
+    new, old = (np.linalg.det(dense(name, of)[2]) for of in own)
+    if name[0] == "V":
+        np.testing.assert_allclose(new, old, rtol=1e-10)
+
+
+def test_no_turn_raises_the_sum_of_given_variances():
+    """Pairs of axes at random, among them some that turn as far as they may."""
+    x = np.random.default_rng(3).normal(size=(500, 2, 2, 3))
+    s = jnp.asarray(np.einsum("rkin,rkjn->rkij", x, x))
+    variances = jnp.diagonal(s, axis1=2, axis2=3)
+    partner = jnp.array([1, 0], jnp.int32)
+
+    def turned(s, variances):
+        now = Turned(s, jnp.eye(2), variances, jnp.ones(()))
+        rotation, _ = rotations(now, partner)
+        return jnp.einsum("ai,kab,bj->kij", rotation, s, rotation), rotation
+
+    new, rotation = jax.vmap(turned)(s, variances)
+    product = rotation @ jnp.swapaxes(rotation, 1, 2)
+    np.testing.assert_allclose(product, np.broadcast_to(np.eye(2), product.shape), atol=1e-12)
+    before, after = (
+        jnp.sum(jnp.diagonal(of, axis1=2, axis2=3) / variances, axis=(1, 2)) for of in (s, new)
+    )
+    assert np.all(after <= before + 1e-12) and np.any(after < before - 0.1)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 6, 7])
@@ -169,6 +194,15 @@ def test_all_coordinates_are_of_the_structure_and_none_is_spare(name):
     nothing = jnp.full_like(value, jnp.nan)
     assert int(of.n_free(nothing, jnp.ones(K, bool))) == rank
     assert int(of.n_free(value, jnp.ones(K, bool))) == 0
+
+
+@pytest.mark.parametrize("name", ("EVE", "VVE"))
+def test_ellipses_across_each_other_have_common_axes(name):
+    """Their sum is a circle, and tells no axes."""
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    across = jnp.asarray(turn @ np.array([np.diag([1.0, 4.0]), np.diag([4.0, 1.0])]) @ turn.T)
+    of = FOURTEEN[name].constraint
+    np.testing.assert_allclose(of.from_unconstrained(of.to_unconstrained(across)), across)
 
 
 def test_vectors_of_equal_eigenvalues_have_no_derivative():
@@ -338,6 +372,12 @@ def test_bounded_likelihoods_are_exempt_from_a_collapse():
     model = jaxem.Mixture(Gaussian("VEI"), 2)
     result = jaxem.fit(model, x, key=jax.random.key(0), n_init=4)
     assert not result.converged or result.health.count.min() > 6
+
+
+def test_a_column_of_few_values_is_told_where_components_share_its_variance():
+    x = np.stack([np.arange(40.0) % 2, np.random.default_rng(0).normal(size=40)], axis=1)
+    told = [n for n, of in FOURTEEN.items() if Gaussian(n).unbounded(x, np.ones(40), None, 2)]
+    assert set(told) == {"EEI", "VEI", "EEE", "VEE", "EEV", "VEV"}
 
 
 # ---- refusals
