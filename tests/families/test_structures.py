@@ -236,6 +236,22 @@ def test_best_known_optimum_of_old_faithful(name):
         np.testing.assert_allclose(float(result.log_likelihood), best, rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", ("VEI", "VEE", "VEV", "EVE", "VVE"))
+def test_no_step_of_em_falls(name):
+    """From a poor start: the likelihood of iris rises by every step, where M-steps are searches."""
+    x, model = datasets.load_iris().x, jaxem.Mixture(Gaussian(name), K)
+    x = jnp.asarray(x)
+    components = model.family.fit_one_component(x, jnp.ones(len(x)), K)
+    components = components._replace(means=x[jnp.array([3, 60, 140])])
+    params, values = jaxem.MixtureParams(jnp.full(K, 1 / K), components), []
+    for _ in range(15):
+        statistics, value = jaxem.e_step(model, params, x)
+        params = jaxem.m_step(model, params, statistics)
+        values.append(float(value))
+    assert np.all(np.diff(values) > -1e-10 * abs(values[-1]))
+    assert values[-1] - values[0] > 50
+
+
 @pytest.fixture(scope="module")
 def iris():
     model = jaxem.Mixture(Gaussian("VEV"), 2)
