@@ -12,7 +12,7 @@ from jaxem import datasets
 from jaxem.core import parameters
 from jaxem.core.factors import eigh
 from jaxem.families import Gaussian, GaussianParams
-from jaxem.families.gaussian.shared_axes import Turned, rotations, tournament
+from jaxem.families.gaussian.shared_axes import Turned, angles, rotation, tournament
 from jaxem.families.gaussian.structures import FOURTEEN
 from jaxem.reference import covariance_structures
 from laws.gaussian_cases import LINKED, dense, gaussian
@@ -75,7 +75,8 @@ def test_free_parameters_are_mclusts(name):
 def test_no_volume_shape_or_turn_does_better(name):
     """The slope of Q at the estimate is 0: along log v, along log a and along turns of D."""
     count, sums = scatter()
-    best = estimate(name, count, sums, pooled(name, count, sums), n_steps=1)
+    n_steps = 2 if name in ("EVE", "VVE") else 1  # a search
+    best = estimate(name, count, sums, pooled(name, count, sums), n_steps)
     own = dense(name, GaussianParams(np.zeros((K, D)), best))
     axes = {"I": np.eye(D), "E": np.linalg.eigh(own[0])[1], "V": np.linalg.eigh(own)[1]}[name[2]]
     axes = jnp.asarray(np.broadcast_to(axes, (K, D, D)))
@@ -134,7 +135,7 @@ def test_absent_components_follow_and_say_nothing(name):
     start = pooled(name, count, sums)
     some = estimate(name, count * [1, 1, 0], sums * np.array([1, 1, 0])[:, None, None], start)
     alone = estimate(name, count[:2], sums[:2], start[:2])
-    np.testing.assert_allclose(some[:2], alone, rtol=1e-9)
+    np.testing.assert_allclose(some[:2], alone, rtol=1e-9, atol=1e-9)
     FOURTEEN[name].constraint.check(some, "covariances")
     own = GaussianParams(np.zeros((K, D)), some), GaussianParams(np.zeros((K, D)), start)
     new, old = (np.linalg.det(dense(name, of)[2]) for of in own)
@@ -149,13 +150,13 @@ def test_no_turn_raises_the_sum_of_given_variances():
     variances = jnp.diagonal(s, axis1=2, axis2=3)
     partner = jnp.array([1, 0], jnp.int32)
 
-    def turned(s, variances):
-        now = Turned(s, jnp.eye(2), variances, jnp.ones(()))
-        rotation, _ = rotations(now, partner)
-        return jnp.einsum("ai,kab,bj->kij", rotation, s, rotation), rotation
+    def after_turns(s, variances):
+        angle = angles(Turned(s, jnp.eye(2), variances, jnp.ones(())), partner)
+        turns = rotation(partner, angle)
+        return jnp.einsum("ai,kab,bj->kij", turns, s, turns), turns
 
-    new, rotation = jax.vmap(turned)(s, variances)
-    product = rotation @ jnp.swapaxes(rotation, 1, 2)
+    new, turns = jax.vmap(after_turns)(s, variances)
+    product = turns @ jnp.swapaxes(turns, 1, 2)
     np.testing.assert_allclose(product, np.broadcast_to(np.eye(2), product.shape), atol=1e-12)
     before, after = (
         jnp.sum(jnp.diagonal(of, axis1=2, axis2=3) / variances, axis=(1, 2)) for of in (s, new)

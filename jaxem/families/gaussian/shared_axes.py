@@ -29,9 +29,9 @@ from jaxem.families.gaussian import equal_volume
 from jaxem.families.gaussian.full import Full
 from jaxem.families.gaussian.linked import LinkedAxes, common_axes, composed, spectra
 
-_SWEEPS = 60  # at most
+_SWEEPS = 30  # at most
 _FURTHEST = 1.8  # times the turn that is best for given c
-_SETTLED = 2 / 3  # of the digits: turns that are less gain nothing that is seen of the sum
+_SETTLED = 1 / 2  # of the digits: turns that are less gain nothing that is seen of the sum
 
 
 class Turned(NamedTuple):
@@ -63,10 +63,14 @@ class SharedAxes(Full):
             return self.along(rows[:, 0, 0], jnp.diagonal(scatter, axis1=1, axis2=2), own)
 
         def meet(round: Array, now: Turned) -> Turned:
-            rotation, turn = rotations(now, partners[round])
-            scatter = einsum("ai,kab,bj->kij", rotation, now.scatter, rotation)
-            axes = einsum("ab,bi->ai", now.axes, rotation)
-            return Turned(scatter, axes, settled(scatter), jnp.maximum(now.turn, turn))
+            partner = partners[round]
+            angle = angles(now, partner)
+            turns = rotation(partner, angle)
+            half = einsum("kab,bj->kja", now.scatter, turns)
+            scatter = einsum("kja,ai->kij", half, turns)
+            largest = lax.stop_gradient(jnp.max(jnp.abs(jnp.sin(angle))))
+            axes, turn = einsum("ab,bi->ai", now.axes, turns), jnp.maximum(now.turn, largest)
+            return Turned(scatter, axes, settled(scatter), turn)
 
         def sweep(now: Turned) -> Turned:
             still = now._replace(turn=jnp.zeros_like(now.turn))
@@ -102,8 +106,15 @@ class VVE(SharedAxes):
         return jnp.where(told, squares / jnp.where(told, rows[:, None], 1), old)
 
 
-def rotations(now: Turned, partner: Array) -> tuple[Float[Array, "d d"], Float[Array, ""]]:
-    """-> (the best turn of each axis with its partner, the sine of the largest turn)."""
+def rotation(partner: Array, angle: Float[Array, " d"]) -> Float[Array, "d d"]:
+    """Its columns are the axes after the turns, each by its angle towards its partner."""
+    places = jnp.arange(len(partner), dtype=partner.dtype)[:, None]
+    beside = jnp.where(places == partner[None], jnp.sin(angle)[None], 0)
+    return jnp.where(places == places.T, jnp.cos(angle)[None], beside)
+
+
+def angles(now: Turned, partner: Array) -> Float[Array, " d"]:
+    """By how much each axis turns towards its partner, which turns as far away from it."""
     places = jnp.arange(len(partner), dtype=partner.dtype)
     i, j = jnp.minimum(places, partner), jnp.maximum(places, partner)
     precision = 1 / now.variances
@@ -116,10 +127,7 @@ def rotations(now: Turned, partner: Array) -> tuple[Float[Array, "d d"], Float[A
     further = jnp.clip(jnp.where(a + follows < 0, a / (a + follows), 1), 1, _FURTHEST)
     flat = (a == 0) & (b == 0)  # no turn changes anything
     angle = 0.5 * further * jnp.arctan2(-b, jnp.where(flat, 1, -a))
-    sine = jnp.where(places <= partner, 1, -1).astype(angle.dtype) * jnp.sin(angle)
-    own, other = places[:, None] == places[None], places[:, None] == partner[None]
-    rotation = jnp.where(own, jnp.cos(angle)[None], jnp.where(other, sine[None], 0))
-    return rotation, lax.stop_gradient(jnp.max(jnp.abs(jnp.sin(angle))))
+    return jnp.where(places <= partner, angle, -angle)
 
 
 def tournament(d: int) -> np.ndarray:
