@@ -31,7 +31,7 @@ from jaxem.families.gaussian.linked import LinkedAxes, common_axes, composed, sp
 
 _SWEEPS = 30  # at most
 _FURTHEST = 1.8  # times the turn that is best for given c
-_SETTLED = 1 / 2  # of the digits: turns that are less gain nothing that is seen of the sum
+_SETTLED = 4096.0  # units of rounding: turns that are less gain nothing that is seen of the sum
 
 
 class Turned(NamedTuple):
@@ -77,7 +77,7 @@ class SharedAxes(Full):
             return lax.fori_loop(0, len(partners), meet, still)
 
         def unless_settled(_: Array, now: Turned) -> Turned:
-            moves = now.turn > jnp.finfo(now.turn.dtype).eps ** _SETTLED
+            moves = now.turn > _SETTLED * jnp.finfo(now.turn.dtype).eps
             swept = lax.cond(any_lane(moves), sweep, lambda now: now, now)
             return jax.tree.map(lambda new, old: jnp.where(moves, new, old), swept, now)
 
