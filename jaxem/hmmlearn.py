@@ -42,7 +42,9 @@ except ModuleNotFoundError as error:
 from sklearn.exceptions import NotFittedError
 
 from jaxem import families
+from jaxem.core import checks
 from jaxem.core.contracts import Family, Params
+from jaxem.families.gaussian.structures import FOUR
 from jaxem.models.hmm import HMM, HMMParams
 
 
@@ -156,6 +158,7 @@ def _read_gaussian(estimator: Any) -> tuple[Family, Params]:
 
 def _write_gaussian(family: Any, params: Any, options: dict[str, Any]) -> Any:
     name = family.covariance.name
+    checks.one_of(name, FOUR, "the covariance of a model for hmmlearn")
     estimator: Any = hmm.GaussianHMM(
         covariance_type=name, covars_prior=0, covars_weight=0, **options
     )

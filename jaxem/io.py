@@ -34,7 +34,7 @@ from jaxem import families, models
 from jaxem.core import checks, emissions, json_tree
 from jaxem.core.contracts import Model, Params
 from jaxem.core.files import describe_os_errors, replacing
-from jaxem.families.gaussian.gaussian import STRUCTURES
+from jaxem.families.gaussian.structures import STRUCTURES
 
 FORMAT = 1
 

@@ -24,7 +24,7 @@ from safetensors import safe_open
 import jaxem
 from jaxem import families, io, models
 from jaxem.core import files
-from jaxem.families.gaussian.gaussian import STRUCTURES
+from jaxem.families.gaussian.structures import STRUCTURES
 
 ROOT = Path(__file__).parent.parent
 K, D = 2, 3
@@ -37,6 +37,7 @@ def example(covariance="full", dtype=np.float64):
     root = rng.normal(size=(K, D, D))
     full = root @ root.transpose(0, 2, 1) + np.eye(D)
     full = (full + full.transpose(0, 2, 1)) / 2
+    linked = np.asarray(STRUCTURES[covariance].pooled(jnp.asarray(full[0]), K))
     covariances = {
         "full": full,
         "tied": full[0],
@@ -44,7 +45,7 @@ def example(covariance="full", dtype=np.float64):
         "spherical": full[:, 0, 0],
     }
     means = np.array([[-0.0, 1e-310, 3.0], [5.0, 1 / 3, -7.0]])  # a zero's sign, a subnormal
-    components = families.GaussianParams(means, covariances[covariance])
+    components = families.GaussianParams(means, covariances.get(covariance, linked))
     params = jaxem.MixtureParams(np.array([0.3, 0.7]), components)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), params)
     return jaxem.Mixture(families.Gaussian(covariance), K), params

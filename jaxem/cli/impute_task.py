@@ -22,7 +22,7 @@ from jaxem.cli.tables import is_numeric
 from jaxem.core import emissions
 from jaxem.core.capabilities import holes
 from jaxem.core.contracts import Family
-from jaxem.families.gaussian.gaussian import STRUCTURES
+from jaxem.families.gaussian.structures import STRUCTURES
 from jaxem.families.generalized_regression import GeneralizedRegression
 from jaxem.models import HMM
 

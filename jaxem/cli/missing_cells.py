@@ -11,7 +11,7 @@ from jaxem.analysis.patterns import Patterns
 from jaxem.cli import column_types, report
 from jaxem.cli.column_types import GAUSSIAN
 from jaxem.cli.columns import Columns, listed
-from jaxem.families.gaussian.gaussian import STRUCTURES
+from jaxem.families.gaussian.structures import STRUCTURES
 
 _MOST_LINES, _MOST_PAIRS = 12, 5  # that are printed
 

@@ -10,7 +10,8 @@ from jaxem.cli import time_steps
 from jaxem.cli.column_types import AUTO, KINDS
 from jaxem.cli.errors import suggestion
 from jaxem.cli.time_steps import Step
-from jaxem.families.gaussian.gaussian import STRUCTURES
+from jaxem.families.gaussian.covariance import Covariance
+from jaxem.families.gaussian.structures import FOUR, FOURTEEN, STRUCTURES
 
 # The base of all complaints about arguments: click's, or that of the copy that typer now carries.
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
@@ -31,7 +32,15 @@ class Assignment(NamedTuple):
 
 
 class Names(tuple):
-    """Names of covariance structures."""
+    """Names of covariance structures, each once."""
+
+
+_STRUCTURES: dict[str, tuple[Covariance, ...]] = {
+    **{name: (of,) for name, of in FOUR.items()},
+    "all": tuple(FOUR.values()),
+    "all14": tuple(FOURTEEN.values()),
+    **{name: (of,) for name, of in STRUCTURES.items()},
+}
 
 
 def _counts_of(part: str, model: str) -> Callable[[str], Counts]:
@@ -74,9 +83,8 @@ def _one_of(name: str, known: Sequence[str]) -> str:
 
 
 def _structures(text: str) -> Names:
-    known = (*STRUCTURES, "all")
-    names = dict.fromkeys(_one_of(name.strip(), known) for name in text.split(","))
-    return Names(STRUCTURES if "all" in names else names)
+    names = [_one_of(name.strip(), tuple(_STRUCTURES)) for name in text.split(",")]
+    return Names(dict.fromkeys(of.name for name in names for of in _STRUCTURES[name]))
 
 
 def _family(text: str) -> str:
@@ -205,7 +213,10 @@ class ReadOptions(NamedTuple):
     ] = None
 
 
-_COVARIANCE = f"One of {', '.join(STRUCTURES)}, several between commas, or all."
+_COVARIANCE = (
+    f"One of {', '.join(FOUR)} or of mclust's {', '.join(FOURTEEN)}; several between commas; "
+    "all for the first four, all14 for those of mclust."
+)
 _COLUMN_FAMILY = "The family of one column; may be given for several."
 _COLUMNS = (
     "Names between commas, a name with a comma in double quotes; without it, every column that is "

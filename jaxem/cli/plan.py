@@ -18,7 +18,7 @@ from jaxem.core.contracts import Model, Rows
 from jaxem.core.dataset import as_dataset
 from jaxem.core.source import Piece, Source
 from jaxem.families import Gaussian
-from jaxem.families.gaussian.gaussian import STRUCTURES
+from jaxem.families.gaussian.structures import STRUCTURES
 from jaxem.fitting import sizes, stream
 from jaxem.fitting.read_ahead import AHEAD
 from jaxem.sources import parquet

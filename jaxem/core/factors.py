@@ -134,11 +134,30 @@ def _one_by_one(of_matrix: Callable[[Array], Any]) -> Callable[[Array], Any]:
 _eigh, _eigvalsh = _one_by_one(jnp.linalg.eigh), _one_by_one(jnp.linalg.eigvalsh)
 
 
+@jax.custom_jvp
 def eigh(
     symmetric: Float[Array, "*batch d d"],
 ) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch d d"]]:
-    """-> (eigenvalues, from the smallest on, their vectors as columns)."""
-    return _each(_eigh, symmetric)
+    """-> (eigenvalues, from the smallest on, their vectors as columns).
+
+    Where eigenvalues are equal their vectors have no derivative: it is NaN.
+    """
+    values, vectors = _each(_eigh, symmetric)
+    return values, vectors
+
+
+@eigh.defjvp
+def _eigh_jvp(given: tuple, tangents: tuple) -> tuple[Any, Any]:
+    """dw = diag(V' dC V), dV = V F with F[i, j] = (V' dC V)[i, j] / (w[j] - w[i])."""
+    values, vectors = eigh(*given)
+    (change,) = tangents
+    change = 0.5 * (change + transpose(change))
+    inside = einsum("...ai,...ab,...bj->...ij", vectors, change, vectors)
+    own = diagonal_mask(values.shape[-1])
+    apart = jnp.where(own, 1, values[..., None, :] - values[..., :, None])
+    turn = jnp.where(own, 0, inside / jnp.where(apart == 0, jnp.nan, apart))
+    moved = jnp.diagonal(inside, axis1=-2, axis2=-1)
+    return (values, vectors), (moved, _product(vectors, turn))
 
 
 def smallest_eigenvalue(symmetric: Float[Array, "*batch d d"]) -> Float[Array, "*batch"]:

@@ -73,7 +73,7 @@ class GaussianColumn(MomentsColumn):
     def alone(family: Any, components: Any, column: int) -> tuple[Family, Params]:
         if components.means.shape[1] == 1:
             return family, components
-        return family, family.marginal(components, np.array([column]))
+        return family.marginal(components, np.array([column]))
 
     def moments(self) -> Moments:
         means, deviations = evaluate.moments(self.model.family, self.params.components)

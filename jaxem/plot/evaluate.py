@@ -1,6 +1,7 @@
 """The numbers behind the pictures, in NumPy on the host."""
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -118,12 +119,12 @@ def column_index(column: Any, d: int) -> int:
     return int(column) % d
 
 
-def marginal(model: Any, params: Params, columns: list[int]) -> Params:
-    """The parameters of the mixture's marginal of some columns."""
+def marginal(model: Any, params: Params, columns: list[int]) -> tuple[Any, Params]:
+    """The mixture's marginal of some columns, and its parameters."""
     if columns == list(range(n_columns(params))):
-        return params
-    own = model.family.marginal(params.components, np.array(columns))
-    return params._replace(components=own)
+        return model, params
+    family, own = model.family.marginal(params.components, np.array(columns))
+    return replace(model, family=family), params._replace(components=own)
 
 
 def log_joint(model: Any, params: Params, x: np.ndarray) -> np.ndarray:

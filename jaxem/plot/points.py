@@ -50,7 +50,7 @@ def clusters(
     _draw_mixed(ax, points, shares[whole])
     margin = np.where(high > low, 0.1 * (high - low), 0.5)
     limits = np.stack([low - margin, high + margin])
-    params = evaluate.marginal(model, params, pair)
+    model, params = evaluate.marginal(model, params, pair)
     _draw_contours(ax, model, params, points, limits)
     _draw_components(ax, model, params, singular)
     ax.set(xlabel=labels[pair[0]], ylabel=labels[pair[1]], xlim=limits[:, 0], ylim=limits[:, 1])

@@ -7,8 +7,10 @@ import numpy as np
 from sklearn import mixture
 from sklearn.utils.validation import check_is_fitted
 
+from jaxem.core import checks
 from jaxem.families import Gaussian
 from jaxem.families.gaussian.gaussian import GaussianParams
+from jaxem.families.gaussian.structures import FOUR
 from jaxem.models.mixture import Mixture, MixtureParams
 from jaxem.sklearn.precisions import precisions, precisions_cholesky
 
@@ -47,6 +49,7 @@ def to_sklearn(model: Any, params: Any) -> mixture.GaussianMixture:
     if not isinstance(model, Mixture) or not isinstance(model.family, Gaussian):
         raise ValueError(f"model is {model!r}; scikit-learn has mixtures of Gaussian alone")
     name = model.family.covariance.name
+    checks.one_of(name, FOUR, "the covariance of a model for scikit-learn")
     with jax.enable_x64(True):  # float64 stays so; other parameters keep their own dtype
         weights, (means, covariances) = model.as_params(params, None)
     estimator: Any = mixture.GaussianMixture(model.n_components, covariance_type=name)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.cli import command, interval_table, main, progress
+from jaxem.cli import command, interval_table, main, options, progress
 from jaxem.datasets import load_faithful
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -96,6 +96,16 @@ def test_reg_covar_says_what_was_climbed(faithful, capsys):
     out = capsys.readouterr().out
     likelihood, posterior = fact(out, "log-likelihood"), fact(out, "log-posterior")
     assert float(posterior) < float(likelihood) < BEST_OF_TWO
+
+
+def test_structures_of_mclust_are_fitted_by_their_names(faithful, capsys):
+    assert fit(faithful, "--covariance", "VVE,VVV,full") == 0
+    out = capsys.readouterr().out
+    assert "is that of k = 2, VVE covariance." in out
+    assert "-1132.113" in out and "-1130.264" in out
+    assert options._structures("all") == STRUCTURES
+    assert len(options._structures("all14,full")) == 14
+    assert options._structures("tied-diag,EEI,VVI") == ("EEI", "diag")
 
 
 @pytest.mark.parametrize("covariance", STRUCTURES)

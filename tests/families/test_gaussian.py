@@ -7,7 +7,9 @@ import jaxem
 from jaxem.families import Gaussian, GaussianParams, GaussianPrior
 from jaxem.families.gaussian import pairs
 from jaxem.models import MixtureParams
-from laws.gaussian_cases import STRUCTURES, dense, gaussian
+from laws.gaussian_cases import STRUCTURES, dense, gaussian, stored
+
+FORMS = (*STRUCTURES, "EEI", "EII")  # of all others one is that of full or of diag
 
 
 def test_spec_hashes_by_value_and_names_the_choices():
@@ -20,7 +22,7 @@ def test_spec_hashes_by_value_and_names_the_choices():
         Gaussian(3)
 
 
-@pytest.mark.parametrize("covariance", STRUCTURES)
+@pytest.mark.parametrize("covariance", FORMS)
 def test_an_offset_of_the_data_costs_no_digits(covariance):
     """float32, columns 1e5 standard deviations from 0: one M-step as exact as at the origin."""
     rng = np.random.default_rng(3)
@@ -88,7 +90,7 @@ def forms(case, dtype, r):
         )
 
 
-@pytest.mark.parametrize("covariance", STRUCTURES)
+@pytest.mark.parametrize("covariance", FORMS)
 def test_both_forms_are_the_same_densities_and_sums(covariance):
     r = np.random.default_rng(0).random((3, 48))
     (density, sums), (fast_density, fast_sums) = forms(gaussian(covariance, 5), np.float64, r)
@@ -100,15 +102,12 @@ def test_both_forms_are_the_same_densities_and_sums(covariance):
 
 def apart(covariance, d, distance):
     """Two unit components at -distance and distance along every column."""
-    covariances = {
-        "full": np.stack([np.eye(d)] * 2), "tied": np.eye(d), "diag": np.ones((2, d)),
-        "spherical": np.ones(2),
-    }[covariance]  # fmt: skip
+    covariances = stored(covariance, np.stack([np.eye(d)] * 2))
     means = np.stack([np.full(d, -distance), np.full(d, distance)])
     return GaussianParams(*(jnp.asarray(a, jnp.float32) for a in (means, covariances)))
 
 
-@pytest.mark.parametrize("covariance", STRUCTURES)
+@pytest.mark.parametrize("covariance", FORMS)
 def test_products_are_taken_while_they_lose_little(covariance):
     """On the near side of the bound float32 densities are good to 1e-3, on the far side as well."""
     d, n, family = 5, 400, Gaussian(covariance)
@@ -131,7 +130,7 @@ def test_products_are_taken_while_they_lose_little(covariance):
     assert seen == {True, False}
 
 
-@pytest.mark.parametrize("covariance", STRUCTURES)
+@pytest.mark.parametrize("covariance", FORMS)
 def test_clusters_far_apart_come_out_right_in_float32(covariance):
     """10,000 standard deviations apart."""
     d, n = 5, 600
@@ -145,9 +144,10 @@ def test_clusters_far_apart_come_out_right_in_float32(covariance):
     variances = np.stack([np.diag(c) for c in dense(covariance, fit.params.components)])[found]
     groups = [x[labels == j].astype(np.float64) for j in (0, 1)]
     expected = np.stack([group.var(0) for group in groups])
-    if covariance in ("tied", "spherical"):
-        axis = 0 if covariance == "tied" else 1
-        expected = np.broadcast_to(expected.mean(axis, keepdims=True), expected.shape)
+    axes = {"tied": 0, "EEI": 0, "spherical": 1, "EII": (0, 1)}
+    if covariance in axes:
+        mean = expected.mean(axes[covariance], keepdims=True)
+        expected = np.broadcast_to(mean, expected.shape)
     np.testing.assert_allclose(variances, expected, rtol=2e-3)
 
 

@@ -19,6 +19,7 @@ class FamilyCase(NamedTuple):
     mle: Callable[[np.ndarray, Any], Any]  # weights (k, n), x -> params
     prior: Any  # as a person gives it; None where the family has none
     shared: Any  # tree of params: True where a leaf belongs to all components together
+    linked: Any = None  # likewise: where those of one component follow from those of others
     n_steps: int = 1  # M-steps from params to the estimate: more where one is a step of a search
     digits: float = 1e-9  # of the estimate: fewer where a search ends at what rounding hides
     hole: Callable[[Any], Any] | None = None  # x with nothing in row 5; None where that cannot be

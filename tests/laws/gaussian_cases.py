@@ -8,33 +8,35 @@ import numpy as np
 import scipy.stats
 
 from jaxem.families import Gaussian, GaussianParams, GaussianPrior
-from jaxem.reference import missing_cells
+from jaxem.reference import covariance_structures, missing_cells
 from laws.family_case import FamilyCase
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
+LINKED = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
+LETTERS = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}
+SHARED = ("tied", "EEI", "EII")
+N_STEPS = {"EVE": 5, "VVE": 5}  # where the M-step is a search
 
 
 def dense(covariance, params):
     """The k covariance matrices of any structure."""
     k, d = params.means.shape
     c = np.asarray(params.covariances)
-    if covariance == "full":
+    if covariance in SHARED:
+        c = np.stack([c] * k)
+    if c.ndim == 3:
         return c
-    if covariance == "tied":
-        return np.stack([c] * k)
-    if covariance == "diag":
-        return np.stack([np.diag(v) for v in c])
     return np.stack([v * np.eye(d) for v in c])
 
 
-def stored(covariance, matrices, counts):
-    """What a structure keeps of the k covariance matrices of so many rows."""
-    return {
-        "full": matrices,
-        "tied": np.average(matrices, axis=0, weights=counts),
-        "diag": np.stack([np.diag(m) for m in matrices]),
-        "spherical": np.array([np.trace(m) / len(m) for m in matrices]),
-    }[covariance]
+def stored(covariance, matrices):
+    """What a structure keeps of the k covariance matrices that are of it."""
+    one = matrices[0] if covariance in SHARED else matrices
+    letters = LETTERS.get(covariance, covariance)
+    if letters[2] != "I":
+        return one
+    variances = one.diagonal(0, -2, -1)
+    return variances[..., 0] if letters[1] == "I" else variances
 
 
 def gaussian(covariance, d, seed=0, n=48):
@@ -43,12 +45,9 @@ def gaussian(covariance, d, seed=0, n=48):
     means = rng.normal(size=(3, d))
     a = rng.normal(size=(3, d, d))
     matrices = a @ np.swapaxes(a, 1, 2) + np.eye(d)
-    covariances = {
-        "full": matrices,
-        "tied": matrices[0],
-        "diag": np.stack([np.diag(m) for m in matrices]),
-        "spherical": matrices[:, 0, 0],
-    }[covariance]
+    letters = LETTERS.get(covariance, covariance)
+    matrices = covariance_structures.estimate(letters, np.array([1.0, 2.0, 1.5]), matrices)
+    covariances = stored(covariance, matrices)
 
     def log_prob(params, x):
         each = zip(params.means, dense(covariance, params), strict=True)
@@ -62,16 +61,21 @@ def gaussian(covariance, d, seed=0, n=48):
     def mle(r, x):
         x = np.asarray(x)
         means = np.stack([np.average(x, axis=0, weights=w) for w in r])
-        matrices = np.stack([np.atleast_2d(np.cov(x.T, aweights=w, bias=True)) for w in r])
-        return GaussianParams(means, stored(covariance, matrices, r.sum(1)))
+        scatter = np.stack([w.sum() * np.atleast_2d(np.cov(x.T, aweights=w, bias=True)) for w in r])
+        matrices = covariance_structures.estimate(letters, r.sum(1), scatter)
+        return GaussianParams(means, stored(covariance, matrices))
 
     prior = GaussianPrior(
         mean=rng.normal(size=d), mean_precision=0.7, degrees_of_freedom=d + 3.0, scale=1.5,
         reg_covar=0.2,
     )  # fmt: skip
     params = GaussianParams(jnp.asarray(means), jnp.asarray(covariances))
-    shared = GaussianParams(False, covariance == "tied")
-    return FamilyCase(Gaussian(covariance), params, jnp.asarray(x), log_prob, mle, prior, shared)
+    return FamilyCase(
+        Gaussian(covariance), params, jnp.asarray(x), log_prob, mle, prior,
+        shared=GaussianParams(False, covariance in SHARED),
+        linked=GaussianParams(False, covariance in LINKED),
+        n_steps=N_STEPS.get(covariance, 1),
+    )  # fmt: skip
 
 
 def with_holes(covariance):
@@ -100,9 +104,9 @@ def with_holes(covariance):
             second = np.einsum("kn,kni,knj->kij", r, residuals, residuals)
             left = np.array([[own.covariance for own in rows] for rows in filled])
             second = second + np.einsum("kn,knij->kij", r, left)
-            kept = stored(covariance, second / r.sum(1)[:, None, None], r.sum(1))
-            matrices = dense(covariance, GaussianParams(means, kept))
-        return GaussianParams(means, kept)
+            letters = LETTERS.get(covariance, covariance)
+            matrices = covariance_structures.estimate(letters, r.sum(1), second)
+        return GaussianParams(means, stored(covariance, matrices))
 
     x = jax.tree.map(jnp.asarray, family.read(values))
     return whole._replace(family=family, x=x, log_prob=log_prob, mle=mle, n_steps=n_steps)
@@ -110,8 +114,14 @@ def with_holes(covariance):
 
 GAUSSIAN_CASES = {
     **{covariance: partial(gaussian, covariance, 4) for covariance in STRUCTURES},
+    **{covariance: partial(gaussian, covariance, 4) for covariance in ("EII", "EEI", *LINKED)},
+    "VVE_of_three_columns": partial(gaussian, "VVE", 3),
+    "EVE_of_one_column": partial(gaussian, "EVE", 1),
+    "VEV_of_one_column": partial(gaussian, "VEV", 1),
     "full_of_one_column": partial(gaussian, "full", 1),
     "tied_of_one_column": partial(gaussian, "tied", 1),
     "full_with_holes": partial(with_holes, "full"),
     "diag_with_holes": partial(with_holes, "diag"),
+    "VEV_with_holes": partial(with_holes, "VEV"),
+    "EEI_with_holes": partial(with_holes, "EEI"),
 }

@@ -88,6 +88,13 @@ def _prior(case: FamilyCase) -> Any:
     return None if case.prior is None else case.family.as_prior(case.prior, None, case.x, 3)
 
 
+def _together(case: FamilyCase) -> list[bool]:
+    """Of each leaf, whether its components go together in what can be known of them."""
+    linked = case.shared if case.linked is None else case.linked
+    both = map(jax.tree.leaves, (case.shared, linked))
+    return [shared or linked for shared, linked in zip(*both, strict=True)]
+
+
 def _nothing_fixed(case: FamilyCase) -> Any:
     return parameters.free(case.params)
 
@@ -171,7 +178,7 @@ def test_the_slope_is_zero_where_m_steps_lead_to(case, r, with_prior):
 
 
 def test_known_numbers_are_kept_and_the_slope_of_the_others_is_zero(case, r):
-    """Those of every leaf in turn, of the second component alone where each has its own."""
+    """Those of every leaf in turn, of the second component alone where it can be."""
     family = case.family
     leaves, tree = jax.tree.flatten(case.params)
     read = partial(parameters.read_fixed, family.constraints, like=case.params, name="fixed")
@@ -179,7 +186,7 @@ def test_known_numbers_are_kept_and_the_slope_of_the_others_is_zero(case, r):
     def n_free(fixed: Any) -> int:
         return int(parameters.n_free(family.constraints, case.params, ALL, fixed))
 
-    for i, (own, shared) in enumerate(zip(leaves, jax.tree.leaves(case.shared), strict=True)):
+    for i, (own, shared) in enumerate(zip(leaves, _together(case), strict=True)):
         parts: list[Any] = jax.tree.leaves(_nothing_fixed(case))
         parts[i] = own if shared else parts[i].at[1].set(own[1])
         fixed = read(jax.tree.unflatten(tree, parts))
@@ -201,10 +208,10 @@ def test_absent_components_keep_their_parameters(case, r):
     for own in (None, prior):
         statistics = _statistics(case.family, case.params, case.x, r.at[1].set(0.0), own)
         new = _m_step(case.family, case.params, statistics, own, live, None)
-        leaves = zip(*map(jax.tree.leaves, (new, case.params, case.shared)), strict=True)
-        for leaf, old, shared in leaves:
+        leaves = zip(*map(jax.tree.leaves, (new, case.params)), _together(case), strict=True)
+        for leaf, old, together in leaves:
             assert np.all(np.isfinite(leaf))
-            if not shared:
+            if not together:
                 np.testing.assert_array_equal(leaf[1], old[1])
     full, some = (
         parameters.n_free(case.family.constraints, case.params, active, None)
@@ -242,9 +249,14 @@ def test_taken_components_are_themselves(case):
 def test_replaced_numbers_are_there(case):
     """The number at a path is the value given; replaced by itself, it changes nothing."""
     replace_at = partial(parameters.replace, case.family.constraints, case.params)
-    for keys, leaf in jax.tree.leaves_with_path(case.params):
+    linked = jax.tree.leaves(case.linked) or [False] * len(jax.tree.leaves(case.params))
+    for (keys, leaf), tied in zip(jax.tree.leaves_with_path(case.params), linked, strict=True):
         last = tuple(size - 1 for size in leaf.shape)
         path = tuple(getattr(k, "name", getattr(k, "key", getattr(k, "idx", None))) for k in keys)
+        if tied:
+            with pytest.raises(ValueError, match="moves alone"):
+                replace_at((*path, *last), leaf[last])
+            continue
         close(replace_at((*path, *last), leaf[last]), case.params)
         other = replace_at((*path, *last), leaf[last] * 1.25)
         assert dict(jax.tree.leaves_with_path(other))[keys][last] == leaf[last] * 1.25

@@ -2,8 +2,11 @@
 
 The *form* of a matrix in a structure is what the structure keeps of a sum of outer products:
 full keeps (k, d, d), tied adds up the components to (d, d), diag keeps the diagonals (k, d),
-spherical the traces (k,). The M-step is linear in it: with N rows and `entries` squared residuals
-added up into each number, C = form / (N entries).
+spherical the traces (k,). The M-step, `estimate`, is linear in it: with N rows and `entries`
+squared residuals added up into each number, C = form / (N entries).
+
+A structure that links the components takes the form of full or of diag as it is, with what the
+steps over the rows need, and has an `estimate` and a `constraint` of its own.
 """
 
 import abc
@@ -26,7 +29,7 @@ class Covariance(abc.ABC):
     """One covariance structure; the shapes of `covariances` are scikit-learn's."""
 
     name: ClassVar[str]
-    common: ClassVar[bool] = False  # whether all components share one covariance
+    one_shape: ClassVar[bool] = False  # whether a column may have no variance in any component
     constraint: ClassVar[Constraint]  # where `covariances` may lie
     matrices: ClassVar[bool] = False  # whether whole matrices (..., d, d) are stored
     least_columns: ClassVar[int] = 4  # from how many on products are faster than residuals
@@ -125,6 +128,19 @@ class Covariance(abc.ABC):
     def select(self, active: Bool[Array, " k"], new: Array, old: Array) -> Array:
         """`new` for active components, `old` for absent ones."""
 
+    def total(self, value: Array) -> Array:
+        """The sum over columns of what `trace` gives, for each covariance."""
+        return jnp.sum(value, axis=tuple(range(1, value.ndim)))
+
+    def estimate(self, rows: Array, scatter: Array, old: Array) -> Array:
+        """The covariances that maximise - 1/2 sum_k (N[k] log det C[k] + tr(inv(C[k]) S[k])).
+
+        rows: N, `per_covariance`, 0 for an absent component, which keeps what is its own in `old`;
+        scatter: the form of S.
+        """
+        told = rows > 0
+        return jnp.where(told, scatter / jnp.where(told, rows, jnp.ones_like(rows)), old)
+
     @abc.abstractmethod
     def variance_ratio(self, covariances: Array, weights: Float[Array, " k"]) -> Float[Array, " k"]:
         """Smallest variance of each component relative to the pooled within-component one.
@@ -143,6 +159,10 @@ class Covariance(abc.ABC):
     @abc.abstractmethod
     def marginal(self, covariances: Any, columns: Any) -> Any:
         """The covariances of the columns at these indices."""
+
+    def of_columns(self) -> "Covariance":
+        """The structure of some of the columns, alone or given others."""
+        return self
 
 
 def positive(variance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -99,3 +99,7 @@ class Diag(Covariance):
 
     def marginal(self, covariances: Any, columns: Any) -> Any:
         return covariances[:, columns]
+
+    def of_columns(self) -> Covariance:
+        """What is equal between components of all columns is not of some of them."""
+        return Diag()

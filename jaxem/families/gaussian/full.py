@@ -149,6 +149,10 @@ class Full(Covariance):
     def marginal(self, covariances: Any, columns: Any) -> Any:
         return covariances[:, columns][:, :, columns]
 
+    def of_columns(self) -> Covariance:
+        """What is equal between components of all columns is not of some of them."""
+        return Full()
+
 
 def _gram(root: Float[Array, "k d d"]) -> Float[Array, "k d d"]:
     return einsum("kil,kij->klj", root, root)

@@ -28,8 +28,6 @@ from jaxem.core.rows import flat
 from jaxem.families.gaussian import filling, holes, identified, product_form
 from jaxem.families.gaussian import prior as priors
 from jaxem.families.gaussian.covariance import Covariance
-from jaxem.families.gaussian.diag import Diag
-from jaxem.families.gaussian.full import Full
 from jaxem.families.gaussian.holes import Holes
 from jaxem.families.gaussian.m_step import GaussianStatistics, m_step, recentred
 from jaxem.families.gaussian.params import GaussianParams as GaussianParams
@@ -37,17 +35,20 @@ from jaxem.families.gaussian.params import as_params, like_x
 from jaxem.families.gaussian.prior import GaussianPrior
 from jaxem.families.gaussian.product_form import ProductForm
 from jaxem.families.gaussian.residual_form import ResidualForm
-from jaxem.families.gaussian.spherical import Spherical
-from jaxem.families.gaussian.tied import Tied
+from jaxem.families.gaussian.structures import STRUCTURES
 from jaxem.families.gaussian.whole import Whole
 
 _ROWS = {False: Whole(), True: holes.WithHoles()}
-STRUCTURES = {structure.name: structure() for structure in (Full, Tied, Diag, Spherical)}
 
 
 @dataclass(frozen=True, repr=False)
 class Gaussian(Family):
-    """Normal components with `covariance` "full", "tied", "diag" or "spherical".
+    """Normal components with `covariance` "full", "tied", "diag", "spherical" or one of mclust's.
+
+    Those name volume, shape and orientation of C[k] = v[k] D[k] diag(a[k]) D[k]' by three letters:
+    equal, E, of each component, V, or along the columns, I (Celeux and Govaert 1995; EVE and VVE
+    Browne and McNicholas 2014). EII, VII = "spherical", EEI = "tied-diag", VEI, EVI, VVI = "diag",
+    EEE = "tied", VEE, EVE, VVE, EEV, VEV, EVV, VVV = "full".
 
     missing: whether NaN is a hole, a cell that was not observed, rather than an error.
     """
@@ -111,7 +112,7 @@ class Gaussian(Family):
         self, x: Any, weight: Any, names: tuple[str, ...] | None, k: int
     ) -> tuple[str, ...]:
         values = self.rows.values(x)
-        return ties.remarks(values, weight, names, k) if self.covariance.common else ()
+        return ties.remarks(values, weight, names, k) if self.covariance.one_shape else ()
 
     def check_identified(
         self, x: Any, weight: Any, names: tuple[str, ...] | None
@@ -177,8 +178,7 @@ class Gaussian(Family):
         log_normaliser = -0.5 * (d * math.log(2 * math.pi) + factor.log_det)
         if prior is not None:
             form = self.covariance.identity(d, means.dtype)
-            trace = self.covariance.trace(factor.root, form)
-            trace = jnp.sum(trace, axis=tuple(range(1, trace.ndim)))
+            trace = self.covariance.total(self.covariance.trace(factor.root, form))
             log_normaliser = log_normaliser - 0.5 * prior.reg_covar * trace
         return self.rows.prepare(self.covariance, params, factor, log_normaliser)
 
@@ -290,14 +290,16 @@ class Gaussian(Family):
         own, rest = np.array(list(given)), np.array([j for j in range(d) if j not in given])
         values = jnp.stack([jnp.asarray(value, dtype) for value in given.values()])
         left = filling.conditional(self.covariance, *params, values, own, rest)
-        return self, GaussianParams(left.means, left.covariances), left.log_density
+        family = replace(self, covariance=self.covariance.of_columns())
+        return family, GaussianParams(left.means, left.covariances), left.log_density
 
     def moments(self, params: GaussianParams) -> tuple[Float[Array, "k d"], Float[Array, "k d d"]]:
         k, d = params.means.shape
         factor = self.covariance.cholesky(params.covariances, k, d)
         return params.means, einsum("kil,kjl->kij", factor, factor)
 
-    def marginal(self, params: GaussianParams, columns: Any) -> GaussianParams:
-        """The parameters of the same components of some columns only."""
+    def marginal(self, params: GaussianParams, columns: Any) -> tuple["Gaussian", GaussianParams]:
+        """Family and parameters of the same components of some columns only."""
         covariances = self.covariance.marginal(params.covariances, columns)
-        return GaussianParams(params.means[:, columns], covariances)
+        family = replace(self, covariance=self.covariance.of_columns())
+        return family, GaussianParams(params.means[:, columns], covariances)

@@ -41,7 +41,9 @@ def m_step(
     C = (scatter around m + p (m - prior_mean)(m - prior_mean)' + scale + N reg I)
         / (N + [p > 0] + dof + d + 1)      (full; the structure's own counts otherwise)
 
-    with m as it is fixed where it is.
+    with m as it is fixed where it is. Where the structure links the components, these scatters and
+    numbers of rows are what it is estimated from. A component without rows and without a prior
+    keeps its parameters.
     """
     if prior is None:
         prior = flat(structure, *params)
@@ -63,10 +65,7 @@ def m_step(
     total = structure.entries(d) * (
         rows + structure.per_covariance((precision > 0).astype(count.dtype))
     )
-    total = total + exponent(prior, structure, d)
-    # A component without rows and without a prior keeps its parameters.
-    told = total > 0
-    covariances = scatter / jnp.where(told, total, jnp.ones_like(total))
-    covariances = jnp.where(told, covariances, params.covariances)
-    covariances = structure.select(active, covariances, params.covariances)
+    total = structure.select(active, total + exponent(prior, structure, d), jnp.zeros_like(total))
+    scatter = structure.select(active, scatter, jnp.zeros_like(scatter))
+    covariances = structure.estimate(total, scatter, params.covariances)
     return GaussianParams(jnp.where(active[:, None], means, params.means), covariances)

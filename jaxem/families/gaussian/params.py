@@ -12,7 +12,10 @@ from jaxem.families.gaussian.covariance import Covariance
 
 
 class GaussianParams(NamedTuple):
-    """means (k, d); covariances full (k, d, d), tied (d, d), diag (k, d), spherical (k,)."""
+    """means (k, d); covariances full (k, d, d), tied (d, d), diag (k, d), spherical (k,).
+
+    EII (), EEI (d,), VEI and EVI (k, d), all others (k, d, d).
+    """
 
     means: Array
     covariances: Array

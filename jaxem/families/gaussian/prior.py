@@ -18,13 +18,14 @@ class GaussianPrior(NamedTuple):
     scale / 2); for tied the k means share the one covariance. The density is
     det(C)^-(dof + d + 1)/2 exp(-tr(scale inv(C)) / 2), and for diag and spherical
     v^-(dof + 2)/2 exp(-scale / 2v), times that of the mean. (Fraley and Raftery 2007, section 3.)
+    Covariances that are linked have the density of full or diag, within their structure.
 
     A part left out is flat. Numbers broadcast over the components.
 
     mean: (d,) or (k, d); mean_precision: how many rows the prior mean is worth.
     degrees_of_freedom: scalar or (k,) (tied: scalar).
     scale: the shape of one component's covariance, or with k in front: full and tied (d, d) or a
-        scalar times the identity, diag (d,), spherical ().
+        scalar times the identity, diag (d,), spherical (). EII and EEI have one, as tied has.
     reg_covar: variance added to every covariance, by exact ascent: the log density of component k
         is lowered by reg_covar / 2 tr(inv(C[k])), so that the M-step adds reg_covar to the diagonal
         and the objective never falls. scikit-learn adds it after the M-step, which is not ascent;

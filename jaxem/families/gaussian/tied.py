@@ -31,7 +31,7 @@ class Tied(Covariance):
 
     name = "tied"
     constraint = constraints.Covariance(shared=True)
-    common = True
+    one_shape = True
     matrices = True
     least_columns = 2
 
