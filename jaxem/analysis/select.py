@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
-from jaxem.analysis import criteria
+from jaxem.analysis import criteria, grid
 from jaxem.analysis.predict import likeliest
 from jaxem.core import checks, remarks, text_tables
 from jaxem.core.contracts import Model
@@ -19,8 +19,10 @@ from jaxem.fitting.padded_components import padded
 from jaxem.fitting.plan import FitPlan, prepare
 from jaxem.fitting.restarts import Moves
 from jaxem.fitting.result import Result
+from jaxem.models.mixture import Mixture
 
 CRITERIA = ("aic", "bic", "icl")
+_LINES = 20  # of a printout; more candidates are a table
 
 
 class Candidate(NamedTuple):
@@ -55,6 +57,11 @@ class Selection(NamedTuple):
         return self.candidates[self.index].model
 
     def __str__(self) -> str:
+        """A line for each candidate; of many the `table` of the criterion alone."""
+        if len(self.candidates) > _LINES:
+            best = self.candidates[self.index]
+            said = f"* lowest {self.criterion.upper()}, of {best.model!r}: {best.status.name}"
+            return "\n".join([*text_tables.lines(self.table), said])
         head = ("", "model", "log-likelihood", "free", "AIC", "BIC", "ICL", "status")
         rows = [head, *(_cells(c, i == self.index) for i, c in enumerate(self.candidates))]
         left = (0, 1, len(head) - 1)
@@ -62,6 +69,34 @@ class Selection(NamedTuple):
 
     def __repr__(self) -> str:
         return str(self)
+
+    @property
+    def table(self) -> list[tuple[str, ...]]:
+        """The criterion as text: a row for each kind of model, a column for each k, a head above.
+
+        The best has a star; where a fit is no regular optimum its status stands in its place.
+        """
+        ks = sorted({c.model.n_components for c in self.candidates})
+        kinds: dict[Model, dict[int, str]] = {}
+        for i, c in enumerate(self.candidates):
+            kinds.setdefault(_kind(c.model), {})[c.model.n_components] = self._cell(i)
+        head = (self.criterion.upper(), *(f"k = {k}" for k in ks))
+        return [
+            head,
+            *((_name(kind), *(own.get(k, "") for k in ks)) for kind, own in kinds.items()),
+        ]
+
+    def _cell(self, index: int) -> str:
+        candidate = self.candidates[index]
+        if not candidate.status.converged:
+            return candidate.status.name
+        value = getattr(candidate, self.criterion)
+        return f"{'*' if index == self.index else ''}{float(value):.2f}"
+
+
+def _name(kind: Model) -> str:
+    """Its family; of another model than a mixture all that it is."""
+    return repr(kind.family) if isinstance(kind, Mixture) else repr(kind)
 
 
 def _cells(candidate: Candidate, best: bool) -> tuple[str, ...]:
@@ -74,10 +109,13 @@ def _cells(candidate: Candidate, best: bool) -> tuple[str, ...]:
 
 @waits
 def select(
-    models: Any,
-    x: Any,
+    models: Any = None,
+    x: Any = None,
     *,
     key: Any,
+    family: Any = None,
+    covariance: Any = None,
+    n_components: Any = None,
     n_init: int = 20,
     criterion: str = "bic",
     init: Any = "portfolio",
@@ -92,6 +130,10 @@ def select(
     models: specs, such as [Mixture(Gaussian(c), k) for c in ("full", "tied") for k in range(1, 9)].
         Those that differ in their number of components alone share one compilation, and each has
         further starts, which divide a component of the best fit with fewer.
+    family, covariance, n_components: in the place of models, mixtures of "gaussian" with each of
+        these structures ("all" for the fourteen of mclust) or of another family, with each of these
+        numbers of components: the table of mclust is
+        select(x=x, family="gaussian", covariance="all", n_components=range(1, 10), key=key).
     criterion: "bic", "aic" or "icl"; lower is better (mclust prints the opposite sign).
     The other options are those of `fit`; every model gets the same key.
 
@@ -99,6 +141,9 @@ def select(
     Errors: ValueError for bad input, before anything is fitted.
     """
     checks.one_of(criterion, CRITERIA, "criterion")
+    models = _models(models, family, covariance, n_components)
+    if x is None:
+        raise ValueError("x is missing: give the rows, select(models, x, key=key)")
     given = sample_weight, labels, lengths, mesh
     jobs = plan(models, x, Starts(init, key, n_init), Options(**options), given)
     results: dict[int, Result] = {}
@@ -113,6 +158,15 @@ def select(
     candidates = list(chosen.candidates)
     candidates[chosen.index] = candidates[chosen.index]._replace(result=best)
     return chosen._replace(candidates=tuple(candidates))
+
+
+def _models(models: Any, *of: Any) -> Any:
+    """Those that are given, or described by family, covariance and n_components."""
+    if models is None:
+        return grid.mixtures(*of)
+    if any(value is not None for value in of):
+        raise ValueError("give models, or family, covariance and n_components, not both")
+    return models
 
 
 def plan(

@@ -15,6 +15,7 @@ from jaxem.models import HMM
 from jaxem.plot import style
 
 _APART = 0.06  # of the height of the picture
+_FEW = 8  # kinds of models whose names fit among the curves
 
 
 def starts(result: Result, ax: Axes | None = None) -> Axes:
@@ -112,8 +113,14 @@ def criterion(selection: Selection, ax: Axes | None = None) -> Axes:
     name = selection.criterion.upper()
     parts = {"states" if isinstance(kind, HMM) else "components" for kind in kinds}
     ax.set(xlabel=f"number of {' or '.join(sorted(parts))} k", ylabel=f"{name} (lower is better)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    style.legend(ax)
+    if len(kinds) <= _FEW:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        style.legend(ax)
+        return ax
+    left, right = ax.get_xlim()  # a long legend stands beside the curves
+    ax.set_xticks(sorted({candidate.model.n_components for candidate in selection.candidates}))
+    ax.set_xlim(left, right + 0.5 * (right - left))
+    style.legend(ax, loc="center right")
     return ax
 
 

@@ -149,7 +149,7 @@ def mention_others(
 
 def legend(ax: Axes, **options: Any) -> None:
     """A small legend inside the axes, which lets the picture through and moves no axes."""
-    box = ax.legend(loc="best", fontsize="small", framealpha=0.8, **options)
+    box = ax.legend(**{"loc": "best", "fontsize": "small", "framealpha": 0.8, **options})
     box.set_in_layout(False)
 
 

@@ -4,8 +4,9 @@ import pytest
 
 import jaxem
 from jaxem import Status, datasets
+from jaxem.analysis.grid import mixtures as mixtures_of
 from jaxem.analysis.select import compare, divided, lowest, plan
-from jaxem.families import Gaussian
+from jaxem.families import Gaussian, Poisson
 from jaxem.fitting import driver as fitting
 from jaxem.fitting.options import Options, Starts
 
@@ -30,6 +31,60 @@ BEST = {
     ("spherical", 2): -1709.52928218, ("spherical", 3): -1637.43441800,
 }  # fmt: skip
 FREE = {"full": 6, "tied": 3, "diag": 5, "spherical": 4}  # parameters a further component brings
+
+
+def test_the_model_that_mclust_chooses_of_iris():
+    """Mclust(iris[, 1:4]) by R's mclust 6.0.0: VEV with 2 groups, BIC 561.7285."""
+    iris = datasets.load_iris().x
+    selection = jaxem.select(
+        x=iris, family="gaussian", covariance=["VVV", "VEV"], n_components=(2, 3), key=KEY
+    )
+    assert selection.model == jaxem.Mixture(Gaussian("VEV"), 2)
+    np.testing.assert_allclose(float(selection.best.bic), 561.7285, atol=1e-4)
+    assert selection.table[0] == ("BIC", "k = 2", "k = 3")
+    assert selection.table[2] == ("Gaussian('VEV')", "*561.73", "562.55")
+
+
+def test_all_is_the_fourteen_of_mclust_and_a_family_is_itself():
+    every = mixtures_of("gaussian", "all", range(1, 10))
+    assert len(every) == len(set(every)) == 14 * 9
+    assert mixtures_of(Poisson(), None, 3) == [jaxem.Mixture(Poisson(), 3)]
+    assert mixtures_of("gaussian", "tied", [2]) == [jaxem.Mixture(Gaussian("tied"), 2)]
+
+
+@pytest.mark.parametrize(
+    "described, words",
+    [
+        ({"family": "gamma"}, "family is 'gamma'; it must be one of 'gaussian'"),
+        ({"family": "gaussian", "n_components": 2}, "covariance is one structure"),
+        ({"family": "gaussian", "covariance": "all"}, "n_components says how many"),
+        ({"family": Poisson(), "covariance": "all", "n_components": 2}, "has its own"),
+        ({"family": "gaussian", "covariance": "VVX", "n_components": 2}, "covariance is 'VVX'"),
+        ({"models": [], "family": "gaussian"}, "not both"),
+        ({"models": [jaxem.Mixture(Poisson(), 2)], "x": None}, "x is missing"),
+    ],
+)
+def test_descriptions_that_say_too_little_or_too_much_are_refused(x, described, words):
+    with pytest.raises(ValueError, match=words):
+        jaxem.select(**{"x": x, "key": KEY, **described})
+
+
+def test_many_candidates_print_as_a_table_with_failures_in_words(x):
+    one = jaxem.select(mixtures(("tied",), (1, 2)), x, key=KEY, n_init=2)
+    failed = one.candidates[0].result._replace(status=np.int32(Status.DEGENERATE))
+    many = tuple(
+        c._replace(model=model, result=failed if i == 3 else c.result)
+        for i, (model, c) in enumerate(
+            zip(mixtures(STRUCTURES, range(1, 7)), 12 * one.candidates, strict=True)
+        )
+    )
+    text = str(one._replace(candidates=many, index=1))
+    lines = text.splitlines()
+    assert len(lines) == 1 + 4 + 1
+    assert lines[0].split() == ["BIC", *(word for k in range(1, 7) for word in ("k", "=", str(k)))]
+    assert "DEGENERATE" in lines[1] and text.count("DEGENERATE") == 1
+    assert f"*{one.candidates[1].bic:.2f}" in lines[1]
+    assert lines[-1].startswith("* lowest BIC, of Mixture(family=Gaussian('full'), n_components=2)")
 
 
 def test_faithful_by_bic(x):
