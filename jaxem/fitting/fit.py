@@ -55,8 +55,8 @@ def fit(
         beside those seen (`result.restarts.unseen`, 0.06) and three came to the best, at most 240,
         fewer of large data, and 20 of a source, on several devices and under jit.
     search: "race" gives up starts whose projection stays under the best, and makes half of those
-        after the first 20 moves from the best: two parts merge and one is divided. "auto" does so
-        from its second round on.
+        after the first five moves from the best: two parts merge and one is divided. "auto" does
+        so from its second round on.
     init: "portfolio" (k-means++ on standardised columns, on sphered columns, and random rows, in
         turn; for a chain also on averages over windows, and segments of random lengths),
         "k-means++", "random_from_data", or parameters (one start from them). Of random rows each

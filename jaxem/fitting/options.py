@@ -39,9 +39,13 @@ class FitOptions(TypedDict, total=False):
 
 
 class Search(NamedTuple):
-    """Starts by `init`, n_most at most; auto: whether the search may end before."""
+    """Starts by `init`, n_most at most. n_first: those of the first round, all to their end.
+
+    auto: whether the search may end before.
+    """
 
     init: str
+    n_first: int
     n_most: int
     auto: bool
 

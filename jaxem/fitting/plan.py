@@ -94,7 +94,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
     group = sizes.starts_a_group(padded, rows, at_once)
     filled = chunk * -(-at_once // chunk)
     if searched is not None:
-        n_starts, filled, group = searched.n_most, at_once, group or chunk
+        n_starts, filled, group = searched.n_most, searched.n_first, group or chunk
     codes = starts.methods(
         begin.init if params is None else "portfolio", filled, rows.first is not None
     )
@@ -148,8 +148,9 @@ def _searched(model: Model, rows: Rows, prior: Prior | None, begin: Starts) -> S
         )
     if begin.n_init == "auto":
         most = starts.ROUND * sizes.rounds(model, rows)
-        return Search(str(begin.init), most, True)
-    return Search(str(begin.init), _n_starts(begin), False)
+        return Search(str(begin.init), starts.ROUND, most, auto=True)
+    n_init = _n_starts(begin)
+    return Search(str(begin.init), min(starts.FIRST, n_init), n_init, auto=False)
 
 
 def _start_rows(data: Dataset, begin: Starts) -> Rows | None:

@@ -1,7 +1,8 @@
 """A search for the best optimum: rounds of starts that race, half of them moves from the best.
 
-The first round is of fresh starts alone, each to its end: it shows how many optima there are. In
-each later one half of the starts are moves from the best regular optimum so far (`moves`), and what
+The first round is of fresh starts alone, each to its end. In a search that ends by itself it has
+20, which show how many optima there are; in another as few as others need to race against. In each
+later one half of the starts are moves from the best regular optimum so far (`moves`), and what
 cannot come to it any more is given up (`race`). A search that may end before it has made all its
 starts ends by `optima.unseen`.
 """
@@ -46,8 +47,8 @@ def rounds(job: FitPlan, begun: Bundle, seconds: float | None = None) -> Iterato
 def moved(job: FitPlan, r: int) -> np.ndarray:
     """Which of r starts are moves: the second half of each round after the first, where there are
     three parts or more; of two any move is a fresh start."""
-    place = np.arange(r)
-    later = (place >= starts.ROUND) & (place % starts.ROUND >= starts.ROUND // 2)
+    place = np.arange(r) - job.search.n_first
+    later = (place >= 0) & (place % starts.ROUND >= starts.ROUND // 2)
     return later & (job.provenance.model.n_components > 2)
 
 

@@ -9,6 +9,7 @@ from jaxem.fitting.options import Starts
 from jaxem.inference.kmeans import ROWS, SEGMENTS, SPHERED, STANDARDISED, WINDOWS
 
 ROUND = 20  # starts of a round of a search, and of a fit that says nothing else
+FIRST = 5  # of the first round of a race, which has nothing to race against
 
 # No single rule finds the best optimum everywhere: the portfolio cycles through three, and for a
 # chain through two more, which see time.

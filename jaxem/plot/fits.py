@@ -119,7 +119,7 @@ def criterion(selection: Selection, ax: Axes | None = None) -> Axes:
         return ax
     left, right = ax.get_xlim()  # a long legend stands beside the curves
     ax.set_xticks(sorted({candidate.model.n_components for candidate in selection.candidates}))
-    ax.set_xlim(left, right + 0.5 * (right - left))
+    ax.set_xlim(left, right + 0.75 * (right - left))
     style.legend(ax, loc="center right")
     return ax
 

@@ -17,7 +17,7 @@ from jaxem.fitting import driver, launch, moves, optima, padded_components, race
 from jaxem.fitting.fit import _padded_k
 from jaxem.fitting.options import Options
 from jaxem.fitting.plan import prepare
-from jaxem.fitting.starts import ROUND, begin
+from jaxem.fitting.starts import FIRST, ROUND, begin
 
 FOUR = jaxem.Mixture(Gaussian("full"), 4)
 # Roeder's 82 galaxies, k = 4, unequal variances: the best of mclust's restarts, by R.
@@ -66,15 +66,16 @@ def test_a_race_finds_the_best_with_less_work(galaxies, raced):
 
 def test_starts_that_were_given_up_are_under_the_best(raced):
     given_up = np.asarray(raced.restarts.status) == Status.GIVEN_UP
-    assert given_up.any() and not given_up[:ROUND].any()
+    assert given_up.any() and not given_up[:FIRST].any()
     assert np.all(np.asarray(raced.restarts.log_likelihood)[given_up] < raced.log_likelihood)
     assert raced.restarts.params.weights.shape == (100, 4)
 
 
 def test_half_of_each_later_round_is_moves(raced):
-    moved = np.asarray(raced.restarts.moved).reshape(-1, ROUND)
-    assert not moved[0].any()
-    assert np.all(moved[1:].sum(axis=1) == ROUND // 2)
+    moved = np.asarray(raced.restarts.moved)
+    assert not moved[:FIRST].any()
+    later = moved[FIRST : FIRST + 4 * ROUND].reshape(4, ROUND)
+    assert np.all(later.sum(axis=1) == ROUND // 2)
 
 
 def test_a_search_ends_when_all_starts_agree():
@@ -149,7 +150,7 @@ def test_on_an_accelerator_starts_go_side_by_side(galaxies, raced, monkeypatch):
     monkeypatch.setattr(sizes, "chunk_size", lambda *_: 8)
     found = jaxem.fit(FOUR, galaxies, key=jax.random.key(0), n_init=50, search="race")
     np.testing.assert_array_equal(found.restarts.status.shape, 50)
-    first = slice(0, ROUND)
+    first = slice(0, FIRST)
     np.testing.assert_allclose(
         found.restarts.log_likelihood[first], raced.restarts.log_likelihood[first], rtol=1e-9
     )
