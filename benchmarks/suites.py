@@ -238,7 +238,8 @@ SEARCH = Suite(
         Searching("iris, k 3"),
         Searching("galaxies, k 4", least=3),
         Searching("faithful, k 3", least=3),
-        Searching("earthquakes, 4 states", least=3),
+        Searching("earthquakes, 4 states", least=3, n_init=600, keys=8),
+        Searching("crabs, k 5", least=3),
     ),
 )
 

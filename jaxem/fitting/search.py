@@ -20,8 +20,9 @@ from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.plan import FitPlan
 
 _SURE = 0.06  # better optima that are still to be seen, expected; one in 20 starts are 0.059
+_LARGEST = 4 * starts.ROUND  # starts of a round: a few launches each, whatever it has
 _TIMES = 3  # fresh starts that must have come to the best
-_FOR_NOTHING = 3 * starts.ROUND  # starts, all without a regular optimum
+_FOR_NOTHING = 2 * starts.ROUND  # starts, all without a regular optimum
 
 
 def rounds(job: FitPlan, begun: Bundle, seconds: float | None = None) -> Iterator[Bundle]:
@@ -47,9 +48,20 @@ def rounds(job: FitPlan, begun: Bundle, seconds: float | None = None) -> Iterato
 def moved(job: FitPlan, r: int) -> np.ndarray:
     """Which of r starts are moves: the second half of each round after the first, where there are
     three parts or more; of two any move is a fresh start."""
-    place = np.arange(r) - job.search.n_first
-    later = (place >= 0) & (place % starts.ROUND >= starts.ROUND // 2)
-    return later & (job.provenance.model.n_components > 2)
+    found = np.zeros(r, bool)
+    for first, size in _rounds(job):
+        if first > 0 and job.provenance.model.n_components > 2:
+            found[first + size // 2 : first + size] = True
+    return found
+
+
+def _rounds(job: FitPlan) -> Iterator[tuple[int, int]]:
+    """-> (its first start, how many it has) of each round: 20, 40, then 80 after the first."""
+    first, size, later = 0, job.search.n_first, starts.ROUND
+    while first < job.search.n_most:
+        yield first, size
+        first, size = first + size, min(later, job.search.n_most - first - size)
+        later = min(2 * later, _LARGEST)
 
 
 def _run(
@@ -102,7 +114,7 @@ def _enough(job: FitPlan, outcomes: Any) -> bool:
 def _next(job: FitPlan, states: Bundle, outcomes: Any) -> FitPlan:
     """The plan of the next round: fresh starts, and moves where there is something to move from."""
     first = len(outcomes.status)
-    size = min(starts.ROUND, job.search.n_most - first)
+    size = next(size for begin, size in _rounds(job) if begin == first)
     codes = starts.methods(job.search.init, first + size, job.rows.first is not None)[first:]
     k = job.provenance.model.n_components
     without: Any = job.moves  # made by the plan of a search
