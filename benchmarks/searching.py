@@ -35,7 +35,7 @@ def _model(name: str) -> tuple[Any, Any]:
         "iris, k 2": (jaxem.Mixture(Gaussian("full"), 2), datasets.load_iris().x),
         "iris, k 3": (jaxem.Mixture(Gaussian("full"), 3), datasets.load_iris().x),
         "lsat, k 3": (jaxem.Mixture(Categorical(2), 3), datasets.load_lsat().x.astype(int)),
-        "crabs, k 5": (jaxem.Mixture(Gaussian("full"), 5), datasets.load_crabs().x),
+        "crabs, k 6, tied": (jaxem.Mixture(Gaussian("tied"), 6), datasets.load_crabs().x),
         "earthquakes, 3 states": (jaxem.HMM(Poisson(), 3), counts),
         "earthquakes, 4 states": (jaxem.HMM(Poisson(), 4), counts),
     }

@@ -51,9 +51,9 @@ def fit(
         For an HMM one sequence (t, d) or (t,), a batch (b, t, d), or a list of sequences, which are
         arrays (a list of lists of numbers is one sequence).
     key: a `jax.random.key`; the same key gives the same fit.
-    n_init: number of starts; "auto" makes rounds of 20 and more until few better optima are to be expected
-        beside those seen (`result.restarts.unseen`, 0.06) and three came to the best, at most 240,
-        fewer of large data, and 20 of a source, on several devices and under jit.
+    n_init: number of starts; "auto" makes rounds of 20 and more until few better optima are to be
+        expected beside those seen (`result.restarts.unseen`, 0.06) and three came to the best: at
+        most 240, fewer of large data, and 20 of a source, on several devices and under jit.
     search: "race" gives up starts whose projection stays under the best, and makes half of those
         after the first five moves from the best: two parts merge and one is divided. "auto" does
         so from its second round on.

@@ -15,7 +15,7 @@ import jaxem
 from jaxem.cli import interrupts, progress
 from jaxem.datasets import load_faithful
 from jaxem.families import Gaussian
-from jaxem.fitting import driver, sizes
+from jaxem.fitting import launch, sizes
 from jaxem.fitting.driver import advance, finish, start
 
 MODEL = jaxem.Mixture(Gaussian("full"), 3)
@@ -77,7 +77,7 @@ def stuck(monkeypatch):
             over.wait(60)
         return pieces[-1]
 
-    monkeypatch.setattr(driver, "advance", slow)
+    monkeypatch.setattr(launch, "advance", slow)
     yield
     over.set()
 
@@ -135,7 +135,7 @@ def test_what_goes_wrong_in_the_thread_is_raised(job, monkeypatch):
     def fail(*_):
         raise FloatingPointError("out of the thread")
 
-    monkeypatch.setattr(driver, "advance", fail)
+    monkeypatch.setattr(launch, "advance", fail)
     with pytest.raises(FloatingPointError, match="out of the thread"):
         progress.run(job, progress.Line())
 
