@@ -24,6 +24,7 @@ from jaxem.families import (
     VonMises,
 )
 from jaxem.fitting import sizes
+from jaxem.fitting.agreement import agreement
 from laws.compare import close
 
 KEY = jax.random.key(3)
