@@ -26,7 +26,7 @@ _SAME = 1e-6  # relative, of log-likelihoods
 
 def _model(name: str) -> tuple[Any, Any]:
     """-> (model, x)"""
-    counts = datasets.load_earthquakes().x.astype(int)
+    counts = datasets.load_earthquakes().x[:, 1:].astype(int)
     known = {
         "galaxies, k 4": (jaxem.Mixture(Gaussian("full"), 4), datasets.load_galaxies().x),
         "galaxies, k 5, tied": (jaxem.Mixture(Gaussian("tied"), 5), datasets.load_galaxies().x),
@@ -35,7 +35,6 @@ def _model(name: str) -> tuple[Any, Any]:
         "iris, k 2": (jaxem.Mixture(Gaussian("full"), 2), datasets.load_iris().x),
         "iris, k 3": (jaxem.Mixture(Gaussian("full"), 3), datasets.load_iris().x),
         "lsat, k 3": (jaxem.Mixture(Categorical(2), 3), datasets.load_lsat().x.astype(int)),
-        "crabs, k 6, tied": (jaxem.Mixture(Gaussian("tied"), 6), datasets.load_crabs().x),
         "earthquakes, 3 states": (jaxem.HMM(Poisson(), 3), counts),
         "earthquakes, 4 states": (jaxem.HMM(Poisson(), 4), counts),
     }
@@ -63,6 +62,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Searching:
+    """data: of `_model`. n_init: starts of a search; scikit-learn makes a fifth of them."""
+
     data: str
     least: float | None = None  # times less work than of independent starts
     n_init: int = 300

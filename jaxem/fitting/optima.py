@@ -36,6 +36,8 @@ def regular(starts: Any) -> np.ndarray:
 def of(starts: Any) -> Optima:
     """Those of starts that converged to something regular; else the highest of the regular ones."""
     values = np.asarray(starts.log_posterior, float)
+    if values.ndim != 1:
+        raise ValueError(f"these are the starts of {values.shape[:-1]} fits; take one, results[i]")
     own = regular(starts)
     ended = own & np.isin(np.asarray(starts.status), CONVERGED)
     highest = own & (values >= np.max(values, initial=-np.inf, where=own))

@@ -253,6 +253,15 @@ def test_unseen_optima_are_those_of_boender_and_rinnooy_kan():
     assert optima.unseen(outcomes([-1.0, -2, -3]), np.ones(3, bool)) == 1
 
 
+def test_the_optima_of_many_fits_are_those_of_one_at_a_time(galaxies):
+    sets = np.stack([galaxies[:60], galaxies[-60:]])
+    many = jaxem.fit_many(jaxem.Mixture(Gaussian("tied"), 2), sets, key=jax.random.key(0), n_init=4)
+    with pytest.raises(ValueError, match=r"the starts of \(2,\) fits; take one"):
+        many.restarts.optima  # noqa: B018
+    assert len(many[0].restarts.optima) >= 1
+    assert not np.any(many.restarts.moved)
+
+
 # ---- moves
 
 
