@@ -325,7 +325,8 @@ class TestOverview:
         heights = np.asarray(fitted.restarts.log_likelihood)
         ax = Figure().subplots()
         assert plot.starts(fitted, ax) is ax
-        drawn = [line.get_ydata() for line in ax.lines if not line.get_label().startswith("best")]
+        marks = [line for line in ax.lines if line.get_linestyle() == "None"]
+        drawn = [line.get_ydata() for line in marks if not line.get_label().startswith("best")]
         np.testing.assert_array_equal(np.sort(np.concatenate(drawn)), np.sort(heights))
         candidate = jaxem.analysis.select.Candidate(QUAKES, fitted, 1.0, 2.0, 3.0)
         other = HMM(Poisson(), 2, transitions="left-right")
