@@ -31,7 +31,7 @@ class FitPlan(NamedTuple):
     params: Params | None  # (r, ...) starting parameters, in place of methods
     n_starts: int
     n_active: Array  # parts that a start from a method has; the others are absent
-    moves: Moves | None  # for the last n_split of the starts
+    moves: Moves | None  # what starts keep of another fit; None where none of them may
     n_split: int
     tol: Array
     max_iter: Array

@@ -42,8 +42,10 @@ def start(
     if not collapse.regularised(family):
         seeds = _seedless(jax.random.fold_in(key, 1), seeds, weight, told, n_active)
     own, fixed = (None, None) if prior is None else (prior.emissions, prior.fixed)
-    if kind == "left-right" and told is None and fixed is None:
-        seeds = _by_time(seeds, weight, rows.first)
+    if kind == "left-right" and fixed is None:
+        named = jnp.zeros((), bool) if told is None else jnp.any(told >= 0)
+        in_order = _by_time(seeds, weight, rows.first)
+        seeds = jax.tree.map(lambda own, new: jnp.where(named, own, new), seeds, in_order)
     fixed = None if fixed is None else fixed.emissions
     emissions = seeding.components(family, of_all, seeds, own, fixed)
     possible = jnp.asarray(transitions.mask(kind, k))

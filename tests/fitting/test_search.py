@@ -122,6 +122,19 @@ def test_one_move_mends_a_fit_with_two_components_in_one_group_and_one_over_two(
     assert value[0] > stuck.log_likelihood + 50
 
 
+def test_a_search_starts_as_plain_starts_do():
+    """Room for moves changes no fresh start, nor the order of its states in time."""
+    steps = np.repeat([0.0, 4, 1, 6], 15)[:, None]
+    x = steps + np.random.default_rng(2).normal(size=(60, 1))
+    for model in (jaxem.HMM(Gaussian("diag"), 4, transitions="left-right"), FOUR):
+        plain, searched = (
+            jaxem.fit(model, x, key=jax.random.key(0), max_iter=0, **of)
+            for of in ({"n_init": ROUND}, {"n_init": "auto"})
+        )
+        own = jax.tree.map(lambda leaf: leaf[:ROUND], searched.restarts.params)
+        jax.tree.map(np.testing.assert_array_equal, plain.restarts.params, own)
+
+
 # ---- how it runs
 
 
@@ -208,6 +221,13 @@ def test_a_start_that_rises_ever_faster_is_never_given_up():
     seen = [np.array([-100.0]), np.array([-99.0]), np.array([-97.5])]
     assert not race.hopeless(seen, best=0.0)
     assert race.hopeless([*seen, np.array([-97.4])], best=0.0)
+
+
+def test_a_start_is_given_credit_for_four_times_its_last_gain():
+    """Even where the gain before was ten times as large: its own projection would be a ninth."""
+    at = np.array([-11.0, -1.0, 0.0])
+    assert not race.hopeless([np.array([of]) for of in at], best=3.9)
+    assert race.hopeless([np.array([of]) for of in at], best=4.1)
 
 
 def test_nothing_is_given_up_before_three_looks_or_beside_nothing():
