@@ -43,6 +43,7 @@ from jaxem.analysis.select import select as select
 from jaxem.analysis.standard_errors import ParameterCovariance as ParameterCovariance
 from jaxem.analysis.standard_errors import parameter_covariance as parameter_covariance
 from jaxem.analysis.standard_errors import standard_errors as standard_errors
+from jaxem.analysis.trimmed import trimmed_weights as trimmed_weights
 from jaxem.core.dataset import Dataset as Dataset
 from jaxem.core.dataset import read as read
 from jaxem.core.status import FitError as FitError

@@ -138,6 +138,7 @@ def bootstrap(
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
+    max_eigenvalue_ratio: Any = None,
 ) -> Bootstrap:
     """Refit a fitted model to `n_boot` data sets drawn like x, to see how its parameters vary.
 
@@ -161,7 +162,7 @@ def bootstrap(
     data = as_dataset(model, x, sample_weight, None, lengths)
     data = resampling.individuals(data) if parametric else data
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
-                      min_variance_ratio)  # fmt: skip
+                      min_variance_ratio, max_eigenvalue_ratio)  # fmt: skip
     job = prepare(data, options, Starts(params))
     rows, warm = job.rows, job.params
     estimate = jax.device_put(jax.tree.map(lambda leaf: leaf[0], jax.device_get(warm)))

@@ -135,7 +135,7 @@ def entropy(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
 
 @program("model", "block_size")
 def _aic(model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int) -> Array:
-    log_likelihood = em.log_likelihood(model, params, rows, block_size)
+    log_likelihood = em.log_likelihood(model, params, None, rows, block_size)
     p = emissions.n_free_parameters(model, params, prior).astype(log_likelihood.dtype)
     return -2 * log_likelihood + 2 * p
 

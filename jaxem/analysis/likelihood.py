@@ -188,7 +188,7 @@ def _like(params: Params) -> str:
 
 @program("model", "block_size")
 def _log_likelihood(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
-    return em.log_likelihood(model, params, rows, block_size)
+    return em.log_likelihood(model, params, None, rows, block_size)
 
 
 @program("model", "path", "block_size")
@@ -196,9 +196,8 @@ def _slice(
     model: Model, params: Params, rows: Rows, grid: Array, path: tuple, block_size: int
 ) -> Slice:
     def at(value: Array) -> Array:
-        return em.log_likelihood(
-            model, parameters.replace(model.constraints, params, path, value), rows, block_size
-        )
+        moved = parameters.replace(model.constraints, params, path, value)
+        return em.log_likelihood(model, moved, None, rows, block_size)
 
     values = lax.map(at, grid)
     values = jnp.where(jnp.isfinite(values), values, jnp.nan)
@@ -217,7 +216,7 @@ def _trace(
         posterior = objective + model.log_prior(params, prior)
         likelihood = objective
         if prior is not None:
-            likelihood = em.log_likelihood(model, params, rows, block_size)
+            likelihood = em.log_likelihood(model, params, None, rows, block_size)
         return model.m_step(params, statistics, prior), Trace(params, likelihood, posterior)
 
     return lax.scan(step, params, length=n_iter + 1)[1]

@@ -113,6 +113,8 @@ def fit_arguments(options: FitOptions) -> dict[str, Any]:
         "tol": options.tol,
         "max_iter": min(options.max_iter, _LARGEST_INT32),
         "reg_covar": options.reg_covar,
+        "trim": options.trim,
+        "max_eigenvalue_ratio": options.max_eigenvalue_ratio,
     }
 
 

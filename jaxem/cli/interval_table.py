@@ -28,6 +28,8 @@ def of(result: Result, data: FitInput, method: str, options: FitOptions) -> tupl
 
     method: of the standard errors; options: of the fit.
     """
+    if options.trim is not None:
+        raise ValueError("all rows have to count for them: leave out trim")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trees, remarks = (
@@ -85,7 +87,7 @@ def _resampled(result: Result, x: Any, options: FitOptions) -> tuple[tuple[Any, 
     key = jax.random.fold_in(jax.random.key(options.seed), 2)  # the fit's own is used
     found = bootstrap(
         result.provenance.model, result.params, x, key=key, n_boot=REFITS,
-        reg_covar=options.reg_covar,
+        reg_covar=options.reg_covar, max_eigenvalue_ratio=options.max_eigenvalue_ratio,
     )  # fmt: skip
     failed = f"{found.n_failed} of {REFITS} bootstrap refits failed and are left out"
     return (found.standard_errors, *found.intervals(LEVEL)), [failed] if found.n_failed else []

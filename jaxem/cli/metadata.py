@@ -22,6 +22,7 @@ _WORDS = {
     "n_iter": ("iterations", "{n_iter}"),
     "seconds": ("seconds", "{seconds:.1f}"),
     "n_rows": ("rows", "{n_rows}"),
+    "n_counted": ("rows that count", "{n_counted:g}"),
     "missing": ("missing cells", "{missing}"),
     "n_sequences": ("sequences", "{n_sequences}"),
     "group_by": ("told apart by", "{group_by}"),
@@ -34,10 +35,12 @@ _WITHIN = ("n_starts", "unseen")  # shown within the words of another
 def of(run: Run, about: str, seed: int) -> dict[str, Any]:
     """The notes of a model file."""
     result = run.result
+    counted = float(result.total_weight)
     penalised = abs(result.log_posterior - result.log_likelihood) > 0
     return {
         "data": about,
         "n_rows": result.provenance.n_rows,
+        **({"n_counted": counted} if counted < result.provenance.n_rows else {}),
         "log_likelihood": float(result.log_likelihood),
         **({"log_posterior": float(result.log_posterior)} if penalised else {}),
         "aic": float(result.aic),

@@ -259,6 +259,8 @@ class SequenceOptions(NamedTuple):
 
 DTYPE = "Without it, float64 on a CPU and float32 on an accelerator."
 _DEVICES = "Spread the rows, or sequences, over so many devices; default: one has them all."
+_TRIM = "Leave so large a share of the rows out of the fit, the least likely ones, such as 0.05."
+_RATIO = "Keep the largest eigenvalue of the covariances at most so many times the smallest."
 _TOL = "Stop when less log-likelihood per row is left to gain."
 
 
@@ -270,6 +272,8 @@ class FitOptions(NamedTuple):
     tol: Annotated[float, typer.Option(min=0, help=_TOL)] = 1e-6
     max_iter: Annotated[int, typer.Option(min=0, help="The most a start may take.")] = 1000
     reg_covar: Annotated[float, typer.Option(min=0, help="Variance added to covariances.")] = 0.0
+    trim: Annotated[float | None, typer.Option(min=0, max=1, help=_TRIM)] = None
+    max_eigenvalue_ratio: Annotated[float | None, typer.Option(min=1, help=_RATIO)] = None
     devices: Annotated[int | None, typer.Option(min=1, help=_DEVICES)] = None
 
 

@@ -305,6 +305,14 @@ def numbers(value: Any, name: str) -> None:
         raise ValueError(f"{name} is {value!r}; give real numbers")
 
 
+def share(value: Any, name: str) -> Any:
+    """A number from 0 to under 1, ValueError for another."""
+    numbers(value, name)
+    if is_concrete(value) and not (np.ndim(value) == 0 and 0 <= value < 1):
+        raise ValueError(f"{name} is {value}; it must be a share of the rows, from 0 to under 1")
+    return value
+
+
 def probabilities(value: Any, name: str) -> None:
     """ValueError unless concrete numbers are not negative and add up to 1 within 1e-3."""
     if is_concrete(value):

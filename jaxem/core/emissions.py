@@ -18,6 +18,8 @@ from jaxem.core.values import Health, Params, Place, Prepared, Prior, Statistics
 
 Remarks = tuple[str, ...]
 
+_AT_BOUND = 1e-6  # relative difference of eigenvalues that are equal
+
 
 # ---- rows as the family takes them
 
@@ -105,6 +107,38 @@ def rounding(model: Model, statistics: Statistics) -> Float[Array, ""]:
 def fixed(prior: Prior | None) -> Params | None:
     """The numbers that a model's prior fixes, NaN where they are free; None where it fixes none."""
     return None if prior is None else prior.fixed
+
+
+def bounded(model: Model, prior: Prior | None, ratio: Any) -> Prior:
+    """Host side: a model's prior as a person has it, with a bound on ratios of eigenvalues."""
+    if model.family is None:
+        raise ValueError(f"max_eigenvalue_ratio is for covariances; {model!r} has none")
+    prior = model.flat_prior if prior is None else prior
+    own = collapse.bounded(model.family, model.of_family(prior), ratio)
+    return model.with_family(prior, own)
+
+
+def can_be_bounded(model: Model) -> bool:
+    """Whether `max_eigenvalue_ratio` means something."""
+    return isinstance(model.family, collapse.Bounds) and model.family.can_be_bounded
+
+
+def at_bound(model: Any, params: Params) -> Array:
+    """Which components have the smallest eigenvalue of all, (k,)."""
+    own = jnp.where(
+        model.active(params), model.family.smallest_eigenvalues(model.of_family(params)), jnp.inf
+    )
+    return own <= (1 + _AT_BOUND) * jnp.min(own)
+
+
+def within_bounds(model: Model, params: Params, prior: Prior | None) -> Params:
+    """Parameters that the prior's bound allows, near these; those that it allows as they are."""
+    if prior is None or model.family is None:
+        return params
+    own = collapse.within_bounds(
+        model.family, model.of_family(params), model.active(params), model.of_family(prior)
+    )
+    return model.with_family(params, own)
 
 
 def n_free_parameters(model: Model, params: Params, prior: Prior | None = None) -> Array:

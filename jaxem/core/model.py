@@ -96,6 +96,19 @@ class Model(abc.ABC):
             raise ValueError(f"{self!r} takes no prior, no reg_covar and nothing fixed")
         return None
 
+    @property
+    def flat_prior(self) -> Prior:
+        """The prior that says nothing, as a person gives one."""
+        raise ValueError(f"{self!r} takes no prior")
+
+    def with_trim(self, prior: Prior | None, trim: Any) -> Prior:
+        """Host side: the prior as a person has it, with a share of the rows that does not count."""
+        raise ValueError(f"trim is for mixtures, whose rows are independent; {self!r} is none")
+
+    def trim(self, prior: Prior | None) -> Any:
+        """The share of the rows that does not count; None: all do."""
+        return None
+
     def shared_start_statistics(self, rows: Rows) -> Any:
         """What all starts from these rows share, whatever their labels; None: nothing."""
         return None

@@ -17,6 +17,7 @@ class Status(enum.IntEnum):
     DEGENERATE = 5
     NONFINITE = 6
     GIVEN_UP = 7
+    CONSTRAINED = 8
 
     @property
     def message(self) -> str:
@@ -67,5 +68,10 @@ _MESSAGES = {
     ),
     Status.GIVEN_UP: (
         "a search gave this start up: its projected log-likelihood stays under that of another"
+    ),
+    Status.CONSTRAINED: (
+        "every start collapsed onto a few rows; these are the best parameters found whose largest "
+        "eigenvalue of the covariances is at most 1000 times the smallest; use fewer components, "
+        "look at the rows of the components named, or set max_eigenvalue_ratio or a prior yourself"
     ),
 }

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import emissions, parameters
 from jaxem.core.contracts import Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.status import Status
-from jaxem.fitting import sizes
+from jaxem.fitting import sizes, trimming
 from jaxem.fitting.accelerate import Acceleration, Memory
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.bundles import Bundle, bundle, select
@@ -97,7 +97,7 @@ def advance(
     def trip(start: Bundle) -> Bundle:
         state = start.tree
         proposal = own(state, lambda: propose(execution, state, prior))
-        sums = accumulate(execution.model, proposal.prepared, rows, execution.block_size)
+        sums = trimming.sums(execution.model, proposal.prepared, prior, rows, execution.block_size)
         return own(state, lambda: bundle(update(execution, state, proposal, sums, prior, tol)))
 
     def running(start: Bundle) -> Bool[Array, ""]:
@@ -141,6 +141,7 @@ def propose(execution: Execution, state: State, prior: Prior | None) -> Proposal
     model = execution.model
     params, plain = execution.acceleration.candidate(model, state.memory, state.successor)
     params = parameters.fix(model.constraints, params, emissions.fixed(prior))
+    params = emissions.within_bounds(model, params, prior)
     return Proposal(params, plain, model.prepare(params, prior))
 
 
@@ -263,6 +264,9 @@ def judge(
     return status.astype(jnp.int32)
 
 
-def log_likelihood(model: Model, params: Params, rows: Rows, block_size: int) -> Array:
-    """The log-likelihood alone, without prior and penalties."""
-    return accumulate(model, model.prepare(params, None), rows, block_size)[1]
+def log_likelihood(
+    model: Model, params: Params, prior: Prior | None, rows: Rows, block_size: int
+) -> Array:
+    """The log-likelihood alone, without prior and penalties, of the rows that count."""
+    own = trimming.counting(model, model.prepare(params, prior), prior, rows, block_size)
+    return accumulate(model, model.prepare(params, None), own, block_size)[1]

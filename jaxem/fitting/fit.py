@@ -11,7 +11,7 @@ from jaxem.core.dataset import Dataset, as_dataset, refuse_beside
 from jaxem.core.inputs import waits
 from jaxem.core.source import Source
 from jaxem.core.status import Status
-from jaxem.fitting import implicit, impossible, sizes, starts, streamed
+from jaxem.fitting import constrained, implicit, impossible, sizes, starts, streamed
 from jaxem.fitting.driver import noted, uncut
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
@@ -38,6 +38,8 @@ def fit(
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
+    max_eigenvalue_ratio: Any = None,
+    trim: Any = None,
     progress: Any = False,
     checkpoint: Any = None,
     mesh: Any = None,
@@ -79,7 +81,14 @@ def fit(
     min_count, min_variance_ratio: a start is DEGENERATE when a component has fewer effective rows
         than min_count (None: 2.5 for one column, else 2 (d + 1)) and a variance under a tenth of
         the pooled one, or under min_variance_ratio of it with fewer than 5 min_count rows, or is
-        singular.
+        singular. Where all starts of a search are, the status is CONSTRAINED and the result the
+        best fit found with max_eigenvalue_ratio=1000.
+    max_eigenvalue_ratio: a bound on the largest eigenvalue of all covariances over the smallest:
+        shorthand for that field of the Gaussian's prior. With it no component collapses.
+    trim: the share of the rows, by weight, that does not count: those least likely under the
+        parameters, which are found beside them (trimmed likelihood). Shorthand for that field of
+        a `MixturePrior`; `jaxem.trimmed_weights` tells which rows they are. `log_likelihood` and
+        criteria are of the rows that count.
     progress: show a bar, where values are concrete; Ctrl-C then ends the fit without a result.
     checkpoint: a file that the fit of a source is kept in: called again with the same arguments,
         it goes on from there, with the same bits. SIGTERM then ends the process at the next block,
@@ -96,7 +105,7 @@ def fit(
     Source: Dempster, Laird and Rubin (1977), J. R. Stat. Soc. B 39, 1-38.
     """
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
-                      min_variance_ratio)  # fmt: skip
+                      min_variance_ratio, max_eigenvalue_ratio, trim)  # fmt: skip
     begin = starts.begin(init, key, n_init, search)
     if isinstance(x, Source) and (checkpoint is not None or not x.small):
         refuse_beside((sample_weight, labels, lengths))
@@ -107,7 +116,8 @@ def fit(
         raise ValueError("checkpoint is for the fit of a source, such as jaxem.sources.npy(path)")
     data = as_dataset(model, x, sample_weight, labels, lengths, mesh)
     job = prepare(data, options, begin, _padded_k(data, options, begin))
-    return _run(job, checks.flag(progress, "progress"))
+    result = _run(job, checks.flag(progress, "progress"))
+    return result if job.search is None else constrained.instead(result, data, options, begin)
 
 
 @waits
@@ -128,6 +138,8 @@ def em(
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
+    max_eigenvalue_ratio: Any = None,
+    trim: Any = None,
     mesh: Any = None,
 ) -> Result:
     """Fit a model by EM from one start, the given parameters. The options are those of `fit`.
@@ -136,7 +148,7 @@ def em(
     the fit came to, whatever it started from; NaN where there are none: see `jaxem.diagnose`.
     """
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
-                      min_variance_ratio)  # fmt: skip
+                      min_variance_ratio, max_eigenvalue_ratio, trim)  # fmt: skip
     if isinstance(x, Source) and not x.small:
         refuse_beside((sample_weight, labels, lengths))
         return _run(streamed.planned(model, x, options, Starts(params), mesh=mesh))

@@ -18,8 +18,7 @@ from jaxtyping import Array, Bool, Float
 from jaxem.core import emissions, parameters
 from jaxem.core.capabilities import latent
 from jaxem.core.contracts import Model, Params, Prior, Rows
-from jaxem.fitting import linear_solve, sizes
-from jaxem.fitting.blocks import accumulate
+from jaxem.fitting import linear_solve, sizes, trimming
 
 DIRECT = 200  # parameters up to which equations are solved by elimination
 _STEPS = 5  # of Newton, at most; two or three are enough where the fit has converged
@@ -56,7 +55,7 @@ class Point(NamedTuple):
 def em_map(model: Model, block_size: int, params: Params, inputs: Inputs) -> Params:
     """One EM step; numbers that no M-step changes are taken from the origin."""
     rows, prior, origin = inputs
-    statistics, _ = accumulate(model, model.prepare(params, prior), rows, block_size)
+    statistics, _ = trimming.sums(model, model.prepare(params, prior), prior, rows, block_size)
     new = latent.differentiable_m_step(model, params, statistics, prior)
     same = parameters.constant(model.constraints, params, model.active(params))
     return jax.tree.map(jnp.where, same, origin, new)

@@ -20,8 +20,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxem.core.contracts import Health, Model, Params, Prior, Rows
-from jaxem.fitting import em, fixed_point, linear_solve
-from jaxem.fitting.blocks import accumulate
+from jaxem.fitting import em, fixed_point, linear_solve, trimming
 from jaxem.fitting.fixed_point import Inputs
 from jaxem.fitting.result import Result
 
@@ -107,10 +106,10 @@ def _attach_jvp(
 def _measure(model: Model, block_size: int, params: Params, inputs: Inputs) -> Found:
     rows, prior, _ = inputs
     prepared = model.prepare(params, prior)
-    statistics, objective = accumulate(model, prepared, rows, block_size)
+    statistics, objective = trimming.sums(model, prepared, prior, rows, block_size)
     likelihood = objective
     if prior is not None:
-        likelihood = em.log_likelihood(model, params, rows, block_size)
+        likelihood = em.log_likelihood(model, params, prior, rows, block_size)
     return Found(
         params,
         statistics.counts,

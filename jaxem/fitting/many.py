@@ -36,6 +36,7 @@ def fit_many(
     block_size: int | None = None,
     min_count: Any = None,
     min_variance_ratio: Any = 1e-3,
+    max_eigenvalue_ratio: Any = None,
 ) -> Result:
     """Fit one model to each of many data sets, over all cores of a CPU or at once on a GPU.
 
@@ -60,7 +61,7 @@ def fit_many(
     host = jax.device_get(data.rows)
     first = with_rows(data, jax.tree.map(lambda leaf: leaf[0], host))
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
-                      min_variance_ratio)  # fmt: skip
+                      min_variance_ratio, max_eigenvalue_ratio)  # fmt: skip
     job = prepare(first, options, Starts(init, key, n_init))
 
     def make(index: np.ndarray) -> Rows:

@@ -22,6 +22,8 @@ class Options(NamedTuple):
     block_size: int | None = None
     min_count: Any = None
     min_variance_ratio: Any = 1e-3
+    max_eigenvalue_ratio: Any = None
+    trim: Any = None
 
 
 class FitOptions(TypedDict, total=False):
@@ -36,6 +38,8 @@ class FitOptions(TypedDict, total=False):
     block_size: int | None
     min_count: Any
     min_variance_ratio: Any
+    max_eigenvalue_ratio: Any
+    trim: Any
 
 
 class Search(NamedTuple):

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxem.core import checks, emissions, placement, pool, remarks
-from jaxem.core.capabilities import identified
+from jaxem.core.capabilities import collapse, identified
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import Dataset
-from jaxem.fitting import frequencies, padded_components, sizes, starts
+from jaxem.fitting import frequencies, padded_components, sizes, starts, trimming
 from jaxem.fitting.execution import Execution
 from jaxem.fitting.options import Options, Search, Starts, acceleration
 from jaxem.fitting.outcome import Thresholds
@@ -71,7 +71,9 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
     dtype = rows.weight.dtype
     padded = model if padded_k is None else model.with_n_components(padded_k)
     x = emissions.like(padded, rows)
-    prior = padded.as_prior(options.prior, options.reg_covar, x, options.fixed)
+    prior = _prior(padded, options, x)
+    if rows.shards is not None:
+        trimming.refuse(padded, prior, "a device of several")
     searched = None
     if isinstance(begin.init, str):
         starts.check(begin.init)
@@ -124,9 +126,35 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
             emissions.n_columns(padded, rows),
             data.names,
             data.dtype,
-            (*identified.remarks(model), *found),
+            (*identified.remarks(model), *_trimmed(padded, prior), *found),
         ),
     )
+
+
+def _prior(model: Model, options: Options, x: Any) -> Prior | None:
+    """The prior as arrays, with what else the options ask of the parameters."""
+    given, ratio = options.prior, options.max_eigenvalue_ratio
+    if ratio is not None:
+        given = emissions.bounded(model, given, ratio)
+    if options.trim is not None:
+        given = model.with_trim(given, options.trim)
+    prior = model.as_prior(given, options.reg_covar, x, options.fixed)
+    known = emissions.fixed(prior)
+    if ratio is not None and known is not None:
+        fixed = collapse.spread_fixed(model.family, model.of_family(known))
+        if checks.is_concrete(fixed) and np.any(fixed):
+            raise ValueError(
+                "max_eigenvalue_ratio is a bound over the covariances of all components, some of "
+                "which are fixed; leave one of the two out"
+            )
+    return prior
+
+
+def _trimmed(model: Model, prior: Prior | None) -> tuple[str, ...]:
+    trim = model.trim(prior)
+    if trim is None or not checks.is_concrete(trim):
+        return ()
+    return (f"the {100 * float(trim):g} % least likely rows do not count (trim)",)
 
 
 def _n_starts(begin: Starts) -> int:

@@ -203,7 +203,7 @@ def conclude(
     def one(state: Bundle) -> Bundle:
         outcome = conclude_start(model, state.tree, prior, thresholds)
         if prior is not None and rows is not None:
-            own = em.log_likelihood(model, outcome.params, rows, execution.block_size)
+            own = em.log_likelihood(model, outcome.params, prior, rows, execution.block_size)
             outcome = outcome._replace(log_likelihood=own)
         return bundle(outcome._replace(params=None))
 

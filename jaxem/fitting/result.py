@@ -15,6 +15,8 @@ from jaxem.fitting import frequencies
 from jaxem.fitting.outcome import Outcome
 from jaxem.fitting.restarts import Restarts
 
+_COLLAPSED = (Status.DEGENERATE, Status.CONSTRAINED)
+
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Result:
     status: a `jaxem.Status` as int32; n_iter: M-steps, one that was refused included.
     total_weight: sum of the weights of informative rows, N of BIC; rows of NaN alone are none.
     health, collapsed: count and variance ratio of each component, and which of them are why the
-        status is DEGENERATE; after a step that was refused, those that it led to.
+        status is DEGENERATE, or are at the bound of a CONSTRAINED one; after a step that was
+        refused, those that it led to.
     """
 
     # Of any type: JAX puts placeholders into trees too, through the constructor.
@@ -129,11 +132,11 @@ class Result:
             return f"{bad} of {np.size(self.status)} fits did not converge; look at .status"
         status = Status(int(self.status))
         text = f"{status.name}: {status.message}"
-        parts = [text, *(self._collapsed() if status == Status.DEGENERATE else [])]
+        parts = [text, *(self._collapsed() if status in _COLLAPSED else [])]
         return "; ".join(parts)
 
     def _collapsed(self) -> list[str]:
-        """Which components are behind DEGENERATE, a line for each."""
+        """Which components are behind the status, a line for each."""
         count, ratio = (np.asarray(leaf, float) for leaf in self.health)
         weight = float(np.sum(count))
         if not weight > 0:
@@ -144,7 +147,9 @@ class Result:
         parts = []
         for i in np.flatnonzero(np.asarray(self.collapsed)):
             rows = f"{count[i]:.3g} of {weight:.6g} rows"
-            if ratio[i] <= 0 and count[i] > 0.02 * weight and count[i] >= 3:
+            if int(self.status) == Status.CONSTRAINED:
+                parts.append(f"component {i} has {rows} and is at the bound")
+            elif ratio[i] <= 0 and count[i] > 0.02 * weight and count[i] >= 3:
                 parts.append(
                     f"component {i} ({rows}) is singular: a point mass of equal rows, "
                     "or columns that are constant or duplicated within it"

@@ -19,7 +19,7 @@ from jaxem.core.numerics import Sums
 from jaxem.core.source import Source
 from jaxem.core.status import Status
 from jaxem.fitting import pass_programs as programs
-from jaxem.fitting import restarts, sizes, stream, termination
+from jaxem.fitting import restarts, sizes, stream, termination, trimming
 from jaxem.fitting.bundles import Bundle, bundle
 from jaxem.fitting.checkpoint import Checkpoint, Kept, digest
 from jaxem.fitting.one_reading import Group, summed
@@ -52,6 +52,7 @@ def planned(
     seen = stream.look(model, source, seed_of(begin)) if seen is None else seen
     data = stream.pool_of(model, seen)
     job, rows = prepare(data, options._replace(block_size=None), begin), data.rows
+    trimming.refuse(model, job.prior, "a source")
     block = stream.block_size_of(model, rows, seen.n_rows, options.block_size)
     chunk = sizes.chunk_size(model, stream.like_rows(rows, seen.n_rows), job.n_starts, block)
     filled = chunk * -(-job.n_starts // chunk)

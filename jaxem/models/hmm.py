@@ -132,6 +132,10 @@ class HMM(Model):
         self.chain.check_params(given.transition)
         return self._settled(given)
 
+    @property
+    def flat_prior(self) -> HMMPrior:
+        return HMMPrior()
+
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, fixed: Any = None) -> HMMPrior | None:
         found = hmm_params.as_prior(self, prior, reg_covar, x, fixed)
         own = emissions.fixed(found)

@@ -107,6 +107,16 @@ class Mixture(Model):
         x = self.family.like_x(params.components) if rows is None else emissions.like(self, rows)
         return mixture_params.as_params(self.family, self.n_components, params, x)
 
+    @property
+    def flat_prior(self) -> MixturePrior:
+        return MixturePrior()
+
+    def with_trim(self, prior: MixturePrior | None, trim: Any) -> MixturePrior:
+        return (self.flat_prior if prior is None else prior)._replace(trim=trim)
+
+    def trim(self, prior: MixturePrior | None) -> Any:
+        return None if prior is None else prior.trim
+
     def as_prior(
         self, prior: Prior, reg_covar: Any, x: Any, fixed: Any = None
     ) -> MixturePrior | None:

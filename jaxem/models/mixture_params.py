@@ -21,11 +21,13 @@ class MixturePrior(NamedTuple):
     """Dirichlet(weights) on the weights (a number or (k,)); components: the family's prior.
 
     fixed: `MixtureParams` that are known, with NaN for numbers and None for parts that are free.
+    trim: the share of the rows that does not count, those least likely; None: all do.
     """
 
     weights: Any = 1.0
     components: Prior = None
     fixed: Any = None
+    trim: Any = None
 
 
 def as_params(family: Family, k: int, params: Params, x: Any) -> MixtureParams:
@@ -52,4 +54,5 @@ def as_prior(model: Any, prior: Any, reg_covar: Any, x: Any, fixed: Any) -> Mixt
         priors.strength(prior.weights, (k,), 1, dtype, "weights"),
         priors.of_family(family, prior.components, reg_covar, x, k),
         fixed,
+        None if prior.trim is None else checks.cast(checks.share(prior.trim, "trim"), dtype),
     )

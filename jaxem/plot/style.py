@@ -93,6 +93,7 @@ def ending(status: Any) -> str:
         Status.DEGENERATE: "degenerate",
         Status.NONFINITE: "not finite",
         Status.GIVEN_UP: "given up",
+        Status.CONSTRAINED: "converged",
     }
     return rare.get(status, "converged" if status.converged else "not converged")
 

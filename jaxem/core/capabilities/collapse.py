@@ -8,7 +8,7 @@ from jaxtyping import Array, PyTree
 
 from jaxem.core import checks
 from jaxem.core.family import Family
-from jaxem.core.values import Params
+from jaxem.core.values import Params, Prior
 
 
 @runtime_checkable
@@ -57,3 +57,37 @@ def regularised_by(family: Family, reg_covar: Any) -> bool:
     if not regularised(family):
         raise ValueError(f"reg_covar is for covariances; {family!r} has none: give prior=")
     return True
+
+
+@runtime_checkable
+class Bounds(Protocol):
+    """A family whose prior may bound the eigenvalues of covariances."""
+
+    def bounded(self, prior: Prior | None, ratio: Any) -> Prior:
+        """Host side: the prior as a person has it, with that bound."""
+        ...
+
+    @property
+    def can_be_bounded(self) -> bool:
+        """Whether its covariances are of a kind that has such a bound."""
+        ...
+
+    def smallest_eigenvalues(self, params: Params) -> Array:
+        """Of each component, (k,)."""
+        ...
+
+    def within_bounds(self, params: Params, active: Array, prior: Prior) -> Params:
+        """Parameters that the bound allows, near these; those that it allows as they are."""
+        ...
+
+
+def bounded(family: Family | None, prior: Prior | None, ratio: Any) -> Prior:
+    if not isinstance(family, Bounds):
+        raise ValueError(f"max_eigenvalue_ratio is for covariances; {family!r} has none")
+    return family.bounded(prior, ratio)
+
+
+def within_bounds(family: Family, params: Params, active: Array, prior: Prior | None) -> Params:
+    if prior is None or not isinstance(family, Bounds):
+        return params
+    return family.within_bounds(params, active, prior)

@@ -25,7 +25,7 @@ from jaxem.core.constraints import Real
 from jaxem.core.contracts import Family, Params, Place, Prior
 from jaxem.core.numerics import einsum, safe_divide
 from jaxem.core.rows import flat
-from jaxem.families.gaussian import filling, holes, identified, product_form
+from jaxem.families.gaussian import eigenvalue_bound, filling, holes, identified, product_form
 from jaxem.families.gaussian import prior as priors
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.holes import Holes
@@ -133,6 +133,29 @@ class Gaussian(Family):
 
     def like_x(self, params: Params) -> Any:
         return like_x(params)
+
+    def bounded(self, prior: GaussianPrior | None, ratio: Any) -> GaussianPrior:
+        return (prior or GaussianPrior())._replace(max_eigenvalue_ratio=ratio)
+
+    @property
+    def can_be_bounded(self) -> bool:
+        return eigenvalue_bound.possible(self.covariance)
+
+    def smallest_eigenvalues(self, params: GaussianParams) -> Float[Array, " k"]:
+        return eigenvalue_bound.smallest(self.covariance, params.covariances, len(params.means))
+
+    def within_bounds(
+        self, params: GaussianParams, active: Bool[Array, " k"], prior: GaussianPrior
+    ) -> GaussianParams:
+        if prior.max_eigenvalue_ratio is None:
+            return params
+        rows = self.covariance.per_covariance(active.astype(params.means.dtype))
+        inside = eigenvalue_bound.bounded(
+            self.covariance, params.covariances, rows, prior.max_eigenvalue_ratio
+        )
+        return params._replace(
+            covariances=self.covariance.select(active, inside, params.covariances)
+        )
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> GaussianPrior:
         return priors.read(prior, reg_covar, self.covariance, x, k)
@@ -252,6 +275,8 @@ class Gaussian(Family):
         k, d = params.means.shape
         scaled = jnp.all(self.covariance.variances(prior.scale, k, d) > 0)
         proper = jnp.any(priors.exponent(prior, self.covariance, d) > 0) & scaled
+        if prior.max_eigenvalue_ratio is not None:
+            proper = proper | (prior.max_eigenvalue_ratio <= eigenvalue_bound.SAFE)
         return jnp.where(proper & (ratio > 0), jnp.inf, ratio)
 
     def sample(

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxem.core.numerics import safe_divide
-from jaxem.families.gaussian import product_form
+from jaxem.families.gaussian import eigenvalue_bound, product_form
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.params import GaussianParams
 from jaxem.families.gaussian.prior import GaussianPrior, exponent, flat
@@ -42,7 +42,8 @@ def m_step(
         / (N + [p > 0] + dof + d + 1)      (full; the structure's own counts otherwise)
 
     with m as it is fixed where it is. Where the structure links the components, these scatters and
-    numbers of rows are what it is estimated from. A component without rows and without a prior
+    numbers of rows are what it is estimated from. Where the prior bounds eigenvalues, the
+    covariances are the maximiser within the bound. A component without rows and without a prior
     keeps its parameters.
     """
     if prior is None:
@@ -68,4 +69,7 @@ def m_step(
     total = structure.select(active, total + exponent(prior, structure, d), jnp.zeros_like(total))
     scatter = structure.select(active, scatter, jnp.zeros_like(scatter))
     covariances = structure.estimate(total, scatter, params.covariances)
+    if prior.max_eigenvalue_ratio is not None:
+        inside = eigenvalue_bound.bounded(structure, covariances, total, prior.max_eigenvalue_ratio)
+        covariances = structure.select(active, inside, params.covariances)
     return GaussianParams(jnp.where(active[:, None], means, params.means), covariances)

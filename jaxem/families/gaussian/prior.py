@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxem.core import checks
+from jaxem.families.gaussian import eigenvalue_bound
 from jaxem.families.gaussian.covariance import Covariance
 
 
@@ -30,6 +31,11 @@ class GaussianPrior(NamedTuple):
         is lowered by reg_covar / 2 tr(inv(C[k])), so that the M-step adds reg_covar to the diagonal
         and the objective never falls. scikit-learn adds it after the M-step, which is not ascent;
         the results differ to first order in reg_covar.
+    max_eigenvalue_ratio: a bound on the largest eigenvalue of all covariances over the smallest
+        (Hathaway 1985): nothing is added where it holds, and no component collapses. Eigenvalues
+        are in the units of the columns, which should be alike. Up to 1000 a small component counts
+        as regular, as with a prior on the covariances. None: no bound. Not for structures that link
+        the components.
     """
 
     mean: Any = None
@@ -37,6 +43,7 @@ class GaussianPrior(NamedTuple):
     degrees_of_freedom: Any = None
     scale: Any = None
     reg_covar: Any = 0.0
+    max_eigenvalue_ratio: Any = None
 
 
 def read(prior: Any, reg_covar: Any, structure: Covariance, x: Any, k: int) -> GaussianPrior:
@@ -51,6 +58,9 @@ def read(prior: Any, reg_covar: Any, structure: Covariance, x: Any, k: int) -> G
         prior = prior._replace(reg_covar=reg_covar)
     for name, value in zip(prior._fields, prior, strict=True):
         checks.numbers(value, f"the prior's {name}")
+    ratio = prior.max_eigenvalue_ratio
+    if ratio is not None:
+        eigenvalue_bound.check(structure, ratio)
     given_dof, given_scale = prior.degrees_of_freedom is not None, prior.scale is not None
     if given_dof != given_scale:
         raise ValueError(
@@ -93,6 +103,7 @@ def read(prior: Any, reg_covar: Any, structure: Covariance, x: Any, k: int) -> G
         degrees_of_freedom=spread(dof, one, "degrees_of_freedom"),
         scale=spread(scale, shape, "scale"),
         reg_covar=spread(prior.reg_covar, (), "reg_covar"),
+        max_eigenvalue_ratio=None if ratio is None else checks.cast(ratio, dtype),
     )
 
 
