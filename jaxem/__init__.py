@@ -63,5 +63,7 @@ from jaxem.models.hmm import HMMPrior as HMMPrior
 from jaxem.models.mixture import Mixture as Mixture
 from jaxem.models.mixture import MixtureParams as MixtureParams
 from jaxem.models.mixture import MixturePrior as MixturePrior
+from jaxem.models.noise import Noise as Noise
+from jaxem.models.noise import NoisyMixtureParams as NoisyMixtureParams
 
 __version__ = "0.1.0"

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxem.analysis.in_pieces import in_pieces
-from jaxem.core import checks, emissions, shards
+from jaxem.core import checks, emissions, placement, shards
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.inputs import waits
@@ -118,10 +118,17 @@ def _posterior(data: Dataset, params: Params, what: str) -> Array:
     if padded != model:
         params = with_absent(padded, params, k)
     found: Any = _of_rows(padded, params, rows, sizes.block_size(padded, rows), what)
-    if padded != model and what == "probabilities":
-        found = shards.gathered(found)
-        found = found[..., :k] if not checks.is_concrete(found) else np.asarray(found)[..., :k]
+    if padded != model and what != "log_density":
+        found = _without_absent(shards.gathered(found), padded.n_components, k, what)
     return sizes.beside(rows, data.unfilled(found))
+
+
+def _without_absent(found: Any, padded_k: int, k: int, what: str) -> Any:
+    """Of k components; what is beside them comes after them."""
+    found = found if not checks.is_concrete(found) else np.asarray(found)
+    if what == "probabilities":
+        return found[..., [*range(k), *range(padded_k, found.shape[-1])]]
+    return placement.numpy_of(found).where(found < k, found, found - (padded_k - k))
 
 
 @program("model", "block_size", "what")
@@ -136,6 +143,9 @@ def _of_rows(model: Model, params: Params, rows: Rows, block_size: int, what: st
             log_density, probabilities = model.posterior(prepared, rows)
             if what == "log_density":
                 return log_density
+            if model.n_beside:
+                rest = 1 - jnp.sum(probabilities, axis=0, keepdims=True)
+                probabilities = jnp.concatenate([probabilities, jnp.maximum(rest, 0)])
             if what == "component":
                 return jnp.argmax(probabilities, axis=0).astype(jnp.int32)
             return probabilities

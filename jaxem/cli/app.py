@@ -46,6 +46,7 @@ def fit(
     *,
     family: options.FamilyName = "gaussian",
     response: options.Response = None,
+    noise: options.Noise = False,
     holes: options.Missing = "fit",
     starts: options.Starts = 100,
     output: options.ModelOutput = None,
@@ -81,7 +82,7 @@ def fit(
             with as_bad_input():  # which names the files
                 source, data = streaming.source_of(file, column_options, family, response, holes)
                 jobs, data = streaming.planned(
-                    source, data, components, starts, fit_options, checkpoint
+                    source, data, components, starts, fit_options, checkpoint, noise
                 )
             report.remark(file, data.remarks)
             with awaited() if checkpoint else nullcontext():
@@ -92,7 +93,7 @@ def fit(
             table = tables.read(file, *read_options)
             data = fit_input.of_table(file, table, column_options, family, response, holes)
             outputs.check_drawable(pictures, data.families[0])
-            jobs = planned(mixtures(data.families, components), data.x, starts, fit_options)
+            jobs = planned(mixtures(data.families, components, noise), data.x, starts, fit_options)
         report.remark(file, data.remarks)
         return search(jobs, data, fit_options, output, pictures, standard_errors)
 

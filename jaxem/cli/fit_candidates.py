@@ -84,10 +84,10 @@ def search(
     return status
 
 
-def mixtures(kinds: Sequence[Family], components: Counts) -> list[Mixture]:
+def mixtures(kinds: Sequence[Family], components: Counts, noise: bool = False) -> list[Mixture]:
     """One of each kind and each number of components."""
     counts = range(components.first, components.last + 1)
-    return [Mixture(kind, k) for kind in kinds for k in counts]
+    return [Mixture(kind, k, noise) for kind in kinds for k in counts]
 
 
 def planned(models: Sequence[Model], x: Any, starts: int, options: FitOptions) -> list[FitPlan]:

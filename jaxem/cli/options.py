@@ -145,6 +145,8 @@ _COMPONENTS: dict[str, Any] = {
     "metavar": "K|FROM:TO",
     "help": "Number of components, or a range, 1:8: 1 to 8.",
 }
+_NOISE = "Add a component that is spread evenly over the range of the data, for outliers."
+Noise = Annotated[bool, typer.Option("--noise", help=_NOISE)]
 Components = Annotated[Counts, typer.Option(**_COMPONENTS)]
 FewComponents = Annotated[Counts | None, typer.Option(show_default="1:4", **_COMPONENTS)]
 FEW = Counts(1, 4)

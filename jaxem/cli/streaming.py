@@ -111,10 +111,11 @@ def planned(
     starts: int,
     options: FitOptions,
     checkpoint: Path | None,
+    noise: bool,
 ) -> tuple[Sequence[FitPlan], FitInput]:
     """A fit of each candidate, after one look at the source; -> (fits, the pool as what is
     drawn)."""
-    models = mixtures(data.families, components)
+    models = mixtures(data.families, components, noise)
     if checkpoint is not None and len(models) > 1:
         raise BadInput("--checkpoint is of one fit: give one number of --components")
     key = jax.random.key(options.seed)

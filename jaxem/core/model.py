@@ -45,6 +45,11 @@ class Model(abc.ABC):
         """Whether `m_step` is the maximiser; else the loop halves steps that lead down."""
         return True
 
+    @property
+    def n_beside(self) -> int:
+        """Parts beside those that the family describes, of which one more label tells."""
+        return 0
+
     def with_n_components(self, n: int) -> "Model":
         """The same model with n components or states."""
         if n != self.n_components:

@@ -36,26 +36,36 @@ from jaxem.core.rows import as_rows, informative, informative_weight, materializ
 from jaxem.models import mixture_params, seeding
 from jaxem.models.mixture_params import MixtureParams as MixtureParams
 from jaxem.models.mixture_params import MixturePrior as MixturePrior
+from jaxem.models.noise import BACKGROUNDS, Background
 from jaxem.models.seeding import SharedStartStatistics
+
+_NOISE = 2  # of the keys that a key is split into, where the first two are of the components
 
 
 class MixtureStatistics(NamedTuple):
     total_weight: Float[Array, ""]
     counts: Float[Array, " k"]
     components: Statistics
+    noise: Float[Array, ""] | None = None  # rows of it
 
 
 class MixturePrepared(NamedTuple):
     log_weights: Float[Array, " k"]
     components: Prepared
+    log_noise: Float[Array, ""] | None  # log density of the noise with its share
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mixture(Model):
-    """A mixture of `n_components` components of one family."""
+    """A mixture of `n_components` components of one family.
+
+    noise: one more component, spread evenly over the box of the data, for rows that are like no
+        others; parameters are then `NoisyMixtureParams`, and its label is the last, n_components.
+    """
 
     family: Family = field()
     n_components: Any = field()  # any whole number, kept as an int
+    noise: Any = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, Family):
@@ -64,10 +74,21 @@ class Mixture(Model):
             )
         k = checks.whole(self.n_components, "n_components", least=1)
         object.__setattr__(self, "n_components", k)
+        object.__setattr__(self, "noise", checks.flag(self.noise, "noise"))
+
+    def __repr__(self) -> str:
+        beside = ", noise=True" if self.noise else ""
+        return f"Mixture(family={self.family!r}, n_components={self.n_components}{beside})"
 
     @property
-    def constraints(self) -> MixtureParams:
-        return parameters.tree(MixtureParams, Shares(), self.family.constraints)
+    def background(self) -> Background:
+        """What is beside the components."""
+        return BACKGROUNDS[self.noise]
+
+    @property
+    def constraints(self) -> Any:
+        own = Shares(), self.family.constraints, *self.background.constraints
+        return parameters.tree(self.background.params_type, *own)
 
     def of_family(self, tree: Any) -> Any:
         return tree.components
@@ -75,7 +96,7 @@ class Mixture(Model):
     def with_family(self, tree: Any, part: Any) -> Any:
         return tree._replace(components=part)
 
-    def active(self, params: MixtureParams) -> Bool[Any, " k"]:
+    def active(self, params: Any) -> Bool[Any, " k"]:
         return params.weights > 0
 
     @property
@@ -87,7 +108,7 @@ class Mixture(Model):
         return self.family.exact_m_step
 
     def with_n_components(self, n: int) -> "Mixture":
-        return Mixture(self.family, n)
+        return Mixture(self.family, n, self.noise)
 
     # ---- host side
 
@@ -99,13 +120,15 @@ class Mixture(Model):
         weight = checks.weights(sample_weight, n)
         labels = checks.labels(labels, n, self.n_components)
         self.family.check(x, weight, tables.column_names(data))
+        self.background.check(x, weight, tables.column_names(data))
         observed = holes.observed(self.family, x)
         return as_rows(pivots.measured(self.family, x, weight), weight, labels, observed), None
 
-    def as_params(self, params: Params, rows: Rows | None) -> MixtureParams:
-        checks.fields(params, MixtureParams, "params")
+    def as_params(self, params: Params, rows: Rows | None) -> Params:
+        checks.fields(params, self.background.params_type, "params")
         x = self.family.like_x(params.components) if rows is None else emissions.like(self, rows)
-        return mixture_params.as_params(self.family, self.n_components, params, x)
+        own = mixture_params.as_params(self.family, self.n_components, params, x)
+        return self.background.params_type(*own, *self.background.read(params, x))
 
     @property
     def flat_prior(self) -> MixturePrior:
@@ -141,7 +164,7 @@ class Mixture(Model):
         method: Int[Array, ""],
         n_active: Int[Array, ""],
         prior: MixturePrior | None,
-    ) -> MixtureParams:
+    ) -> Params:
         """One M-step from hard labels; the weights have a pseudo-row for each component."""
         if shared is None:
             key_sample, key = jax.random.split(key)
@@ -163,31 +186,39 @@ class Mixture(Model):
         own, fixed = None if prior is None else prior.components, emissions.fixed(prior)
         fixed = None if fixed is None else fixed.components
         components = seeding.components(self.family, shared, seeds, own, fixed)
-        return MixtureParams(weights / jnp.sum(weights), components)
+        rest = self.background.start(rows.x, rows.weight)
+        return self.background.params_type(weights / jnp.sum(weights), components, *rest)
 
     # ---- the two steps
 
-    def prepare(self, params: MixtureParams, prior: MixturePrior | None) -> MixturePrepared:
+    def prepare(self, params: Any, prior: MixturePrior | None) -> MixturePrepared:
         weights, prior = params.weights, None if prior is None else prior.components
         # Absent components stand for the heaviest: at its densities, log 0 is enough to rule out.
         substitute = jnp.where(weights > 0, jnp.arange(self.n_components), jnp.argmax(weights))
         components = parameters.take(self.family.constraints, params.components, substitute)
-        return MixturePrepared(safe_log(weights), self.family.prepare(components, prior))
+        own, logs = self.family.prepare(components, prior), self.background.log_shares(params)
+        if logs is None:
+            return MixturePrepared(safe_log(weights), own, None)
+        return MixturePrepared(safe_log(weights) + logs.components, own, logs.noise)
 
     def e_step(
         self, prepared: MixturePrepared, rows: Rows
     ) -> tuple[MixtureStatistics, Float[Array, ""]]:
         log_joint, x, cache = self._joint(prepared, rows)
         weight = jnp.reshape(rows.weight, -1)
-        shifted, largest = _shift(log_joint)
-        total, present = jnp.sum(shifted, axis=0), weight > 0
+        shifted, total, largest = _shift(log_joint, prepared.log_noise)
+        present = weight > 0
         log_density = jnp.where(present, largest + jnp.log(total), jnp.zeros_like(total))
         share = jnp.where(present, weight / total, jnp.zeros_like(total))
         responsibilities = shifted * share[None]
+        noise = None
+        if prepared.log_noise is not None:
+            noise = jnp.sum(jnp.exp(prepared.log_noise - largest) * share)
         statistics = MixtureStatistics(
             total_weight=jnp.sum(informative_weight(rows)),
             counts=jnp.sum(responsibilities, axis=1),
             components=self.family.statistics(prepared.components, x, cache, responsibilities),
+            noise=noise,
         )
         return statistics, jnp.sum(weight * log_density)
 
@@ -195,31 +226,34 @@ class Mixture(Model):
         self, prepared: MixturePrepared, rows: Rows
     ) -> tuple[Float[Array, "*n"], Float[Array, "k *n"]]:
         log_joint, *_ = self._joint(prepared, rows)
-        shifted, largest = _shift(log_joint)
-        total, shape = jnp.sum(shifted, axis=0), rows.weight.shape
+        shifted, total, largest = _shift(log_joint, prepared.log_noise)
+        shape = rows.weight.shape
         shares = jnp.reshape(shifted / total[None], (-1, *shape))
         return jnp.reshape(largest + jnp.log(total), shape), shares
 
     def log_density(self, prepared: MixturePrepared, rows: Rows) -> Float[Array, "*n"]:
-        return jnp.reshape(logsumexp(self._joint(prepared, rows)[0], axis=0), rows.weight.shape)
+        log_joint = self._joint(prepared, rows)[0]
+        return jnp.reshape(logsumexp(_all(log_joint, prepared), axis=0), rows.weight.shape)
 
     def expected(
         self, prepared: MixturePrepared, then: MixturePrepared, rows: Rows
     ) -> Float[Array, ""]:
         """sum_n weight[n] sum_k r[k, n] log(w[k] p_k(x[n])), with r those of `then`."""
         weight = jnp.reshape(rows.weight, -1)[None]
-        shares = weight * jax.nn.softmax(self._joint(then, rows)[0], axis=0)
-        log_joint = self._joint(prepared, rows)[0]
+        shares = weight * jax.nn.softmax(_all(self._joint(then, rows)[0], then), axis=0)
+        log_joint = _all(self._joint(prepared, rows)[0], prepared)
         return jnp.sum(shares * jnp.where(shares > 0, log_joint, 0))
 
     def entropy(self, prepared: MixturePrepared, rows: Rows) -> Float[Array, "*n"]:
-        own = jnp.sum(entr(self.posterior(prepared, rows)[1]), axis=0)
+        shares = jax.nn.softmax(_all(self._joint(prepared, rows)[0], prepared), axis=0)
+        own = jnp.reshape(jnp.sum(entr(shares), axis=0), rows.weight.shape)
         return jnp.where(informative(rows), own, 0)
 
     def m_step(
-        self, params: MixtureParams, statistics: MixtureStatistics, prior: MixturePrior | None
-    ) -> MixtureParams:
+        self, params: Any, statistics: MixtureStatistics, prior: MixturePrior | None
+    ) -> Params:
         counts = statistics.counts
+        rest = self.background.update(params, statistics.noise, jnp.sum(counts))
         if prior is not None:  # mode of the Dirichlet posterior; absent components stay absent
             pseudo = jnp.where(params.weights > 0, prior.weights - 1, jnp.zeros_like(counts))
             counts = jnp.maximum(counts + pseudo, 0)
@@ -227,12 +261,13 @@ class Mixture(Model):
         weights = safe_divide(counts, total)
         own, fixed = None if prior is None else prior.components, emissions.fixed(prior)
         given = params.components, statistics.components, own, params.weights > 0
+        made = self.background.params_type
         if fixed is None:
-            return MixtureParams(weights, self.family.m_step(*given))
-        new = MixtureParams(weights, self.family.m_step(*given, fixed.components))
+            return made(weights, self.family.m_step(*given), *rest)
+        new = made(weights, self.family.m_step(*given, fixed.components), *rest)
         return parameters.fix(self.constraints, new, fixed)
 
-    def log_prior(self, params: MixtureParams, prior: MixturePrior | None) -> Float[Array, ""]:
+    def log_prior(self, params: Any, prior: MixturePrior | None) -> Float[Array, ""]:
         if prior is None:
             return jnp.zeros((), params.weights.dtype)
         active = params.weights > 0
@@ -242,20 +277,29 @@ class Mixture(Model):
             return log_prior
         return log_prior + self.family.log_prior(params.components, prior.components, active)
 
-    def fisher_diagonal(self, params: MixtureParams) -> Coordinates:
-        weights = params.weights
-        return MixtureParams(weights, self.family.fisher_diagonal(params.components, weights))
+    def fisher_diagonal(self, params: Any) -> Coordinates:
+        weights, active = params.weights, self.active(params)
+        rough = parameters.fisher_diagonal(self.constraints, params, active.astype(weights.dtype))
+        own = self.family.fisher_diagonal(params.components, weights)
+        return rough._replace(weights=weights, components=own)
 
-    def sample(self, key: Array, params: MixtureParams, n: int) -> tuple[Any, Int[Array, " n"]]:
+    def sample(self, key: Array, params: Any, n: int) -> tuple[Any, Int[Array, " n"]]:
         key_labels, key_rows = jax.random.split(key)
         labels = jax.random.categorical(key_labels, safe_log(params.weights), shape=(n,))
         labels = labels.astype(jnp.int32)
-        return self.family.sample(key_rows, params.components, labels), labels
+        x = self.family.sample(key_rows, params.components, labels)
+        return self.background.spoil(jax.random.fold_in(key, _NOISE), params, x, labels)
 
-    def resample_like(self, key: Array, params: MixtureParams, rows: Rows) -> Rows:
+    def resample_like(self, key: Array, params: Any, rows: Rows) -> Rows:
         key_labels, key_rows = jax.random.split(key)
         labels = draw(key_labels, params.weights, rows.weight.shape)
-        return emissions.resample_rows(self, key_rows, params.components, rows, labels)
+        drawn = emissions.resample_rows(self, key_rows, params.components, rows, labels)
+        key_noise = jax.random.fold_in(key, _NOISE)
+        return drawn._replace(x=self.background.spoil(key_noise, params, drawn.x, labels)[0])
+
+    @property
+    def n_beside(self) -> int:
+        return int(self.noise)
 
     def _joint(self, prepared: MixturePrepared, rows: Rows) -> tuple[Float[Array, "k n"], Any, Any]:
         """-> (log w[k] + log p_k(x[n]), x as the family takes it, its cache).
@@ -272,14 +316,29 @@ class Mixture(Model):
         return log_joint, x, cache
 
 
+def _all(log_joint: Float[Array, "k n"], prepared: MixturePrepared) -> Float[Array, "m n"]:
+    """That of the noise too, where there is noise."""
+    if prepared.log_noise is None:
+        return log_joint
+    noise = jnp.broadcast_to(prepared.log_noise, (1, log_joint.shape[1]))
+    return jnp.concatenate([log_joint, noise])
+
+
 def _shift(
-    log_joint: Float[Array, "k n"],
-) -> tuple[Float[Array, "k n"], Float[Array, " n"]]:
-    """-> (exp(a - max a), max a): one exponential serves the log-likelihood and the shares.
+    log_joint: Float[Array, "k n"], log_noise: Float[Array, ""] | None
+) -> tuple[Float[Array, "k n"], Float[Array, " n"], Float[Array, " n"]]:
+    """-> (exp(a - max a), their sum, max a): one exponential serves the log-likelihood and the
+    shares; sum and maximum are over the noise too.
 
     The maximum cancels out of both, and is a constant to derivatives: its own would look for the
     entry that is equal to it, which may be rounded otherwise where it is computed again.
     """
     largest = lax.stop_gradient(jnp.max(log_joint, axis=0))
+    if log_noise is not None:
+        largest = jnp.maximum(largest, lax.stop_gradient(log_noise))
     safe = jnp.where(largest > -jnp.inf, largest, jnp.zeros_like(largest))
-    return jnp.exp(log_joint - safe[None]), largest
+    shifted = jnp.exp(log_joint - safe[None])
+    total = jnp.sum(shifted, axis=0)
+    if log_noise is not None:
+        total = total + jnp.exp(log_noise - safe)
+    return shifted, total, largest

@@ -47,8 +47,9 @@ def as_prior(model: Any, prior: Any, reg_covar: Any, x: Any, fixed: Any) -> Mixt
     checks.fields(prior, MixturePrior, "prior")
     fixed, dtype = prior.fixed if fixed is None else fixed, jax.tree.leaves(x)[0].dtype
     if fixed is not None:
-        checks.fields(fixed, MixtureParams, "fixed")
-        like = MixtureParams(*priors.like(family, x, k, (k,)))
+        made = model.background.params_type
+        checks.fields(fixed, made, "fixed")
+        like = made(*priors.like(family, x, k, (k,)), *model.background.like(x))
         fixed = parameters.read_fixed(model.constraints, fixed, like, "fixed")
     return MixturePrior(
         priors.strength(prior.weights, (k,), 1, dtype, "weights"),

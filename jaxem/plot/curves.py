@@ -50,7 +50,9 @@ def density(
         shares = evaluate.occupancy(model, params, x, lengths, seen)
         words, components = style.STATES, params.emissions
     else:
-        shares, words, components = params.weights, style.COMPONENTS, params.components
+        shares, words, components = (
+            evaluate.shares(model, params), style.COMPONENTS, params.components
+        )  # fmt: skip
     own = columns.column(model.family, shares, components, index, d)
     values = own.values(table[seen, index])
     draw = _draw_frequencies if own.whole else _draw_histogram
@@ -128,7 +130,7 @@ def responsibilities(
     rows = evaluate.sample(x)
     at = rows.x[np.argsort(rows.x[:, column], kind="stable")]
     joint = evaluate.log_joint(model, params, at)
-    weights = params.weights
+    weights = evaluate.shares(model, params)
     labels = style.component_labels(weights, evaluate.is_singular(model, params))
     shares = evaluate.posterior(joint)
     for i in style.live(weights):
@@ -140,6 +142,8 @@ def responsibilities(
         curves = evaluate.posterior(evaluate.log_joint(model, params, grid[:, None]))
         for i in style.live(weights):
             ax.plot(grid, curves[:, i], color=style.colour(i), linewidth=1.2, label=labels[i])
+    if model.n_beside:
+        ax.plot(at[:, column], shares[:, -1], ".", markersize=4, color=style.NOISE, label="noise")
     style.mention_others(ax, labels, weights)
     style.note_rows(ax, len(at), rows.n)
     ax.set(xlabel=label, ylabel="responsibility", ylim=(-0.03, 1.03))
@@ -162,7 +166,7 @@ def _draw_density(
     """The curves of a mixture of one column -> the height of the highest."""
     model, params = column.model, column.params
     joint = evaluate.log_joint(model, params, grid[:, None])
-    weights = params.weights
+    weights = evaluate.shares(model, params)
     singular = evaluate.is_singular(model, params)
     labels = style.component_labels(weights, singular, words)
     each = evaluate.densities(joint)

@@ -15,7 +15,7 @@ from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Family, Params
 from jaxem.core.dataset import Dataset, as_dataset, as_given
 from jaxem.families import Gaussian
-from jaxem.models import HMM, Mixture
+from jaxem.models import HMM, Mixture, MixtureParams
 from jaxem.models.packing import Layout, layout
 
 MOST_ROWS = 5000  # more points cannot be told apart
@@ -124,26 +124,43 @@ def marginal(model: Any, params: Params, columns: list[int]) -> tuple[Any, Param
     if columns == list(range(n_columns(params))):
         return model, params
     family, own = model.family.marginal(params.components, np.array(columns))
-    return replace(model, family=family), params._replace(components=own)
+    rest = model.background.marginal(params, np.array(columns))
+    made = model.background.params_type
+    return replace(model, family=family), made(params.weights, own, *rest)
+
+
+def shares(model: Any, params: Params) -> np.ndarray:
+    """What each component has of all rows, (k,): without noise its weight."""
+    logs = _log_shares(model, params)
+    return params.weights if logs is None else params.weights * np.exp(logs.components)
+
+
+def _log_shares(model: Any, params: Params) -> Any:
+    with precision(params):
+        return jax.device_get(model.background.log_shares(jax.device_put(params)))
 
 
 def log_joint(model: Any, params: Params, x: np.ndarray) -> np.ndarray:
-    """log w[k] + log p_k(x[n]), (n, k), in the dtype of params.
+    """log w[k] + log p_k(x[n]), (n, k), in the dtype of params, and that of noise after them.
 
     -inf for a component that is absent, and for one that is singular: it has no density. Components
     are evaluated one by one, so that a singular one leaves the others alone.
     """
     regular = (params.weights > 0) & ~is_singular(model, params)
-    one = model.with_n_components(1)
+    one, family = Mixture(model.family, 1), model.family
     x = np.asarray(x, params.weights.dtype)
     result = np.full((len(x), model.n_components), -np.inf)
     for i in np.flatnonzero(regular):
-        alone = parameters.take(model.constraints, params, np.array([i]))
-        alone = alone._replace(weights=np.ones_like(alone.weights))
+        own = parameters.take(family.constraints, params.components, np.array([i]))
+        alone = MixtureParams(np.ones_like(params.weights[:1]), own)
         with precision(params):
             each = np.asarray(log_prob(one, alone, x), float) + np.log(float(params.weights[i]))
         result[:, i] = np.where(np.isnan(each), -np.inf, each)
-    return result
+    logs = _log_shares(model, params)
+    if logs is None:
+        return result
+    noise = np.full((len(x), 1), float(logs.noise))
+    return np.concatenate([result + float(logs.components), noise], axis=1)
 
 
 def is_singular(model: Any, params: Params) -> np.ndarray:

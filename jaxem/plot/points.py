@@ -47,7 +47,7 @@ def clusters(
     low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
     whole = ~np.isnan(points).any(axis=1)  # holes are legal where the family says so
     points = points[whole]
-    _draw_mixed(ax, points, shares[whole])
+    _draw_mixed(ax, points, shares[whole], len(params.weights))
     margin = np.where(high > low, 0.1 * (high - low), 0.5)
     limits = np.stack([low - margin, high + margin])
     model, params = evaluate.marginal(model, params, pair)
@@ -96,9 +96,10 @@ def uncertainty(
         ax.set(xlabel=labels[0], ylabel=labels[1])
     else:
         place = points[:, 0] if chosen else np.argsort(np.argsort(doubt, kind="stable")) + 1
-        weights = params.weights
+        weights = evaluate.shares(model, params)
         entries = style.component_labels(weights, evaluate.is_singular(model, params))
-        _draw_heights(ax, place, doubt, shares.argmax(axis=1), entries)
+        noise = ["noise"] * model.n_beside
+        _draw_heights(ax, place, doubt, shares.argmax(axis=1), [*entries, *noise], len(weights))
         style.mention_others(ax, entries, weights)
         style.legend(ax)
         where = labels[0] if chosen else "row, in order of uncertainty"
@@ -108,12 +109,15 @@ def uncertainty(
     return ax
 
 
-def _draw_mixed(ax: Axes, points: np.ndarray, shares: np.ndarray) -> None:
-    """Points in the colours of the components, mixed by responsibility."""
+def _draw_mixed(ax: Axes, points: np.ndarray, shares: np.ndarray, k: int) -> None:
+    """Points in the colours of the k components, mixed by responsibility; that of noise is last."""
     known = np.isfinite(shares).all(axis=1)
     mixed = np.full((len(points), 3), 0.6)
-    mixed[known] = np.clip(shares[known] @ style.colours(shares.shape[1]), 0, 1)
+    beside = shares.shape[1] - k
+    mixed[known] = np.clip(shares[known] @ style.colours(k, beside), 0, 1)
     ax.scatter(points[:, 0], points[:, 1], c=mixed, s=_size(len(points)), linewidths=0, alpha=0.75)
+    if beside:
+        ax.plot([], [], "o", color=style.NOISE, markersize=4, label="noise")
     if not known.all():
         ax.plot([], [], "o", color="0.6", markersize=4, label="rows without a density")
 
@@ -143,7 +147,7 @@ def _draw_contours(
 
 def _draw_components(ax: Axes, model: Any, params: Params, singular: np.ndarray) -> None:
     """Means and ellipses; a cross where a covariance has no ellipse."""
-    weights = params.weights
+    weights = evaluate.shares(model, params)
     means, factors = params.components.means.astype(float), evaluate.roots(model, params)
     flat = evaluate.is_singular(model, params) | ~np.isfinite(factors).all(axis=(1, 2))
     labels = style.component_labels(weights, singular | flat)
@@ -167,12 +171,13 @@ def _draw_components(ax: Axes, model: Any, params: Params, singular: np.ndarray)
 
 
 def _draw_heights(
-    ax: Axes, place: np.ndarray, doubt: np.ndarray, best: np.ndarray, labels: list[str]
+    ax: Axes, place: np.ndarray, doubt: np.ndarray, best: np.ndarray, labels: list[str], k: int
 ) -> None:
-    """A point for each row, in the colour of its likeliest component."""
+    """A point for each row, in the colour of its likeliest of k components, or of noise."""
+    colours = style.colours(k, len(labels) - k)
     for i, label in enumerate(labels):
         own = best == i
-        ax.plot(place[own], doubt[own], ".", color=style.colour(i), markersize=5, label=label)
+        ax.plot(place[own], doubt[own], ".", color=colours[i], markersize=5, label=label)
 
 
 def _draw_sizes(ax: Axes, points: np.ndarray, doubt: np.ndarray, highest: float) -> None:

@@ -76,14 +76,17 @@ def grid_of_axes(given: Any, shape: tuple[int, int], size: tuple[float, float]) 
     return array.reshape(shape)
 
 
+NOISE = "0.45"  # its colour
+
+
 def colour(component: int) -> str:
     """The colour of a component: the same in every picture."""
     return PALETTE[component % len(PALETTE)]
 
 
-def colours(k: int) -> np.ndarray:
-    """The colours of k components, red, green and blue, (k, 3)."""
-    return np.array([to_rgb(colour(i)) for i in range(k)])
+def colours(k: int, beside: int = 0) -> np.ndarray:
+    """The colours of k components, red, green and blue, (k, 3), and after them of noise."""
+    return np.array([to_rgb(colour(i)) for i in range(k)] + [to_rgb(NOISE)] * beside)
 
 
 def ending(status: Any) -> str:

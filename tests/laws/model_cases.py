@@ -92,6 +92,37 @@ def holes() -> ModelCase:
     return case._replace(draw=draw, e_step=e_step)
 
 
+def noise() -> ModelCase:
+    """A tenth of the rows are spread over a box."""
+    case = mixture("full", _COLUMNS)
+    model = Mixture(case.model.family, 2, noise=True)
+    box = jaxem.Noise(np.array(0.1), np.array([-10.0, -8.0]), np.array([12.0, 9.0]))
+    of = FAMILY_CASES["full"]()
+
+    def shares(params, x):
+        share, low, high = params.noise
+        logs = of.log_prob(params.components, x) + np.log(np.asarray(params.weights))[:, None]
+        beside = np.full((1, len(x)), np.log(share) - np.log(high - low).sum())
+        logs = np.concatenate([logs + np.log1p(-share), beside])
+        return np.exp(logs - logsumexp(logs, axis=0)), logsumexp(logs, axis=0).sum()
+
+    def e_step(params, x):
+        r, total = shares(params, x)
+        return Expected((len(x), r[:2].sum(1)), total)
+
+    def m_step(params, x):
+        r = shares(params, x)[0]
+        known = params.noise._replace(share=r[2].mean())
+        weights = r[:2].sum(1) / r[:2].sum()
+        return jaxem.NoisyMixtureParams(weights, of.mle(r[:2], x), known)
+
+    def draw(key):
+        return jaxem.sample(model, params, key, N_ROWS)[0]
+
+    params = jaxem.NoisyMixtureParams(*case.params, box)
+    return ModelCase(model, params, draw, e_step, m_step)
+
+
 # ---- chains
 
 
@@ -207,6 +238,7 @@ _RATES = families.PoissonRegressionParams(np.array([[0.3, 0.8, -0.5], [2.5, 0.2,
 MODEL_CASES: dict[str, Callable[[], ModelCase]] = {
     "mixture_of_gaussians": partial(mixture, "full", _COLUMNS),
     "mixture_with_holes": holes,
+    "mixture_with_noise": noise,
     "mixture_of_a_dict": partial(mixture, "product", _MIXED),
     "mixture_of_searches": partial(mixture, "poisson_regression", _RATES),
     "mixture_of_densities": partial(

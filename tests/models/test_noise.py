@@ -1,0 +1,109 @@
+"""Mixtures with a component that is spread over the box of the data; laws are in tests/laws."""
+
+import jax
+import numpy as np
+import pytest
+
+import jaxem
+from jaxem import families, plot
+
+MODEL = jaxem.Mixture(families.Gaussian("full"), 2, noise=True)
+
+
+@pytest.fixture(scope="module")
+def groups():
+    rng = np.random.default_rng(0)
+    return np.vstack([rng.normal(size=(150, 2)), rng.normal(size=(120, 2)) * 0.7 + [5, 3]])
+
+
+@pytest.fixture(scope="module")
+def spoilt(groups):
+    outliers = np.random.default_rng(1).uniform(-60, 60, size=(30, 2))
+    return np.vstack([groups, outliers])
+
+
+@pytest.fixture(scope="module")
+def noisy(spoilt):
+    return jaxem.fit(MODEL, spoilt, key=jax.random.key(0), n_init=30)
+
+
+def test_outliers_are_noise_and_move_nothing(groups, spoilt, noisy):
+    """Means within 5 % of the distance of the groups from those of the clean rows."""
+    clean = jaxem.fit(
+        jaxem.Mixture(families.Gaussian("full"), 2), groups, key=jax.random.key(0), n_init=30
+    )
+    ours, theirs = (
+        np.asarray(of.params.components.means)[np.argsort(of.params.components.means[:, 0])]
+        for of in (noisy, clean)
+    )
+    assert np.max(np.abs(ours - theirs)) < 0.05 * np.linalg.norm(theirs[1] - theirs[0])
+    labels = np.asarray(jaxem.predict(MODEL, noisy.params, spoilt))
+    assert np.all(labels[270:] == 2) and np.mean(labels[:270] == 2) < 0.02
+    assert noisy.params.noise.share == pytest.approx(0.1, abs=0.02)
+    np.testing.assert_array_equal(noisy.params.noise.low, spoilt.min(axis=0))
+    np.testing.assert_array_equal(noisy.params.noise.high, spoilt.max(axis=0))
+
+
+def test_probabilities_have_a_column_of_noise(spoilt, noisy):
+    """Whatever number of components it was compiled for."""
+    found = np.asarray(jaxem.predict_proba(MODEL, noisy.params, spoilt))
+    assert found.shape == (300, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-14)
+    three = jaxem.Mixture(families.Gaussian("full"), 3, noise=True)
+    params = jaxem.NoisyMixtureParams(
+        np.append(noisy.params.weights, 0.0),
+        jax.tree.map(lambda leaf: np.concatenate([leaf, leaf[:1]]), noisy.params.components),
+        noisy.params.noise,
+    )
+    more = np.asarray(jaxem.predict_proba(three, params, spoilt))
+    np.testing.assert_allclose(np.delete(more, 2, axis=1), found, atol=1e-14)
+    assert np.all(np.asarray(jaxem.predict(three, params, spoilt))[270:] == 3)
+
+
+def test_box_is_no_free_parameter(spoilt, noisy):
+    assert jaxem.n_free_parameters(MODEL, noisy.params) == 12
+    errors = jaxem.standard_errors(MODEL, noisy.params, spoilt).noise
+    assert np.all(np.isnan(errors.low)) and np.all(np.isnan(errors.high))
+    share = float(noisy.params.noise.share)
+    assert float(errors.share) == pytest.approx(np.sqrt(share * (1 - share) / 300), rel=0.1)
+
+
+def test_share_may_be_fixed(spoilt):
+    nothing = jaxem.Noise(0.2, None, None)
+    fixed = jaxem.NoisyMixtureParams(None, None, nothing)
+    result = jaxem.fit(MODEL, spoilt, key=jax.random.key(0), n_init=10, fixed=fixed)
+    assert result.params.noise.share == 0.2 and result.n_free_parameters == 11
+
+
+def test_drawn_rows_have_their_shares(noisy):
+    x, labels = jaxem.sample(MODEL, noisy.params, jax.random.key(1), 4000)
+    of_noise = np.asarray(labels) == 2
+    assert np.mean(of_noise) == pytest.approx(float(noisy.params.noise.share), abs=0.02)
+    _, low, high = jax.device_get(noisy.params.noise)
+    own = np.asarray(x)[of_noise]
+    assert np.all((own >= low) & (own <= high))
+
+
+def test_model_files_hold_noise(noisy, tmp_path):
+    jaxem.save(tmp_path / "noisy.safetensors", MODEL, noisy.params)
+    model, params = jaxem.load(tmp_path / "noisy.safetensors")
+    assert model == MODEL
+    jax.tree.map(np.testing.assert_array_equal, params, noisy.params)
+
+
+def test_pictures_show_noise(spoilt, noisy):
+    figure = plot.overview(noisy, spoilt)
+    entries = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "noise" in entries
+
+
+@pytest.mark.parametrize(
+    ("family", "x", "told"),
+    [
+        (families.Gaussian("full", missing=True), np.array([[1.0, np.nan]] * 9), "without holes"),
+        (families.Gaussian("full"), np.array([[1.0, 0.0], [1.0, 2.0], [1.0, 3.0]]), "column 0 is"),
+    ],
+)
+def test_what_has_no_box_is_refused(family, x, told):
+    with pytest.raises(ValueError, match=told):
+        jaxem.fit(jaxem.Mixture(family, 1, noise=True), x, key=jax.random.key(0), n_init=1)
