@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from outliers import GROUPS, SPOILT
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
@@ -15,21 +16,8 @@ MODEL = jaxem.Mixture(families.Gaussian("full"), 2)
 
 
 @pytest.fixture(scope="module")
-def groups():
-    rng = np.random.default_rng(0)
-    return np.vstack([rng.normal(size=(150, 2)), rng.normal(size=(120, 2)) * 0.7 + [5, 3]])
-
-
-@pytest.fixture(scope="module")
-def spoilt(groups):
-    """With 10 % gross outliers."""
-    outliers = np.random.default_rng(1).uniform(-60, 60, size=(30, 2))
-    return np.vstack([groups, outliers])
-
-
-@pytest.fixture(scope="module")
-def trimmed(spoilt):
-    return jaxem.fit(MODEL, spoilt, key=jax.random.key(0), n_init=30, trim=0.1, tol=1e-10)
+def trimmed():
+    return jaxem.fit(MODEL, SPOILT, key=jax.random.key(0), n_init=30, trim=0.1, tol=1e-10)
 
 
 def _means(result):
@@ -37,10 +25,10 @@ def _means(result):
     return means[np.argsort(means[:, 0])]
 
 
-def test_outliers_do_not_move_a_trimmed_fit(groups, spoilt, trimmed):
+def test_outliers_do_not_move_a_trimmed_fit(trimmed):
     """It is the fit of the clean rows; the plain one moves by more than half of their distance."""
-    clean = jaxem.fit(MODEL, groups, key=jax.random.key(0), n_init=30, tol=1e-10)
-    plain = jaxem.fit(MODEL, spoilt, key=jax.random.key(0), n_init=30)
+    clean = jaxem.fit(MODEL, GROUPS, key=jax.random.key(0), n_init=30, tol=1e-10)
+    plain = jaxem.fit(MODEL, SPOILT, key=jax.random.key(0), n_init=30)
     distance = np.linalg.norm(np.diff(_means(clean), axis=0))
     assert np.max(np.abs(_means(trimmed) - _means(clean))) < 1e-4 * distance
     assert np.max(np.linalg.norm(_means(plain) - _means(clean), axis=1)) > 0.5 * distance
@@ -48,28 +36,28 @@ def test_outliers_do_not_move_a_trimmed_fit(groups, spoilt, trimmed):
     assert "the 10 % least likely rows do not count" in str(trimmed)
 
 
-def test_reported_likelihood_is_of_the_likeliest_rows(spoilt, trimmed):
+def test_reported_likelihood_is_of_the_likeliest_rows(trimmed):
     p = trimmed.params
     pairs = zip(p.components.means, p.components.covariances, strict=True)
-    each = np.array([multivariate_normal(m, c).logpdf(spoilt) for m, c in pairs])
+    each = np.array([multivariate_normal(m, c).logpdf(SPOILT) for m, c in pairs])
     density = np.sort(logsumexp(each, axis=0, b=np.asarray(p.weights)[:, None]))
     assert trimmed.log_likelihood == pytest.approx(np.sum(density[30:]), rel=1e-12)
     assert trimmed.total_weight == pytest.approx(270)
 
 
-def test_trimmed_weights_tell_the_rows(spoilt, trimmed):
-    weight = np.asarray(jaxem.trimmed_weights(MODEL, trimmed.params, spoilt, 0.1))
+def test_trimmed_weights_tell_the_rows(trimmed):
+    weight = np.asarray(jaxem.trimmed_weights(MODEL, trimmed.params, SPOILT, 0.1))
     np.testing.assert_array_equal(weight, np.repeat([1.0, 0.0], [270, 30]))
-    weight = np.asarray(jaxem.trimmed_weights(MODEL, trimmed.params, spoilt, 0.0))
+    weight = np.asarray(jaxem.trimmed_weights(MODEL, trimmed.params, SPOILT, 0.0))
     np.testing.assert_array_equal(weight, 1.0)
 
 
-def test_weights_are_frequencies(spoilt, trimmed):
+def test_weights_are_frequencies(trimmed):
     """The row at the border, which counts in part, too."""
-    weight = np.random.default_rng(2).integers(0, 3, len(spoilt))
+    weight = np.random.default_rng(2).integers(0, 3, len(SPOILT))
     of = dict(trim=0.0777, tol=1e-10)
-    own = jaxem.em(MODEL, trimmed.params, spoilt, sample_weight=weight, **of)
-    each = jaxem.em(MODEL, trimmed.params, np.repeat(spoilt, weight, axis=0), **of)
+    own = jaxem.em(MODEL, trimmed.params, SPOILT, sample_weight=weight, **of)
+    each = jaxem.em(MODEL, trimmed.params, np.repeat(SPOILT, weight, axis=0), **of)
     assert own.log_likelihood == pytest.approx(float(each.log_likelihood), rel=1e-12)
     assert own.total_weight == pytest.approx((1 - 0.0777) * np.sum(weight))
 
@@ -83,7 +71,7 @@ def test_border_by_hand():
     np.testing.assert_array_equal(lost, [0.0, 1.0])  # NaN is never trimmed away unseen
 
 
-def test_no_step_leads_down(spoilt):
+def test_no_step_leads_down():
     """Plain EM from a poor start."""
     p = families.GaussianParams(
         np.array([[0.0, 30.0], [20.0, 0.0]]), np.array([np.eye(2) * 400] * 2)
@@ -91,33 +79,33 @@ def test_no_step_leads_down(spoilt):
     params = jaxem.MixtureParams(np.array([0.5, 0.5]), p)
     values = []
     for n in range(12):
-        result = jaxem.em(MODEL, params, spoilt, trim=0.1, max_iter=n, acceleration=None)
+        result = jaxem.em(MODEL, params, SPOILT, trim=0.1, max_iter=n, acceleration=None)
         values.append(float(result.log_likelihood))
     assert np.all(np.diff(values) >= -1e-9) and values[-1] > values[0] + 1
 
 
-def test_derivative_of_a_trimmed_fit(spoilt, trimmed):
+def test_derivative_of_a_trimmed_fit(trimmed):
     """Against central differences; a row that does not count has none."""
 
     def mean(x, tol):
         return jaxem.em(MODEL, trimmed.params, x, trim=0.1, tol=tol).params.components.means[0, 0]
 
-    found = jax.grad(lambda x: mean(x, 1e-12))(jnp.array(spoilt))
-    step = np.zeros_like(spoilt)
+    found = jax.grad(lambda x: mean(x, 1e-12))(jnp.array(SPOILT))
+    step = np.zeros_like(SPOILT)
     step[3, 0] = 1e-4
-    ends = [float(mean(spoilt + sign * step, 1e-14)) for sign in (1, -1)]
+    ends = [float(mean(SPOILT + sign * step, 1e-14)) for sign in (1, -1)]
     assert found[3, 0] == pytest.approx((ends[0] - ends[1]) / 2e-4, rel=1e-6)
     np.testing.assert_array_equal(found[270:], 0.0)
 
 
-def test_where_rows_are_not_together_it_is_refused(spoilt, tmp_path):
-    np.save(tmp_path / "x.npy", spoilt)
+def test_where_rows_are_not_together_it_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", SPOILT)
     source, file = jaxem.sources.npy(tmp_path / "x.npy"), tmp_path / "fit.ckpt"
     with pytest.raises(ValueError, match=r"trim leaves out .* a source never has together"):
         jaxem.fit(MODEL, source, key=jax.random.key(0), n_init=2, trim=0.1, checkpoint=file)
     with pytest.raises(ValueError, match="a device of several never has together"):
         mesh = jax.make_mesh((2,), ("rows",))
-        jaxem.fit(MODEL, spoilt, key=jax.random.key(0), n_init=2, trim=0.1, mesh=mesh)
+        jaxem.fit(MODEL, SPOILT, key=jax.random.key(0), n_init=2, trim=0.1, mesh=mesh)
     with pytest.raises(ValueError, match="trim is for mixtures"):
         hmm = jaxem.HMM(families.Gaussian("full"), 2)
-        jaxem.fit(hmm, spoilt, key=jax.random.key(0), n_init=2, trim=0.1)
+        jaxem.fit(hmm, SPOILT, key=jax.random.key(0), n_init=2, trim=0.1)

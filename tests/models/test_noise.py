@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from outliers import GROUPS, SPOILT
 
 import jaxem
 from jaxem import families, plot
@@ -11,42 +12,30 @@ MODEL = jaxem.Mixture(families.Gaussian("full"), 2, noise=True)
 
 
 @pytest.fixture(scope="module")
-def groups():
-    rng = np.random.default_rng(0)
-    return np.vstack([rng.normal(size=(150, 2)), rng.normal(size=(120, 2)) * 0.7 + [5, 3]])
+def noisy():
+    return jaxem.fit(MODEL, SPOILT, key=jax.random.key(0), n_init=30)
 
 
-@pytest.fixture(scope="module")
-def spoilt(groups):
-    outliers = np.random.default_rng(1).uniform(-60, 60, size=(30, 2))
-    return np.vstack([groups, outliers])
-
-
-@pytest.fixture(scope="module")
-def noisy(spoilt):
-    return jaxem.fit(MODEL, spoilt, key=jax.random.key(0), n_init=30)
-
-
-def test_outliers_are_noise_and_move_nothing(groups, spoilt, noisy):
+def test_outliers_are_noise_and_move_nothing(noisy):
     """Means within 5 % of the distance of the groups from those of the clean rows."""
     clean = jaxem.fit(
-        jaxem.Mixture(families.Gaussian("full"), 2), groups, key=jax.random.key(0), n_init=30
+        jaxem.Mixture(families.Gaussian("full"), 2), GROUPS, key=jax.random.key(0), n_init=30
     )
     ours, theirs = (
         np.asarray(of.params.components.means)[np.argsort(of.params.components.means[:, 0])]
         for of in (noisy, clean)
     )
     assert np.max(np.abs(ours - theirs)) < 0.05 * np.linalg.norm(theirs[1] - theirs[0])
-    labels = np.asarray(jaxem.predict(MODEL, noisy.params, spoilt))
+    labels = np.asarray(jaxem.predict(MODEL, noisy.params, SPOILT))
     assert np.all(labels[270:] == 2) and np.mean(labels[:270] == 2) < 0.02
     assert noisy.params.noise.share == pytest.approx(0.1, abs=0.02)
-    np.testing.assert_array_equal(noisy.params.noise.low, spoilt.min(axis=0))
-    np.testing.assert_array_equal(noisy.params.noise.high, spoilt.max(axis=0))
+    np.testing.assert_array_equal(noisy.params.noise.low, SPOILT.min(axis=0))
+    np.testing.assert_array_equal(noisy.params.noise.high, SPOILT.max(axis=0))
 
 
-def test_probabilities_have_a_column_of_noise(spoilt, noisy):
+def test_probabilities_have_a_column_of_noise(noisy):
     """Whatever number of components it was compiled for."""
-    found = np.asarray(jaxem.predict_proba(MODEL, noisy.params, spoilt))
+    found = np.asarray(jaxem.predict_proba(MODEL, noisy.params, SPOILT))
     assert found.shape == (300, 3)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-14)
     three = jaxem.Mixture(families.Gaussian("full"), 3, noise=True)
@@ -55,23 +44,23 @@ def test_probabilities_have_a_column_of_noise(spoilt, noisy):
         jax.tree.map(lambda leaf: np.concatenate([leaf, leaf[:1]]), noisy.params.components),
         noisy.params.noise,
     )
-    more = np.asarray(jaxem.predict_proba(three, params, spoilt))
+    more = np.asarray(jaxem.predict_proba(three, params, SPOILT))
     np.testing.assert_allclose(np.delete(more, 2, axis=1), found, atol=1e-14)
-    assert np.all(np.asarray(jaxem.predict(three, params, spoilt))[270:] == 3)
+    assert np.all(np.asarray(jaxem.predict(three, params, SPOILT))[270:] == 3)
 
 
-def test_box_is_no_free_parameter(spoilt, noisy):
+def test_box_is_no_free_parameter(noisy):
     assert jaxem.n_free_parameters(MODEL, noisy.params) == 12
-    errors = jaxem.standard_errors(MODEL, noisy.params, spoilt).noise
+    errors = jaxem.standard_errors(MODEL, noisy.params, SPOILT).noise
     assert np.all(np.isnan(errors.low)) and np.all(np.isnan(errors.high))
     share = float(noisy.params.noise.share)
     assert float(errors.share) == pytest.approx(np.sqrt(share * (1 - share) / 300), rel=0.1)
 
 
-def test_share_may_be_fixed(spoilt):
+def test_share_may_be_fixed():
     nothing = jaxem.Noise(0.2, None, None)
     fixed = jaxem.NoisyMixtureParams(None, None, nothing)
-    result = jaxem.fit(MODEL, spoilt, key=jax.random.key(0), n_init=10, fixed=fixed)
+    result = jaxem.fit(MODEL, SPOILT, key=jax.random.key(0), n_init=10, fixed=fixed)
     assert result.params.noise.share == 0.2 and result.n_free_parameters == 11
 
 
@@ -91,8 +80,8 @@ def test_model_files_hold_noise(noisy, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, params, noisy.params)
 
 
-def test_pictures_show_noise(spoilt, noisy):
-    figure = plot.overview(noisy, spoilt)
+def test_pictures_show_noise(noisy):
+    figure = plot.overview(noisy, SPOILT)
     entries = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "noise" in entries
 
