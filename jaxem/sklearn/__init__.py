@@ -1,6 +1,6 @@
-"""The scikit-learn face: an estimator, and fits handed back and forth. Needs `jaxem[sklearn]`.
+"""The scikit-learn face: estimators, and fits handed back and forth. Needs `jaxem[sklearn]`.
 
-What differs from scikit-learn's `GaussianMixture`, and why:
+What differs in `GaussianMixture` from scikit-learn's, and why:
 
 - A start that collapsed onto a few rows never wins over a regular one. Where nothing better was
   found, a ConvergenceWarning says which component collapsed, and converged_ is False; so it is for
@@ -43,6 +43,10 @@ except ModuleNotFoundError as error:
         "jaxem.sklearn needs scikit-learn; pip install 'jaxem[sklearn]'", name=error.name
     ) from None
 
+from jaxem.sklearn.classifier import MixtureClassifier as MixtureClassifier
 from jaxem.sklearn.conversion import from_sklearn as from_sklearn
 from jaxem.sklearn.conversion import to_sklearn as to_sklearn
 from jaxem.sklearn.estimator import GaussianMixture as GaussianMixture
+from jaxem.sklearn.hidden_markov import HiddenMarkovModel as HiddenMarkovModel
+from jaxem.sklearn.imputer import EMImputer as EMImputer
+from jaxem.sklearn.latent_class import LatentClassAnalysis as LatentClassAnalysis

@@ -88,11 +88,15 @@ class FittedMixture(DensityMixin, BaseEstimator):
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
 
-def as_rows(estimator: Any, X: Any, **options: Any) -> np.ndarray:
-    """X as floats, its columns counted and named on the estimator, or held against those."""
-    options["dtype"] = [np.float64, np.float32]
+def as_rows(estimator: Any, X: Any, **options: Any) -> Any:
+    """X as floats, its columns counted and named on the estimator, or held against those.
+
+    options: of scikit-learn's `validate_data`; with a y -> (X, y).
+    """
+    options = {"dtype": [np.float64, np.float32], **options}
     if isinstance(X, np.ma.MaskedArray):  # scikit-learn looks past the mask
         X = tables.table(X, "X")
     if hasattr(validation, "validate_data"):
-        return validation.validate_data(estimator, X, **options)  # type: ignore[return-value]  # X alone
-    return estimator._validate_data(X, **options)  # scikit-learn 1.5
+        return validation.validate_data(estimator, X, **options)
+    finite = options.pop("ensure_all_finite", True)  # scikit-learn 1.5
+    return estimator._validate_data(X, force_all_finite=finite, **options)
