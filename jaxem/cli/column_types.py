@@ -39,6 +39,7 @@ def _numbers(test: Callable[[pa.ChunkedArray], bool], why: str) -> Callable[[Any
 
 
 _COUNTS = _numbers(lambda c: is_whole(c) and least(c) >= 0, "not whole numbers from 0")
+_POSITIVE = _numbers(lambda c: least(c) > 0, "not above 0")
 
 
 def _is_opaque(column: pa.ChunkedArray) -> bool:
@@ -74,10 +75,13 @@ KINDS = {
         Kind("categorical", _not_categories, lambda n: families.Categorical(tuple(n)), coded=True),
         Kind("poisson", _COUNTS, lambda _: families.Poisson(),
              regression=families.PoissonRegression),
+        Kind("negative-binomial", _COUNTS, lambda _: families.NegativeBinomial()),
         Kind("multinomial", _COUNTS, lambda _: families.Multinomial()),
         Kind("exponential", _numbers(lambda c: least(c) >= 0, "below 0"),
              lambda _: families.Exponential()),
-        Kind("gamma", _numbers(lambda c: least(c) > 0, "not above 0"), lambda _: families.Gamma()),
+        Kind("gamma", _POSITIVE, lambda _: families.Gamma()),
+        Kind("log-normal", _POSITIVE, lambda _: families.LogNormal()),
+        Kind("weibull", _POSITIVE, lambda _: families.Weibull()),
     )
 }  # fmt: skip
 

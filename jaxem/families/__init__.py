@@ -20,11 +20,16 @@ from jaxem.families.generalized_regression import RegressionPrior as RegressionP
 from jaxem.families.linear_regression import LinearRegression as LinearRegression
 from jaxem.families.linear_regression import LinearRegressionParams as LinearRegressionParams
 from jaxem.families.linear_regression import LinearRegressionPrior as LinearRegressionPrior
+from jaxem.families.log_normal import LogNormal as LogNormal
+from jaxem.families.log_normal import LogNormalParams as LogNormalParams
+from jaxem.families.log_normal import LogNormalPrior as LogNormalPrior
 from jaxem.families.logistic_regression import LogisticRegression as LogisticRegression
 from jaxem.families.logistic_regression import LogisticRegressionParams as LogisticRegressionParams
 from jaxem.families.multinomial import Multinomial as Multinomial
 from jaxem.families.multinomial import MultinomialParams as MultinomialParams
 from jaxem.families.multinomial import MultinomialPrior as MultinomialPrior
+from jaxem.families.negative_binomial import NegativeBinomial as NegativeBinomial
+from jaxem.families.negative_binomial import NegativeBinomialParams as NegativeBinomialParams
 from jaxem.families.poisson import Poisson as Poisson
 from jaxem.families.poisson import PoissonParams as PoissonParams
 from jaxem.families.poisson import PoissonPrior as PoissonPrior
@@ -34,3 +39,5 @@ from jaxem.families.product import Product as Product
 from jaxem.families.von_mises import VonMises as VonMises
 from jaxem.families.von_mises import VonMisesParams as VonMisesParams
 from jaxem.families.von_mises import VonMisesPrior as VonMisesPrior
+from jaxem.families.weibull import Weibull as Weibull
+from jaxem.families.weibull import WeibullParams as WeibullParams

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from jax.scipy.special import gammaln
 
 from jaxem.core.contracts import Family, Params
 from jaxem.families import (
@@ -15,8 +16,11 @@ from jaxem.families import (
     Exponential,
     Gamma,
     Gaussian,
+    LogNormal,
+    NegativeBinomial,
     Poisson,
     VonMises,
+    Weibull,
 )
 from jaxem.models import Mixture, MixtureParams
 from jaxem.plot import evaluate
@@ -99,6 +103,20 @@ class GammaColumn(PositiveColumn):
         return shapes / rates, np.sqrt(shapes) / rates
 
 
+class LogNormalColumn(PositiveColumn):
+    def moments(self) -> Moments:
+        medians, scales = (leaf[:, 0] for leaf in self.params.components)
+        means = medians * np.exp(0.5 * scales**2)
+        return means, means * np.sqrt(np.expm1(scales**2))
+
+
+class WeibullColumn(PositiveColumn):
+    def moments(self) -> Moments:
+        shapes, scales = (leaf[:, 0] for leaf in self.params.components)
+        one, two = (np.asarray(gammaln(1 + i / shapes)) for i in (1, 2))
+        return scales * np.exp(one), scales * np.exp(one) * np.sqrt(np.expm1(two - 2 * one))
+
+
 class AngleColumn(Column):
     def values(self, x: np.ndarray) -> np.ndarray:
         """In (-pi, pi]: multiples of 2 pi do not matter."""
@@ -130,6 +148,12 @@ class PoissonColumn(MomentsColumn):
         return np.unique(np.maximum(np.round(super().grid(values)), 0.0))
 
 
+class NegativeBinomialColumn(PoissonColumn):
+    def moments(self) -> Moments:
+        means, sizes = (leaf[:, 0] for leaf in self.params.components)
+        return means, np.sqrt(means + means**2 / sizes)
+
+
 class BernoulliColumn(Column):
     whole = True
 
@@ -157,9 +181,12 @@ COLUMNS: dict[type[Family], type[Column]] = {
     Gaussian: GaussianColumn,
     Exponential: ExponentialColumn,
     Gamma: GammaColumn,
+    LogNormal: LogNormalColumn,
+    Weibull: WeibullColumn,
     VonMises: AngleColumn,
     Density: DensityColumn,
     Poisson: PoissonColumn,
+    NegativeBinomial: NegativeBinomialColumn,
     Bernoulli: BernoulliColumn,
     Categorical: CategoricalColumn,
 }

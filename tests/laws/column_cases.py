@@ -1,0 +1,99 @@
+"""Families of independent columns beyond the oldest: scipy's densities and estimates for each."""
+
+import jax.numpy as jnp
+import numpy as np
+from scipy import optimize, special, stats
+
+from jaxem import families
+from laws.family_case import FamilyCase, N, arrays, columns, means, without_row_5
+
+_POSITIVE = np.array([[1.0, 5.0], [4.0, 2.5], [9.0, 0.7]])
+_SHAPES = np.array([[1.3, 0.8], [2.0, 1.0], [0.7, 1.6]])
+
+
+def _rng():
+    return np.random.default_rng(21)
+
+
+def _each(solve, r, x):
+    """solve(weights, column) -> numbers, for each component and column -> arrays (k, d)."""
+    found = [[solve(own / own.sum(), column) for column in np.asarray(x).T] for own in r]
+    return np.moveaxis(np.array(found), -1, 0)
+
+
+def log_normal():
+    def mle(r, x):
+        logs = np.log(np.asarray(x))
+        middle = means(r, logs)
+        squares = [means(r[[i]], (logs - own) ** 2)[0] for i, own in enumerate(middle)]
+        return families.LogNormalParams(np.exp(middle), np.sqrt(squares))
+
+    return FamilyCase(
+        families.LogNormal(),
+        families.LogNormalParams(*arrays(_POSITIVE, _SHAPES)),
+        jnp.asarray(_rng().lognormal(0.3, 0.7, (N, 2))),
+        lambda params, x: columns(
+            lambda x, m, s: stats.lognorm.logpdf(x, s, scale=m), x, *map(np.asarray, params)
+        ),
+        mle,
+        families.LogNormalPrior(3.0, 2.0, 0.4),
+        families.LogNormalParams(False, False),
+        hole=without_row_5,
+    )
+
+
+def weibull():
+    def solve(share, x):
+        def slope(a):
+            power = share * x**a
+            return 1 / a + share @ np.log(x) - power @ np.log(x) / power.sum()
+
+        a = optimize.brentq(slope, 0.1, 20, xtol=1e-14, rtol=1e-14)
+        return a, (share @ x**a) ** (1 / a)
+
+    return FamilyCase(
+        families.Weibull(),
+        families.WeibullParams(*arrays(_SHAPES, _POSITIVE)),
+        jnp.asarray(2 * _rng().weibull(1.5, (N, 2))),
+        lambda params, x: columns(
+            lambda x, a, b: stats.weibull_min.logpdf(x, a, scale=b), x, *map(np.asarray, params)
+        ),
+        lambda r, x: families.WeibullParams(*_each(solve, r, x)),
+        None,
+        families.WeibullParams(False, False),
+        n_steps=12,
+        hole=without_row_5,
+    )
+
+
+def negative_binomial():
+    def solve(share, x):
+        m = share @ x
+
+        def slope(s):
+            terms = special.digamma(s + x) - special.digamma(s) + np.log(s / (s + m))
+            return share @ terms
+
+        return m, optimize.brentq(slope, 1e-2, 1e4, xtol=1e-14, rtol=1e-14)
+
+    return FamilyCase(
+        families.NegativeBinomial(),
+        families.NegativeBinomialParams(*arrays(_POSITIVE, _SHAPES)),
+        jnp.asarray(_rng().negative_binomial(1.5, 0.3, (N, 2)).astype(float)),
+        lambda params, x: columns(
+            lambda x, m, s: stats.nbinom.logpmf(x, s, s / (s + m)), x, *map(np.asarray, params)
+        ),
+        lambda r, x: families.NegativeBinomialParams(*_each(solve, r, x)),
+        None,
+        families.NegativeBinomialParams(False, False),
+        n_steps=15,
+        digits=1e-7,
+        hole=without_row_5,
+    )
+
+
+COLUMN_CASES = {
+    "log_normal": log_normal,
+    "weibull": weibull,
+    "negative_binomial": negative_binomial,
+}
