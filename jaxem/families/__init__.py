@@ -3,6 +3,12 @@
 from jaxem.families.bernoulli import Bernoulli as Bernoulli
 from jaxem.families.bernoulli import BernoulliParams as BernoulliParams
 from jaxem.families.bernoulli import BernoulliPrior as BernoulliPrior
+from jaxem.families.beta import Beta as Beta
+from jaxem.families.beta import BetaParams as BetaParams
+from jaxem.families.beta import BetaPrior as BetaPrior
+from jaxem.families.binomial import Binomial as Binomial
+from jaxem.families.binomial import BinomialParams as BinomialParams
+from jaxem.families.binomial import BinomialPrior as BinomialPrior
 from jaxem.families.categorical import Categorical as Categorical
 from jaxem.families.categorical import CategoricalParams as CategoricalParams
 from jaxem.families.categorical import CategoricalPrior as CategoricalPrior
@@ -17,6 +23,9 @@ from jaxem.families.gaussian import Gaussian as Gaussian
 from jaxem.families.gaussian import GaussianParams as GaussianParams
 from jaxem.families.gaussian import GaussianPrior as GaussianPrior
 from jaxem.families.generalized_regression import RegressionPrior as RegressionPrior
+from jaxem.families.inverse_gaussian import InverseGaussian as InverseGaussian
+from jaxem.families.inverse_gaussian import InverseGaussianParams as InverseGaussianParams
+from jaxem.families.inverse_gaussian import InverseGaussianPrior as InverseGaussianPrior
 from jaxem.families.linear_regression import LinearRegression as LinearRegression
 from jaxem.families.linear_regression import LinearRegressionParams as LinearRegressionParams
 from jaxem.families.linear_regression import LinearRegressionPrior as LinearRegressionPrior
@@ -41,3 +50,10 @@ from jaxem.families.von_mises import VonMisesParams as VonMisesParams
 from jaxem.families.von_mises import VonMisesPrior as VonMisesPrior
 from jaxem.families.weibull import Weibull as Weibull
 from jaxem.families.weibull import WeibullParams as WeibullParams
+from jaxem.families.zero_inflated_poisson import ZeroInflatedPoisson as ZeroInflatedPoisson
+from jaxem.families.zero_inflated_poisson import (
+    ZeroInflatedPoissonParams as ZeroInflatedPoissonParams,
+)
+from jaxem.families.zero_inflated_poisson import (
+    ZeroInflatedPoissonPrior as ZeroInflatedPoissonPrior,
+)

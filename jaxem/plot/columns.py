@@ -1,11 +1,11 @@
 """One column of a mixture as a mixture of its own: its moments, and where it is evaluated."""
 
 import abc
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from jax.scipy.special import gammaln
 
 from jaxem.core.contracts import Family, Params
 from jaxem.families import (
@@ -113,7 +113,7 @@ class LogNormalColumn(PositiveColumn):
 class WeibullColumn(PositiveColumn):
     def moments(self) -> Moments:
         shapes, scales = (leaf[:, 0] for leaf in self.params.components)
-        one, two = (np.asarray(gammaln(1 + i / shapes)) for i in (1, 2))
+        one, two = (np.vectorize(math.lgamma)(1 + i / shapes) for i in (1, 2))
         return scales * np.exp(one), scales * np.exp(one) * np.sqrt(np.expm1(two - 2 * one))
 
 

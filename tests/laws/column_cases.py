@@ -92,8 +92,109 @@ def negative_binomial():
     )
 
 
+def zero_inflated_poisson():
+    inflations = np.array([[0.3, 0.6], [0.1, 0.45], [0.5, 0.2]])
+    rng = _rng()
+    x = rng.poisson([3.0, 1.2], (N, 2)) * (rng.random((N, 2)) < 0.7)
+
+    def log_prob(x, w, m):
+        return np.log(w * (x == 0) + (1 - w) * stats.poisson.pmf(x, m))
+
+    def solve(share, x):
+        p = share @ (x > 0)
+        a = share @ x / p
+
+        m = optimize.brentq(lambda m: m / -np.expm1(-m) - a, 1e-9, a, xtol=1e-14, rtol=1e-14)
+        return 1 - p / -np.expm1(-m), m
+
+    return FamilyCase(
+        families.ZeroInflatedPoisson(),
+        families.ZeroInflatedPoissonParams(*arrays(inflations, _POSITIVE)),
+        jnp.asarray(x.astype(float)),
+        lambda params, x: columns(log_prob, x, *map(np.asarray, params)),
+        lambda r, x: families.ZeroInflatedPoissonParams(*_each(solve, r, x)),
+        families.ZeroInflatedPoissonPrior(2.0, 1.5, 6.0),
+        families.ZeroInflatedPoissonParams(False, False),
+        hole=without_row_5,
+    )
+
+
+def binomial():
+    p, rng = np.array([[0.2, 0.7], [0.5, 0.4], [0.75, 0.1]]), _rng()
+    trials = rng.integers(1, 12, N)
+    x = arrays(rng.binomial(trials[:, None], [0.3, 0.6]).astype(float), trials.astype(float))
+
+    def log_prob(params, x):
+        successes, trials = np.asarray(x[0]), np.asarray(x[1])[:, None]
+        return columns(
+            lambda x, p: stats.binom.logpmf(x, trials, p), successes, np.asarray(params[0])
+        )
+
+    def mle(r, x):
+        successes, trials = map(np.asarray, x)
+        share = [(own[:, None] * successes).sum(0) / (own @ trials) for own in r]
+        return families.BinomialParams(np.array(share))
+
+    return FamilyCase(
+        families.Binomial(),
+        families.BinomialParams(*arrays(p)),
+        x,
+        log_prob,
+        mle,
+        families.BinomialPrior(2.0, 3.5),
+        families.BinomialParams(False),
+        hole=lambda x: (without_row_5(x[0]), x[1]),
+    )
+
+
+def beta():
+    def solve(share, x):
+        logs = share @ np.log(x), share @ np.log1p(-x)
+
+        def slopes(t):
+            a, b = np.exp(t)
+            gap = special.digamma(a + b)
+            return logs[0] + gap - special.digamma(a), logs[1] + gap - special.digamma(b)
+
+        return np.exp(optimize.root(slopes, np.zeros(2), tol=1e-14).x)
+
+    return FamilyCase(
+        families.Beta(),
+        families.BetaParams(*arrays(_POSITIVE, _SHAPES)),
+        jnp.asarray(_rng().beta(1.5, 2.5, (N, 2))),
+        lambda params, x: columns(stats.beta.logpdf, x, *map(np.asarray, params)),
+        lambda r, x: families.BetaParams(*_each(solve, r, x)),
+        families.BetaPrior(3.0, 2.0, 0.8),
+        families.BetaParams(False, False),
+        hole=without_row_5,
+    )
+
+
+def inverse_gaussian():
+    def solve(share, x):
+        m = share @ x
+        return m, 1 / (share @ (1 / x) - 1 / m)
+
+    return FamilyCase(
+        families.InverseGaussian(),
+        families.InverseGaussianParams(*arrays(_POSITIVE, _SHAPES)),
+        jnp.asarray(_rng().wald(2.0, 3.0, (N, 2))),
+        lambda params, x: columns(
+            lambda x, m, s: stats.invgauss.logpdf(x, m / s, scale=s), x, *map(np.asarray, params)
+        ),
+        lambda r, x: families.InverseGaussianParams(*_each(solve, r, x)),
+        families.InverseGaussianPrior(3.0, 2.0, 0.4),
+        families.InverseGaussianParams(False, False),
+        hole=without_row_5,
+    )
+
+
 COLUMN_CASES = {
     "log_normal": log_normal,
     "weibull": weibull,
     "negative_binomial": negative_binomial,
+    "zero_inflated_poisson": zero_inflated_poisson,
+    "binomial": binomial,
+    "beta": beta,
+    "inverse_gaussian": inverse_gaussian,
 }
