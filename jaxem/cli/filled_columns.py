@@ -16,9 +16,11 @@ from jaxem.core.contracts import Family
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
 _WHOLE = (
     families.Bernoulli,
+    families.Binomial,
     families.Categorical,
     families.NegativeBinomial,
     families.Poisson,
+    families.ZeroInflatedPoisson,
 )
 
 

@@ -37,7 +37,8 @@ from jaxem.families.independent_columns import (
 )
 from jaxem.families.pivot_form import Earlier, PivotFamily
 
-_N_STEPS = 20  # from the parameters of the E-step to the last digit
+_N_STEPS = 10  # from the start for many trials, n = 1 / (2 spread), to the last digit
+_N_OTHER = 20  # from the parameters of the E-step
 _LONGEST = 1.5  # change of a logarithm in one step
 
 
@@ -108,7 +109,8 @@ class Beta(PivotFamily):
         n = a + b
         m, q = a / n, pivot
         slope = n * (m - q) / (q * (1 - q))
-        rest = 0.5 * jnp.log(a / (2 * math.pi) * (b / n)) - stirling(a) - stirling(b) + stirling(n)
+        of_a, of_b, of_n = jnp.unstack(stirling(jnp.stack([a, b, n])))
+        rest = 0.5 * jnp.log(a / (2 * math.pi) * (b / n)) - of_a - of_b + of_n
         rest = rest + a * log_excess(q, m) + b * log_excess(1 - q, b / n)
         a, b = (jnp.broadcast_to(of, rest.shape) for of in params)
         return jnp.concatenate([a, b, slope, rest], axis=1)
@@ -130,7 +132,7 @@ class Beta(PivotFamily):
         e, f, away, count = jnp.split(sums, 4, axis=1)
         known, q = count > 0, self.location(params)
         e, f, away = (ratio(of, count, jnp.zeros_like(of)) for of in (e, f, away))
-        a, b = solve_shapes(Means(q, e, f, away), params)
+        a, b = solve_shapes(Means(q, e, f, away))
         return BetaParams(jnp.where(known, a, params.a), jnp.where(known, b, params.b))
 
     def fixed_estimate(self, sums: Float[Array, "k f"], params: Any, fixed: Any) -> BetaParams:
@@ -158,7 +160,8 @@ class Beta(PivotFamily):
         return params.a / (params.a + params.b)
 
     def expected(self, params: Any) -> Float[Array, "k f"]:
-        gap, gap_rest, of_both = (log_less_digamma(of) for of in (*params, params.a + params.b))
+        both = jnp.stack([*params, params.a + params.b])
+        gap, gap_rest, of_both = jnp.unstack(log_less_digamma(both))
         one = jnp.ones_like(gap)
         return jnp.concatenate([of_both - gap, of_both - gap_rest, 0 * one, one], axis=1)
 
@@ -172,10 +175,10 @@ class Beta(PivotFamily):
         return Earlier(self.location(params), jnp.tile(prior.rows, 4) * self.expected(params))
 
     def fisher_diagonal(self, params: Any, share: Float[Array, " k"]) -> BetaParams:
-        n = params.a + params.b
-        return BetaParams(
-            *(share[:, None] * of**2 * (polygamma(1, of) - polygamma(1, n)) for of in params)
-        )
+        a, b = params
+        of_a, of_b, of_n = jnp.unstack(polygamma(1, jnp.stack([a, b, a + b])))
+        share = share[:, None]
+        return BetaParams(share * a**2 * (of_a - of_n), share * b**2 * (of_b - of_n))
 
     def variance_ratio(
         self, params: Any, weights: Float[Array, " k"], prior: Any
@@ -196,9 +199,9 @@ def _inside(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.clip(x, info.tiny, 1 - info.epsneg)
 
 
-def solve_shapes(means: Means, start: BetaParams) -> BetaParams:
-    """The estimate from means of columns, by scoring steps from other parameters."""
-    q, e, f, away = means
+def solve_shapes(means: Means) -> BetaParams:
+    """The estimate from means of columns."""
+    q, away = means.pivot, means.away
     eps = jnp.finfo(q.dtype).eps
     # What rounding makes of the terms: a spread that this hides is found from the new mean.
     least = 64 * eps * away**2 / (q * (1 - q))
@@ -207,12 +210,11 @@ def solve_shapes(means: Means, start: BetaParams) -> BetaParams:
         a, b = at
         n = a + b
         m, rest = a / n, b / n
-        (gap, bend), (gap_b, bend_b), (gap_n, bend_n) = map(_with_slope, (a, b, n))
-        spread = m * (e + log_excess(q, m)) + rest * (f + log_excess(1 - q, rest))
-        spread = spread + (m - q) * (away / (q * (1 - q)))
-        of_size = n * jnp.minimum(spread, -least) + a * gap + b * gap_b - n * gap_n
-        odds = away / (q * (1 - q)) + e - f + log_ratio(q, m) - log_ratio(1 - q, rest)
-        of_mean = n * m * rest * (odds + gap - gap_b)
+        gaps, slopes = _with_slope(jnp.stack([a, b, n]))
+        (gap, gap_b, gap_n), (bend, bend_b, bend_n) = map(jnp.unstack, (gaps, slopes))
+        of_size = a * gap + b * gap_b - n * gap_n - n * jnp.maximum(_spread(means, m, rest), least)
+        odds = away / (q * (1 - q)) + means.low - means.high + log_ratio(q, m)
+        of_mean = n * m * rest * (odds - log_ratio(1 - q, rest) + gap - gap_b)
         size = -(a**2) * bend - b**2 * bend_b + n**2 * bend_n
         mean = n * m * rest * (1 - n * m * rest * (bend + bend_b))
         both = n * m * rest * (b * bend_b - a * bend)
@@ -223,7 +225,16 @@ def solve_shapes(means: Means, start: BetaParams) -> BetaParams:
         n = jnp.minimum(n * jnp.exp(by_size), rest / m / eps**2)
         return BetaParams(n * m, n * rest)
 
-    return lax.fori_loop(0, _N_STEPS, step, start)
+    m = _inside(q + away)
+    n = 0.5 / jnp.maximum(jnp.maximum(_spread(means, m, 1 - m), least), m / (1 - m) * eps**2)
+    return lax.fori_loop(0, _N_STEPS, step, BetaParams(n * m, n * (1 - m)))
+
+
+def _spread(means: Means, m: Float[Array, "k d"], rest: Float[Array, "k d"]) -> Float[Array, "k d"]:
+    """-(m e + (1 - m) f), as they are from a pivot of m; rest = 1 - m."""
+    q, low, high, away = means
+    from_m = m * (low + log_excess(q, m)) + rest * (high + log_excess(1 - q, rest))
+    return -from_m - (m - q) * (away / (q * (1 - q)))
 
 
 def _with_slope(a: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
@@ -237,8 +248,11 @@ def solve_other(
     """The a of digamma(a) - digamma(a + known) = mean_log, by Newton steps in log a."""
 
     def step(_: Array, a: Array) -> Array:
-        slope = mean_log + digamma(a + known) - digamma(a)
-        bend = a * (polygamma(1, a) - polygamma(1, a + known))
+        both = jnp.stack([a, a + known])
+        (first, first_both), (bend, bend_both) = map(
+            jnp.unstack, (digamma(both), polygamma(1, both))
+        )
+        slope, bend = mean_log + first_both - first, a * (bend - bend_both)
         return a * jnp.exp(jnp.clip(slope / bend, -_LONGEST, _LONGEST))
 
     return lax.fori_loop(0, _N_STEPS, step, start)

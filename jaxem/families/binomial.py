@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, placement, tables
@@ -66,7 +67,9 @@ class Binomial(PivotFamily):
             return tables.table(data)
         successes, trials = tables.pair(data, "(successes, trials); or give n_trials")
         successes = tables.table(successes, "successes")
-        return successes, tables.column(trials, "trials", len(successes))
+        trials = tables.column(trials, "trials", len(successes))
+        wide = np.result_type(successes.dtype, trials.dtype)
+        return successes.astype(wide), trials.astype(wide)
 
     def check_imputable(self) -> None:
         if self.n_trials is None:
