@@ -42,6 +42,8 @@ _COUNTS = _numbers(lambda c: is_whole(c) and least(c) >= 0, "not whole numbers f
 _POSITIVE = _numbers(lambda c: least(c) > 0, "not above 0")
 _SHARES = _numbers(lambda c: least(c) > 0 and most(c) < 1, "not between 0 and 1, both excluded")
 
+_COORDINATES = _numbers(lambda c: least(c) > -1.01 and most(c) < 1.01, "not between -1 and 1")
+
 
 def _is_opaque(column: pa.ChunkedArray) -> bool:
     """Of lists and the like, or of text that is not UTF-8."""
@@ -86,6 +88,7 @@ KINDS = {
         Kind("weibull", _POSITIVE, lambda _: families.Weibull()),
         Kind("inverse-gaussian", _POSITIVE, lambda _: families.InverseGaussian()),
         Kind("beta", _SHARES, lambda _: families.Beta()),
+        Kind("von-mises-fisher", _COORDINATES, lambda _: families.VonMisesFisher()),
     )
 }  # fmt: skip
 

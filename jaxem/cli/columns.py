@@ -240,6 +240,9 @@ def n_columns(like: Any) -> int:
     return sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in jax.tree.leaves(like))
 
 
+_WHOLE_ROWS = families.Multinomial, families.VonMisesFisher
+
+
 def _whole(family: Family, like: Any) -> list[bool]:
     """Which arrays of the data must have no missing cells."""
     if isinstance(family, families.Product):
@@ -249,9 +252,7 @@ def _whole(family: Family, like: Any) -> list[bool]:
     if isinstance(family, families.Gaussian):
         holes = family.missing
     else:
-        holes = isinstance(family, IndependentColumns) and not isinstance(
-            family, families.Multinomial
-        )
+        holes = isinstance(family, IndependentColumns) and not isinstance(family, _WHOLE_ROWS)
     return [not holes] * len(jax.tree.leaves(like))
 
 

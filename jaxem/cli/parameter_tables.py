@@ -138,6 +138,9 @@ def _rows(part: Part, levels: Levels) -> list[Row]:
         )
         rows = _each(terms, "coefficient", own.coefficients)
         return rows + [(names[-1], "error scale", scales) for scales in own[1:]]
+    if isinstance(family, families.VonMisesFisher):
+        rows = _each(names, "direction", own.directions)
+        return [*rows, (", ".join(names), "concentration", own.concentrations)]
     return _by_column(names, dict(zip(map(_singular, own._fields), own, strict=True)))
 
 

@@ -48,6 +48,9 @@ from jaxem.families.product import Product as Product
 from jaxem.families.von_mises import VonMises as VonMises
 from jaxem.families.von_mises import VonMisesParams as VonMisesParams
 from jaxem.families.von_mises import VonMisesPrior as VonMisesPrior
+from jaxem.families.von_mises_fisher import VonMisesFisher as VonMisesFisher
+from jaxem.families.von_mises_fisher import VonMisesFisherParams as VonMisesFisherParams
+from jaxem.families.von_mises_fisher import VonMisesFisherPrior as VonMisesFisherPrior
 from jaxem.families.weibull import Weibull as Weibull
 from jaxem.families.weibull import WeibullParams as WeibullParams
 from jaxem.families.zero_inflated_poisson import ZeroInflatedPoisson as ZeroInflatedPoisson

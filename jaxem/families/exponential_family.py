@@ -62,7 +62,11 @@ class ExponentialFamily(IndependentColumns):
             new = self.estimate(sums, params)
         else:
             new = self.fixed_estimate(sums, params, fixed)
-        return jax.tree.map(lambda a, b: jnp.where(active[:, None], a, b), new, params)
+
+        def chosen(a: Array, b: Array) -> Array:
+            return jnp.where(active.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
+
+        return jax.tree.map(chosen, new, params)
 
     @abc.abstractmethod
     def expected(self, params: Any) -> Float[Array, "k f"]:

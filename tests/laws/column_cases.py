@@ -1,4 +1,4 @@
-"""Families of independent columns beyond the oldest: scipy's densities and estimates for each."""
+"""Families of positive numbers, shares, counts and directions: scipy's densities and estimates."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -189,6 +189,37 @@ def inverse_gaussian():
     )
 
 
+def von_mises_fisher():
+    """Rows of three numbers, on the sphere."""
+    directions = np.array([[0.6, 0.0, 0.8], [-0.36, 0.8, 0.48], [0.0, -0.8, 0.6]])
+
+    def log_prob(params, x):
+        pairs = zip(*map(np.asarray, params), strict=True)
+        return np.array([stats.vonmises_fisher.logpdf(np.asarray(x), m, c) for m, c in pairs])
+
+    def mle(r, x):
+        ends = means(r, np.asarray(x))
+        lengths = np.linalg.norm(ends, axis=1)
+        found = [
+            optimize.brentq(
+                lambda c, r=r: special.ive(1.5, c) / special.ive(0.5, c) - r, 1e-9, 1e5, xtol=1e-13
+            )
+            for r in lengths
+        ]
+        return families.VonMisesFisherParams(ends / lengths[:, None], np.array(found))
+
+    x = _rng().normal([0.7, 0.0, 0.4], 1.0, (N, 3))
+    return FamilyCase(
+        families.VonMisesFisher(),
+        families.VonMisesFisherParams(*arrays(directions, [1.5, 4.0, 0.7])),
+        jnp.asarray(x / np.linalg.norm(x, axis=1, keepdims=True)),
+        log_prob,
+        mle,
+        families.VonMisesFisherPrior(3.0, [0.6, 0.8, 0.0], 0.4),
+        families.VonMisesFisherParams(False, False),
+    )
+
+
 COLUMN_CASES = {
     "log_normal": log_normal,
     "weibull": weibull,
@@ -197,4 +228,5 @@ COLUMN_CASES = {
     "binomial": binomial,
     "beta": beta,
     "inverse_gaussian": inverse_gaussian,
+    "von_mises_fisher": von_mises_fisher,
 }
