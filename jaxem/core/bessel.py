@@ -17,12 +17,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from jaxem.core.special import polynomial
 
-_ORDER = 32  # from there on Debye's series of 12 terms has all digits
-_N_TERMS = 12
+_ORDER = 60  # from there on Debye's series of 7 terms has all digits
+_N_TERMS = 7
 
 
 @lru_cache
@@ -41,12 +42,12 @@ def _debye(k: int) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
 
 
 def _sums(m: float, p: Float[Array, "*s"]) -> tuple[Float[Array, "*s"], Float[Array, "*s"]]:
-    """-> (U - 1, V - U), from the smallest terms on."""
+    """-> (U - 1, V - U): u_k is p^k times a polynomial in p^2."""
     u, rest = jnp.zeros_like(p), jnp.zeros_like(p)
     for k in range(_N_TERMS, 0, -1):
-        of_u, of_v = (np.array(of) for of in _debye(k))
-        u = u + polynomial([float(a) for a in of_u], p) / m**k
-        rest = rest + polynomial([float(a) for a in of_v - of_u], p) / m**k
+        of_u, of_v = (np.array(of[k::2]) for of in _debye(k))
+        u = (u + polynomial([float(a) for a in of_u], p**2)) * (p / m)
+        rest = (rest + polynomial([float(a) for a in of_v - of_u], p**2)) * (p / m)
     return u, rest
 
 
@@ -73,10 +74,12 @@ def ratio_gap(order: float, c: Float[Array, "*s"]) -> Float[Array, "*s"]:
     above, _, _, more = _top(order, c)
     more = order + above + more
     gap = more / (more + c)
-    for j in range(above - 1, -1, -1):
-        less = 2 * (order + j) / c - gap
-        gap = less / (1 + less)
-    return gap
+
+    def down(i: Array, gap: Array) -> Array:
+        less = 2 * (order + above - 1 - i).astype(c.dtype) / c - gap
+        return less / (1 + less)
+
+    return lax.fori_loop(0, above, down, gap)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -87,10 +90,13 @@ def log_bessel(order: float, c: Float[Array, "*s"]) -> Float[Array, "*s"]:
     # -m asinh(m / c) - m log c, of which neither is told from the other where c is small
     found = m**2 / (s + c) - m * jnp.log(m + s) - 0.5 * jnp.log(2 * math.pi * s) + jnp.log1p(u)
     slope = 1 / (m + more + c)  # A_m / c
-    for j in range(above, 0, -1):
-        found = found - jnp.log(slope)
-        slope = 1 / (2 * (order + j - 1) + c**2 * slope)
-    return found
+
+    def down(i: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        found, slope = state
+        j = (order + above - 1 - i).astype(c.dtype)
+        return found - jnp.log(slope), 1 / (2 * j + c**2 * slope)
+
+    return lax.fori_loop(0, above, down, (found, slope))[0]
 
 
 @log_bessel.defjvp

@@ -190,6 +190,7 @@ NUMBERS = {
     "weibull": (families.Weibull(), [0.5, 2.0, 3.5]),
     "inverse-gaussian": (families.InverseGaussian(), [0.5, 2.0, 3.5]),
     "beta": (families.Beta(), [0.5, 0.2, 0.9]),
+    "von-mises-fisher": (families.VonMisesFisher(), [0.5, 0.2, -0.9]),
     "negative-binomial": (families.NegativeBinomial(), [0, 2, 3]),
     "zero-inflated-poisson": (families.ZeroInflatedPoisson(), [0, 2, 3]),
 }
@@ -198,9 +199,9 @@ NUMBERS = {
 @pytest.mark.parametrize("name", NUMBERS)
 def test_families_of_numbers_by_name(name):
     family, cells = NUMBERS[name]
-    good, bad = (pa.table({"a": column}) for column in (cells, [-0.5, *cells]))
+    good, bad = (pa.table({"a": column}) for column in (cells, [-1.5, *cells]))
     assert family_of(choose(good, family=name), "full") == family
-    with pytest.raises(ValueError, match=r"a, which is not (above 0|between 0|whole numbers)"):
+    with pytest.raises(ValueError, match=r"a, which is not (above 0|between|whole numbers)"):
         choose(bad, "a", family=name)
 
 
