@@ -12,6 +12,9 @@ from jaxem.families.binomial import BinomialPrior as BinomialPrior
 from jaxem.families.categorical import Categorical as Categorical
 from jaxem.families.categorical import CategoricalParams as CategoricalParams
 from jaxem.families.categorical import CategoricalPrior as CategoricalPrior
+from jaxem.families.censored_exponential import CensoredExponential as CensoredExponential
+from jaxem.families.censored_normal import CensoredNormal as CensoredNormal
+from jaxem.families.censored_normal import CensoredNormalParams as CensoredNormalParams
 from jaxem.families.density import Density as Density
 from jaxem.families.exponential import Exponential as Exponential
 from jaxem.families.exponential import ExponentialParams as ExponentialParams

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, placement, tables
@@ -67,9 +66,7 @@ class Binomial(PivotFamily):
             return tables.table(data)
         successes, trials = tables.pair(data, "(successes, trials); or give n_trials")
         successes = tables.table(successes, "successes")
-        trials = tables.column(trials, "trials", len(successes))
-        wide = np.result_type(successes.dtype, trials.dtype)
-        return successes.astype(wide), trials.astype(wide)
+        return successes, tables.column(trials, "trials", len(successes)).astype(successes.dtype)
 
     def check_imputable(self) -> None:
         if self.n_trials is None:

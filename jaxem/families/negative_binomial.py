@@ -81,15 +81,11 @@ class NegativeBinomial(NewtonFamily):
         known = jnp.where(free, m, fixed.means)
         means = jnp.where(free, m + ratio(away, count, jnp.zeros_like(m)), known)
         means = jnp.maximum(means, 0)
-        # The slope as it is seen from the new mean.
-        change = (means - m) / (s + m)
-        rest = away / (s + m) - count * change
-        slope = slope + s * (change / (1 + change) * rest - count * log1p_excess(change))
+        slope = slope + moved_slope(count, away, params, means)
         size = s * jnp.exp(log_step(slope, curvature, count))
         return NegativeBinomialParams(means, jnp.where(jnp.isnan(fixed.sizes), size, fixed.sizes))
 
     def rough(self, x: Float[Array, "d n"], share: Float[Array, "d n"]) -> NegativeBinomialParams:
-        x = jnp.where(share > 0, x, 0)
         mean = jnp.sum(share * x, axis=1)[None]
         variance = jnp.sum(share * (x - mean.T) ** 2, axis=1)[None]
         size = ratio(mean**2, variance - mean, 100 * (mean + 1))
@@ -109,6 +105,16 @@ class NegativeBinomial(NewtonFamily):
         m, s = (leaf[labels] for leaf in params)
         rate = m * (jax.random.gamma(key_rate, s, dtype=s.dtype) / s)
         return jax.random.poisson(key_count, rate).astype(m.dtype)
+
+
+def moved_slope(
+    count: Float[Array, "k d"], away: Float[Array, "k d"], params: Any, means: Float[Array, "k d"]
+) -> Float[Array, "k d"]:
+    """By how much the slope of log s differs where the means are others."""
+    m, s = params
+    change = (means - m) / (s + m)
+    rest = away / (s + m) - count * change
+    return s * (change / (1 + change) * rest - count * log1p_excess(change))
 
 
 def _information(m: Float[Array, "*shape"], s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

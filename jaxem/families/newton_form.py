@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxem.core import parameters
-from jaxem.families.independent_columns import IndependentColumns, observed_cells
+from jaxem.families.independent_columns import IndependentColumns
 from jaxem.inference.newton import uphill
 
 _N_POOLED = 12  # steps of the fit of one component, from its moments
@@ -25,14 +25,15 @@ _LONGEST = 1.5  # change of a logarithm in one step
 class NewtonFamily(IndependentColumns):
     """Terms are of each cell, (k, d, n), and their sums (k, t, d); there is no conjugate prior."""
 
-    # ---- what a family says; parameters are (k, d, 1) there, and x is (1, d, n) without holes
+    # ---- what a family says; parameters are (k, d, 1) there, and x is (1, d, n) without holes, or
+    # arrays that go together
 
     @abc.abstractmethod
-    def cells(self, params: Any, x: Float[Array, "1 d n"]) -> Float[Array, "k d n"]:
+    def cells(self, params: Any, x: Any) -> Float[Array, "k d n"]:
         """log p of each cell."""
 
     @abc.abstractmethod
-    def terms(self, params: Any, x: Float[Array, "1 d n"]) -> list[Float[Array, "k d n"]]:
+    def terms(self, params: Any, x: Any) -> list[Float[Array, "k d n"]]:
         """What the sums are of; the first is 1."""
 
     @abc.abstractmethod
@@ -44,10 +45,10 @@ class NewtonFamily(IndependentColumns):
         """Parameters uphill from these; the same where nothing was observed."""
 
     @abc.abstractmethod
-    def rough(self, x: Float[Array, "d n"], share: Float[Array, "d n"]) -> Any:
+    def rough(self, x: Any, share: Float[Array, "d n"]) -> Any:
         """One component by its moments; share: of each cell in its column, 0 where it is missing.
 
-        Missing cells are NaN.
+        x: (d, n).
         """
 
     @property
@@ -55,15 +56,16 @@ class NewtonFamily(IndependentColumns):
         return False
 
     def numbers_per_row(self, x: Any, k: int) -> int:
-        return 8 * k * x.shape[1] + 3 * k
+        return 8 * k * jax.tree.leaves(x)[0].shape[1] + 3 * k
 
     # ---- starts
 
-    def fit_one_component(self, x: Float[Array, "n d"], weight: Float[Array, " n"], k: int) -> Any:
-        _, seen = observed_cells(x)
-        own = seen * weight[None]
+    def fit_one_component(self, x: Any, weight: Float[Array, " n"], k: int) -> Any:
+        cells, seen = _cells(x)
+        own = jnp.where(seen, weight[None], 0)
         total = jnp.sum(own, axis=1, keepdims=True)
-        rough = self.rough(x.T, own / jnp.where(total > 0, total, 1))
+        share = own / jnp.where(total > 0, total, 1)
+        rough = self.rough(jax.tree.map(lambda leaf: leaf[0], cells), share)
 
         def step(_: Array, params: Any) -> Any:
             sums = self.statistics(params, x, None, weight[None])
@@ -80,19 +82,18 @@ class NewtonFamily(IndependentColumns):
 
     # ---- the two steps
 
-    def evaluate(self, prepared: Any, x: Float[Array, "n d"]) -> tuple[Float[Array, "k n"], None]:
-        found = self.cells(_for_cells(prepared), self._without_holes(x))
-        return jnp.sum(jnp.where(jnp.isnan(x.T)[None], 0, found), axis=1), None
+    def evaluate(self, prepared: Any, x: Any) -> tuple[Float[Array, "k n"], None]:
+        cells, seen = _cells(x)
+        found = self.cells(_for_cells(prepared), cells)
+        return jnp.sum(jnp.where(seen[None], found, 0), axis=1), None
 
     def statistics(
         self, prepared: Any, x: Any, cache: None, responsibilities: Float[Array, "k n"]
     ) -> Float[Array, "k t d"]:
-        own = jnp.where(jnp.isnan(x.T)[None], 0, responsibilities[:, None, :])
-        terms = self.terms(_for_cells(prepared), self._without_holes(x))
+        cells, seen = _cells(x)
+        own = jnp.where(seen[None], responsibilities[:, None, :], 0)
+        terms = self.terms(_for_cells(prepared), cells)
         return jnp.stack([jnp.sum(own * term, axis=2) for term in terms], axis=1)
-
-    def _without_holes(self, x: Float[Array, "n d"]) -> Float[Array, "1 d n"]:
-        return jnp.where(jnp.isnan(x.T), 1, x.T)[None]
 
     def recentre(self, statistics: Any, old: Any, new: Any) -> Any:
         raise ValueError(
@@ -120,6 +121,13 @@ def log_step(
     least = jnp.finfo(slope.dtype).eps * count
     step = uphill(curvature.reshape(-1, 1, 1), slope.reshape(-1, 1), least.reshape(-1))
     return jnp.clip(step.reshape(slope.shape), -_LONGEST, _LONGEST)
+
+
+def _cells(x: Any) -> tuple[Any, Bool[Array, "d n"]]:
+    """-> (x (1, d, n) without holes, which cells are observed); x may be arrays that go together,
+    the first of which has the holes."""
+    seen = ~jnp.isnan(jax.tree.leaves(x)[0].T)
+    return jax.tree.map(lambda leaf: jnp.where(seen, leaf.T, 1)[None], x), seen
 
 
 def _for_cells(params: Any) -> Any:

@@ -94,9 +94,8 @@ class Weibull(NewtonFamily):
     def rough(self, x: Float[Array, "d n"], share: Float[Array, "d n"]) -> WeibullParams:
         """By the mean and the standard deviation of log x, from a pivot amid the rows."""
         seen = share > 0
-        x = jnp.where(seen, x, 1)
         middle = jnp.exp(jnp.sum(share * jnp.log(x), axis=1, keepdims=True))
-        z = jnp.where(seen, log_ratio(x, middle), 0)
+        z = log_ratio(x, middle)
         mean = jnp.sum(share * z, axis=1, keepdims=True)
         deviation = jnp.sqrt(jnp.sum(share * (z - mean) ** 2, axis=1, keepdims=True))
         deviation = jnp.where(seen.any(axis=1, keepdims=True), deviation, 1)

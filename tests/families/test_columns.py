@@ -21,6 +21,7 @@ from jaxem.families import (
     WeibullParams,
     ZeroInflatedPoissonParams,
 )
+from jaxem.families.negative_binomial import moved_slope
 
 KEY = jax.random.key(0)
 GRID = np.linspace(-1.7, 1.7, 40)  # standard deviations from the mean
@@ -174,6 +175,30 @@ def test_columns_without_spread_have_a_ratio_of_zero(name):
     assert isinstance(family, Collapses)
 
 
+FAR = {
+    "log-normal": (LogNormalParams, [1e-5, 1.0], lambda p: p.scales**2),
+    "inverse-gaussian": (InverseGaussianParams, [1e-3, 1.0], lambda p: p.means / p.shapes),
+    "beta": (BetaParams, [1.0, 1e4], lambda p: p.b / p.a / (p.a + p.b)),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_a_spread_that_rounding_hides_is_not_taken_for_none(name):
+    """From far away no digit of it is left, and one step must not collapse."""
+    (kind, far, spread), family = FAR[name], POSITIVE[name]
+    params = kind(*(jnp.full((1, 1), value) for value in far))
+
+    @jax.jit
+    def step(x):
+        r = jnp.ones((1, 40))
+        sums = family.statistics(params, x, family.evaluate(params, x)[1], r)
+        return family.m_step(params, sums, None, jnp.ones(1, bool))
+
+    new = step(jnp.asarray(0.3 * (1 + 1e-12 * GRID))[:, None])
+    assert 1e-13 < float(spread(new)[0, 0]) < 1e-4
+    np.testing.assert_allclose(family.mean(new), [[0.3]], rtol=1e-6)
+
+
 # ---- limits of counts
 
 
@@ -186,6 +211,19 @@ def test_counts_that_vary_no_more_than_poissons():
     np.testing.assert_allclose(result.log_likelihood, poisson, atol=1e-5)
     np.testing.assert_allclose(result.params.components.means, [[x.mean()]], rtol=1e-12)
     assert result.params.components.sizes > 1e4 * x.mean()
+
+
+@pytest.mark.parametrize("means", [[3.0, 4.0], [9.0, 0.5]])
+def test_a_slope_is_seen_from_other_means(means):
+    """The sums at other means have it, without the change."""
+    family = families.NegativeBinomial()
+    x = jnp.asarray(np.random.default_rng(0).poisson([3.0, 6.0], (20, 2)).astype(float))
+    params = NegativeBinomialParams(jnp.array([[5.0, 2.0]]), jnp.array([[1.5, 7.0]]))
+    there = params._replace(means=jnp.array([means]))
+    count, away, slope, _ = family.statistics(params, x, None, jnp.ones((1, 20)))[0]
+    moved = slope + moved_slope(count[None], away[None], params, there.means)[0]
+    expected = family.statistics(there, x, None, jnp.ones((1, 20)))[0, 2]
+    np.testing.assert_allclose(moved, expected, rtol=1e-10)
 
 
 def test_a_mixture_of_sizes_is_scipys():

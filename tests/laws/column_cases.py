@@ -61,7 +61,7 @@ def weibull():
         lambda r, x: families.WeibullParams(*_each(solve, r, x)),
         None,
         families.WeibullParams(False, False),
-        n_steps=12,
+        n_steps=7,
         hole=without_row_5,
     )
 
@@ -220,6 +220,83 @@ def von_mises_fisher():
     )
 
 
+def censored_normal():
+    """Numbers between two limits of detection."""
+    m, s = np.array([[0.5, -1.0], [1.5, 0.3], [-0.7, 2.0]]), _SHAPES
+    number = _rng().normal(0.4, 1.5, (N, 2))
+    side = 1.0 * (number > 1.5) - (number < -1.0)
+
+    def log_prob(params, x):
+        number, side = map(np.asarray, x)
+
+        def each(_, m, s):
+            z = (number - m) / s
+            beyond = np.where(side > 0, stats.norm.logsf(z), stats.norm.logcdf(z))
+            return np.where(side == 0, stats.norm.logpdf(number, m, s), beyond)
+
+        return columns(each, number, *map(np.asarray, params))
+
+    def solve(share, x, side):
+        def slopes(t):
+            z = (x - t[0]) / np.exp(t[1])
+            u = side * z
+            hazard = stats.norm.pdf(u) / stats.norm.sf(u)
+            mean = np.where(side == 0, z, side * hazard)
+            return share @ mean, share @ np.where(side == 0, z**2 - 1, u * hazard)
+
+        found = optimize.root(slopes, np.array([0.4, 0.3]), tol=1e-14).x
+        return found[0], np.exp(found[1])
+
+    def mle(r, x):
+        pairs = list(zip(*(np.asarray(of).T for of in x), strict=True))
+        found = [[solve(own / own.sum(), *pair) for pair in pairs] for own in r]
+        return families.CensoredNormalParams(*np.moveaxis(np.array(found), -1, 0))
+
+    return FamilyCase(
+        families.CensoredNormal(),
+        families.CensoredNormalParams(*arrays(m, s)),
+        arrays(np.clip(number, -1.0, 1.5), side),
+        log_prob,
+        mle,
+        None,
+        families.CensoredNormalParams(False, False),
+        n_steps=60,
+        digits=1e-8,
+        hole=lambda x: (without_row_5(x[0]), x[1]),
+    )
+
+
+def censored_exponential():
+    rng = _rng()
+    number, limit = rng.exponential(0.5, (N, 2)), rng.exponential(0.8, (N, 2))
+    side = (number > limit).astype(float)
+
+    def log_prob(params, x):
+        number, side = map(np.asarray, x)
+
+        def each(_, rate):
+            ended, went_on = stats.expon.logpdf, stats.expon.logsf
+            return np.where(side == 0, *(of(number, scale=1 / rate) for of in (ended, went_on)))
+
+        return columns(each, number, np.asarray(params.rates))
+
+    def mle(r, x):
+        number, side = map(np.asarray, x)
+        rates = [own @ (side == 0) / (own @ number) for own in r]
+        return families.ExponentialParams(np.array(rates))
+
+    return FamilyCase(
+        families.CensoredExponential(),
+        families.ExponentialParams(*arrays(_POSITIVE)),
+        arrays(np.minimum(number, limit), side),
+        log_prob,
+        mle,
+        families.ExponentialPrior(2.0, 0.5),
+        families.ExponentialParams(False),
+        hole=lambda x: (without_row_5(x[0]), x[1]),
+    )
+
+
 COLUMN_CASES = {
     "log_normal": log_normal,
     "weibull": weibull,
@@ -229,4 +306,6 @@ COLUMN_CASES = {
     "beta": beta,
     "inverse_gaussian": inverse_gaussian,
     "von_mises_fisher": von_mises_fisher,
+    "censored_normal": censored_normal,
+    "censored_exponential": censored_exponential,
 }
