@@ -61,7 +61,7 @@ def weibull():
         lambda r, x: families.WeibullParams(*_each(solve, r, x)),
         None,
         families.WeibullParams(False, False),
-        n_steps=7,
+        n_steps=6,
         hole=without_row_5,
     )
 
