@@ -290,7 +290,11 @@ class TestDensity:
             InverseGaussianParams(TWO, TWO),
             lambda x: stats.invgauss.pdf(x, 1, scale=[0.5, 3]),
         ),
-        (Beta(), BetaParams(TWO + 1, TWO + 1), lambda x: stats.beta.pdf(x, [1.5, 4], [1.5, 4])),
+        (
+            Beta(),
+            BetaParams(TWO / TWO / 2, 2 * TWO + 2),
+            lambda x: stats.beta.pdf(x, [1.5, 4], [1.5, 4]),
+        ),
         (
             NegativeBinomial(),
             NegativeBinomialParams(4 * TWO, 4 * TWO),

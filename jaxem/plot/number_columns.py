@@ -63,9 +63,8 @@ class InverseGaussianColumn(PositiveColumn):
 
 class BetaColumn(MomentsColumn):
     def moments(self) -> Moments:
-        a, b = (leaf[:, 0] for leaf in self.params.components)
-        means = a / (a + b)
-        return means, np.sqrt(means * (b / (a + b)) / (a + b + 1))
+        means, sizes = (leaf[:, 0] for leaf in self.params.components)
+        return means, np.sqrt(means * (1 - means) / (sizes + 1))
 
     def grid(self, values: np.ndarray) -> np.ndarray:
         """Within 0 and 1, where a density may have no bound."""

@@ -156,15 +156,18 @@ def beta():
             gap = special.digamma(a + b)
             return logs[0] + gap - special.digamma(a), logs[1] + gap - special.digamma(b)
 
-        return np.exp(optimize.root(slopes, np.zeros(2), tol=1e-14).x)
+        a, b = np.exp(optimize.root(slopes, np.zeros(2), tol=1e-14).x)
+        return a / (a + b), a + b
 
     return FamilyCase(
         families.Beta(),
-        families.BetaParams(*arrays(_POSITIVE, _SHAPES)),
+        families.BetaParams(*arrays(_SHAPES / 3, _POSITIVE + 1)),
         jnp.asarray(_rng().beta(1.5, 2.5, (N, 2))),
-        lambda params, x: columns(stats.beta.logpdf, x, *map(np.asarray, params)),
+        lambda params, x: columns(
+            lambda x, m, n: stats.beta.logpdf(x, m * n, (1 - m) * n), x, *map(np.asarray, params)
+        ),
         lambda r, x: families.BetaParams(*_each(solve, r, x)),
-        families.BetaPrior(3.0, 2.0, 0.8),
+        families.BetaPrior(3.0, 0.7, 2.8),
         families.BetaParams(False, False),
         hole=without_row_5,
     )
