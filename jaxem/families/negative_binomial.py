@@ -54,10 +54,14 @@ class NegativeBinomial(NewtonFamily):
 
     def cells(self, params: Any, x: Float[Array, "1 d n"]) -> Float[Array, "k d n"]:
         m, s = params
-        u = (x - m) / (s + m)
+        u, safe = (x - m) / (s + m), jnp.where(x > 0, x, 1)
         overdispersed = stirling(s + x) - stirling(s) - 0.5 * jnp.log1p(x / s)
-        near = log_poisson(x, m * ((s + x) / (s + m)))
-        return jnp.where(x > 0, overdispersed + near + s * log1p_excess(u), -s * jnp.log1p(m / s))
+        away = -(s / (s + m)) * (x - m) / safe  # of x - s u from x, which rounding would hide
+        near = jnp.abs(away) < 0.25
+        poisson = log_poisson(x, jnp.where(near, x, m * ((s + x) / (s + m))))
+        poisson = poisson + x * log1p_excess(jnp.where(near, away, 0))
+        found = overdispersed + poisson + s * log1p_excess(u)
+        return jnp.where(x > 0, found, -s * jnp.log1p(m / s))
 
     def terms(self, params: Any, x: Float[Array, "1 d n"]) -> list[Float[Array, "k d n"]]:
         """1, x - m, and the slope and the curvature of log s."""

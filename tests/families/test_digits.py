@@ -220,8 +220,9 @@ def _beta_case(rng):
 
 
 def _negative_binomial_case(rng):
-    """Of which one is Poisson's."""
-    x = _two(rng, lambda z: rng.poisson(np.array([1e6, 1.01e6])[z]))[:, None]
+    """Of sizes for which scipy has the digits."""
+    share = 1e4 / (1e4 + np.array([1e6, 1.2e6]))
+    x = _two(rng, lambda z: rng.negative_binomial(1e4, share[z]))[:, None]
 
     def log_density(params, x):
         pairs = zip(*(leaf[:, 0] for leaf in params), strict=True)
