@@ -1,4 +1,4 @@
-"""A mixture of Weibull distributions, which jaxem does not have, made twice.
+"""A mixture of Weibull distributions, which jaxem has, `families.Weibull`, made twice more.
 
 Lifetimes of two kinds of parts: some fail early, at random; the others wear out. First by writing
 down the density alone, `families.Density`; then as a family of its own, which is what a new family

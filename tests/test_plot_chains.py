@@ -18,6 +18,10 @@ from jaxem import HMM, HMMParams, Mixture, MixtureParams, datasets, plot
 from jaxem.families import (
     Bernoulli,
     BernoulliParams,
+    Beta,
+    BetaParams,
+    Binomial,
+    BinomialParams,
     Categorical,
     CategoricalParams,
     Density,
@@ -27,14 +31,24 @@ from jaxem.families import (
     GammaParams,
     Gaussian,
     GaussianParams,
+    InverseGaussian,
+    InverseGaussianParams,
     LinearRegression,
     LinearRegressionParams,
+    LogNormal,
+    LogNormalParams,
     Multinomial,
     MultinomialParams,
+    NegativeBinomial,
+    NegativeBinomialParams,
     Poisson,
     PoissonParams,
     VonMises,
     VonMisesParams,
+    Weibull,
+    WeibullParams,
+    ZeroInflatedPoisson,
+    ZeroInflatedPoissonParams,
 )
 from jaxem.plot import evaluate, style
 
@@ -262,6 +276,40 @@ class TestDensity:
         (Exponential(), ExponentialParams(TWO), lambda x: stats.expon.pdf(x, 0, [2, 1 / 3])),
         (VonMises(), VonMisesParams(TWO, TWO), lambda x: stats.vonmises.pdf(x, [0.5, 3], [0.5, 3])),
         (
+            LogNormal(),
+            LogNormalParams(TWO, TWO / 3),
+            lambda x: stats.lognorm.pdf(x, [1 / 6, 1], scale=[0.5, 3]),
+        ),
+        (
+            Weibull(),
+            WeibullParams(TWO + 1, TWO),
+            lambda x: stats.weibull_min.pdf(x, [1.5, 4], scale=[0.5, 3]),
+        ),
+        (
+            InverseGaussian(),
+            InverseGaussianParams(TWO, TWO),
+            lambda x: stats.invgauss.pdf(x, 1, scale=[0.5, 3]),
+        ),
+        (
+            Beta(),
+            BetaParams(TWO / TWO / 2, 2 * TWO + 2),
+            lambda x: stats.beta.pdf(x, [1.5, 4], [1.5, 4]),
+        ),
+        (
+            NegativeBinomial(),
+            NegativeBinomialParams(4 * TWO, 4 * TWO),
+            lambda x: stats.nbinom.pmf(x, [2, 12], 0.5),
+        ),
+        (
+            ZeroInflatedPoisson(),
+            ZeroInflatedPoissonParams(TWO / 5, TWO),
+            lambda x: (
+                np.array([0.1, 0.6]) * (x == 0)
+                + np.array([0.9, 0.4]) * stats.poisson.pmf(x, [0.5, 3])
+            ),
+        ),
+        (Binomial(7), BinomialParams(TWO / 5), lambda x: stats.binom.pmf(x, 7, [0.1, 0.6])),
+        (
             Bernoulli(),
             BernoulliParams(TWO / 5),
             lambda x: stats.bernoulli.pmf(x, [0.1, 0.6]),
@@ -287,7 +335,7 @@ class TestDensity:
         np.testing.assert_allclose(total, expected.sum(1), rtol=1e-8)
         drawn = [line.get_ydata() for line in starting(ax, "component")]
         np.testing.assert_allclose(drawn, expected.T, rtol=1e-8)
-        discrete = isinstance(family, Bernoulli | Categorical)
+        discrete = np.all(x[:, 1][3:] % 1 == 0)
         sums = np.sum(total) if discrete else np.trapezoid(total, grid)
         np.testing.assert_allclose(sums, 1, atol=2e-2)
         assert ax.get_ylabel() == ("probability" if discrete else "density")

@@ -39,6 +39,10 @@ def _numbers(test: Callable[[pa.ChunkedArray], bool], why: str) -> Callable[[Any
 
 
 _COUNTS = _numbers(lambda c: is_whole(c) and least(c) >= 0, "not whole numbers from 0")
+_POSITIVE = _numbers(lambda c: least(c) > 0, "not above 0")
+_SHARES = _numbers(lambda c: least(c) > 0 and most(c) < 1, "not between 0 and 1, both excluded")
+
+_COORDINATES = _numbers(lambda c: least(c) > -1.01 and most(c) < 1.01, "not between -1 and 1")
 
 
 def _is_opaque(column: pa.ChunkedArray) -> bool:
@@ -74,10 +78,17 @@ KINDS = {
         Kind("categorical", _not_categories, lambda n: families.Categorical(tuple(n)), coded=True),
         Kind("poisson", _COUNTS, lambda _: families.Poisson(),
              regression=families.PoissonRegression),
+        Kind("negative-binomial", _COUNTS, lambda _: families.NegativeBinomial()),
+        Kind("zero-inflated-poisson", _COUNTS, lambda _: families.ZeroInflatedPoisson()),
         Kind("multinomial", _COUNTS, lambda _: families.Multinomial()),
         Kind("exponential", _numbers(lambda c: least(c) >= 0, "below 0"),
              lambda _: families.Exponential()),
-        Kind("gamma", _numbers(lambda c: least(c) > 0, "not above 0"), lambda _: families.Gamma()),
+        Kind("gamma", _POSITIVE, lambda _: families.Gamma()),
+        Kind("log-normal", _POSITIVE, lambda _: families.LogNormal()),
+        Kind("weibull", _POSITIVE, lambda _: families.Weibull()),
+        Kind("inverse-gaussian", _POSITIVE, lambda _: families.InverseGaussian()),
+        Kind("beta", _SHARES, lambda _: families.Beta()),
+        Kind("von-mises-fisher", _COORDINATES, lambda _: families.VonMisesFisher()),
     )
 }  # fmt: skip
 
@@ -165,6 +176,11 @@ def is_whole(column: pa.ChunkedArray) -> bool:
     values = numbers(column)
     values = values[~np.isnan(values)]
     return bool(np.all(np.isfinite(values) & (values == np.floor(values))))
+
+
+def most(column: pa.ChunkedArray) -> float:
+    """Of a column of numbers, -infinite where it has none."""
+    return -least(pc.negate(column))
 
 
 def least(column: pa.ChunkedArray) -> float:

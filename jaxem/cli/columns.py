@@ -13,7 +13,7 @@ from jaxem.cli.column_types import AUTO, GAUSSIAN, KINDS, Levels
 from jaxem.cli.errors import BadInput, suggestion
 from jaxem.cli.tables import is_numeric, split_names
 from jaxem.core.contracts import Family
-from jaxem.families.exponential_family import ExponentialFamily
+from jaxem.families.independent_columns import IndependentColumns
 
 
 class Columns(NamedTuple):
@@ -240,18 +240,19 @@ def n_columns(like: Any) -> int:
     return sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in jax.tree.leaves(like))
 
 
+_WHOLE_ROWS = families.Multinomial, families.VonMisesFisher
+
+
 def _whole(family: Family, like: Any) -> list[bool]:
     """Which arrays of the data must have no missing cells."""
     if isinstance(family, families.Product):
         return [whole for name, of in family.blocks for whole in _whole(of, like[name])]
-    if isinstance(like, tuple) and not isinstance(family, ExponentialFamily):
+    if isinstance(like, tuple) and not isinstance(family, IndependentColumns):
         return [True, False]  # a response may be missing, what it depends on may not
     if isinstance(family, families.Gaussian):
         holes = family.missing
     else:
-        holes = isinstance(family, ExponentialFamily) and not isinstance(
-            family, families.Multinomial
-        )
+        holes = isinstance(family, IndependentColumns) and not isinstance(family, _WHOLE_ROWS)
     return [not holes] * len(jax.tree.leaves(like))
 
 

@@ -14,7 +14,14 @@ from jaxem.cli.column_types import Levels
 from jaxem.core.contracts import Family
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
-_WHOLE = (families.Bernoulli, families.Categorical, families.Poisson)
+_WHOLE = (
+    families.Bernoulli,
+    families.Binomial,
+    families.Categorical,
+    families.NegativeBinomial,
+    families.Poisson,
+    families.ZeroInflatedPoisson,
+)
 
 
 class FilledColumn(NamedTuple):

@@ -131,17 +131,23 @@ def _rows(part: Part, levels: Levels) -> list[Row]:
         called = [levels.get(name, ("0", "1"))[-1] for name in names]
         return _each(names, [f"P({level})" for level in called], own.probabilities)
     if isinstance(family, families.Gamma):
-        means, shapes = own.shapes / own.rates, own.shapes
-        pairs = zip(_each(names, "mean", means), _each(names, "shape", shapes), strict=True)
-        return [row for pair in pairs for row in pair]
+        return _by_column(names, {"mean": own.shapes / own.rates, "shape": own.shapes})
     if own._fields[0] == "coefficients":
         terms = (
             names[:-1] if own.coefficients.shape[1] < len(names) else ["(intercept)", *names[:-1]]
         )
         rows = _each(terms, "coefficient", own.coefficients)
         return rows + [(names[-1], "error scale", scales) for scales in own[1:]]
-    leaves = zip(own._fields, own, strict=True)
-    return [row for name, leaf in leaves for row in _each(names, _singular(name), leaf)]
+    if isinstance(family, families.VonMisesFisher):
+        rows = _each(names, "direction", own.directions)
+        return [*rows, (", ".join(names), "concentration", own.concentrations)]
+    return _by_column(names, dict(zip(map(_singular, own._fields), own, strict=True)))
+
+
+def _by_column(names: Sequence[str], numbers: dict[str, np.ndarray]) -> list[Row]:
+    """Rows of each column one after another; numbers (k, d)."""
+    each = [_each(names, what, values) for what, values in numbers.items()]
+    return [row for rows in zip(*each, strict=True) for row in rows]
 
 
 def _singular(name: str) -> str:

@@ -126,7 +126,7 @@ class Real(Constraint):
 
     def check_fixed(self, fixed: Any, name: str) -> None:
         if self.whole:
-            _whole(np.isnan(fixed), -1, name)
+            require_whole(np.isnan(fixed), -1, name)
 
     def to_unconstrained(self, value: Array) -> Array:
         return value
@@ -286,7 +286,7 @@ class Covariance(Constraint):
         checks.semidefinite(value, name)
 
     def check_fixed(self, fixed: Any, name: str) -> None:
-        _whole(np.isnan(fixed), (-2, -1), name)
+        require_whole(np.isnan(fixed), (-2, -1), name)
         if (np.diagonal(fixed, axis1=-2, axis2=-1) <= 0).any():
             raise ValueError(f"{name} has variances that are not above 0")
         if not np.isnan(fixed).all():
@@ -378,9 +378,10 @@ class Equal(Constraint):
         return jnp.full_like(value, number)
 
 
-def _whole(free: np.ndarray, axes: Any, name: str) -> None:
+def require_whole(free: np.ndarray, axes: Any, name: str) -> None:
+    """ValueError where some numbers of a component are fixed, and others are not."""
     if (free.any(axes) != free.all(axes)).any():
         raise ValueError(
-            f"{name}: that of a component is fixed as a whole or not at all, where covariances are "
-            "matrices; NaN marks what is free"
+            f"{name}: that of a component is fixed as a whole or not at all, where its numbers "
+            "depend on each other; NaN marks what is free"
         )

@@ -66,6 +66,13 @@ def _log_excess_jvp(given: tuple, tangents: tuple) -> tuple[Array, Array]:
     return log_excess(x, m), u * (in_m / m - in_x / x)
 
 
+def log_ratio(x: Float[Array, "*#s"], m: Float[Array, "*#s"]) -> Float[Array, "*s"]:
+    """log(x / m) of positive numbers, to the last digit where they are near."""
+    u = (x - m) / m
+    near = jnp.abs(u) < _NEAR
+    return jnp.where(near, jnp.log1p(jnp.where(near, u, 0)), jnp.log(x) - jnp.log(m))
+
+
 def exp_excess(d: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """exp(d) - 1 - d, to the last digit near 0, where it is d^2 / 2."""
     near = jnp.abs(d) < _NEAR

@@ -15,7 +15,8 @@ from jaxem.core.constraints import Probability
 from jaxem.core.numerics import einsum
 from jaxem.core.parameters import tree
 from jaxem.families.direct_form import DirectFamily
-from jaxem.families.exponential_family import guarded_log, observed_cells, ratio
+from jaxem.families.exponential_family import guarded_log
+from jaxem.families.independent_columns import observed_cells, ratio
 
 
 class BernoulliParams(NamedTuple):

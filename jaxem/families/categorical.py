@@ -19,7 +19,8 @@ from jaxem.core.contracts import Params
 from jaxem.core.numerics import einsum
 from jaxem.core.parameters import tree
 from jaxem.families.direct_form import DirectFamily
-from jaxem.families.exponential_family import guarded_log, ratio
+from jaxem.families.exponential_family import guarded_log
+from jaxem.families.independent_columns import ratio
 
 
 class CategoricalParams(NamedTuple):

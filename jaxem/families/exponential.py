@@ -15,7 +15,7 @@ from jaxem.core import placement
 from jaxem.core.constraints import Positive
 from jaxem.core.parameters import tree
 from jaxem.families.direct_form import DirectFamily
-from jaxem.families.exponential_family import observed_cells, ratio, with_column_means
+from jaxem.families.independent_columns import observed_cells, ratio, with_column_means
 
 
 class ExponentialParams(NamedTuple):

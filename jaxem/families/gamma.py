@@ -25,7 +25,7 @@ from jaxem.core.constraints import Positive
 from jaxem.core.numerics import einsum, from_log, to_log
 from jaxem.core.parameters import Joint, tree
 from jaxem.core.special import log1p_excess, log_excess, log_less_digamma, stirling
-from jaxem.families.exponential_family import (
+from jaxem.families.independent_columns import (
     column_means,
     observed_cells,
     ratio,

@@ -20,7 +20,8 @@ from jaxem.core import checks, placement
 from jaxem.core.constraints import Simplex
 from jaxem.core.parameters import tree
 from jaxem.core.special import log_poisson
-from jaxem.families.exponential_family import check_mode, column_means, observed_cells, ratio
+from jaxem.families.exponential_family import check_mode
+from jaxem.families.independent_columns import column_means, observed_cells, ratio
 from jaxem.families.pivot_form import Earlier, PivotFamily, largest, relative
 
 

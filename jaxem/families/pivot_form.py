@@ -81,7 +81,7 @@ class PivotFamily(ExponentialFamily):
         for _ in range(2):
             features = self.features(x, self.location(fit))
             fit = self.estimate(einsum("n,fn->f", share, features)[None], fit)
-        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (k, leaf.shape[1])), fit)
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (k, *leaf.shape[1:])), fit)
 
     def rough(self, x: Any, share: Float[Array, " n"]) -> Any:
         """Parameters of one component near enough for a first estimate."""

@@ -20,8 +20,8 @@ from jaxem.core.capabilities import holes
 from jaxem.core.constraints import NonNegative
 from jaxem.core.parameters import tree
 from jaxem.core.special import log_poisson
-from jaxem.families.exponential_family import (
-    check_mode,
+from jaxem.families.exponential_family import check_mode
+from jaxem.families.independent_columns import (
     column_means,
     observed_cells,
     ratio,

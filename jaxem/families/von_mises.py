@@ -23,7 +23,7 @@ from jaxem.core.constraints import Angle, NonNegative
 from jaxem.core.numerics import einsum
 from jaxem.core.parameters import Joint, tree
 from jaxem.core.special import length_gap, log_i0e
-from jaxem.families.exponential_family import observed_cells, ratio, spread_ratio
+from jaxem.families.independent_columns import observed_cells, ratio, spread_ratio
 from jaxem.families.pivot_form import Earlier, PivotFamily
 
 _N_NEWTON = 6  # from the start of Best and Fisher to the last digit

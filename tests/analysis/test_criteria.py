@@ -83,6 +83,11 @@ FAMILIES = {
         families.Poisson(exposure=True),
         (COUNTS, POSITIVE[:, 0]), (and_empty(COUNTS), and_empty(POSITIVE[:, 0], 2.0)),
     ),
+    "more varied counts": (families.NegativeBinomial(), *cells(COUNTS)),
+    "trials": (
+        families.Binomial(),
+        (COUNTS, np.full(N, 30.0)), (and_empty(COUNTS), np.full(N + EMPTY, 30.0)),
+    ),
     "gamma": (families.Gamma(), *cells(POSITIVE)),
     "exponential": (families.Exponential(), *cells(POSITIVE)),
     "angles": (families.VonMises(), *cells(NORMAL)),

@@ -120,6 +120,9 @@ WRONG = {
     ("--family", "poison"): "did you mean 'poisson'",
     ("--family", "poisson", "--columns", "size"): "size, which is not whole numbers from 0",
     ("--family", "poisson", "--columns", "colour"): "colour, which is not numeric",
+    ("--family", "negative-binomial", "--columns", "size"): "not whole numbers from 0",
+    ("--family", "log-normal", "--columns", "visits"): "visits, which is not above 0",
+    ("--family", "beta", "--columns", "visits"): "not between 0 and 1",
     ("--family", "bernoulli", "--columns", "colour"): "of more than two values",
     ("--column-family", "colour"): "give a column and a family",
     ("--column-family", "color=poisson"): "did you mean 'colour'",
@@ -179,3 +182,42 @@ def test_numbers_as_categories_keep_their_values():
     assert family == families.Categorical((3, 2))
     expected = [[1, 0], [0, 1], [2, 1], [0, 0], [np.nan, 0]]
     np.testing.assert_array_equal(values(table, chosen, family), expected)
+
+
+NUMBERS = {
+    "gamma": (families.Gamma(), [0.5, 2.0, 3.5]),
+    "log-normal": (families.LogNormal(), [0.5, 2.0, 3.5]),
+    "weibull": (families.Weibull(), [0.5, 2.0, 3.5]),
+    "inverse-gaussian": (families.InverseGaussian(), [0.5, 2.0, 3.5]),
+    "beta": (families.Beta(), [0.5, 0.2, 0.9]),
+    "von-mises-fisher": (families.VonMisesFisher(), [0.5, 0.2, -0.9]),
+    "negative-binomial": (families.NegativeBinomial(), [0, 2, 3]),
+    "zero-inflated-poisson": (families.ZeroInflatedPoisson(), [0, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_families_of_numbers_by_name(name):
+    family, cells = NUMBERS[name]
+    good, bad = (pa.table({"a": column}) for column in (cells, [-1.5, *cells]))
+    assert family_of(choose(good, family=name), "full") == family
+    with pytest.raises(ValueError, match=r"a, which is not (above 0|between|whole numbers)"):
+        choose(bad, "a", family=name)
+
+
+def test_counts_and_lifetimes(tmp_path, capsys):
+    """What is drawn from the fit of a table is another table of the same kinds."""
+    rng, n = np.random.default_rng(1), 160
+    late = rng.random(n) < 0.4
+    table = {
+        "life": np.where(late, 5.0, 1.0) * rng.weibull(3.0, n),
+        "calls": rng.negative_binomial(3, np.where(late, 0.1, 0.6)),
+    }
+    path, model, again = tmp_path / "t.csv", tmp_path / "m.safetensors", tmp_path / "s.csv"
+    pyarrow.csv.write_csv(pa.table(table), path)
+    kinds = "--column-family", "life=weibull", "--column-family", "calls=negative-binomial"
+    assert fit(path, "--family", "auto", *kinds, "-o", str(model)) == 0
+    out, _ = capsys.readouterr()
+    assert all(word in out for word in ("scale", "shape", "size", "mean"))
+    assert main(["sample", str(model), "-n", "60", "-o", str(again)]) == 0
+    assert main(["predict", str(model), str(again)]) == 0

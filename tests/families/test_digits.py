@@ -209,9 +209,33 @@ def _von_mises_case(rng):
     return families.VonMises(), x, log_density
 
 
-@pytest.mark.parametrize(
-    "case", [_gamma_case, _poisson_case, _less_rare_case, _multinomial_case, _von_mises_case]
-)
+def _beta_case(rng):
+    x = _two(rng, lambda z: rng.beta(np.array([3e5, 3.03e5])[z], 7e5))[:, None]
+
+    def log_density(params, x):
+        pairs = zip(*(leaf[:, 0] for leaf in params), strict=True)
+        return [stats.beta.logpdf(x[:, 0], m * n, (1 - m) * n) for m, n in pairs]
+
+    return families.Beta(), x, log_density
+
+
+def _negative_binomial_case(rng):
+    """Of sizes for which scipy has the digits."""
+    share = 1e4 / (1e4 + np.array([1e6, 1.2e6]))
+    x = _two(rng, lambda z: rng.negative_binomial(1e4, share[z]))[:, None]
+
+    def log_density(params, x):
+        pairs = zip(*(leaf[:, 0] for leaf in params), strict=True)
+        return [stats.nbinom.logpmf(x[:, 0], s, s / (s + m)) for m, s in pairs]
+
+    return families.NegativeBinomial(), x, log_density
+
+
+CASES = [_gamma_case, _poisson_case, _less_rare_case, _multinomial_case, _von_mises_case,
+         _beta_case, _negative_binomial_case]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_mixtures_in_float32(case):
     """The log-likelihood is that of the parameters, by scipy in float64, and no step falls."""
     family, x, log_density = case(np.random.default_rng(1))

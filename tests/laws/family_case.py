@@ -29,5 +29,14 @@ def arrays(*given: Any) -> tuple:
     return tuple(jnp.asarray(a) for a in given)
 
 
+def columns(log_density, x, *params):
+    """Sums over the columns, for each component."""
+    return np.array([log_density(np.asarray(x), *of).sum(1) for of in zip(*params, strict=True)])
+
+
+def means(r, x):
+    return np.array([(own[:, None] * x).sum(0) / own.sum() for own in r])
+
+
 def without_row_5(leaf: Any) -> Any:
     return leaf.at[5].set(jnp.nan)

@@ -8,7 +8,8 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from jaxem import families
-from laws.family_case import FamilyCase, N, arrays, without_row_5
+from laws.column_cases import COLUMN_CASES
+from laws.family_case import FamilyCase, N, arrays, columns, means, without_row_5
 from laws.gaussian_cases import GAUSSIAN_CASES
 from laws.regression_cases import REGRESSION_CASES
 
@@ -25,22 +26,13 @@ def _rng():
     return np.random.default_rng(20)
 
 
-def _columns(log_density, x, *params):
-    """Sums over the columns, for each component."""
-    return np.array([log_density(np.asarray(x), *of).sum(1) for of in zip(*params, strict=True)])
-
-
-def _means(r, x):
-    return np.array([(own[:, None] * x).sum(0) / own.sum() for own in r])
-
-
 def bernoulli():
     return FamilyCase(
         families.Bernoulli(),
         families.BernoulliParams(*arrays(_P)),
         *arrays((_rng().random((N, 2)) < 0.5).astype(float)),
-        lambda params, x: _columns(stats.bernoulli.logpmf, x, np.asarray(params.probabilities)),
-        lambda r, x: families.BernoulliParams(_means(r, np.asarray(x))),
+        lambda params, x: columns(stats.bernoulli.logpmf, x, np.asarray(params.probabilities)),
+        lambda r, x: families.BernoulliParams(means(r, np.asarray(x))),
         families.BernoulliPrior(2.0, 3.5),
         families.BernoulliParams(False),
         hole=without_row_5,
@@ -101,8 +93,8 @@ def poisson():
         families.Poisson(),
         families.PoissonParams(*arrays(_RATES)),
         jnp.asarray(_rng().poisson(4, (N, 2)).astype(float)),
-        lambda params, x: _columns(stats.poisson.logpmf, x, np.asarray(params.rates)),
-        lambda r, x: families.PoissonParams(_means(r, np.asarray(x))),
+        lambda params, x: columns(stats.poisson.logpmf, x, np.asarray(params.rates)),
+        lambda r, x: families.PoissonParams(means(r, np.asarray(x))),
         families.PoissonPrior(2.0, 0.5),
         families.PoissonParams(False),
         hole=without_row_5,
@@ -134,10 +126,10 @@ def exponential():
         families.Exponential(),
         families.ExponentialParams(*arrays(_RATES)),
         jnp.asarray(_rng().exponential(0.5, (N, 2))),
-        lambda params, x: _columns(
+        lambda params, x: columns(
             lambda x, rate: stats.expon.logpdf(x, scale=1 / rate), x, np.asarray(params.rates)
         ),
-        lambda r, x: families.ExponentialParams(1 / _means(r, np.asarray(x))),
+        lambda r, x: families.ExponentialParams(1 / means(r, np.asarray(x))),
         families.ExponentialPrior(2.0, 0.5),
         families.ExponentialParams(False),
         hole=without_row_5,
@@ -149,8 +141,8 @@ def gamma():
 
     def mle(r, x):
         x = np.asarray(x)
-        mean = _means(r, x)
-        gap = np.log(mean) - _means(r, np.log(x))
+        mean = means(r, x)
+        gap = np.log(mean) - means(r, np.log(x))
         solve = np.vectorize(
             lambda g: optimize.brentq(
                 lambda a: np.log(a) - special.digamma(a) - g, 1e-6, 1e9, xtol=1e-14, rtol=1e-14
@@ -162,7 +154,7 @@ def gamma():
         families.Gamma(),
         families.GammaParams(*arrays(shapes, _RATES)),
         jnp.asarray(_rng().gamma(2.0, 0.7, (N, 2))),
-        lambda params, x: _columns(
+        lambda params, x: columns(
             lambda x, a, b: stats.gamma.logpdf(x, a, scale=1 / b), x, *map(np.asarray, params)
         ),
         mle,
@@ -190,7 +182,7 @@ def von_mises():
         families.VonMises(),
         families.VonMisesParams(*arrays(directions, concentrations)),
         jnp.asarray(_rng().vonmises([0.5, -2.0], [1.5, 0.6], (N, 2))),
-        lambda params, x: _columns(
+        lambda params, x: columns(
             lambda x, m, c: stats.vonmises.logpdf(x, c, loc=m), x, *map(np.asarray, params)
         ),
         mle,
@@ -237,7 +229,7 @@ def density():
 
     def mle(r, x):
         logs = np.log(np.asarray(x))
-        mean = _means(r, logs)
+        mean = means(r, logs)
         squares = [w @ (logs - own) ** 2 / w.sum() for w, own in zip(r, mean, strict=True)]
         return LogNormal(mean[:, 0], np.sqrt(squares)[:, 0])
 
@@ -283,6 +275,7 @@ FAMILY_CASES = {
     "von_mises": von_mises,
     "density": density,
     "product": product,
+    **COLUMN_CASES,
     **REGRESSION_CASES,
     **GAUSSIAN_CASES,
 }

@@ -24,6 +24,7 @@ from laws.family_cases import FAMILY_CASES
 from laws.gaussian_cases import STRUCTURES, gaussian
 
 SCALES = (1e-12, 1e-6, 1e6, 1e12)
+IN_UNITS = {"rates", "medians"}
 WEIGHTS = np.array([0.3, 0.25, 0.45])
 
 
@@ -69,13 +70,14 @@ def seen(x):
 
 
 def scaled(b):
-    """Columns in units of b, one each; rates are per unit."""
+    """Columns in units of b, one each; rates are per unit, and what is no rate is in that unit."""
     b = np.asarray(b)
 
-    def per_unit(params):
-        return params._replace(rates=np.asarray(params.rates) / b)
+    def there(params):
+        has = {name: np.asarray(getattr(params, name)) for name in IN_UNITS & set(params._fields)}
+        return params._replace(**{n: v / b if n == "rates" else v * b for n, v in has.items()})
 
-    return Units(lambda x: np.asarray(x) * b, per_unit, lambda x: seen(x) @ np.log(b))
+    return Units(lambda x: np.asarray(x) * b, there, lambda x: seen(x) @ np.log(b))
 
 
 def exposed(b):
@@ -122,7 +124,7 @@ def check_singly(case, family, x, units):
     check(case, family, np.asarray(x, np.float32), single, digits=2e-4)
 
 
-@pytest.mark.parametrize("name", ["gamma", "exponential"])
+@pytest.mark.parametrize("name", ["gamma", "exponential", "log_normal"])
 def test_positive_columns(name):
     case = FAMILY_CASES[name]()
     for b in SCALES:
