@@ -31,6 +31,8 @@ from jaxem.families.poisson import PoissonPrior as PoissonPrior
 from jaxem.families.poisson_regression import PoissonRegression as PoissonRegression
 from jaxem.families.poisson_regression import PoissonRegressionParams as PoissonRegressionParams
 from jaxem.families.product import Product as Product
+from jaxem.families.student_t import StudentT as StudentT
+from jaxem.families.student_t import StudentTParams as StudentTParams
 from jaxem.families.von_mises import VonMises as VonMises
 from jaxem.families.von_mises import VonMisesParams as VonMisesParams
 from jaxem.families.von_mises import VonMisesPrior as VonMisesPrior
