@@ -11,6 +11,7 @@ from jaxem import families
 from laws.family_case import FamilyCase, N, arrays, without_row_5
 from laws.gaussian_cases import GAUSSIAN_CASES
 from laws.regression_cases import REGRESSION_CASES
+from laws.student_t_cases import STUDENT_T_CASES
 
 _P = np.array([[0.2, 0.7], [0.5, 0.4], [0.75, 0.1]])
 _RATES = np.array([[1.0, 5.0], [4.0, 2.5], [9.0, 0.7]])
@@ -285,4 +286,5 @@ FAMILY_CASES = {
     "product": product,
     **REGRESSION_CASES,
     **GAUSSIAN_CASES,
+    **STUDENT_T_CASES,
 }

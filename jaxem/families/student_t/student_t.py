@@ -22,7 +22,7 @@ is done where each component has a volume of its own that neither a prior nor fi
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,40 +31,15 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import checks, parameters
 from jaxem.core.capabilities.digits import prepared_for
 from jaxem.core.contracts import Family, Params
-from jaxem.core.special import log1p_excess, log_less_digamma, stirling
-from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.gaussian import Gaussian
-from jaxem.families.gaussian.m_step import GaussianStatistics, m_step, recentred
-from jaxem.families.gaussian.params import GaussianParams, like_x
+from jaxem.families.gaussian.m_step import recentred
+from jaxem.families.gaussian.params import like_x
 from jaxem.families.gaussian.prior import GaussianPrior
-from jaxem.families.gaussian.product_form import ProductForm
-from jaxem.families.gaussian.residual_form import ResidualForm
 from jaxem.families.student_t import degrees_of_freedom as laws
 from jaxem.families.student_t.degrees_of_freedom import DegreesOfFreedom
+from jaxem.families.student_t.m_step import StudentTStatistics, m_step
 from jaxem.families.student_t.params import StudentTParams, as_params
-
-_NEAR = 0.3  # of u to 1: there log u is that of the difference
-
-
-class Prepared(NamedTuple):
-    """form: gives -delta / 2."""
-
-    form: ResidualForm | ProductForm
-    log_normaliser: Float[Array, " k"]
-    degrees_of_freedom: Float[Array, " k"]
-
-
-class Cache(NamedTuple):
-    distance: Float[Array, "k n"]
-    of_form: Any
-
-
-class StudentTStatistics(NamedTuple):
-    """weighted: the sums of Gaussian components with weights r u."""
-
-    count: Float[Array, " k"]
-    surplus: Float[Array, " k"]
-    weighted: GaussianStatistics
+from jaxem.families.student_t.tails import Cache, Prepared, surplus, tail_normaliser, weights
 
 
 @dataclass(frozen=True, repr=False)
@@ -205,15 +180,12 @@ class StudentT(Family):
         cache: Cache,
         responsibilities: Float[Array, "k n"],
     ) -> StudentTStatistics:
-        weights = _weights(prepared, x, cache)
-        some = responsibilities > 0
-        surplus = jnp.where(some, responsibilities * _surplus(prepared, x, cache), 0)
+        some, own = responsibilities > 0, responsibilities * weights(prepared, cache)
+        more = jnp.where(some, responsibilities * surplus(prepared, cache), 0)
         return StudentTStatistics(
             count=jnp.sum(responsibilities, axis=1),
-            surplus=jnp.sum(surplus, axis=1),
-            weighted=self.normal.statistics(
-                prepared.form, x, cache.of_form, responsibilities * weights
-            ),
+            surplus=jnp.sum(more, axis=1),
+            weighted=self.normal.statistics(prepared.form, x, cache.of_form, own),
         )
 
     def finalize_statistics(
@@ -236,31 +208,7 @@ class StudentT(Family):
         active: Bool[Array, " k"],
         fixed: StudentTParams | None = None,
     ) -> StudentTParams:
-        """m and C as of normal components, from the sums with r u / c for r, and N = sum r;
-
-        nu from surplus + N (log c - c + 1), with c = sum r u / N or 1.
-        """
-        count, own = jnp.where(active, statistics.count, 0), params.gaussian
-        known = None if fixed is None else fixed.gaussian
-        c = self._expansion(statistics, prior, known)
-        weighted = _divided(self.covariance, statistics.weighted, c)
-        means, scales = m_step(self.covariance, own, weighted, prior, active, known, count)
-        surplus = jnp.where(active, statistics.surplus + count * log1p_excess(c - 1), 0)
-        nu = self.law.estimate(surplus, count, params.degrees_of_freedom)
-        return StudentTParams(means, scales, nu)
-
-    def _expansion(
-        self, statistics: StudentTStatistics, prior: Any, known: GaussianParams | None
-    ) -> Float[Array, " k"]:
-        """c, which is 1 where it cannot go into the volume of the component."""
-        count, total = statistics.count, statistics.weighted.count
-        free = count > 0
-        if prior is not None or not self.covariance.own_volume:
-            free = jnp.zeros_like(free)
-        elif known is not None:
-            variances = self.covariance.variances(known.covariances, *known.means.shape)
-            free = free & jnp.all(jnp.isnan(variances), axis=1)
-        return jnp.where(free, total / jnp.where(free, count, 1), 1)
+        return m_step(self.covariance, self.law, params, statistics, prior, active, fixed)
 
     def spread_fixed(self, fixed: StudentTParams) -> Bool[Array, " k"]:
         return self.normal.spread_fixed(fixed.gaussian)
@@ -279,7 +227,7 @@ class StudentT(Family):
 
     def row_weights(self, prepared: Prepared, x: Float[Array, "n d"]) -> Float[Array, "k n"]:
         """u, from 1 + d / nu in the centre to 0 far out."""
-        return _weights(prepared, x, self.evaluate(prepared, x)[1])
+        return weights(prepared, self.evaluate(prepared, x)[1])
 
     def variance_ratio(
         self, params: StudentTParams, weights: Float[Array, " k"], prior: GaussianPrior | None
@@ -308,39 +256,3 @@ class StudentT(Family):
         """Family and parameters of the same components of some columns only."""
         normal, own = self.normal.marginal(params.gaussian, columns)
         return replace(self, covariance=normal.covariance), params.of_normal(own)
-
-
-def tail_normaliser(nu: Float[Array, " k"], d: int) -> Float[Array, " k"]:
-    """log Gamma(b) - log Gamma(a) - d/2 log a,  a = nu / 2,  b = a + d / 2; 0 in the normal limit.
-
-    By Stirling's formula and its remainder: the logarithms of Gamma are large, and cancel.
-    """
-    a, b = 0.5 * nu, 0.5 * (nu + d)
-    return (b - 0.5) * jnp.log1p(d / nu) - 0.5 * d + stirling(b) - stirling(a)
-
-
-def _weights(prepared: Prepared, x: Float[Array, "n d"], cache: Cache) -> Float[Array, "k n"]:
-    nu, d = prepared.degrees_of_freedom[:, None], x.shape[1]
-    return (nu + d) / (nu + cache.distance)
-
-
-def _surplus(prepared: Prepared, x: Float[Array, "n d"], cache: Cache) -> Float[Array, "k n"]:
-    """u - 1 - E log U, to the last digit where u is near 1."""
-    nu, d = prepared.degrees_of_freedom[:, None], x.shape[1]
-    away = (d - cache.distance) / (nu + cache.distance)  # u - 1
-    near = jnp.abs(away) < _NEAR
-    far = jnp.log(_weights(prepared, x, cache)) - away
-    excess = jnp.where(near, log1p_excess(jnp.where(near, away, 0)), far)
-    return log_less_digamma(0.5 * (nu + d)) - excess
-
-
-def _divided(
-    structure: Covariance, sums: GaussianStatistics, by: Float[Array, " k"]
-) -> GaussianStatistics:
-    """The sums of each component divided by a number, which is 1 where they are of all."""
-    if not structure.own_volume:
-        return sums
-    count, first, second = sums
-    return GaussianStatistics(
-        count / by, first / by[:, None], second / structure.per_covariance(by)
-    )
