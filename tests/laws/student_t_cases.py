@@ -56,7 +56,7 @@ def student_t(covariance, degrees_of_freedom):
         StudentT(covariance, degrees_of_freedom), params, jnp.asarray(x), log_prob, mle,
         GaussianPrior(np.ones(d), 0.7, d + 3.0, 1.5, 0.2),
         shared=StudentTParams(False, together, one),
-        n_steps=220, digits=1e-7,
+        n_steps=80, digits=1e-7,
     )  # fmt: skip
 
 

@@ -11,15 +11,14 @@ from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.m_step import GaussianStatistics
 from jaxem.families.gaussian.params import GaussianParams
 from jaxem.families.gaussian.prior import GaussianPrior
-from jaxem.families.student_t.degrees_of_freedom import DegreesOfFreedom
+from jaxem.families.student_t.degrees_of_freedom import DegreesOfFreedom, Evidence
 from jaxem.families.student_t.params import StudentTParams
 
 
 class StudentTStatistics(NamedTuple):
     """weighted: the sums of Gaussian components with weights r u."""
 
-    count: Float[Array, " k"]
-    surplus: Float[Array, " k"]
+    evidence: Evidence
     weighted: GaussianStatistics
 
 
@@ -36,13 +35,14 @@ def m_step(
 
     nu from surplus + N (log c - c + 1), with c = sum r u / N or 1.
     """
-    count, own = jnp.where(active, statistics.count, 0), params.gaussian
+    evidence = Evidence(*(jnp.where(active, of, 0) for of in statistics.evidence))
+    own = params.gaussian
     known = None if fixed is None else fixed.gaussian
     c = _expansion(structure, statistics, prior, known)
     weighted = _divided(structure, statistics.weighted, c)
-    means, scales = normal.m_step(structure, own, weighted, prior, active, known, count)
-    surplus = jnp.where(active, statistics.surplus + count * log1p_excess(c - 1), 0)
-    nu = law.estimate(surplus, count, params.degrees_of_freedom)
+    means, scales = normal.m_step(structure, own, weighted, prior, active, known, evidence.count)
+    evidence = evidence._replace(surplus=evidence.surplus + evidence.count * log1p_excess(c - 1))
+    nu = law.estimate(evidence, params.degrees_of_freedom, params.means.shape[1])
     return StudentTParams(means, scales, nu)
 
 
@@ -53,7 +53,7 @@ def _expansion(
     known: GaussianParams | None,
 ) -> Float[Array, " k"]:
     """c, which is 1 where it cannot go into the volume of the component."""
-    count, total = statistics.count, statistics.weighted.count
+    count, total = statistics.evidence.count, statistics.weighted.count
     free = count > 0
     if prior is not None or not structure.own_volume:
         free = jnp.zeros_like(free)

@@ -9,11 +9,7 @@ A row is normal with covariance C / U, and U, hidden, of Gamma(nu / 2, nu / 2). 
     u = E U = (nu + d) / (nu + delta),   E log U = log u + digamma(b) - log b,   b = (nu + d) / 2
 
 (Liu and Rubin 1995, Statistica Sinica 5; Peel and McLachlan 2000, Statistics and Computing 10.)
-The sums are those of Gaussian components with r u for r, and with them
-
-    count[k] = sum_n r[k, n],    surplus[k] = sum_n r[k, n] (u - 1 - E log U),
-
-every term of which is positive: nothing cancels, up to the normal limit.
+The sums are those of Gaussian components with r u for r, and what `degrees_of_freedom` has.
 
 With U of Gamma(nu / 2, nu / (2 c[k])), where c = 1 is the model, EM may estimate c too, which is
 c = sum r u / sum r, and take C / c for C: it climbs no less, and faster (parameter expansion; Liu,
@@ -39,7 +35,7 @@ from jaxem.families.student_t import degrees_of_freedom as laws
 from jaxem.families.student_t.degrees_of_freedom import DegreesOfFreedom
 from jaxem.families.student_t.m_step import StudentTStatistics, m_step
 from jaxem.families.student_t.params import StudentTParams, as_params
-from jaxem.families.student_t.tails import Cache, Prepared, surplus, tail_normaliser, weights
+from jaxem.families.student_t.tails import Cache, Prepared, evidence, tail_normaliser, weights
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,6 +76,10 @@ class StudentT(Family):
     def constraints(self) -> StudentTParams:
         parts = *self.normal.constraints, self.law.constraint
         return parameters.tree(StudentTParams, *parts)
+
+    @property
+    def exact_m_step(self) -> bool:
+        return self.law.exact
 
     @property
     def regularised(self) -> bool:
@@ -180,13 +180,9 @@ class StudentT(Family):
         cache: Cache,
         responsibilities: Float[Array, "k n"],
     ) -> StudentTStatistics:
-        some, own = responsibilities > 0, responsibilities * weights(prepared, cache)
-        more = jnp.where(some, responsibilities * surplus(prepared, cache), 0)
-        return StudentTStatistics(
-            count=jnp.sum(responsibilities, axis=1),
-            surplus=jnp.sum(more, axis=1),
-            weighted=self.normal.statistics(prepared.form, x, cache.of_form, own),
-        )
+        own = responsibilities * weights(prepared, cache)
+        weighted = self.normal.statistics(prepared.form, x, cache.of_form, own)
+        return StudentTStatistics(evidence(prepared, cache, responsibilities), weighted)
 
     def finalize_statistics(
         self, prepared: Prepared, statistics: StudentTStatistics
@@ -197,8 +193,12 @@ class StudentT(Family):
     def recentre(
         self, statistics: StudentTStatistics, old: StudentTParams, new: StudentTParams
     ) -> StudentTStatistics:
+        """Weights and evidence are those of the old parameters: of the degrees of freedom such a
+        sum tells where EM goes, but no curvature by which to go further.
+        """
         weighted = recentred(self.covariance, statistics.weighted, new.means - old.means)
-        return statistics._replace(weighted=weighted)
+        steep = jnp.full_like(new.degrees_of_freedom, -(jnp.finfo(new.means.dtype).max ** 0.25))
+        return StudentTStatistics(statistics.evidence._replace(spread=steep), weighted)
 
     def m_step(
         self,

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from jaxem.core.special import log1p_excess, log_less_digamma, stirling
 from jaxem.families.gaussian.product_form import ProductForm
 from jaxem.families.gaussian.residual_form import ResidualForm
+from jaxem.families.student_t.degrees_of_freedom import Evidence
 
 _NEAR = 0.3  # of u to 1: there log u is that of the difference
 
@@ -44,11 +45,17 @@ def weights(prepared: Prepared, cache: Cache) -> Float[Array, "k n"]:
     return (nu + d) / (nu + cache.distance)
 
 
-def surplus(prepared: Prepared, cache: Cache) -> Float[Array, "k n"]:
-    """u - 1 - E log U, to the last digit where u is near 1."""
+def evidence(prepared: Prepared, cache: Cache, responsibilities: Float[Array, "k n"]) -> Evidence:
+    """Of the degrees of freedom: u - 1 - E log U to the last digit where u is near 1."""
     nu, d = prepared.degrees_of_freedom[:, None], prepared.n_columns
     away = (d - cache.distance) / (nu + cache.distance)  # u - 1
     near = jnp.abs(away) < _NEAR
     far = jnp.log(weights(prepared, cache)) - away
     excess = jnp.where(near, log1p_excess(jnp.where(near, away, 0)), far)
-    return log_less_digamma(0.5 * (nu + d)) - excess
+    surplus = log_less_digamma(0.5 * (nu + d)) - excess
+    some = responsibilities > 0  # log 0 is none where they are 0
+    return Evidence(
+        count=jnp.sum(responsibilities, axis=1),
+        surplus=jnp.sum(jnp.where(some, responsibilities * surplus, 0), axis=1),
+        spread=jnp.sum(responsibilities * away**2, axis=1),
+    )
