@@ -16,6 +16,7 @@ from jaxem.families import (
     Gamma,
     Gaussian,
     Poisson,
+    StudentT,
     VonMises,
 )
 from jaxem.models import Mixture, MixtureParams
@@ -155,6 +156,7 @@ class CategoricalColumn(Column):
 
 COLUMNS: dict[type[Family], type[Column]] = {
     Gaussian: GaussianColumn,
+    StudentT: GaussianColumn,
     Exponential: ExponentialColumn,
     Gamma: GammaColumn,
     VonMises: AngleColumn,
