@@ -10,6 +10,8 @@ from jaxem.families.density import Density as Density
 from jaxem.families.exponential import Exponential as Exponential
 from jaxem.families.exponential import ExponentialParams as ExponentialParams
 from jaxem.families.exponential import ExponentialPrior as ExponentialPrior
+from jaxem.families.factor_analyzer import FactorAnalyzer as FactorAnalyzer
+from jaxem.families.factor_analyzer import FactorAnalyzerParams as FactorAnalyzerParams
 from jaxem.families.gamma import Gamma as Gamma
 from jaxem.families.gamma import GammaParams as GammaParams
 from jaxem.families.gamma import GammaPrior as GammaPrior

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from jaxem import families
+from laws.factor_cases import FACTOR_CASES
 from laws.family_case import FamilyCase, N, arrays, without_row_5
 from laws.gaussian_cases import GAUSSIAN_CASES
 from laws.regression_cases import REGRESSION_CASES
@@ -287,4 +288,5 @@ FAMILY_CASES = {
     **REGRESSION_CASES,
     **GAUSSIAN_CASES,
     **STUDENT_T_CASES,
+    **FACTOR_CASES,
 }
