@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxprs_in_params
 from scipy import stats
 
 import jaxem
@@ -30,18 +31,18 @@ def covariances(family, params):
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the reference values are not here")
 @pytest.mark.parametrize("q", [1, 3, 4])
 def test_one_component_is_factor_analysis(q):
-    """R's factanal; with four factors a Heywood case, of which EM comes near and does not fail."""
+    """R's factanal; with four factors a Heywood case, to which EM comes near in thousands of steps."""
     case = json.loads((REFERENCE / "results/fa_holzinger_swineford.json").read_text())
     with open(REFERENCE / case["data"]["file"]) as file:
         x = np.array([[float(row[c]) for c in case["data"]["columns"]]
                       for row in csv.DictReader(file)])  # fmt: skip
     (told,) = (of for of in case["fits"] if of["k"] == q)
-    result = fit(FactorAnalyzer(q), 1, x, max_iter=300)
+    result = fit(FactorAnalyzer(q), 1, x, max_iter=3000)
     best, psi = told["best"], np.asarray(result.params.components.uniquenesses[0])
     assert int(result.n_free_parameters) == told["n_free_parameters"]
     if q == 4:
         assert 0 < best["log_likelihood"] - float(result.log_likelihood) < 0.01
-        assert int(result.status) == jaxem.Status.MAX_ITER and 0 < psi.min() < 0.01
+        assert int(result.status) == jaxem.Status.MAX_ITER and 0 < psi.min() < 0.02
         return
     assert result.converged
     np.testing.assert_allclose(result.log_likelihood, best["log_likelihood"], rtol=1e-10)
@@ -51,7 +52,7 @@ def test_one_component_is_factor_analysis(q):
 
 
 def test_one_isotropic_component_is_probabilistic_principal_components():
-    """s^2 = mean of the smaller eigenvalues, C = U (D - s^2 I) U' + s^2 I (Tipping, Bishop 1999)."""
+    """s^2 = mean of the smaller eigenvalues, C = U (D - s^2 I) U' + s^2 I (Tipping and Bishop)."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(80, 6)) * [3, 2, 1, 1, 0.8, 0.9] @ rng.normal(size=(6, 6)) + 100
     result = fit(FactorAnalyzer(2, "isotropic"), 1, x, n_init=1, tol=1e-12)
@@ -95,7 +96,7 @@ def test_em_climbs_and_finds_the_components(uniquenesses):
 
 
 def test_far_clusters_in_float32():
-    _, params, x, labels = drawn()
+    *_, x, labels = drawn()
     x = (x + 1e4 * labels[:, None]).astype(np.float32)
     result = fit(FactorAnalyzer(2), 2, x, tol=1e-6)
     assert result.converged and result.dtype == np.float32
@@ -107,13 +108,16 @@ def test_far_clusters_in_float32():
     ]  # fmt: skip
     total = np.logaddexp.reduce(logs).sum()
     np.testing.assert_allclose(result.log_likelihood, total, rtol=1e-5)
-    assert np.all(np.asarray(found.components.uniquenesses) < 1.5)
+    order = np.argsort(found.components.means[:, 0])
+    own = covariances(FactorAnalyzer(2), found)[order].diagonal(0, 1, 2)
+    sample = np.stack([x[labels == k].astype(float).var(0) for k in (0, 1)])
+    np.testing.assert_allclose(own, sample, rtol=1e-3)  # as at any maximum
 
 
 def test_nothing_is_made_of_columns_by_columns():
     """In the programs of a start and of a step: d is a number that no other size has."""
     d, q, family = 101, 2, FactorAnalyzer(2)
-    x, weight = jnp.ones((7, d)), jnp.ones(7)
+    x = jnp.ones((7, d))
     params = FactorAnalyzerParams(jnp.ones((3, d)), jnp.ones((3, d, q)), jnp.ones((3, d)))
 
     def steps(params, x, r):
@@ -128,7 +132,7 @@ def test_nothing_is_made_of_columns_by_columns():
         for equation in jaxpr.eqns:
             for out in equation.outvars:
                 yield out.aval.shape
-            for inner in jax.core.jaxprs_in_params(equation.params):
+            for inner in jaxprs_in_params(equation.params):
                 yield from sizes(inner)
 
     program = jax.make_jaxpr(steps)(params, x, jnp.ones((3, 7))).jaxpr
@@ -137,8 +141,8 @@ def test_nothing_is_made_of_columns_by_columns():
 
 
 def test_standard_errors_are_of_what_the_rows_tell():
-    """With one factor of all numbers; with two the loadings may turn, and have none."""
-    model, params, x, _ = drawn(n=60)
+    """With one factor of all numbers; the mean of a column has that of any normal mean."""
+    *_, x, _ = drawn(n=60)
     one = fit(FactorAnalyzer(1), 1, x, tol=1e-12)
     errors = jaxem.standard_errors(one.provenance.model, one.params, x).components
     assert all(np.all(np.isfinite(leaf)) for leaf in errors)
