@@ -31,7 +31,7 @@ def covariances(family, params):
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the reference values are not here")
 @pytest.mark.parametrize("q", [1, 3, 4])
 def test_one_component_is_factor_analysis(q):
-    """R's factanal; with four factors a Heywood case, to which EM comes near in thousands of steps."""
+    """R's factanal; with four factors a Heywood case, which EM reaches in thousands of steps."""
     case = json.loads((REFERENCE / "results/fa_holzinger_swineford.json").read_text())
     with open(REFERENCE / case["data"]["file"]) as file:
         x = np.array([[float(row[c]) for c in case["data"]["columns"]]
@@ -148,6 +148,28 @@ def test_standard_errors_are_of_what_the_rows_tell():
     assert all(np.all(np.isfinite(leaf)) for leaf in errors)
     expected = np.sqrt(np.diag(covariances(FactorAnalyzer(1), one.params)[0]) / 60)
     np.testing.assert_allclose(errors.means[0], expected, rtol=1e-6)
+
+
+def test_a_collapse_is_told_from_a_heywood_case():
+    """Of a component on few rows all uniquenesses go to 0, of a Heywood case one does."""
+    family, rest = FactorAnalyzer(1), np.ones((2, 4, 1))
+    for small, collapsed in ((np.full(4, 1e-6), True), (np.array([1e-6, 1, 1, 1]), False)):
+        given = np.zeros((2, 4)), rest, np.stack([np.ones(4), small])
+        params = FactorAnalyzerParams(*map(jnp.asarray, given))
+        ratio = family.variance_ratio(params, jnp.array([0.5, 0.5]), None)
+        assert ratio[0] > 0.5 and (ratio[1] < 1e-3) == collapsed
+    x = np.concatenate(
+        [np.random.default_rng(0).normal(size=(60, 4)), [[9, 9, 9, 9], [9, 9, 9, 8]]]
+    )
+    result = fit(FactorAnalyzer(1), 2, x, n_init=1, init=_spike(x), max_iter=200)
+    assert int(result.status) == jaxem.Status.DEGENERATE
+
+
+def _spike(x):
+    """A component on the last two rows."""
+    means, ones = np.stack([x[:-2].mean(0), x[-2:].mean(0)]), np.ones((2, 4))
+    own = FactorAnalyzerParams(means, 0.5 * ones[:, :, None], ones * [[1.0], [0.1]])
+    return jaxem.MixtureParams(np.array([0.97, 0.03]), own)
 
 
 def test_bad_specifications_are_told():
