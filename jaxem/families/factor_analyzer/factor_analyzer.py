@@ -229,10 +229,11 @@ class FactorAnalyzer(Family):
         self, params: FactorAnalyzerParams, weights: Float[Array, " k"], prior: Any
     ) -> Float[Array, " k"]:
         """Largest uniqueness relative to the pooled one: of few rows all go to 0 together, of a
-        Heywood case one alone."""
+        Heywood case one alone. 0 where a column has no variance."""
         each = self.kind.each(params.uniquenesses, *params.means.shape)
         pooled = einsum("k,kd->d", weights, each)[None]
-        return jnp.max(jnp.where(pooled == 0, 0, each / pooled), axis=1)
+        ratio = jnp.max(each / jnp.where(pooled > 0, pooled, 1), axis=1)
+        return jnp.where(jnp.any(each == 0, axis=1), 0, ratio)
 
     def sample(
         self, key: Array, params: FactorAnalyzerParams, labels: Int[Array, " n"]
