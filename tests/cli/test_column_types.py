@@ -122,7 +122,7 @@ def test_t_components(tmp_path, capsys):
     table, saved = tmp_path / "geyser.csv", tmp_path / "t.safetensors"
     np.savetxt(table, load_faithful().x, delimiter=",", header="eruptions,waiting", comments="")
     given = ("--family", "student-t", "--degrees-of-freedom", "shared", "--components", "2")
-    more = ("--starts", "4", "-o", str(saved), "--report", str(tmp_path / "t.png"))
+    more = ("--starts", "2", "-o", str(saved), "--report", str(tmp_path / "t.png"))
     assert main(["fit", str(table), *given, *more]) == 0
     out, err = capsys.readouterr()
     assert "-1130.1789" in out and "deg. freedom" in out and "student-t: eruptions, waiting" in err

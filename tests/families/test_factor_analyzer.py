@@ -29,7 +29,7 @@ def covariances(family, params):
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the reference values are not here")
-@pytest.mark.parametrize("q", [1, 3, 4])
+@pytest.mark.parametrize("q", [3, 4])
 def test_one_component_is_factor_analysis(q):
     """R's factanal; with four factors a Heywood case, which EM reaches in thousands of steps."""
     case = json.loads((REFERENCE / "results/fa_holzinger_swineford.json").read_text())
@@ -78,7 +78,7 @@ def drawn(n=150, d=6):
     return model, params, *map(np.asarray, jaxem.sample(model, params, jax.random.key(2), n))
 
 
-@pytest.mark.parametrize("uniquenesses", ["free", "shared", "isotropic"])
+@pytest.mark.parametrize("uniquenesses", ["free", "shared"])
 def test_em_climbs_and_finds_the_components(uniquenesses):
     model, truth, x, labels = drawn()
     model = jaxem.Mixture(FactorAnalyzer(2, uniquenesses), 2)
@@ -138,16 +138,6 @@ def test_nothing_is_made_of_columns_by_columns():
     program = jax.make_jaxpr(steps)(params, x, jnp.ones((3, 7))).jaxpr
     shapes = list(sizes(program))
     assert (7, d) in shapes and not [shape for shape in shapes if shape.count(d) > 1]
-
-
-def test_standard_errors_are_of_what_the_rows_tell():
-    """With one factor of all numbers; the mean of a column has that of any normal mean."""
-    *_, x, _ = drawn(n=60)
-    one = fit(FactorAnalyzer(1), 1, x, tol=1e-12)
-    errors = jaxem.standard_errors(one.provenance.model, one.params, x).components
-    assert all(np.all(np.isfinite(leaf)) for leaf in errors)
-    expected = np.sqrt(np.diag(covariances(FactorAnalyzer(1), one.params)[0]) / 60)
-    np.testing.assert_allclose(errors.means[0], expected, rtol=1e-6)
 
 
 def test_a_collapse_is_told_from_a_heywood_case():
