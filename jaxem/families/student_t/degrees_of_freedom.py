@@ -7,8 +7,8 @@ row, the log-likelihood L of given shares has, as a function of nu, the slope an
     L'' = 1/2 sum r [ (u - 1)^2 / (nu + d) - 1/2 (T(a) - T(b)) ],    T(a) = psi'(a) - 1 / a
 
 EM goes where the slope is 0 for the weights as they are (Peel and McLachlan 2000, section 4.2),
-which lies uphill, but for large nu, of which a row tells little, nearly nowhere. A step is that of
-EM or, where it is longer, Newton's in log nu: ECME (Liu and Rubin 1995) without a second look at
+which lies uphill, but for large nu, of which a row tells little, nearly nowhere. So the step is
+Newton's in log nu wherever L is concave in it: ECME (Liu and Rubin 1995) without a second look at
 the rows. The loop halves steps that are too long. No step leads out of LEAST to MOST, where a t
 distribution cannot be told from its limits.
 """
@@ -87,19 +87,23 @@ class Known(DegreesOfFreedom):
 
 
 def _uphill(evidence: Evidence, old: Float[Array, " k"], d: int) -> Float[Array, " k"]:
+    """Near a maximum always Newton's: derivatives of the M-step there are of one map."""
     some = evidence.count > 0
     count = jnp.where(some, evidence.count, 1)
     surplus, spread = (jnp.where(some, of / count, 1) for of in evidence[1:])
-    step = jnp.log(2 * solve_shape(surplus) / old)
-    gap, narrower = jax.jvp(log_less_digamma, (0.5 * old,), (jnp.ones_like(old),))
-    _, wider = jax.jvp(log_less_digamma, (0.5 * (old + d),), (jnp.ones_like(old),))
+    (gap, narrower), (_, wider) = (_gap_and_slope(0.5 * of) for of in (old, old + d))
     slope = 0.5 * old * (gap - surplus)
     curvature = 0.5 * old**2 * (spread / (old + d) + 0.5 * (narrower - wider)) + slope
-    newton = jnp.where(
-        curvature < 0, -slope / jnp.where(curvature < 0, curvature, -1), slope * jnp.inf
-    )
-    longer = jnp.maximum(jnp.abs(step), jnp.minimum(jnp.abs(newton), _LONGEST))
-    return jnp.where(some, jnp.clip(old * jnp.exp(jnp.sign(step) * longer), LEAST, MOST), old)
+    concave = curvature < 0
+    newton = jnp.clip(-slope / jnp.where(concave, curvature, -1), -_LONGEST, _LONGEST)
+    em = jnp.log(2 * solve_shape(surplus) / old)
+    found = old * jnp.exp(jnp.where(concave, newton, em))
+    return jnp.where(some, jnp.clip(found, LEAST, MOST), old)
+
+
+def _gap_and_slope(a: Float[Array, " k"]) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
+    """log a - psi(a) and -T(a), its slope."""
+    return jax.jvp(log_less_digamma, (a,), (jnp.ones_like(a),))
 
 
 def plain(value: Any) -> Any:

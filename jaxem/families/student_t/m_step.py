@@ -5,7 +5,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxem.core.special import log1p_excess
 from jaxem.families.gaussian import m_step as normal
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.m_step import GaussianStatistics
@@ -31,9 +30,8 @@ def m_step(
     active: Bool[Array, " k"],
     fixed: StudentTParams | None,
 ) -> StudentTParams:
-    """m and C as of normal components, from the sums with r u / c for r, and N = sum r;
-
-    nu from surplus + N (log c - c + 1), with c = sum r u / N or 1.
+    """m and C as of normal components, from the sums with r u / c for r, and N = sum r; nu by its
+    evidence.
     """
     evidence = Evidence(*(jnp.where(active, of, 0) for of in statistics.evidence))
     own = params.gaussian
@@ -41,7 +39,6 @@ def m_step(
     c = _expansion(structure, statistics, prior, known)
     weighted = _divided(structure, statistics.weighted, c)
     means, scales = normal.m_step(structure, own, weighted, prior, active, known, evidence.count)
-    evidence = evidence._replace(surplus=evidence.surplus + evidence.count * log1p_excess(c - 1))
     nu = law.estimate(evidence, params.degrees_of_freedom, params.means.shape[1])
     return StudentTParams(means, scales, nu)
 

@@ -197,8 +197,8 @@ class StudentT(Family):
         sum tells where EM goes, but no curvature by which to go further.
         """
         weighted = recentred(self.covariance, statistics.weighted, new.means - old.means)
-        steep = jnp.full_like(new.degrees_of_freedom, -(jnp.finfo(new.means.dtype).max ** 0.25))
-        return StudentTStatistics(statistics.evidence._replace(spread=steep), weighted)
+        convex = jnp.full_like(new.degrees_of_freedom, jnp.finfo(new.means.dtype).max ** 0.25)
+        return StudentTStatistics(statistics.evidence._replace(spread=convex), weighted)
 
     def m_step(
         self,
