@@ -218,8 +218,8 @@ def test_newcombs_measurements():
         found = jaxem.em(model, result.params, x, sample_weight=weight, tol=1e-13)
         return found.params.components.degrees_of_freedom[0]
 
-    slope, (up, down) = jax.grad(nu)(ones), (nu(ones + by * np.eye(66)[5]) for by in (1e-4, -1e-4))
-    np.testing.assert_allclose(slope[5], (up - down) / 2e-4, rtol=1e-3)  # an outlier's
+    slope, (up, down) = jax.grad(nu)(ones), (nu(ones + by * np.eye(66)[5]) for by in (1e-2, -1e-2))
+    np.testing.assert_allclose(slope[5], (up - down) / 2e-2, rtol=1e-3)  # an outlier's
     errors = jaxem.standard_errors(result.provenance.model, result.params, x).components
     scale = float(result.params.components.scales[0, 0, 0]) ** 0.5
     np.testing.assert_allclose(errors.means[0, 0], 0.608905089753589, rtol=1e-4)
