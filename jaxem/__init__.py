@@ -18,6 +18,9 @@ from jaxem.analysis.decode import sample_paths as sample_paths
 from jaxem.analysis.decode import viterbi as viterbi
 from jaxem.analysis.diagnose import Diagnosis as Diagnosis
 from jaxem.analysis.diagnose import diagnose as diagnose
+from jaxem.analysis.factors import communalities as communalities
+from jaxem.analysis.factors import factor_scores as factor_scores
+from jaxem.analysis.factors import varimax as varimax
 from jaxem.analysis.impute import impute as impute
 from jaxem.analysis.intervals import ConfidenceIntervals as ConfidenceIntervals
 from jaxem.analysis.intervals import confidence_intervals as confidence_intervals
@@ -32,6 +35,7 @@ from jaxem.analysis.likelihood import log_likelihood as log_likelihood
 from jaxem.analysis.lr_test import LRTest as LRTest
 from jaxem.analysis.lr_test import lr_test as lr_test
 from jaxem.analysis.lr_test import lr_tests as lr_tests
+from jaxem.analysis.outliers import outlier_weights as outlier_weights
 from jaxem.analysis.predict import log_prob as log_prob
 from jaxem.analysis.predict import n_free_parameters as n_free_parameters
 from jaxem.analysis.predict import predict as predict

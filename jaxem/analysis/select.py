@@ -130,9 +130,9 @@ def select(
     models: specs, such as [Mixture(Gaussian(c), k) for c in ("full", "tied") for k in range(1, 9)].
         Those that differ in their number of components alone share one compilation, and each has
         further starts, which divide a component of the best fit with fewer.
-    family, covariance, n_components: in the place of models, mixtures of "gaussian" with each of
-        these structures ("all" for the fourteen of mclust) or of another family, with each of these
-        numbers of components: the table of mclust is
+    family, covariance, n_components: in the place of models, mixtures of "gaussian" or "student-t"
+        with each of these structures ("all" for the fourteen of mclust), or of another family, with
+        each of these numbers of components: the table of mclust is
         select(x=x, family="gaussian", covariance="all", n_components=range(1, 10), key=key).
     criterion: "bic", "aic" or "icl"; lower is better (mclust prints the opposite sign).
     The other options are those of `fit`; every model gets the same key.

@@ -71,8 +71,8 @@ def fit(
     which is right where cells are missing at random, and loses no row; --missing drop leaves such
     rows out.
 
-    Parquet files that do not fit into memory are read block by block, by Gaussian components; then
-    pictures are of some of the rows.
+    Parquet files that do not fit into memory are read block by block, by Gaussian or t
+    components; then pictures are of some of the rows.
     """
     outputs.check([file], model=output, report=pictures)
     with precision(fit_options.dtype):

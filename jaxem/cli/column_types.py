@@ -13,7 +13,7 @@ from jaxem.cli.tables import is_numeric
 from jaxem.core.contracts import Family
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
-GAUSSIAN, AUTO = "gaussian", "auto"
+GAUSSIAN, STUDENT_T, AUTO = "gaussian", "student-t", "auto"
 _MANY_LEVELS = 10  # from which on text is taken for names or notes, where there are few rows
 Levels = Mapping[str, tuple[str, ...]]  # of columns of categories, in the order of their codes
 
@@ -73,6 +73,7 @@ KINDS = {
     for kind in (
         Kind(GAUSSIAN, _numbers(lambda _: True, ""), lambda _: families.Gaussian(),
              regression=families.LinearRegression),
+        Kind(STUDENT_T, _numbers(lambda _: True, ""), lambda _: families.StudentT()),
         Kind("bernoulli", _not_two, lambda _: families.Bernoulli(), coded=True,
              regression=families.LogisticRegression),
         Kind("categorical", _not_categories, lambda n: families.Categorical(tuple(n)), coded=True),

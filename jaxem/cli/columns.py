@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from jaxem import families
 from jaxem.cli import column_types
-from jaxem.cli.column_types import AUTO, GAUSSIAN, KINDS, Levels
+from jaxem.cli.column_types import AUTO, GAUSSIAN, KINDS, STUDENT_T, Levels
 from jaxem.cli.errors import BadInput, suggestion
+from jaxem.cli.options import ColumnOptions
 from jaxem.cli.tables import is_numeric, split_names
 from jaxem.core.contracts import Family
 from jaxem.families.independent_columns import IndependentColumns
@@ -120,16 +121,22 @@ def _regression(
 
 
 def families_of(
-    columns: Columns, covariances: Sequence[str], holed: Iterable[str] = ()
+    columns: Columns, options: ColumnOptions, holed: Iterable[str] = ()
 ) -> list[Family]:
-    """`family_of` each covariance structure; BadInput where several make no difference."""
-    found = [family_of(columns, name, holed) for name in covariances]
-    if len(found) > len(set(found)):
-        raise BadInput("--covariance is for Gaussian columns, and there are none")
-    return found
+    """`family_of` each covariance structure; BadInput for options that make no difference."""
+    kinds = set() if columns.response is not None else set(columns.by_kind)
+    if len(options.covariance) > 1 and kinds.isdisjoint((GAUSSIAN, STUDENT_T)):
+        raise BadInput("--covariance is for Gaussian columns or student-t ones, and there are none")
+    if options.degrees_of_freedom is not None and STUDENT_T not in kinds:
+        raise BadInput("--degrees-of-freedom is for student-t columns, and there are none")
+    return [
+        family_of(columns, name, options.degrees_of_freedom, holed) for name in options.covariance
+    ]
 
 
-def family_of(columns: Columns, covariance: str, holed: Iterable[str] = ()) -> Family:
+def family_of(
+    columns: Columns, covariance: str, degrees_of_freedom: Any = None, holed: Iterable[str] = ()
+) -> Family:
     """The family of all columns; several kinds make a product, its blocks named by kind.
 
     holed: columns with missing cells.
@@ -142,6 +149,8 @@ def family_of(columns: Columns, covariance: str, holed: Iterable[str] = ()) -> F
         elif kind == GAUSSIAN:
             missing = not set(holed).isdisjoint(names)
             each[kind] = families.Gaussian(covariance, missing=missing)
+        elif kind == STUDENT_T:
+            each[kind] = families.StudentT(covariance, degrees_of_freedom)
         else:
             each[kind] = KINDS[kind].family([len(columns.levels.get(n, ())) for n in names])
     return next(iter(each.values())) if len(each) == 1 else families.Product(each)

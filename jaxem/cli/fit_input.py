@@ -65,11 +65,13 @@ def of_table(
     missing: "fit", "drop" or "error", or "steps" where the rows are those of sequences: no step is
     left out, which would close the gap.
     """
-    family_of, covariances, wanted = options
-    choosing = partial(choose, wanted=wanted, family=family, assigned=family_of, response=response)
-    settled = _settle(table.columns, choosing, missing, covariances)
+    choosing = partial(
+        choose, wanted=options.columns, family=family, assigned=options.column_family,
+        response=response,
+    )  # fmt: skip
+    settled = _settle(table.columns, choosing, missing, options.covariance)
     columns = settled.columns
-    families = families_of(columns, covariances, settled.holed)
+    families = families_of(columns, options, settled.holed)
     x = values(settled.table, columns, families[0], gaps=missing == "steps")
     remarks = [*table.remarks, *columns.remarks, *settled.remarks]
     if not isinstance(families[0], Gaussian):

@@ -26,7 +26,9 @@ from jaxem.families.gaussian.structures import STRUCTURES
 from jaxem.families.generalized_regression import GeneralizedRegression
 from jaxem.models import HMM
 
-_WHOLE_ROWS = (families.Multinomial, families.LinearRegression, GeneralizedRegression)
+_WHOLE_ROWS = (
+    families.Multinomial, families.StudentT, families.LinearRegression, GeneralizedRegression,
+)  # fmt: skip
 
 
 class Task(NamedTuple):
@@ -92,14 +94,13 @@ def of_model(saved: io.Saved, table: pa.Table, unseen: str, options: SequenceOpt
 
 def of_table(table: pa.Table, family: str, options: ColumnOptions) -> Task:
     """Columns of a table that are to be fitted; each must have a value somewhere."""
-    family_of, covariances, wanted = options
-    guess = column_types.guess_to_fill
-    chosen = choose(table, wanted, family, family_of, holes=True, guess=guess)
+    covariances, guess = options.covariance, column_types.guess_to_fill
+    chosen = choose(table, options.columns, family, options.column_family, holes=True, guess=guess)
     gone = missing_cells.marks(table, chosen.names)
     patterns = patterns_of(gone, chosen.names)
     missing_cells.check_observed(patterns)
     holed = [name for name, of in zip(chosen.names, gone.T, strict=True) if of.any()]
-    candidates = families_of(chosen, covariances, holed)
+    candidates = families_of(chosen, options, holed)
     _check_fills(candidates[0])
     x = values(table, chosen, candidates[0])
     remarks = chosen.remarks

@@ -97,7 +97,7 @@ def _twice(name: str) -> bool:
     """Whether it is in the upper triangle of a covariance matrix, whose lower one is there."""
     field, _, index = name.rpartition(".")[2].partition("[")
     places = index.rstrip("]").split(", ")
-    matrix = field == "covariances" and len(places) > 1
+    matrix = field in ("covariances", "scales") and len(places) > 1
     return matrix and int(places[-1]) > int(places[-2])
 
 

@@ -12,6 +12,8 @@ from jaxem.cli.errors import suggestion
 from jaxem.cli.time_steps import Step
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.structures import FOUR, FOURTEEN, STRUCTURES
+from jaxem.families.student_t import StudentT
+from jaxem.families.student_t.degrees_of_freedom import LEAST, MOST
 
 # The base of all complaints about arguments: click's, or that of the copy that typer now carries.
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
@@ -89,6 +91,16 @@ def _structures(text: str) -> Names:
 
 def _family(text: str) -> str:
     return _one_of(text.strip().lower(), (*KINDS, AUTO))
+
+
+def _degrees_of_freedom(text: str) -> Any:
+    text = text.strip()
+    try:
+        return StudentT("full", text if text.isalpha() else float(text)).degrees_of_freedom
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r}; give a number from {LEAST:g} to {MOST:g}, or shared"
+        ) from None
 
 
 def _assignment(text: str) -> Assignment:
@@ -219,6 +231,10 @@ _COVARIANCE = (
     f"One of {', '.join(FOUR)} or of mclust's {', '.join(FOURTEEN)}; several between commas; "
     "all for the first four, all14 for those of mclust."
 )
+_DEGREES_OF_FREEDOM = (
+    "Of student-t columns: a number, or shared for one that is estimated for all components; "
+    "without it, one is estimated for each."
+)
 _COLUMN_FAMILY = "The family of one column; may be given for several."
 _COLUMNS = (
     "Names between commas, a name with a comma in double quotes; without it, every column that is "
@@ -237,6 +253,9 @@ class ColumnOptions(NamedTuple):
         Names, typer.Option(parser=_structures, metavar="NAME", help=_COVARIANCE)
     ] = "full"  # type: ignore[assignment]  # the parser reads it
     columns: Annotated[str | None, typer.Option(help=_COLUMNS)] = None
+    degrees_of_freedom: Annotated[
+        Any, typer.Option(parser=_degrees_of_freedom, metavar="NUMBER", help=_DEGREES_OF_FREEDOM)
+    ] = None
 
 
 _GROUP = "The column whose values tell the sequences apart."

@@ -23,7 +23,7 @@ from jaxem.cli.fit_input import FitInput
 from jaxem.cli.tables import first_sentence
 from jaxem.core import files
 from jaxem.core.contracts import Family
-from jaxem.families import Bernoulli, Categorical, Gaussian
+from jaxem.families import Bernoulli, Categorical, Gaussian, StudentT
 from jaxem.fitting.result import Result
 from jaxem.models import HMM
 
@@ -64,10 +64,10 @@ def check(
 
 def check_drawable(path: Path | None, family: Family) -> None:
     """BadInput for families that have no page of pictures."""
-    if path is not None and not isinstance(family, Gaussian | Categorical | Bernoulli):
+    if path is not None and not isinstance(family, Gaussian | StudentT | Categorical | Bernoulli):
         raise BadInput(
-            f"{path}: --report draws Gaussian mixtures and latent classes, and this is neither; "
-            "leave it out"
+            f"{path}: --report draws Gaussian mixtures, t mixtures and latent classes, and this "
+            "is none of them; leave it out"
         )
 
 
@@ -86,7 +86,7 @@ def write_report(path: Path, result: Result, data: FitInput, selection: Selectio
     model: Any = result.provenance.model
     with as_bad_input(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
-        if isinstance(model, HMM) or isinstance(model.family, Gaussian):
+        if isinstance(model, HMM) or isinstance(model.family, Gaussian | StudentT):
             figure = plot.overview(result, data.x, selection, data.names)
         else:
             classes = jaxem.latent_classes(model, result.params, data.x, columns=data.names)

@@ -48,7 +48,7 @@ def parts_of(model: Any, params: Any, names: Sequence[str]) -> list[Part]:
 
 
 def tables(model: Any, params: Any, names: Sequence[str], levels: Levels) -> list[Table]:
-    """One of the Gaussian columns, one of all others; of a hidden Markov model the chain first."""
+    """One of Gaussian or t columns, one of all others; of a hidden Markov model the chain first."""
     chain = [_chain(params)] if isinstance(model, HMM) else []
     if chain:
         law = np.asarray(transitions.stationary(jax.device_put(params.transition)))
@@ -57,8 +57,8 @@ def tables(model: Any, params: Any, names: Sequence[str], levels: Levels) -> lis
         heads = Heads("component", "weight", np.asarray(params.weights))
     made, rows = [], []
     for part in parts_of(model, params, names):
-        if isinstance(part.family, families.Gaussian):
-            made.append(_gaussian(part, heads))
+        if isinstance(part.family, families.Gaussian | families.StudentT):
+            made.append(_located(part, heads))
         else:
             rows += _rows(part._replace(params=jax.tree.map(np.asarray, part.params)), levels)
     return [*chain, *made, *([_side_by_side(heads, rows)] if rows else [])]
@@ -78,17 +78,18 @@ def _chain(params: Any) -> Table:
     return table
 
 
-def _gaussian(part: Part, heads: Heads) -> Table:
-    """Weight, means and standard deviations of each component."""
-    means, covariances = jax.device_get(part.params)
+def _located(part: Part, heads: Heads) -> Table:
+    """Weight, means and standard deviations of each component; of t components their scales."""
+    means, covariances, *tails = jax.device_get(part.params)
     variances = part.family.covariance.variances(covariances, *means.shape)
     deviations = np.sqrt(np.asarray(variances))
-    table = report.table(heads.name, heads.what, "column", "mean", "std. deviation")
+    called = ("scale", "deg. freedom") if tails else ("std. deviation",)
+    table = report.table(heads.name, heads.what, "column", "mean", *called)
     for k, value in enumerate(heads.values):
-        head = (str(k), _share(value))
+        head, more = (str(k), _share(value)), [f"{tail[k]:.4g}" for tail in tails]
         for name, mean, deviation in zip(part.names, means[k], deviations[k], strict=True):
-            table.add_row(*head, name, *_rounded(float(mean), float(deviation)))
-            head = ("", "")
+            table.add_row(*head, name, *_rounded(float(mean), float(deviation)), *more)
+            head, more = ("", ""), [""] * len(more)
         table.add_section()
     return table
 

@@ -14,7 +14,7 @@ from jaxem.cli import metadata
 from jaxem.cli.columns import Columns
 from jaxem.cli.progress import Run
 from jaxem.core.status import Status
-from jaxem.families import Gaussian, Product
+from jaxem.families import Gaussian, Product, StudentT
 from jaxem.models import HMM
 
 _WIDE = 160  # columns where there is no terminal to ask: nothing is folded
@@ -79,6 +79,8 @@ def family(model: Any) -> str:
     of = model.family
     if isinstance(of, Gaussian):
         return f"{covariance(model)} covariance"
+    if isinstance(of, StudentT):
+        return f"student t, {covariance(model)} scale"
     if isinstance(of, Product):
         return " and ".join(type(part).__name__.lower() for _, part in of.blocks)
     words = re.findall("[A-Z][a-z]*", type(of).__name__)
@@ -88,7 +90,9 @@ def family(model: Any) -> str:
 def covariance(model: Any) -> str:
     """The structure of the covariances; - where there are none."""
     parts = [of for _, of in model.family.blocks] if isinstance(model.family, Product) else []
-    names = [of.covariance.name for of in (model.family, *parts) if isinstance(of, Gaussian)]
+    names = [
+        of.covariance.name for of in (model.family, *parts) if isinstance(of, Gaussian | StudentT)
+    ]
     return ", ".join(names) or "-"
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from jaxem.cli import tables
+from jaxem.cli.column_types import GAUSSIAN, STUDENT_T
+from jaxem.cli.columns import Columns, families_of
 from jaxem.cli.errors import BadInput, as_bad_input
 from jaxem.cli.fit_candidates import fit_arguments, mesh, mixtures
 from jaxem.cli.fit_input import FitInput
 from jaxem.cli.options import ColumnOptions, Counts, FitOptions, ReadOptions
 from jaxem.cli.tables import Table
 from jaxem.core.source import Source
-from jaxem.families import Gaussian
 from jaxem.fitting import stream, streamed
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan
@@ -85,18 +86,19 @@ def source_of(
     file: Path, options: ColumnOptions, family: str, response: str | None, holes: str
 ) -> tuple[Source, FitInput]:
     """The columns that are asked for, which are numbers, for Gaussian components."""
-    if family != "gaussian" or response is not None or options.column_family:
+    if family not in (GAUSSIAN, STUDENT_T) or response is not None or options.column_family:
         raise BadInput(
-            f"{file}: a table that is read block by block is fitted by Gaussian components; leave "
-            "out --family, --response and --column-family, or fit a table that fits into memory"
+            f"{file}: a table that is read block by block is fitted by Gaussian components, or by "
+            "--family student-t; leave out another --family, --response and --column-family, or "
+            "fit a table that fits into memory"
         )
     if holes == "drop":
         raise BadInput(f"{file}: --missing drop needs the table in memory; give --missing fit")
     wanted = None if options.columns is None else [c.strip() for c in options.columns.split(",")]
     source = parquet(str(file), columns=wanted)
-    missing = holes == "fit" and _has_holes(source)
-    families = [Gaussian(name, missing=missing) for name in options.covariance]
     names: Any = source.names
+    holed = names if family == GAUSSIAN and holes == "fit" and _has_holes(source) else ()
+    families = families_of(Columns({family: names}, None, {}, ()), options, holed)
     return source, FitInput(str(file), names, None, {}, families)
 
 

@@ -153,6 +153,62 @@ class Positive(Constraint):
 
 
 @dataclass(frozen=True)
+class Between(Positive):
+    """least <= x <= most, both positive; coordinate log x."""
+
+    least: float
+    most: float
+
+    def check(self, value: Any, name: str) -> None:
+        checks.between(value, name, self.least, self.most)
+
+    def check_fixed(self, fixed: Any, name: str) -> None:
+        self.check(fixed[~np.isnan(fixed)], name)
+
+    def from_unconstrained(self, coordinate: Array) -> Array:
+        return jnp.clip(from_log(coordinate), self.least, self.most)
+
+    def ends(self, value: Any) -> Bool[Any, "*shape"]:
+        return (value <= self.least) | (value >= self.most)
+
+
+@dataclass(frozen=True)
+class Given(Constraint):
+    """The one number that the specification gives."""
+
+    number: float
+
+    def check(self, value: Any, name: str) -> None:
+        if checks.is_concrete(value) and np.any(np.asarray(value) != self.number):
+            raise ValueError(f"{name} is {value}, but the model has it fixed at {self.number:g}")
+
+    def to_unconstrained(self, value: Array) -> Array:
+        return jnp.zeros_like(value)
+
+    def from_unconstrained(self, coordinate: Array) -> Array:
+        """It has no direction to move in."""
+        return jnp.full_like(coordinate, self.number)
+
+    def fisher_diagonal(self, value: Array, share: Float[Array, " k"]) -> Array:
+        return jnp.zeros_like(value)
+
+    def constant(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:
+        return jnp.ones(value.shape, bool)
+
+    def without_error(self, value: Array, active: Bool[Array, " k"]) -> Bool[Array, "*shape"]:
+        return jnp.zeros(value.shape, bool)
+
+    def determined(self, fixed: Array) -> Bool[Array, "*shape"]:
+        return jnp.ones(fixed.shape, bool)
+
+    def n_free(self, fixed: Array, active: Bool[Array, " k"]) -> Array:
+        return jnp.int32(0)
+
+    def replace(self, value: Array, index: tuple, number: Array) -> Array:
+        raise ValueError(f"the model has this number fixed at {self.number:g}")
+
+
+@dataclass(frozen=True)
 class NonNegative(Positive):
     """x >= 0; coordinate log x, and a finite number that stands for log 0."""
 

@@ -19,6 +19,8 @@ from jaxem.families.density import Density as Density
 from jaxem.families.exponential import Exponential as Exponential
 from jaxem.families.exponential import ExponentialParams as ExponentialParams
 from jaxem.families.exponential import ExponentialPrior as ExponentialPrior
+from jaxem.families.factor_analyzer import FactorAnalyzer as FactorAnalyzer
+from jaxem.families.factor_analyzer import FactorAnalyzerParams as FactorAnalyzerParams
 from jaxem.families.gamma import Gamma as Gamma
 from jaxem.families.gamma import GammaParams as GammaParams
 from jaxem.families.gamma import GammaPrior as GammaPrior
@@ -48,6 +50,8 @@ from jaxem.families.poisson import PoissonPrior as PoissonPrior
 from jaxem.families.poisson_regression import PoissonRegression as PoissonRegression
 from jaxem.families.poisson_regression import PoissonRegressionParams as PoissonRegressionParams
 from jaxem.families.product import Product as Product
+from jaxem.families.student_t import StudentT as StudentT
+from jaxem.families.student_t import StudentTParams as StudentTParams
 from jaxem.families.von_mises import VonMises as VonMises
 from jaxem.families.von_mises import VonMisesParams as VonMisesParams
 from jaxem.families.von_mises import VonMisesPrior as VonMisesPrior

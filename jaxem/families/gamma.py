@@ -24,7 +24,13 @@ from jaxem.core import checks, placement
 from jaxem.core.constraints import Positive
 from jaxem.core.numerics import einsum, from_log, to_log
 from jaxem.core.parameters import Joint, tree
-from jaxem.core.special import log1p_excess, log_excess, log_less_digamma, stirling
+from jaxem.core.special import (
+    log1p_excess,
+    log_excess,
+    log_less_digamma,
+    solve_shape,
+    stirling,
+)
 from jaxem.families.independent_columns import (
     column_means,
     observed_cells,
@@ -185,21 +191,6 @@ class Gamma(PivotFamily):
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         a, b = (leaf[labels] for leaf in params)
         return jax.random.gamma(key, a, dtype=a.dtype) / b
-
-
-def solve_shape(gap: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The a of log a - digamma(a) = gap > 0, by Newton steps in 1 / a (Minka 2002).
-
-    1 / a changes by less than a factor in each step: the safeguard against a step across 0.
-    """
-    inverse = 12 * gap / (3 - gap + jnp.sqrt((gap - 3) ** 2 + 24 * gap))
-
-    def step(_: Array, inverse: Array) -> Array:
-        a = 1 / inverse
-        found, slope = jax.jvp(log_less_digamma, (a,), (-(a**2),))
-        return jnp.clip(inverse - (found - gap) / slope, 0.25 * inverse, 4 * inverse)
-
-    return 1 / lax.fori_loop(0, _N_NEWTON, step, inverse)
 
 
 def inverse_digamma(y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

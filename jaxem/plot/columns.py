@@ -16,6 +16,7 @@ from jaxem.families import (
     LogNormal,
     NegativeBinomial,
     Poisson,
+    StudentT,
     VonMises,
     Weibull,
     ZeroInflatedPoisson,
@@ -44,6 +45,7 @@ from jaxem.plot.number_columns import (
 
 COLUMNS: dict[type[Family], type[Column]] = {
     Gaussian: GaussianColumn,
+    StudentT: GaussianColumn,
     Exponential: ExponentialColumn,
     Gamma: GammaColumn,
     LogNormal: LogNormalColumn,

@@ -14,7 +14,7 @@ from jaxem.core import emissions, parameters, tables
 from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Family, Params
 from jaxem.core.dataset import Dataset, as_dataset, as_given
-from jaxem.families import Gaussian
+from jaxem.families import Gaussian, StudentT
 from jaxem.models import HMM, Mixture, MixtureParams
 from jaxem.models.packing import Layout, layout
 
@@ -31,11 +31,12 @@ def ready(model: Any, params: Params) -> Params:
 
     ValueError for families that have no means and covariances to draw.
     """
-    if not isinstance(model, Mixture) or not isinstance(model.family, Gaussian):
+    if not isinstance(model, Mixture) or not isinstance(model.family, Gaussian | StudentT):
         raise ValueError(
-            f"{model!r} has no ellipses and curves to draw: this picture is of Gaussian mixtures; "
-            "starts, criterion, trace, likelihood_slice are of any model, density of one column, "
-            "decoded and transition_matrix of hidden Markov models, item_profiles of classes"
+            f"{model!r} has no ellipses and curves to draw: this picture is of Gaussian and t "
+            "mixtures; starts, criterion, trace, likelihood_slice are of any model, density of one "
+            "column, decoded and transition_matrix of hidden Markov models, item_profiles of "
+            "classes"
         )
     with precision(jax.tree.map(np.asarray, params)):
         return jax.device_get(model.as_params(params, None))
@@ -189,9 +190,10 @@ def posterior(joint: np.ndarray) -> np.ndarray:
 
 
 def moments(family: Any, components: Params) -> tuple[np.ndarray, np.ndarray]:
-    """Means and standard deviations of each column within each Gaussian component, (k, d) both."""
+    """Means and standard deviations of each column within each component, (k, d) both; of t
+    components the roots of their scales."""
     with precision(components):
-        means, covariances = jax.device_put(components)
+        means, covariances, *_ = jax.device_put(components)
         variances = np.asarray(family.covariance.variances(covariances, *means.shape), float)
     return np.asarray(means, float), np.sqrt(np.maximum(variances, 0.0))
 
@@ -199,7 +201,7 @@ def moments(family: Any, components: Params) -> tuple[np.ndarray, np.ndarray]:
 def roots(model: Any, params: Params) -> np.ndarray:
     """Lower Cholesky factors (k, d, d), NaN where singular."""
     with precision(params):
-        means, covariances = jax.device_put(params.components)
+        means, covariances, *_ = jax.device_put(params.components)
         return np.asarray(model.family.covariance.cholesky(covariances, *means.shape), float)
 
 

@@ -28,9 +28,10 @@ def clusters(
     """Rows in two columns, with the ellipses of the components and contours of the density.
 
     A point has the colours of the components mixed by its responsibilities, which are those of
-    all columns; grey where it has no density. Ellipses are those of the marginal covariances, at
-    Mahalanobis distance 1 (solid, 39 % of a component) and 2 (dashed, 86 %). Contours of the
-    marginal density have 25, 50, 75 and 95 % of the rows inside. A singular component is a cross.
+    all columns; grey where it has no density. Ellipses are those of the marginal covariances, of t
+    components those of the scales, at Mahalanobis distance 1 (solid, 39 % of a normal component)
+    and 2 (dashed, 86 %). Contours of the marginal density have 25, 50, 75 and 95 % of the rows
+    inside. A singular component is a cross.
     Errors: ValueError where x, params, columns or names disagree.
     """
     ax = style.axes(ax)

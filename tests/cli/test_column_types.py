@@ -10,6 +10,7 @@ import jaxem
 from jaxem import families, io
 from jaxem.cli import column_types, main
 from jaxem.cli.columns import choose, family_of, values
+from jaxem.datasets import load_faithful
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,23 @@ def test_a_response(people, tmp_path, capsys):
     assert "member (bernoulli) depends on size" in capsys.readouterr().err
 
 
+def test_t_components(tmp_path, capsys):
+    """Of the geyser, with R's log-likelihood; with pictures."""
+    table, saved = tmp_path / "geyser.csv", tmp_path / "t.safetensors"
+    np.savetxt(table, load_faithful().x, delimiter=",", header="eruptions,waiting", comments="")
+    given = ("--family", "student-t", "--degrees-of-freedom", "shared", "--components", "2")
+    more = ("--starts", "2", "-o", str(saved), "--report", str(tmp_path / "t.png"))
+    assert main(["fit", str(table), *given, *more]) == 0
+    out, err = capsys.readouterr()
+    assert "-1130.1789" in out and "deg. freedom" in out and "student-t: eruptions, waiting" in err
+    assert io.read(saved).model.family == families.StudentT("full", "shared")
+    assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["show", str(saved)]) == 0 and "student t, full scale" in capsys.readouterr().out
+
+
 WRONG = {
+    ("--degrees-of-freedom", "4"): "--degrees-of-freedom is for student-t columns",
+    ("--family", "student-t", "--degrees-of-freedom", "0"): "give a number from 0.01 to 1e+06",
     ("--family", "poison"): "did you mean 'poisson'",
     ("--family", "poisson", "--columns", "size"): "size, which is not whole numbers from 0",
     ("--family", "poisson", "--columns", "colour"): "colour, which is not numeric",

@@ -45,6 +45,12 @@ def test_files_are_fitted_as_one_table(folder, capsys):
     np.testing.assert_array_equal(jaxem.load(saved)[1].components.means, params.components.means)
 
 
+def test_files_are_fitted_by_t_components_too(folder, capsys):
+    given = ("--family", "student-t", "--degrees-of-freedom", "shared")
+    assert fit(folder / "part-*.parquet", *given) == 0
+    assert "-1130.1789" in capsys.readouterr().out
+
+
 def test_files_are_fitted_by_several_devices(folder, capsys):
     assert fit(folder / "part-*.parquet") == fit(folder / "part-*.parquet", "--devices", 2) == 0
     one, two = re.findall(r"log-likelihood +(\S+)", capsys.readouterr().out)

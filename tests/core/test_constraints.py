@@ -12,9 +12,11 @@ from jaxem import families
 from jaxem.core import parameters
 from jaxem.core.constraints import (
     Angle,
+    Between,
     Constraint,
     Covariance,
     Equal,
+    Given,
     NonNegative,
     Positive,
     Probability,
@@ -57,6 +59,8 @@ CASES: dict[str, tuple[Constraint, np.ndarray]] = {
     "covariance, shared": (Covariance(shared=True), spd(1)[0]),
     "variance": (Variance(), np.arange(1.0, 7).reshape(K, 2)),
     "equal": (Equal(Positive()), np.full(K, 1.5)),
+    "between": (Between(0.01, 1e6), np.array([0.5, 2.0, 3e4])),
+    "given": (Given(4.0), np.full(K, 4.0)),
     "initial": (INITIALS["free"], rows(1, K)[0]),
     "initial, fixed": (INITIALS["fixed"], rows(1, K)[0]),
     "transitions": (Transitions(), rows(K, K)),
@@ -137,6 +141,13 @@ def test_zeros_of_probabilities_and_rates_survive():
         assert np.asarray(of.ends(value))[np.asarray(value) == 0].all()
 
 
+def test_ends_of_a_range_are_told():
+    of = Between(0.5, 2.0)
+    found = of.from_unconstrained(jnp.array([-9.0, 0.0, 9.0]))
+    np.testing.assert_array_equal(found, [0.5, 1.0, 2.0])
+    np.testing.assert_array_equal(of.ends(found), [True, False, True])
+
+
 def test_what_is_of_absent_components_is_told():
     active = jnp.array([True, False, True])
     marks = Positive().inactive(jnp.ones((K, 2)), active)
@@ -156,6 +167,8 @@ WRONG = {
     "not symmetric": (Covariance(), [[[1.0, 0.5], [0.2, 1.0]]]),
     "not positive definite": (Covariance(), [[[1.0, 2.0], [2.0, 1.0]]]),
     "at least 0": (Variance(), [[-1.0]]),
+    r"from 0\.5 to 2": (Between(0.5, 2.0), [1.0, 2.5]),
+    "fixed at 4": (Given(4.0), [4.0, 5.0]),
 }
 
 

@@ -9,9 +9,11 @@ from scipy import optimize, special, stats
 
 from jaxem import families
 from laws.column_cases import COLUMN_CASES
+from laws.factor_cases import FACTOR_CASES
 from laws.family_case import FamilyCase, N, arrays, columns, means, without_row_5
 from laws.gaussian_cases import GAUSSIAN_CASES
 from laws.regression_cases import REGRESSION_CASES
+from laws.student_t_cases import STUDENT_T_CASES
 
 _P = np.array([[0.2, 0.7], [0.5, 0.4], [0.75, 0.1]])
 _RATES = np.array([[1.0, 5.0], [4.0, 2.5], [9.0, 0.7]])
@@ -278,4 +280,6 @@ FAMILY_CASES = {
     **COLUMN_CASES,
     **REGRESSION_CASES,
     **GAUSSIAN_CASES,
+    **STUDENT_T_CASES,
+    **FACTOR_CASES,
 }

@@ -20,6 +20,7 @@ from jaxem.families.gaussian.spherical import Spherical
 class Common(Covariance):
     """C = sum_k S[k] / sum_k N[k] in the form of each component."""
 
+    own_volume = False
     constraint = constraints.Variance(shared=True)
     of: ClassVar[Diag | Spherical]
 

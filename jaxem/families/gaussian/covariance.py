@@ -30,6 +30,7 @@ class Covariance(abc.ABC):
 
     name: ClassVar[str]
     one_shape: ClassVar[bool] = False  # whether a column may have no variance in any component
+    own_volume: ClassVar[bool] = True  # whether that of each component is free
     constraint: ClassVar[Constraint]  # where `covariances` may lie
     matrices: ClassVar[bool] = False  # whether whole matrices (..., d, d) are stored
     least_columns: ClassVar[int] = 4  # from how many on products are faster than residuals

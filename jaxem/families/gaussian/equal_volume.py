@@ -19,6 +19,7 @@ from jaxem.families.gaussian.linked import LinkedFactors, LinkedVariances
 @dataclass(frozen=True)
 class EVI(Diag):
     name = "EVI"
+    own_volume = False
     constraint = LinkedVariances("EVI")
 
     def estimate(
@@ -30,6 +31,7 @@ class EVI(Diag):
 @dataclass(frozen=True)
 class EVV(Full):
     name = "EVV"
+    own_volume = False
     constraint = LinkedFactors("EVV")
 
     def estimate(

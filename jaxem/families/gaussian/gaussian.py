@@ -27,7 +27,7 @@ from jaxem.core.numerics import einsum, safe_divide
 from jaxem.core.rows import flat
 from jaxem.families.gaussian import eigenvalue_bound, filling, holes, identified, product_form
 from jaxem.families.gaussian import prior as priors
-from jaxem.families.gaussian.covariance import Covariance
+from jaxem.families.gaussian.covariance import Covariance, Factor
 from jaxem.families.gaussian.holes import Holes
 from jaxem.families.gaussian.m_step import GaussianStatistics, m_step, recentred
 from jaxem.families.gaussian.params import GaussianParams as GaussianParams
@@ -198,12 +198,19 @@ class Gaussian(Family):
         means, covariances = params
         k, d = means.shape
         factor = self.covariance.factor(covariances, k, d)
-        log_normaliser = -0.5 * (d * math.log(2 * math.pi) + factor.log_det)
-        if prior is not None:
-            form = self.covariance.identity(d, means.dtype)
-            trace = self.covariance.total(self.covariance.trace(factor.root, form))
-            log_normaliser = log_normaliser - 0.5 * prior.reg_covar * trace
+        log_normaliser = self.log_normaliser(factor, prior, d)
         return self.rows.prepare(self.covariance, params, factor, log_normaliser)
+
+    def log_normaliser(
+        self, factor: Factor, prior: GaussianPrior | None, d: int
+    ) -> Float[Array, " k"]:
+        """The log density at the mean."""
+        found = -0.5 * (d * math.log(2 * math.pi) + factor.log_det)
+        if prior is None:
+            return found
+        form = self.covariance.identity(d, found.dtype)
+        trace = self.covariance.total(self.covariance.trace(factor.root, form))
+        return found - 0.5 * prior.reg_covar * trace
 
     def stable_form(self, prepared: Any) -> tuple[Bool[Array, ""], ResidualForm] | None:
         if not isinstance(prepared, ProductForm):
@@ -246,7 +253,7 @@ class Gaussian(Family):
         active: Bool[Array, " k"],
         fixed: GaussianParams | None = None,
     ) -> GaussianParams:
-        return m_step(self.covariance, params, statistics, prior, active, fixed)
+        return m_step(self.covariance, params, statistics, prior, active, fixed, statistics.count)
 
     def spread_fixed(self, fixed: GaussianParams) -> Bool[Array, " k"]:
         variances = self.covariance.variances(fixed.covariances, *fixed.means.shape)

@@ -35,15 +35,17 @@ def m_step(
     prior: GaussianPrior | None,
     active: Bool[Array, " k"],
     fixed: GaussianParams | None,
+    rows: Float[Array, " k"],
 ) -> GaussianParams:
     """m = (first + p (prior_mean - m_old)) / (N + p) + m_old, with p = mean_precision;
 
     C = (scatter around m + p (m - prior_mean)(m - prior_mean)' + scale + N reg I)
         / (N + [p > 0] + dof + d + 1)      (full; the structure's own counts otherwise)
 
-    with m as it is fixed where it is. Where the structure links the components, these scatters and
-    numbers of rows are what it is estimated from. Where the prior bounds eigenvalues, the
-    covariances are the maximiser within the bound. A component without rows and without a prior
+    with m as it is fixed where it is. rows: N in the second line, for sums that are weighted, whose
+    count is N in the first. Where the structure links the components, these scatters and numbers of
+    rows are what it is estimated from. Where the prior bounds eigenvalues, the covariances are the
+    maximiser within the bound. A component without rows and without a prior
     keeps its parameters.
     """
     if prior is None:
@@ -61,7 +63,7 @@ def m_step(
     _, scatter = product_form.around(structure, *statistics, shift)
     to_prior = means - prior.mean
     scatter = scatter + structure.outer(precision, to_prior, to_prior) + prior.scale
-    rows = structure.per_covariance(count)
+    rows = structure.per_covariance(rows)
     scatter = scatter + prior.reg_covar * rows * structure.identity(d, count.dtype)
     total = structure.entries(d) * (
         rows + structure.per_covariance((precision > 0).astype(count.dtype))

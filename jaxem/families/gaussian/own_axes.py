@@ -20,6 +20,7 @@ from jaxem.families.gaussian.linked import LinkedAxes, composed
 @dataclass(frozen=True)
 class EEV(Full):
     name = "EEV"
+    own_volume = False
     constraint = LinkedAxes("EEV")
     one_shape = True
 

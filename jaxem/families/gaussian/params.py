@@ -23,22 +23,26 @@ class GaussianParams(NamedTuple):
 
 def as_params(structure: Covariance, params: Any, x: Any, k: int, name: str) -> GaussianParams:
     """x: rows, or what says their shapes; name: of the family."""
-    d = x.shape[1]
     checks.fields(params, GaussianParams, "components")
+    return GaussianParams(*located(structure, params, x, k, name))
+
+
+def located(structure: Covariance, params: Any, x: Any, k: int, name: str) -> tuple[Array, Array]:
+    """The means and the matrices, which are the first two fields of the parameters."""
+    d = x.shape[1]
     columns = np.shape(params.means)[-1:] or (0,)
     if columns != (d,):
         raise ValueError(f"x has {d} columns, params were made for {columns[0]}")
-    made_for = f"{k} components, {d} columns and {name}"
+    made_for, called = f"{k} components, {d} columns and {name}", type(params)._fields[1]
     means = checks.parameter(params.means, (k, d), x.dtype, "means", made_for)
-    shape = structure.shape(k, d)
-    covariances = checks.parameter(params.covariances, shape, x.dtype, "covariances", made_for)
-    structure.constraint.check(params.covariances, "covariances")
-    return GaussianParams(means, covariances)
+    matrices = checks.parameter(params[1], structure.shape(k, d), x.dtype, called, made_for)
+    structure.constraint.check(params[1], called)
+    return means, matrices
 
 
-def like_x(params: Any) -> Any:
+def like_x(params: Any, kind: type = GaussianParams) -> Any:
     """The shape and dtype of one row that the parameters were made for."""
-    checks.fields(params, GaussianParams, "components")
+    checks.fields(params, kind, "components")
     means = params.means if isinstance(params.means, jax.Array) else np.asarray(params.means)
     if means.ndim != 2:
         raise ValueError(f"means has shape {means.shape}; it must be (k, d)")

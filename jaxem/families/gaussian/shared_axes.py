@@ -90,6 +90,7 @@ class SharedAxes(Full):
 @dataclass(frozen=True)
 class EVE(SharedAxes):
     name = "EVE"
+    own_volume = False
     constraint = LinkedAxes("EVE")
 
     def along(self, rows: Array, squares: Array, old: Array) -> Float[Array, "k d"]:

@@ -30,6 +30,7 @@ class Tied(Covariance):
     """C = sum_k S[k] / sum_k N[k]."""
 
     name = "tied"
+    own_volume = False
     constraint = constraints.Covariance(shared=True)
     one_shape = True
     matrices = True

@@ -1,0 +1,61 @@
+"""Scores, communalities and rotations of factor analysers, against scikit-learn."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.decomposition import FactorAnalysis
+
+import jaxem
+from jaxem import families
+
+D, Q = 7, 3
+RNG = np.random.default_rng(0)
+LOADINGS = RNG.normal(size=(2, D, Q)) * (RNG.random((2, D, Q)) < 0.6) + 0.1
+OWN = families.FactorAnalyzerParams(
+    RNG.normal(size=(2, D)), LOADINGS, 0.2 + RNG.random((2, D))
+)  # fmt: skip
+MODEL = jaxem.Mixture(families.FactorAnalyzer(Q), 2)
+PARAMS = jaxem.MixtureParams(np.array([0.3, 0.7]), OWN)
+X = RNG.normal(size=(30, D))
+
+
+def peer(k, loadings):
+    found = FactorAnalysis(Q)
+    found.mean_, found.components_ = OWN.means[k], loadings.T
+    found.noise_variance_, found.n_features_in_ = OWN.uniquenesses[k], D
+    return found
+
+
+def test_scores_and_communalities():
+    scores = jaxem.factor_scores(MODEL, PARAMS, X)
+    assert scores.shape == (30, 2, Q)
+    share = jaxem.communalities(MODEL, PARAMS)
+    for k in range(2):
+        of = peer(k, LOADINGS[k])
+        np.testing.assert_allclose(scores[:, k], of.transform(X), rtol=1e-9, atol=1e-12)
+        variance = of.get_covariance().diagonal()
+        np.testing.assert_allclose(share[k], 1 - OWN.uniquenesses[k] / variance, rtol=1e-12)
+
+
+def test_varimax_is_scikit_learns_of_rows_of_one_length():
+    """Rows in units of the root of their communality: Kaiser's normalisation, R's default."""
+    turned = jaxem.varimax(MODEL, PARAMS)
+    for k in range(2):
+        length = np.sqrt((LOADINGS[k] ** 2).sum(1, keepdims=True))
+        of = FactorAnalysis(Q, rotation="varimax")
+        expected = length * of._rotate((LOADINGS[k] / length).T, tol=1e-14).T
+        expected = expected[:, np.argsort(-(expected**2).sum(0))] * 1.0
+        expected = expected * np.sign(expected.sum(0))
+        np.testing.assert_allclose(turned.components.loadings[k], expected, atol=1e-4)
+    logs = [jaxem.log_prob(MODEL, params, X) for params in (PARAMS, turned)]
+    np.testing.assert_allclose(*logs, rtol=1e-12)
+    again = jaxem.varimax(MODEL, turned).components.loadings
+    np.testing.assert_allclose(again, turned.components.loadings, atol=1e-6)
+
+
+def test_other_families_have_no_factors():
+    model = jaxem.Mixture(families.Poisson(), 1)
+    params = jaxem.MixtureParams(np.ones(1), families.PoissonParams(jnp.ones((1, 2))))
+    for of in (jaxem.varimax, jaxem.communalities):
+        with pytest.raises(ValueError, match="has no factors"):
+            of(model, params)
