@@ -63,4 +63,4 @@ from jaxem.models.mixture import Mixture as Mixture
 from jaxem.models.mixture import MixtureParams as MixtureParams
 from jaxem.models.mixture import MixturePrior as MixturePrior
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

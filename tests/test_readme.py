@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import jax
+import matplotlib.pyplot as plt
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +21,10 @@ def test_python_blocks_run_in_order(tmp_path, monkeypatch):
     space = {}
     for code in blocks("python"):
         exec(compile(code, "README.md", "exec"), space)
-    assert jax.numpy.all(space["many"].converged)
+    fits = [space[name] for name in ("result", "answers", "quakes", "fitted")]
+    assert all(fit.converged for fit in fits) and np.all(np.isfinite(space["influence"]))
+    np.testing.assert_allclose(space["quakes"].log_likelihood, -342.318, atol=5e-4)
+    assert (round(space["report"].g2, 3), space["report"].degrees_of_freedom) == (22.734, 20)
     assert repr(space["selection"].model) == "Mixture(family=Gaussian('tied'), n_components=3)"
     assert (tmp_path / "faithful.png").stat().st_size > 10_000
     printed = blocks("text")[0].splitlines()

@@ -1,0 +1,31 @@
+"""The site: Markdown pages, and a page for every public name from its docstring."""
+
+import sys
+from pathlib import Path
+
+import jaxem
+
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
+
+project = "jaxem"
+author = "The jaxem developers"
+release = version = jaxem.__version__
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx_copybutton",
+    "docstrings",
+    "links",
+    "pages",
+    "reference",
+]
+html_theme = "furo"
+html_title = f"jaxem {release}"
+exclude_patterns = ["extensions"]
+templates_path = []
+smartquotes = False  # quotes are code here
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence"]
+autodoc_typehints = "none"  # shapes are told in words
+autodoc_preserve_defaults = True
+copybutton_exclude = ".linenos, .gp"

@@ -1,0 +1,74 @@
+"""Pages whose code runs: what it prints and draws is put beneath it when the site is built.
+
+`run: true` at the head of a page asks for it. A page's blocks of Python run in order, in one
+namespace; the tests run those of every page.
+"""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+_BLOCK = re.compile(r"^```python\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
+_RUN = re.compile(r"\A---\n(?:.*\n)*?run: true\n(?:.*\n)*?---\n")
+
+
+def blocks(text: str) -> list[str]:
+    """The blocks of Python of a page, in order."""
+    return _BLOCK.findall(text)
+
+
+def run(text: str, name: str) -> dict[str, Any]:
+    """Run the blocks of a page; -> what they have defined."""
+    space: dict[str, Any] = {}
+    for code in blocks(text):
+        exec(compile(code, name, "exec"), space)
+    return space
+
+
+def is_run(text: str) -> bool:
+    """Whether a page shows what its code prints and draws."""
+    return bool(_RUN.match(text))
+
+
+def with_outputs(text: str, name: str, folder: Path) -> str:
+    """The page with what each block printed and drew beneath it; pictures go into the folder."""
+    space: dict[str, Any] = {}
+    count = iter(range(len(blocks(text))))
+
+    def shown(block: re.Match) -> str:
+        at, printed = next(count), io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(block[1], name, "exec"), space)
+        text = f"\n```text\n{printed.getvalue().rstrip()}\n```\n" if printed.getvalue() else ""
+        return block[0] + text + _pictures(f"{Path(name).stem}-{at}", folder)
+
+    return _BLOCK.sub(shown, text)
+
+
+def _pictures(name: str, folder: Path) -> str:
+    """Save and close the figures that are open; -> their Markdown."""
+    import matplotlib.pyplot as plt
+
+    lines = []
+    for number in plt.get_fignums():
+        file = f"{name}-{number}.png"
+        plt.figure(number).savefig(folder / file, dpi=110, bbox_inches="tight")
+        lines.append(f"\n![what the code above draws]({file})\n")
+    plt.close("all")
+    return "".join(lines)
+
+
+def _read(app: Any, name: str, source: list[str]) -> None:
+    if is_run(source[0]):
+        import matplotlib
+
+        matplotlib.use("agg")
+        file = Path(app.srcdir) / name
+        source[0] = with_outputs(source[0], name, file.parent)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("source-read", _read)
+    return {"parallel_read_safe": False}
