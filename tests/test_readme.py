@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 
 import jax
-import matplotlib.pyplot as plt
 import numpy as np
 
 ROOT = Path(__file__).parent.parent

@@ -52,7 +52,13 @@ class MixturePrepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Mixture(Model):
-    """A mixture of `n_components` components of one family."""
+    """A mixture of `n_components` components of one family.
+
+    p(x) = sum_k weights[k] p_k(x; components)
+
+    Parameters: `MixtureParams`. Errors: ValueError for what is no family, and for k below 1.
+    Source: McLachlan and Peel (2000), Finite Mixture Models.
+    """
 
     family: Family = field()
     n_components: Any = field()  # any whole number, kept as an int

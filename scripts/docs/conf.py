@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jaxem
 
-sys.path.insert(0, str(Path(__file__).parent / "extensions"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "jaxem"
 author = "The jaxem developers"
@@ -14,18 +14,19 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
-    "docstrings",
-    "links",
-    "pages",
-    "reference",
+    "extensions.docstrings",
+    "extensions.links",
+    "extensions.pages",
+    "extensions.reference",
 ]
 html_theme = "furo"
 html_title = f"jaxem {release}"
-exclude_patterns = ["extensions"]
-templates_path = []
+html_static_path = ["style"]
+html_css_files = ["wide.css"]
+html_show_copyright = False
+exclude_patterns = ["extensions", "style"]
 smartquotes = False  # quotes are code here
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 autodoc_typehints = "none"  # shapes are told in words
 autodoc_preserve_defaults = True
-copybutton_exclude = ".linenos, .gp"

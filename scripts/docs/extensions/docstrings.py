@@ -1,6 +1,6 @@
 """Docstrings as they are written here -> reStructuredText.
 
-Paragraphs are divided by empty lines. An indented one is an equation or code. A line `name: text`
+Paragraphs are divided by empty lines. One that is indented, or all equations, is verbatim. A line `name: text`
 begins an entry, which goes on until a sentence ends and the next line begins another; so do
 "Errors:" and "Source:". A line "- text" begins a bullet. All else is text, whose `code` is in
 single backticks.
@@ -12,6 +12,7 @@ from typing import Any
 _NAMES = r"[A-Za-z_]\w*(?:, [A-Za-z_]\w*)*"
 _ENTRY = re.compile(rf"^({_NAMES}): +(.*)", re.DOTALL)
 _WITHIN = re.compile(r"(?<=[.;]) (?=(?:[a-z_]\w*(?:, [a-z_]\w*)*|Errors|Source): )")
+_EQUATION = re.compile(r"^\S+( \S+){0,6} +(=|<-|~) .*[^.]$")
 _HEADED = ("Errors", "Source")
 
 
@@ -29,7 +30,10 @@ def restructured(lines: list[str]) -> list[str]:
 
 
 def _is_verbatim(rows: list[str]) -> bool:
-    return all(row.startswith(("  ", "|")) for row in rows)
+    """Whether all rows are indented, of a table, or equations."""
+    return all(
+        row.startswith(("  ", "|")) or (_EQUATION.match(row) and not _is_entry(row)) for row in rows
+    )
 
 
 def _chunks(rows: list[str]) -> list[str]:
@@ -67,7 +71,9 @@ def inline(text: str) -> str:
     """Text with its code marked up, and what would be markup escaped."""
     parts = re.split(r"(`[^`]+`)", text)
     return "".join(
-        f"`{part}`" if part.startswith("`") and len(part) > 2 else re.sub(r"([\\*_|`])", r"\\\1", part)
+        f"`{part}`"
+        if part.startswith("`") and len(part) > 2
+        else re.sub(r"([\\*_|`])", r"\\\1", part)
         for part in parts
     )
 

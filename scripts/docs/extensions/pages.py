@@ -6,6 +6,7 @@ namespace; the tests run those of every page.
 
 import contextlib
 import io
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -35,33 +36,44 @@ def is_run(text: str) -> bool:
 def with_outputs(text: str, name: str, folder: Path) -> str:
     """The page with what each block printed and drew beneath it; pictures go into the folder."""
     space: dict[str, Any] = {}
-    count = iter(range(len(blocks(text))))
+    count, drawn = itertools.count(), []
 
     def shown(block: re.Match) -> str:
-        at, printed = next(count), io.StringIO()
+        stem, printed = f"{Path(name).stem}-{next(count)}", io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(block[1], name, "exec"), space)
-        text = f"\n```text\n{printed.getvalue().rstrip()}\n```\n" if printed.getvalue() else ""
-        return block[0] + text + _pictures(f"{Path(name).stem}-{at}", folder)
+        said = printed.getvalue().rstrip()
+        beneath = f"\n```text\n{said}\n```\n" if said else ""
+        return block[0] + beneath + _saved(_figures(space, drawn), stem, folder)
 
     return _BLOCK.sub(shown, text)
 
 
-def _pictures(name: str, folder: Path) -> str:
-    """Save and close the figures that are open; -> their Markdown."""
+def _figures(space: dict[str, Any], drawn: list[Any]) -> list[Any]:
+    """The figures that are new: pyplot's, and those that code made by itself and gave a name."""
     import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
-    lines = []
-    for number in plt.get_fignums():
-        file = f"{name}-{number}.png"
-        plt.figure(number).savefig(folder / file, dpi=110, bbox_inches="tight")
-        lines.append(f"\n![what the code above draws]({file})\n")
+    of_pyplot = [plt.figure(number) for number in plt.get_fignums()]
+    named = [value for value in space.values() if isinstance(value, Figure)]
+    new = [figure for figure in dict.fromkeys(of_pyplot + named) if figure not in drawn]
+    drawn += new
     plt.close("all")
+    return new
+
+
+def _saved(figures: list[Any], stem: str, folder: Path) -> str:
+    """Save figures; -> their Markdown."""
+    lines = []
+    for number, figure in enumerate(figures):
+        file = f"{stem}-{number}.png"
+        figure.savefig(folder / file, dpi=110, bbox_inches="tight")
+        lines.append(f"\n![what the code above draws]({file})\n")
     return "".join(lines)
 
 
 def _read(app: Any, name: str, source: list[str]) -> None:
-    if is_run(source[0]):
+    if app.config.run_code and is_run(source[0]):
         import matplotlib
 
         matplotlib.use("agg")
@@ -70,5 +82,6 @@ def _read(app: Any, name: str, source: list[str]) -> None:
 
 
 def setup(app: Any) -> dict[str, bool]:
+    app.add_config_value("run_code", True, "env", bool)
     app.connect("source-read", _read)
     return {"parallel_read_safe": False}

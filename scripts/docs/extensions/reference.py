@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from docstrings import inline, restructured
+from extensions.docstrings import inline, restructured
 
 MODULES = {
     "jaxem": "Models, fits, and what is done with them",
