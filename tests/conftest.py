@@ -29,7 +29,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jaxtyping.install_import_hook("jaxem", "beartype.beartype")
 
 
-_LONGEST = ("test_readme.py", "test_docs.py", "test_suite.py")  # in one test or fixture
+_LONGEST = ("test_readme.py", "test_suite.py")  # in one test or fixture
 
 
 def pytest_collection_modifyitems(items):

@@ -1,8 +1,8 @@
 """Docstrings as they are written here -> reStructuredText.
 
-Paragraphs are divided by empty lines. One that is indented, or all equations, is verbatim. A line `name: text`
-begins an entry, which goes on until a sentence ends and the next line begins another; so do
-"Errors:" and "Source:". A line "- text" begins a bullet. All else is text, whose `code` is in
+Paragraphs are divided by empty lines. One that is indented, or all equations, is verbatim. A line
+`name: text` begins an entry, which goes on until a sentence ends and the next line begins another;
+so do "Errors:" and "Source:". A line "- text" begins a bullet. All else is text, whose `code` is in
 single backticks.
 """
 

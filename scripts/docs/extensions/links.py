@@ -19,9 +19,10 @@ class Links(SphinxPostTransform):
         objects = self.env.get_domain("py").objects
         for literal in list(self.document.findall(nodes.literal)):
             found = _found(literal.astext(), objects)
-            if found is None or found.docname == self.env.docname or _is_linked(literal):
+            here = self.env.docname
+            if found is None or found.docname == here or _is_no_place(literal, here):
                 continue
-            builder, here = self.app.builder, self.env.docname
+            builder = self.app.builder
             link = make_refnode(builder, here, found.docname, found.node_id, literal.deepcopy())
             literal.replace_self(link)
 
@@ -34,10 +35,12 @@ def _found(text: str, objects: Any) -> Any:
     return next((found for found in candidates if found is not None), None)
 
 
-def _is_linked(node: nodes.Node) -> bool:
-    while node is not None and not isinstance(node, nodes.reference | nodes.title):
+def _is_no_place(literal: nodes.literal, here: str) -> bool:
+    """Whether it is a link or heading already, what is explained there, or a method's name."""
+    node: Any = literal
+    while node is not None and not isinstance(node, nodes.reference | nodes.title | nodes.term):
         node = node.parent
-    return node is not None
+    return node is not None or ("jaxem.core." in here and "." not in literal.astext())
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -53,13 +53,22 @@ def _is_ours(value: Any, module: str) -> bool:
 def write(folder: Path) -> None:
     """Write the pages of the reference into a folder."""
     folder.mkdir(exist_ok=True)
-    entries = "\n".join(f"   {module}" for module in MODULES)
-    _page(folder / "index.rst", "Reference", f".. toctree::\n   :maxdepth: 1\n\n{entries}\n")
+    _page(folder / "index.rst", "Reference", _index())
     for module, title in MODULES.items():
         names = public(module)
         _page(folder / f"{module}.rst", f"``{module}``", _module(module, title, names))
         for name in names:
             _page(folder / f"{module}.{name}.rst", name, _symbol(module, name))
+
+
+def _index() -> str:
+    entries = "\n".join(f"   {module}" for module in MODULES)
+    rows = [
+        f"   * - :doc:`{module} <{module}>`\n     - {inline(title)}"
+        for module, title in MODULES.items()
+    ]
+    table = "\n".join([".. list-table::", "   :widths: 30 70", "", *rows])
+    return f"{table}\n\n.. toctree::\n   :hidden:\n\n{entries}\n"
 
 
 def _page(path: Path, title: str, text: str) -> None:
