@@ -118,8 +118,8 @@ def _of_the_file(module: str, value: Any) -> str:
     if module != "jaxem.families" or not issubclass(value, Family):
         return ""
     about = inspect.getdoc(importlib.import_module(value.__module__)) or ""
-    heading = "Equations"
-    lines = [".. rubric:: " + heading, "", *restructured(about.split("\n"))]
+    title, _, rest = about.partition("\n\n")
+    lines = [".. rubric:: Equations", "", inline(title), "", *restructured(rest.split("\n"))]
     return "\n".join(lines) + "\n"
 
 
