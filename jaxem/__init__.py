@@ -70,4 +70,4 @@ from jaxem.models.mixture import MixturePrior as MixturePrior
 from jaxem.models.noise import Noise as Noise
 from jaxem.models.noise import NoisyMixtureParams as NoisyMixtureParams
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

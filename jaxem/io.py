@@ -102,7 +102,7 @@ def save(
 
 
 def load(path: str | os.PathLike) -> tuple[Model, Params]:
-    """The model and the parameters in a file that `save` wrote; `read` gives the rest of it too.
+    """The model and the parameters in a file that `save` wrote; `jaxem.io.read` gives all of it.
 
     The parameters have the dtypes and the bits that were saved. They are JAX arrays; but where x64
     is off and the file holds float64, they stay NumPy arrays, so that no digit is lost: the

@@ -1,5 +1,6 @@
 """Rules that no single module can see: floors, what an import costs, what stands at the top."""
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,10 @@ def test_the_top_level_is_the_agreed_one():
     top = {line.split("/")[0] for line in out.stdout.splitlines()}
     agreed = {"pyproject.toml", "README.md", "LICENSE", "jaxem", "tests", "benchmarks", "scripts"}
     assert {name for name in top if not name.startswith(".")} <= agreed
+
+
+def test_the_wheel_says_that_it_is_typed():
+    """In an environment with the wheel itself its list of files is looked at."""
+    assert (ROOT / "jaxem" / "py.typed").exists()
+    installed = {str(file) for file in importlib.metadata.files("jaxem") or ()}
+    assert "jaxem/__init__.py" not in installed or "jaxem/py.typed" in installed

@@ -1,28 +1,43 @@
-"""The README's code runs, its printout is real, and CI calls its test command."""
+"""The README's code runs, and that of the documentation; its printout is real, and CI calls its
+test command."""
 
 import re
 import subprocess
 from pathlib import Path
 
 import jax
+import matplotlib.pyplot as plt
 import numpy as np
+import pytest
+
+from extensions import pages
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted((ROOT / "scripts" / "docs").rglob("*.md"))
 
 
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_python_blocks_run_in_order(tmp_path, monkeypatch):
+@pytest.mark.timeout(900)
+def test_code_runs_in_order_here_and_on_every_page(tmp_path, monkeypatch):
+    """In one process: pages fit models like the README's, and compiling is what takes the time."""
     monkeypatch.chdir(tmp_path)
-    space = {}
-    for code in blocks("python"):
-        exec(compile(code, "README.md", "exec"), space)
-    assert jax.numpy.all(space["many"].converged)
+    space = pages.run(README, "README.md")
+    fits = [space[name] for name in ("result", "answers", "quakes", "fitted")]
+    assert all(fit.converged for fit in fits) and np.all(np.isfinite(space["influence"]))
+    np.testing.assert_allclose(space["quakes"].log_likelihood, -342.318, atol=5e-4)
+    assert (round(space["report"].g2, 3), space["report"].degrees_of_freedom) == (22.734, 20)
     assert repr(space["selection"].model) == "Mixture(family=Gaussian('tied'), n_components=3)"
     assert (tmp_path / "faithful.png").stat().st_size > 10_000
+    the_printout_is_real(space)
+    failed = {str(page): error for page in PAGES if (error := failure(page)) is not None}
+    assert not failed
+
+
+def the_printout_is_real(space):
     printed = blocks("text")[0].splitlines()
     fit = space["jaxem"].fit(space["model"], space["x"], key=jax.random.key(0), n_init=100)
     actual = str(fit).splitlines()
@@ -30,6 +45,16 @@ def test_python_blocks_run_in_order(tmp_path, monkeypatch):
     assert actual[:2] == printed[:2] and actual[-1] == printed[-1]
     log_likelihood = float(printed[2].split()[1])
     np.testing.assert_allclose(float(fit.log_likelihood), log_likelihood, rtol=1e-6)
+
+
+def failure(page):
+    """What the code of a page raises; None: nothing."""
+    try:
+        pages.run(page.read_text(encoding="utf-8"), str(page))
+    except Exception as error:
+        return error
+    finally:
+        plt.close("all")
 
 
 def test_the_two_commands_are_one_line_each():

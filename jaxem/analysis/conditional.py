@@ -54,6 +54,8 @@ def conditional(
 
 
 class Moments(NamedTuple):
+    """mean (d,) and covariance (d, d) of a row."""
+
     mean: Float[Array, " d"]
     covariance: Float[Array, "d d"]
 

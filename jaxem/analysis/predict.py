@@ -90,7 +90,13 @@ def likeliest(model: Model, params: Params, rows: Rows, block_size: int) -> Arra
 
 @waits
 def sample(model: Model, params: Params, key: Array, n: int) -> tuple[Any, Array]:
-    """n rows drawn from the model, and the component each came from: (x (n, d), labels (n,))."""
+    """n rows drawn from the model, and the component each came from: (x (n, d), labels (n,)).
+
+    z ~ weights,  x ~ p_z; for an HMM one sequence of n steps, and its states.
+
+    key: a `jax.random.key`; the same key gives the same rows.
+    Errors: ValueError for n below 1, and for a family that cannot be drawn from.
+    """
     n = checks.whole(n, "n", least=1)
     checks.key(key)
     return _sample(model, model.as_params(params, None), key, n)

@@ -63,10 +63,11 @@ def with_holes(model: Any) -> Any:
 
 def n_columns(model: Model, rows: Rows) -> int:
     """How many numbers a row has, as it was given."""
-    x = like(model, rows)
+    skip = rows.weight.ndim if rows.order is None else 1
+    row = jax.tree.map(lambda p: jax.ShapeDtypeStruct((1, *p.shape[skip:]), p.dtype), rows.x)
     if model.family is None:
-        return checks.n_numbers(x, rows.weight.size)
-    return pivots.n_columns(model.family, x)
+        return checks.n_numbers(row, 1)
+    return pivots.n_columns(model.family, row)
 
 
 # ---- the two steps

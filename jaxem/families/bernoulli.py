@@ -34,7 +34,12 @@ class BernoulliPrior(NamedTuple):
 
 @dataclass(frozen=True)
 class Bernoulli(DirectFamily):
-    """Columns of 0 and 1."""
+    """Columns of 0 and 1, (n, d); NaN is a missing cell.
+
+    log p(x; p) = sum_j x[j] log p[j] + (1 - x[j]) log(1 - p[j])
+
+    Errors: ValueError for other values.
+    """
 
     params_type, prior_type = BernoulliParams, BernoulliPrior
     constraints = tree(BernoulliParams, Probability())

@@ -37,9 +37,12 @@ class CategoricalPrior(NamedTuple):
 
 @dataclass(frozen=True)
 class Categorical(DirectFamily):
-    """Columns of whole numbers from 0; -1 or NaN is a missing cell.
+    """Columns of whole numbers from 0, (n, d); -1 or NaN is a missing cell.
 
-    n_categories: levels of each column, or one number for all columns.
+    log p(x; p) = sum_j log p[j][x[j]]
+
+    n_categories: levels of each column, (2, 4, 3), or one number for all columns.
+    Errors: ValueError for codes beyond the levels. Source: Goodman (1974), Biometrika 61, 215-231.
     """
 
     n_categories: Any

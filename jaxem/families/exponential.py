@@ -33,7 +33,12 @@ class ExponentialPrior(NamedTuple):
 
 @dataclass(frozen=True)
 class Exponential(DirectFamily):
-    """Columns of durations, above 0: on zeros alone the likelihood is unbounded."""
+    """Columns of durations above 0, (n, d); NaN is a missing cell.
+
+    log p(x; rate) = sum_j log rate[j] - rate[j] x[j]
+
+    Errors: ValueError for 0 and less: on zeros alone the likelihood is unbounded.
+    """
 
     params_type, prior_type = ExponentialParams, ExponentialPrior
     constraints = tree(ExponentialParams, Positive())

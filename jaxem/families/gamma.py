@@ -71,7 +71,12 @@ class ShapeAndMean(Joint):
 
 @dataclass(frozen=True)
 class Gamma(PivotFamily):
-    """Columns of positive numbers."""
+    """Columns of positive numbers, (n, d), as sizes are; NaN is a missing cell.
+
+    log p(x; a, b) = sum_j a[j] log b[j] - log Gamma(a[j]) + (a[j] - 1) log x[j] - b[j] x[j]
+
+    Errors: ValueError for 0 and less.
+    """
 
     params_type, prior_type = GammaParams, GammaPrior
     constraints: ClassVar[Any] = ShapeAndMean(tree(GammaParams, Positive(), Positive()))

@@ -59,9 +59,13 @@ class RegressionSums(NamedTuple):
 
 @dataclass(frozen=True)
 class LinearRegression(Family):
-    """Data (X, y). common_scale: one error variance for all components.
+    """Responses y (n,) that depend on regressors X (n, p): data (X, y).
 
+    log p(y | X; b, s) = -1/2 [ log 2 pi + 2 log s + (y - b' u)^2 / s^2 ],    u = (1, X)
+
+    intercept: whether u has the 1. common_scale: one error variance for all components.
     A row whose y is missing (NaN) carries no information.
+    Errors: ValueError for NaN in X. Source: DeSarbo and Cron (1988), J. Classif. 5, 249-282.
     """
 
     intercept: Any = True

@@ -21,10 +21,15 @@ class LogisticRegressionParams(NamedTuple):
 
 @dataclass(frozen=True)
 class LogisticRegression(GeneralizedRegression):
-    """Data (X, y), y 0 or 1.
+    """Answers y (n,), 0 or 1, that depend on regressors X (n, p): data (X, y); logit link.
+
+    log p(y | X; b) = y eta - log(1 + exp(eta)),    eta = b' u,  u = (1, X)
+
+    intercept: whether u has the 1. A row whose y is missing (NaN) carries no information.
 
     Where columns separate the answers, coefficients grow until the likelihood gains nothing more:
     the answer is finite, its size means nothing; a prior's precision is the remedy.
+    Errors: ValueError for other y, and for NaN in X.
     """
 
     intercept: Any = True

@@ -39,9 +39,12 @@ class MultinomialPrior(NamedTuple):
 
 @dataclass(frozen=True)
 class Multinomial(PivotFamily):
-    """Rows of counts, one column a category.
+    """Rows of counts, (n, d), one column a category; their sums are taken as given.
+
+    log p(x; p) = log N! - sum_j log x[j]! + sum_j x[j] log p[j],  N = sum_j x[j]
 
     n_trials: draws of a row that is sampled; the fit takes each row's own number.
+    Errors: ValueError for NaN, and for what is no whole number from 0.
     """
 
     n_trials: Any = 1

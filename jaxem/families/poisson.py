@@ -45,7 +45,13 @@ class PoissonPrior(NamedTuple):
 
 @dataclass(frozen=True)
 class Poisson(PivotFamily):
-    """Columns of counts. exposure: the data is (counts, exposure), with one exposure (n,) a row."""
+    """Columns of counts, (n, d); NaN is a missing cell.
+
+    log p(x; rate) = sum_j x[j] log(rate[j] e) - rate[j] e - log x[j]!
+
+    exposure: whether the data is (counts, exposure), with one exposure e (n,) a row; else e is 1.
+    Errors: ValueError for what is no whole number from 0, and for exposures that are not above 0.
+    """
 
     exposure: Any = False
 

@@ -29,7 +29,13 @@ class PoissonRegressionParams(NamedTuple):
 
 @dataclass(frozen=True)
 class PoissonRegression(GeneralizedRegression):
-    """Data (X, y), y whole numbers from 0; log link."""
+    """Counts y (n,) that depend on regressors X (n, p): data (X, y); log link.
+
+    log p(y | X; b) = y eta - exp(eta) - log y!,    eta = b' u,  u = (1, X)
+
+    intercept: whether u has the 1. A row whose y is missing (NaN) carries no information.
+    Errors: ValueError for y that are no whole numbers from 0, and for NaN in X.
+    """
 
     intercept: Any = True
 

@@ -33,8 +33,11 @@ from jaxem.core.contracts import Family, Params, Place, Prior
 
 @dataclass(frozen=True, repr=False)
 class Product(Family):
-    """Product({"size": Gaussian("full"), "visits": Poisson()}); data and parameters are dicts too.
+    """Blocks of columns of different families: data and parameters are dicts of theirs.
 
+    log p(x; theta) = sum_b log p_b(x[b]; theta[b])
+
+    blocks: the family of each, such as {"size": Gaussian("full"), "visits": Poisson()}.
     A bare dict of families compares and hashes by its items, in the order of their names.
     """
 

@@ -60,7 +60,14 @@ class Polar(Joint):
 
 @dataclass(frozen=True)
 class VonMises(PivotFamily):
-    """Columns of angles; multiples of 2 pi do not matter."""
+    """Columns of angles in radians, (n, d); NaN is a missing cell.
+
+    log p(x; m, c) = sum_j c[j] cos(x[j] - m[j]) - log(2 pi I_0(c[j]))
+
+    Multiples of 2 pi do not matter.
+    Errors: ValueError for infinity; a UserWarning for what looks like degrees.
+    Source: Mardia and Jupp (2000), Directional Statistics.
+    """
 
     params_type, prior_type = VonMisesParams, VonMisesPrior
     constraints: ClassVar[Any] = Polar(tree(VonMisesParams, Angle(), NonNegative()))

@@ -101,6 +101,10 @@ def fit(
     x may be a source, of `jaxem.sources`: a table that does not fit into memory is read block by
     block, once an iteration for all starts.
 
+        model = jaxem.Mixture(jaxem.families.Gaussian("full"), n_components=3)
+        result = jaxem.fit(model, x, key=jax.random.key(0))
+        labels = jaxem.predict(model, result.params, x)
+
     Errors: ValueError for bad input; numerical trouble is a status of the result.
     Source: Dempster, Laird and Rubin (1977), J. R. Stat. Soc. B 39, 1-38.
     """

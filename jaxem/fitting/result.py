@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.core import checks, parameters, placement
+from jaxem.core import checks, html_tables, parameters, placement
 from jaxem.core.contracts import Model
 from jaxem.core.names import name
 from jaxem.core.status import CONVERGED, FitError, Status, tally
@@ -16,6 +16,7 @@ from jaxem.fitting.outcome import Outcome
 from jaxem.fitting.restarts import Restarts
 
 _COLLAPSED = (Status.DEGENERATE, Status.CONSTRAINED)
+_NAME = 16  # letters of a printed line that are its name
 
 
 @jax.tree_util.register_static
@@ -167,6 +168,11 @@ class Result:
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        """The same in a notebook."""
+        title, *lines = str(self).split("\n")
+        return html_tables.table(title, [(line[:_NAME].strip(), line[_NAME:]) for line in lines])
 
     def _lines_of_many(self) -> list[str]:
         status = np.ravel(self.status)

@@ -47,11 +47,15 @@ class HMMPrepared(NamedTuple):
 class HMM(Model):
     """A hidden Markov model of `n_states` states with emissions of one family.
 
+    p(x, z) = initial[z[0]] prod_t transition[z[t-1], z[t]] prod_t p(x[t]; emissions[z[t]])
+
     initial: "free"; "stationary", the law that the chain stays in; or "fixed", as it is given.
     transitions: "full"; "left-right" (never back to an earlier state); "cyclic" (on to the next, or
     stay); or a mask, k rows of True and False. What is not possible stays exactly 0.
     recursion: "sequential", t steps of k^2 work a lane; "associative", log2(t) rounds of k^3 work
     and t k^2 numbers; "auto", that on an accelerator where states and lanes are few.
+    Parameters: `HMMParams`. Errors: ValueError for what is no family, and for k below 1.
+    Source: Rabiner (1989), Proc. IEEE 77, 257-286.
     """
 
     family: Family = field()

@@ -59,8 +59,13 @@ class MixturePrepared(NamedTuple):
 class Mixture(Model):
     """A mixture of `n_components` components of one family.
 
+    p(x) = sum_k weights[k] p_k(x; components)
+
     noise: one more component, spread evenly over the box of the data, for rows that are like no
-        others; parameters are then `NoisyMixtureParams`, and its label is the last, n_components.
+        others: p(x) = (1 - e) sum_k weights[k] p_k(x) + e / V. Its label is the last, n_components.
+
+    Parameters: `MixtureParams`, with noise `NoisyMixtureParams`. Errors: ValueError for what is no
+    family, and for k below 1. Source: McLachlan and Peel (2000), Finite Mixture Models.
     """
 
     family: Family = field()

@@ -48,7 +48,7 @@ class LogShares(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Given(Real):
+class Kept(Real):
     """Numbers that no step changes."""
 
     def without_error(self, value: Any, active: Any) -> Bool[Any, "*shape"]:
@@ -144,7 +144,7 @@ class Uniform(Background):
 
     params_type = NoisyMixtureParams
     constraints = (
-        parameters.tree(Noise, Probability(shared=True), Given(shared=True), Given(shared=True)),
+        parameters.tree(Noise, Probability(shared=True), Kept(shared=True), Kept(shared=True)),
     )
 
     def like(self, x: Any) -> tuple[Noise]:

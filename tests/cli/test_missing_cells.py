@@ -473,11 +473,11 @@ def test_airquality_is_filled_as_by_the_fit_of_r(tmp_path, capsys):
     assert sum("NA" in row for row in before) == 42
 
 
-def test_what_the_readme_shows_is_printed(tmp_path, monkeypatch, capsys):
+def test_what_the_documentation_shows_is_printed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(AIR.parents[2])
-    readme = Path("README.md").read_text()
-    command = re.search(r"^jaxem (impute tests/.*) -o filled.csv --plot holes.png$", readme, re.M)
-    shown = re.search(r"^tests/cli/airquality.csv: .*?(?=^```)", readme, re.M | re.S)
+    page = Path("scripts/docs/howto/command_line.md").read_text(encoding="utf-8")
+    command = re.search(r"^jaxem (impute tests/.*) -o filled.csv --plot holes.png$", page, re.M)
+    shown = re.search(r"^tests/cli/airquality.csv: .*?(?=^```)", page, re.M | re.S)
     assert command and shown
     few = ["--components", "1:3", "--starts", "20"]  # the same optimum, in less time
     assert main([*command[1].split(), *few, "-o", str(tmp_path / "f.csv")]) == 0

@@ -1,5 +1,7 @@
 """The doors: what goes in, what comes out, under jit and vmap, and what a second call costs."""
 
+from xml.etree import ElementTree
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,6 +62,11 @@ def test_the_printout_says_what_a_person_wants_to_know(x):
     ):  # fmt: skip
         assert word in text, text
     assert repr(result) == text and len(text.splitlines()) <= 8
+    title, *lines = text.splitlines()
+    shown = ElementTree.fromstring(result._repr_html_())
+    assert shown.findtext("caption") == title
+    cells = [(row.findtext("th"), row.findtext("td")) for row in shown.iter("tr")]
+    assert [f"{name:16}{value}" for name, value in cells] == lines
 
 
 def test_criteria_are_minus_two_log_likelihood_plus_a_penalty(x):

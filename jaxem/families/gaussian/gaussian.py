@@ -43,14 +43,18 @@ _ROWS = {False: Whole(), True: holes.WithHoles()}
 
 @dataclass(frozen=True, repr=False)
 class Gaussian(Family):
-    """Normal components with `covariance` "full", "tied", "diag", "spherical" or one of mclust's.
+    """Rows of numbers, (n, d), normal with a `covariance` of one of fourteen structures.
 
-    Those name volume, shape and orientation of C[k] = v[k] D[k] diag(a[k]) D[k]' by three letters:
+    log N(x; m, C) = -1/2 [ d log 2 pi + log det C + (x - m)' inv(C) (x - m) ]
+
+    covariance: "full", "tied", "diag", "spherical", or a name of mclust's.
+    These name volume, shape and orientation of C[k] = v[k] D[k] diag(a[k]) D[k]' by three letters:
     equal, E, of each component, V, or along the columns, I (Celeux and Govaert 1995; EVE and VVE
     Browne and McNicholas 2014). EII, VII = "spherical", EEI = "tied-diag", VEI, EVI, VVI = "diag",
     EEE = "tied", VEE, EVE, VVE, EEV, VEV, EVV, VVV = "full".
 
     missing: whether NaN is a hole, a cell that was not observed, rather than an error.
+    Errors: ValueError for a name that is none of these.
     """
 
     covariance: Any = "full"
