@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, parameters, placement, tables
+from jaxem.core import checks, parameters, placement
 from jaxem.core.bessel import log_bessel, ratio_gap
 from jaxem.core.constraints import NonNegative
 from jaxem.core.direction import UNIT, Direction, unit
@@ -116,9 +115,6 @@ class VonMisesFisher(PivotFamily):
 
     # ---- starts
 
-    def coordinates(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        return x
-
     def blank(self, x: Float[Array, "n d"], k: int) -> VonMisesFisherParams:
         first = unit(jnp.zeros((k, x.shape[1]), x.dtype))
         return VonMisesFisherParams(first, jnp.ones(k, x.dtype))
@@ -201,13 +197,6 @@ class VonMisesFisher(PivotFamily):
         """1 - A(c), the mean squared distance, relative to the pooled one."""
         gap = _gap(params.concentrations, params.directions.shape[1])[:, None]
         return spread_ratio(gap, weights, None if prior is None else prior.sums[:, -1:])
-
-    def like_x(self, params: Any) -> Any:
-        checks.fields(params, VonMisesFisherParams, "components")
-        if np.ndim(params.directions) != 2:
-            raise ValueError(f"directions has shape {np.shape(params.directions)}; give (k, d)")
-        d, dtype = np.shape(params.directions)[1], tables.float_dtype(params.directions)
-        return jax.ShapeDtypeStruct((1, d), dtype)
 
     def sample(self, key: Array, params: Any, labels: Int[Array, " n"]) -> Float[Array, "n d"]:
         """How far from the direction by rejection (Wood 1994), whereto at random."""
