@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from outliers import SPOILT
 
 import jaxem
 from jaxem.cli import command, interval_table, main, options, progress
@@ -89,6 +90,19 @@ def test_float32_on_request(faithful, capsys):
     out = capsys.readouterr().out
     assert fact(out, "dtype") == "float32"
     assert float(fact(out, "log-likelihood")) == pytest.approx(BEST_OF_TWO, rel=1e-5)
+
+
+def test_outliers_are_noise_or_do_not_count(tmp_path, capsys):
+    file = tmp_path / "spoilt.csv"
+    np.savetxt(file, SPOILT, delimiter=",", header="a,b", comments="")
+    assert fit(str(file), "--noise") == 0
+    assert float(fact(capsys.readouterr().out, "rows that are noise")) == pytest.approx(
+        0.1, abs=0.02
+    )
+    assert fit(str(file), "--trim", "0.1") == 0
+    assert fact(capsys.readouterr().out, "rows that count") == "270"
+    fit(str(file), "--trim", "0.1", "--standard-errors", "observed")
+    assert "all rows have to count for them: leave out --trim" in capsys.readouterr().err
 
 
 def test_reg_covar_says_what_was_climbed(faithful, capsys):

@@ -91,6 +91,15 @@ def test_hidden_states_within_the_bound():
     assert result.converged
 
 
+def test_scales_of_t_components_within_the_bound():
+    x = np.asarray(datasets.load_faithful().x)
+    model = jaxem.Mixture(families.StudentT("diag", degrees_of_freedom=5), 2)
+    result = jaxem.fit(model, x, key=jax.random.key(0), n_init=4, max_eigenvalue_ratio=50.0)
+    scales = np.asarray(result.params.components.scales)
+    assert np.max(scales) == pytest.approx(50 * np.min(scales), rel=1e-9)
+    assert result.converged
+
+
 @pytest.mark.parametrize(
     ("family", "options", "told"),
     [

@@ -112,6 +112,21 @@ class StudentT(Family):
     def as_prior(self, prior: Any, reg_covar: Any, x: Any, k: int) -> GaussianPrior:
         return self.normal.as_prior(prior, reg_covar, x, k)
 
+    @property
+    def can_be_bounded(self) -> bool:
+        return self.normal.can_be_bounded
+
+    def bounded(self, prior: GaussianPrior | None, ratio: Any) -> GaussianPrior:
+        return self.normal.bounded(prior, ratio)
+
+    def smallest_eigenvalues(self, params: StudentTParams) -> Float[Array, " k"]:
+        return self.normal.smallest_eigenvalues(params.gaussian)
+
+    def within_bounds(
+        self, params: StudentTParams, active: Bool[Array, " k"], prior: GaussianPrior
+    ) -> StudentTParams:
+        return params.of_normal(self.normal.within_bounds(params.gaussian, active, prior))
+
     def default_min_count(self, x: Any) -> float:
         return self.normal.default_min_count(x)
 
