@@ -83,7 +83,7 @@ class Background(abc.ABC):
         """Host side: ValueError for rows that have no such background."""
 
     @abc.abstractmethod
-    def start(self, x: Any, weight: Float[Array, " n"]) -> tuple[Any, ...]:
+    def start(self, x: Any, weight: Array) -> tuple[Any, ...]:
         """Those fields in a start."""
 
     @abc.abstractmethod
@@ -120,7 +120,7 @@ class Nothing(Background):
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         pass
 
-    def start(self, x: Any, weight: Float[Array, " n"]) -> tuple[()]:
+    def start(self, x: Any, weight: Array) -> tuple[()]:
         return ()
 
     def log_shares(self, params: Any) -> None:
