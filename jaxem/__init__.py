@@ -35,6 +35,8 @@ from jaxem.analysis.likelihood import log_likelihood as log_likelihood
 from jaxem.analysis.lr_test import LRTest as LRTest
 from jaxem.analysis.lr_test import lr_test as lr_test
 from jaxem.analysis.lr_test import lr_tests as lr_tests
+from jaxem.analysis.merging import Merging as Merging
+from jaxem.analysis.merging import merge_components as merge_components
 from jaxem.analysis.outliers import outlier_weights as outlier_weights
 from jaxem.analysis.predict import log_prob as log_prob
 from jaxem.analysis.predict import n_free_parameters as n_free_parameters
