@@ -11,7 +11,7 @@ from jaxem.core.dataset import Dataset, as_dataset, refuse_beside
 from jaxem.core.inputs import waits
 from jaxem.core.source import Source
 from jaxem.core.status import Status
-from jaxem.fitting import constrained, implicit, impossible, sizes, starts, streamed
+from jaxem.fitting import constrained, hierarchical, implicit, impossible, sizes, starts, streamed
 from jaxem.fitting.driver import noted, uncut
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
@@ -61,7 +61,8 @@ def fit(
         so from its second round on.
     init: "portfolio" (k-means++ on standardised columns, on sphered columns, and random rows, in
         turn; for a chain also on averages over windows, and segments of random lengths),
-        "k-means++", "random_from_data", or parameters (one start from them). Of random rows each
+        "k-means++", "random_from_data", "hierarchical" (one start, from Ward's clusters of up to
+        2000 rows, with nothing drawn), or parameters (one start from them). Of random rows each
         part has one, and in a regression as many as a line goes through.
     sample_weight: (n,) frequencies, 3 means three equal rows; a row of weight 0 is absent. For an
         HMM (b,), of the sequences.
@@ -110,16 +111,22 @@ def fit(
     """
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio, max_eigenvalue_ratio, trim)  # fmt: skip
-    begin = starts.begin(init, key, n_init, search)
+    clustered = isinstance(init, str) and init == "hierarchical"
+    if clustered:
+        begin = hierarchical.one_start(key, n_init, search)
+    else:
+        begin = starts.begin(init, key, n_init, search)
     if isinstance(x, Source) and (checkpoint is not None or not x.small):
         refuse_beside((sample_weight, labels, lengths))
         begin = starts.in_one_round(begin)
         job = streamed.planned(model, x, options, begin, checkpoint, mesh=mesh)
+        job = hierarchical.begun(job) if clustered else job
         return _run(job, checks.flag(progress, "progress"))
     if checkpoint is not None:
         raise ValueError("checkpoint is for the fit of a source, such as jaxem.sources.npy(path)")
     data = as_dataset(model, x, sample_weight, labels, lengths, mesh)
     job = prepare(data, options, begin, _padded_k(data, options, begin))
+    job = hierarchical.begun(job) if clustered else job
     result = _run(job, checks.flag(progress, "progress"))
     return result if job.search is None else constrained.instead(result, data, options, begin)
 

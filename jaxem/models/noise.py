@@ -98,9 +98,7 @@ class Background(abc.ABC):
         """Those fields of the columns at these indices."""
 
     @abc.abstractmethod
-    def spoil(
-        self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]
-    ) -> tuple[Any, Int[Array, " n"]]:
+    def spoil(self, key: Array, params: Any, x: Any, labels: Array) -> tuple[Any, Array]:
         """Rows of components -> (the same with rows of the background in between, labels)."""
 
 
@@ -132,9 +130,7 @@ class Nothing(Background):
     def marginal(self, params: Any, columns: Any) -> tuple[()]:
         return ()
 
-    def spoil(
-        self, key: Array, params: Any, x: Any, labels: Int[Array, " n"]
-    ) -> tuple[Any, Int[Array, " n"]]:
+    def spoil(self, key: Array, params: Any, x: Any, labels: Array) -> tuple[Any, Array]:
         return x, labels
 
 

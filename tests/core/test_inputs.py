@@ -53,11 +53,19 @@ def given(n):
         maximum=jaxem.MixtureParams(np.ones(1), GaussianParams(
             x.mean(0)[None], np.cov(x.T, bias=True)[None]
         )),
+        tails=jaxem.MixtureParams(np.full(2, 0.5), jaxem.families.StudentTParams(
+            *mixture().components, np.full(2, 5.0)
+        )),
+        factors=jaxem.MixtureParams(np.ones(1), jaxem.families.FactorAnalyzerParams(
+            np.zeros((1, 2)), np.full((1, 2, 1), 0.5), np.ones((1, 2))
+        )),
         sums=jax.tree.map(np.asarray, jaxem.e_step(MODEL, mixture(), x[:FEW])[0]),
     )  # fmt: skip
 
 
 ONE = jaxem.Mixture(Gaussian("full"), 1)
+TAILS = jaxem.Mixture(jaxem.families.StudentT("full"), 2)
+FACTORS = jaxem.Mixture(jaxem.families.FactorAnalyzer(1), 1)
 VERBS = {
     "fit": (MANY, lambda a: jaxem.fit(MODEL, a["x"], key=KEY, n_init=2, max_iter=3)),
     "fit with all": (FEW, lambda a: jaxem.fit(
@@ -107,6 +115,14 @@ VERBS = {
     "bootstrap": (FEW, lambda a: jaxem.bootstrap(
         MODEL, a["params"], a["x"], key=KEY, n_boot=2, max_iter=2)),
     "diagnose": (FEW, lambda a: jaxem.diagnose(MODEL, a["params"], a["x"], a["weight"])),
+    "trimmed_weights": (MANY, lambda a: jaxem.trimmed_weights(
+        MODEL, a["params"], a["x"], 0.1, a["weight"])),
+    "merge_components": (FEW, lambda a: jaxem.merge_components(
+        MODEL, a["params"], a["x"], a["weight"])),
+    "outlier_weights": (MANY, lambda a: jaxem.outlier_weights(TAILS, a["tails"], a["x"])),
+    "factor_scores": (MANY, lambda a: jaxem.factor_scores(FACTORS, a["factors"], a["x"])),
+    "communalities": (FEW, lambda a: jaxem.communalities(FACTORS, a["factors"])),
+    "varimax": (FEW, lambda a: jaxem.varimax(FACTORS, a["factors"])),
     "latent_classes": (FEW, lambda a: jaxem.latent_classes(CLASSES, a["shares"], a["codes"])),
     "lr_test": (FEW, lambda a: jaxem.lr_test(
         ONE, a["x"], key=KEY, n_boot=2, n_init=1, max_iter=2).replicates),
