@@ -15,8 +15,7 @@ from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.names import name
-from jaxem.fitting import em, sizes
-from jaxem.fitting.blocks import accumulate
+from jaxem.fitting import em, sizes, trimming
 from jaxem.fitting.effort import program
 
 
@@ -212,11 +211,11 @@ def _trace(
 ) -> Trace:
     def step(params: Params, _: None) -> tuple[Params, Trace]:
         prepared = model.prepare(params, prior)
-        statistics, objective = accumulate(model, prepared, rows, block_size)
+        statistics, objective = trimming.sums(model, prepared, prior, rows, block_size)
         posterior = objective + model.log_prior(params, prior)
         likelihood = objective
         if prior is not None:
-            likelihood = em.log_likelihood(model, params, None, rows, block_size)
+            likelihood = em.log_likelihood(model, params, prior, rows, block_size)
         return model.m_step(params, statistics, prior), Trace(params, likelihood, posterior)
 
     return lax.scan(step, params, length=n_iter + 1)[1]

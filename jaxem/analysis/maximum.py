@@ -53,6 +53,10 @@ def fitted(
     checks.one_of(method, METHODS, "method")
     model, rows = data.model, streamed_sums.some(data)
     prior = model.as_prior(prior, reg_covar, emissions.like(model, rows), fixed)
+    if model.trim(prior) is not None:
+        raise ValueError(
+            "standard errors are of fits in which all rows count: leave trim out of the prior"
+        )
     params = coordinates.settled(model, model.as_params(params, rows))
     params = parameters.fix(model.constraints, params, emissions.fixed(prior))
     if method in ("outer", "sandwich"):

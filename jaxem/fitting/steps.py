@@ -7,8 +7,7 @@ from jaxtyping import Array
 from jaxem.core import emissions
 from jaxem.core.contracts import Model, Params, Prior, Rows, Statistics
 from jaxem.core.inputs import waits
-from jaxem.fitting import sizes, streamed_sums
-from jaxem.fitting.blocks import accumulate
+from jaxem.fitting import sizes, streamed_sums, trimming
 from jaxem.fitting.effort import program
 from jaxem.fitting.streamed_sums import StreamedRows
 
@@ -38,10 +37,13 @@ def e_step(
     if isinstance(data, StreamedRows):
         params = model.as_params(params, data.some)
         given = model.as_prior(prior, None, emissions.like(model, data.some))
+        trimming.refuse(model, given, "a source")
         return streamed_sums.e_step(data, params, given)
     rows = data.rows if data.shards is None else data.filled
     params = model.as_params(params, rows)
     prior = model.as_prior(prior, None, emissions.like(model, rows))
+    if rows.shards is not None:
+        trimming.refuse(model, prior, "a device of several")
     block = sizes.block_size(model, rows)
     return sizes.beside(rows, _e_step(model, params, rows, prior, block))
 
@@ -64,7 +66,7 @@ def m_step(
 def _e_step(
     model: Model, params: Params, rows: Rows, prior: Prior | None, block_size: int
 ) -> tuple[Statistics, Array]:
-    return accumulate(model, model.prepare(params, prior), rows, block_size)
+    return trimming.sums(model, model.prepare(params, prior), prior, rows, block_size)
 
 
 @program("model")

@@ -98,6 +98,18 @@ def test_derivative_of_a_trimmed_fit(trimmed):
     np.testing.assert_array_equal(found[270:], 0.0)
 
 
+def test_steps_and_traces_are_of_the_rows_that_count(trimmed):
+    """And standard errors, which are of all rows, are refused."""
+    prior = jaxem.MixturePrior(trim=0.1)
+    statistics, value = jaxem.e_step(MODEL, trimmed.params, SPOILT, prior=prior)
+    assert float(statistics.total_weight) == pytest.approx(270)
+    assert float(value) == pytest.approx(float(trimmed.log_likelihood), rel=1e-9)
+    trace = jaxem.em_trace(MODEL, trimmed.params, SPOILT, 1, prior=prior)
+    np.testing.assert_allclose(trace.log_likelihood, float(trimmed.log_likelihood), rtol=1e-8)
+    with pytest.raises(ValueError, match="all rows count"):
+        jaxem.standard_errors(MODEL, trimmed.params, SPOILT, prior=prior)
+
+
 def test_where_rows_are_not_together_it_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", SPOILT)
     source, file = jaxem.sources.npy(tmp_path / "x.npy"), tmp_path / "fit.ckpt"
