@@ -89,7 +89,10 @@ def test_data(x, text):
         (dict(block_size=0), r"block_size is 0"),
         (dict(reg_covar=-1e-6), r"reg_covar"),
         (dict(init="kmeans"), r"'kmeans'; it must be one of 'portfolio', 'k-means\+\+'"),
-        (dict(prior=0.1), r"prior is a float; give MixturePrior\(weights, components, fixed\)"),
+        (
+            dict(prior=0.1),
+            r"prior is a float; give MixturePrior\(weights, components, fixed, trim\)",
+        ),
         (
             dict(prior=jaxem.MixturePrior(weights=0.0)),
             r"weights is 0.0; a Dirichlet has a mode from 1",
