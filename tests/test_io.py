@@ -177,7 +177,8 @@ def test_the_format_is_the_documented_one(path, tmp_path):
     gaussian = {"spec": "Gaussian", "fields": fields}
     assert header["format"] == 1
     assert set(header["versions"]) == {"jaxem", "jax", "numpy", "python"}
-    assert header["model"] == {"spec": "Mixture", "fields": {"family": gaussian, "n_components": K}}
+    fields = {"family": gaussian, "n_components": K, "noise": False}
+    assert header["model"] == {"spec": "Mixture", "fields": fields}
     assert header["params"]["type"] == "MixtureParams"
     assert header["params"]["fields"]["weights"] == "weights"
     assert set(tensors) == {"weights", "components.means", "components.covariances"}
@@ -185,6 +186,16 @@ def test_the_format_is_the_documented_one(path, tmp_path):
     assert opened(tmp_path / "again")[0]["checksum"] == header["checksum"]
     io.save(tmp_path / "again", *example(), columns=NAMES, notes=header["notes"])
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_files_from_before_a_field_was_there_are_read(path, tmp_path):
+    """It has its default."""
+    header, tensors = opened(path)
+    del header["model"]["fields"]["noise"]
+    seal(tmp_path / "before", header, tensors)
+    model, params = jaxem.load(tmp_path / "before")
+    assert model == example()[0] and not model.noise
+    jax.tree.map(np.testing.assert_array_equal, params, example()[1])
 
 
 class ToyParams(NamedTuple):
