@@ -37,7 +37,7 @@ def seed(estimator: Any) -> int:
 def searched(estimator: Any, model: Model, x: Any, **options: Any) -> Result:
     """`jaxem.fit` with the estimator's n_init, tol and max_iter, its arrays NumPy's.
 
-    Sets n_iter_, converged_ and status_, and warns of an end that is no convergence.
+    Sets n_iter_, converged_ and log_likelihood_, and warns of an end that is no convergence.
     """
     result = jax.device_get(
         fit(model, x, key=jax.random.key(seed(estimator)), n_init=estimator.n_init,
@@ -48,6 +48,7 @@ def searched(estimator: Any, model: Model, x: Any, **options: Any) -> Result:
 
 
 def ended(estimator: Any, result: Result) -> None:
+    """How a fit ended, as attributes of the estimator, and as a warning where it did not converge."""
     estimator.n_iter_ = max(1, int(result.n_iter))
     estimator.converged_ = bool(result.converged)
     estimator.log_likelihood_ = float(result.log_likelihood)
