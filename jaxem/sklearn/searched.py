@@ -48,7 +48,7 @@ def searched(estimator: Any, model: Model, x: Any, **options: Any) -> Result:
 
 
 def ended(estimator: Any, result: Result) -> None:
-    """How a fit ended, as attributes of the estimator, and as a warning where it did not converge."""
+    """How a fit ended, as attributes, and as a warning where it did not converge."""
     estimator.n_iter_ = max(1, int(result.n_iter))
     estimator.converged_ = bool(result.converged)
     estimator.log_likelihood_ = float(result.log_likelihood)
