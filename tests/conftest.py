@@ -32,9 +32,27 @@ jaxtyping.install_import_hook("jaxem", "beartype.beartype")
 _LONGEST = ("test_readme.py", "test_suite.py")  # in one test or fixture
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def _case_of(item):
+    return item.callspec.id if hasattr(item, "callspec") else None
+
+
+def _is_left_out(item):
+    """`@pytest.mark.slow`, and of `@pytest.mark.slow(but=("a",))` all but the case "a"."""
+    slow = item.get_closest_marker("slow")
+    return slow is not None and _case_of(item) not in slow.kwargs.get("but", ())
+
+
+def pytest_collection_modifyitems(config, items):
     """First what takes longest: a worker that came to it last would end long after the others."""
     items.sort(key=lambda item: item.path.name not in _LONGEST)
+    if not config.getoption("--slow"):
+        left_out = [item for item in items if _is_left_out(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not _is_left_out(item)]
 
 
 @pytest.fixture(scope="module", autouse=True)

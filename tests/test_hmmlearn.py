@@ -97,6 +97,7 @@ def agree(model, params, x, estimator):
     np.testing.assert_allclose(np.sum(log_joint), theirs, rtol=1e-8)
 
 
+@pytest.mark.slow(but=("categorical",))
 @pytest.mark.parametrize("name", CASES)
 def test_ours_goes_over_and_goes_on(name):
     model, params, x, _ = CASES[name]

@@ -123,6 +123,7 @@ def test_arrays_of_any_order_and_plain_lists_come_back_as_they_are(tmp_path):
     assert loaded.components.covariances.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_a_fresh_process_gives_equal_labels(path):
     x = np.random.default_rng(1).normal(size=(50, D)) * 5
     labels = np.asarray(jaxem.predict(*io.load(path), x))

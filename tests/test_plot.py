@@ -105,6 +105,7 @@ def one_column(params, column):
 
 
 class TestDensity:
+    @pytest.mark.slow
     @pytest.mark.parametrize("column", [0, 1])
     def test_equals_scipy(self, geyser, ax, column):
         assert (
@@ -398,6 +399,7 @@ class TestOverview:
         result = result._replace(restarts=restarts._replace(log_likelihood=nothing))
         plot.overview(result, x).savefig(tmp_path / "fit.png", dpi=50)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     def test_without_x64(self, geyser, tmp_path, dtype):
         result = jax.tree.map(
@@ -462,6 +464,7 @@ def test_bad_input_is_named(geyser, draw, says):
     pyplot.close("all")
 
 
+@pytest.mark.slow
 def test_without_matplotlib_the_remedy_is_named():
     code = "import sys; sys.modules['matplotlib'] = None; import jaxem; import jaxem.plot"
     root = Path(__file__).parent.parent
@@ -469,6 +472,7 @@ def test_without_matplotlib_the_remedy_is_named():
     assert "ModuleNotFoundError" in out.stderr and "pip install 'jaxem[plot]'" in out.stderr
 
 
+@pytest.mark.slow
 def test_forest_has_an_interval_for_each_component():
     model = jaxem.Mixture(Gaussian("full"), 2)
     result = jaxem.fit(model, GEYSER, key=jax.random.key(0), n_init=4)

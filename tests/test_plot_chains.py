@@ -321,6 +321,7 @@ class TestDensity:
         ),
     )
 
+    @pytest.mark.slow(but=("VonMises-VonMisesParams-function",))
     @pytest.mark.parametrize(
         ("family", "components", "oracle"), KINDS, ids=lambda v: type(v).__name__
     )
@@ -369,6 +370,7 @@ def fitted():
 
 
 class TestOverview:
+    @pytest.mark.slow
     def test_of_counts(self, fitted, tmp_path):
         heights = np.asarray(fitted.restarts.log_likelihood)
         ax = Figure().subplots()
@@ -391,6 +393,7 @@ class TestOverview:
         shared = [text.get_text() for text in figure.legends[0].get_texts()]
         assert sum(text.startswith("state 0") for text in shared) == 1
 
+    @pytest.mark.slow
     def test_panels_do_not_overlap(self, fitted):
         figure = plot.overview(fitted, COUNTS)
         figure.savefig("/dev/null", format="png")
@@ -422,6 +425,7 @@ class TestOverview:
             "column 0", "from state", "log-likelihood",
         }  # fmt: skip
 
+    @pytest.mark.slow
     def test_without_x64(self, fitted):
         result = jax.tree.map(
             lambda leaf: leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf, fitted
@@ -438,6 +442,7 @@ MIXED = Mixture(Poisson(), 3), MixtureParams(np.full(3, 1 / 3), PoissonParams(RA
 NONE = PARAMS._replace(emissions=PoissonParams(np.zeros((3, 1))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "says"),
     [
@@ -471,6 +476,7 @@ def test_bad_input_is_named(draw, says):
     pyplot.close("all")
 
 
+@pytest.mark.slow
 def test_a_dataset_is_drawn_as_what_it_was_read_from(series):
     frame = pandas.DataFrame(datasets.load_faithful().x, columns=["eruption", "wait"])
     two = Mixture(Gaussian("diag"), 2)

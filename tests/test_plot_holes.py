@@ -74,6 +74,7 @@ def test_bad_input(x, ax):
         plot.missing_patterns(x, names=["a"], ax=ax)
 
 
+@pytest.mark.slow
 def test_clusters_leave_out_rows_that_lack_one_of_the_two(x, ax):
     components = GaussianParams(np.array([[0.0] * 3, [5.0] * 3]), np.stack([np.eye(3)] * 2))
     params = jaxem.MixtureParams(np.array([0.5, 0.5]), components)

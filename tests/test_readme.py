@@ -21,9 +21,7 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-@pytest.mark.timeout(900)
-def test_code_runs_in_order_here_and_on_every_page(tmp_path, monkeypatch):
-    """In one process: pages fit models like the README's, and compiling is what takes the time."""
+def test_code_runs_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space = pages.run(README, "README.md")
     fits = [space[name] for name in ("result", "answers", "quakes", "fitted")]
@@ -33,6 +31,13 @@ def test_code_runs_in_order_here_and_on_every_page(tmp_path, monkeypatch):
     assert repr(space["selection"].model) == "Mixture(family=Gaussian('tied'), n_components=3)"
     assert (tmp_path / "faithful.png").stat().st_size > 10_000
     the_printout_is_real(space)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_code_runs_in_order_on_every_page(tmp_path, monkeypatch):
+    """In one process: pages fit models like each other's, and compiling is what takes the time."""
+    monkeypatch.chdir(tmp_path)
     failed = {str(page): error for page in PAGES if (error := failure(page)) is not None}
     assert not failed
 

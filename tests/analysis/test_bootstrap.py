@@ -88,6 +88,7 @@ def test_weights_are_frequencies(x, params):
     assert abs(counts[:, weight == 2].var() / (2 * (1 - 2 / 150)) - 1) < 0.05
 
 
+@pytest.mark.slow
 def test_the_spread_of_one_component_is_known():
     x = np.random.default_rng(5).normal(3, 2, (400, 1))
     one = Mixture(Gaussian("full"), 1)
@@ -145,6 +146,7 @@ def test_fresh_starts_come_in_the_order_of_the_fit(x, params, found):
     assert (means[:, 0] < means[:, 1]).all()
 
 
+@pytest.mark.slow
 def test_a_prior_and_fixed_numbers_are_those_of_the_fit(x, params):
     fixed = jaxem.MixtureParams(None, GaussianParams(jnp.array([[4.0], [jnp.nan]]), None))
     own = jaxem.em(TWO, params, x, fixed=fixed).params
@@ -176,6 +178,7 @@ def resample_like(model, params, x, weight=None):
     )
 
 
+@pytest.mark.slow
 def test_holes_stay_where_they_were():
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(0, 1, (60, 3)), rng.normal(6, 1, (60, 3))])
@@ -191,6 +194,7 @@ def test_holes_stay_where_they_were():
     assert found.n_failed == 0
 
 
+@pytest.mark.slow
 def test_regressors_exposures_and_totals_stay():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 2)), rng.normal(size=40)
@@ -214,6 +218,7 @@ def test_regressors_exposures_and_totals_stay():
     np.testing.assert_array_equal(new.x.sum(axis=1), totals.sum(axis=1))
 
 
+@pytest.mark.slow
 def test_a_product_is_drawn_block_by_block():
     rng = np.random.default_rng(0)
     x = {"a": rng.normal(size=(30, 1)), "b": rng.integers(0, 3, (30, 2)).astype(float)}
@@ -235,6 +240,7 @@ def test_rows_of_weight_three_are_three_rows(params):
 # ---- sequences
 
 
+@pytest.mark.slow
 def test_sequences_are_drawn_whole():
     hmm = HMM(Poisson(), 2)
     rng = np.random.default_rng(0)
@@ -255,6 +261,7 @@ def test_sequences_are_drawn_whole():
     np.testing.assert_allclose(found.log_likelihood[2], own.log_likelihood, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_one_sequence_has_the_parametric_bootstrap_alone():
     hmm = HMM(Gaussian("full"), 2)
     rng = np.random.default_rng(1)
@@ -273,6 +280,7 @@ def test_one_sequence_has_the_parametric_bootstrap_alone():
         jaxem.bootstrap(hmm, params, batch, key=KEY, sample_weight=[2, 1, 1, 1], parametric=True)
 
 
+@pytest.mark.slow
 def test_directions_do_not_jump_at_half_a_turn():
     rng = np.random.default_rng(0)
     x = np.mod(rng.vonmises(np.pi, 4, 80) + np.pi, 2 * np.pi) - np.pi  # around the jump
@@ -324,6 +332,7 @@ def test_assignments_are_the_best_of_all_permutations():
     np.testing.assert_array_equal(order, [0, 1])  # a fit that failed agrees with nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [16, 1000])
 def test_a_permuted_fit_comes_back(block):
     x = np.random.default_rng(0).normal(size=(90, 2)) + 4.0 * (np.arange(90) % 3)[:, None]

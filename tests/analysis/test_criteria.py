@@ -44,6 +44,7 @@ def test_weights_are_frequencies(fitted):
         )
 
 
+@pytest.mark.slow
 def test_a_fit_says_the_same_of_itself():
     x = load_iris().x
     model = jaxem.Mixture(Gaussian("full"), 2)
@@ -101,6 +102,7 @@ FAMILIES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow(but=("logistic",))
 @pytest.mark.parametrize("name", FAMILIES)
 def test_rows_of_nothing_but_holes_are_none_of_n(name):
     family, rows, more = FAMILIES[name]
@@ -113,6 +115,7 @@ def test_rows_of_nothing_but_holes_are_none_of_n(name):
         np.testing.assert_allclose(criterion(model, params, more), expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
@@ -132,6 +135,7 @@ def test_nor_are_they_in_a_fit(kind, name):
     np.testing.assert_allclose(jaxem.bic(model, result.params, more), result.bic, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_row_of_a_known_component_tells_of_the_weights():
     x, labels = and_empty(NORMAL), np.full(N + EMPTY, -1)
     labels[-5:] = 0

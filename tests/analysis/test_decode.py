@@ -27,6 +27,7 @@ def answer(part, upto=None):
     return over_paths(PARAMS.initial, PARAMS.transition, densities)
 
 
+@pytest.mark.slow
 def test_filtered_states_are_those_of_what_came_before():
     found = jaxem.filter_states(MODEL, PARAMS, PARTS)
     for own, part in zip(found, PARTS, strict=True):
@@ -64,6 +65,7 @@ def test_drawn_paths_follow_the_posterior():
     assert batch.shape == (3, 3, 4)
 
 
+@pytest.mark.slow
 def test_occupancy_and_stays():
     found = jaxem.occupancy(MODEL, PARAMS, PARTS)
     steps = np.concatenate([answer(part).states for part in PARTS])
@@ -78,6 +80,7 @@ def test_occupancy_and_stays():
     )
 
 
+@pytest.mark.slow
 def test_an_impossible_step_is_named():
     params = PARAMS._replace(emissions=families.PoissonParams(np.array([[0.0], [0.0]])))
     parts = [np.zeros(4), np.array([0.0, 0.0, 3.0])]

@@ -27,6 +27,7 @@ def best(x):
     return jaxem.em(MODEL, START, x, tol=1e-13, max_iter=5000).params
 
 
+@pytest.mark.slow
 def test_the_radius_is_the_rate_of_plain_em(x, best):
     found = jaxem.diagnose(MODEL, best, x)
     climb = jaxem.em_trace(MODEL, START, x, 120)
@@ -67,6 +68,7 @@ def test_identical_components_are_a_saddle_point(x, best):
     assert "saddle point" in str(found)
 
 
+@pytest.mark.slow
 def test_components_that_cannot_be_told_apart_are_singular():
     """A mixture of Bernoullis of one column is one Bernoulli: every split is as good."""
     x = np.repeat([[0.0], [1.0]], [12, 8], axis=0)
@@ -93,6 +95,7 @@ def test_numbers_at_the_boundary_are_named():
     assert not jaxem.diagnose(model, ends, x * np.array([[1, 0]]), fixed=fixed).at_boundary
 
 
+@pytest.mark.slow
 def test_many_parameters_have_the_same_diagnosis(x, best, monkeypatch):
     expected = jaxem.diagnose(MODEL, best, x)
     monkeypatch.setattr(fixed_point, "DIRECT", 0)

@@ -126,6 +126,7 @@ def mixed():
     return jaxem.Mixture(family, K), jaxem.MixtureParams(WEIGHTS, components)
 
 
+@pytest.mark.slow
 def test_mixed_columns_are_filled_each_in_its_way():
     model, params = mixed()
     whole, _ = jaxem.sample(model, params, jax.random.key(0), 30)
@@ -156,6 +157,7 @@ def test_mixed_columns_are_filled_each_in_its_way():
     assert not np.all(draws["yes"][0] == draws["yes"][1])
 
 
+@pytest.mark.slow
 def test_a_chain_fills_by_its_neighbours():
     """A step of holes alone gets the means of its smoothed states."""
     model = jaxem.HMM(Gaussian("diag", missing=True), 2)
@@ -193,6 +195,7 @@ def test_what_cannot_be_filled():
         jaxem.impute(jaxem.Mixture(Poisson(exposure=True), 2), params, (x, x[:, 0]))
 
 
+@pytest.mark.slow(but=("tied",))
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_conditional_densities_are_ratios(structure):
     model = jaxem.Mixture(Gaussian(structure), K)
@@ -207,6 +210,7 @@ def test_conditional_densities_are_ratios(structure):
     np.testing.assert_allclose(jaxem.log_prob(rest, own, x[:, [1, 3]]), ratio, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_conditional_of_blocks():
     model, params = mixed()
     whole, _ = jaxem.sample(model, params, jax.random.key(0), 6)
@@ -227,6 +231,7 @@ def test_conditional_of_blocks():
     np.testing.assert_allclose(ratio[0], jaxem.log_prob(model, params, blank)[0], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_regression_by_conditioning():
     """E[x1 | x0] of one component is the line of least squares; vmap and grad go through."""
     rng = np.random.default_rng(4)

@@ -27,6 +27,7 @@ def best():
     return jaxem.em(POISSON, START, COUNTS, tol=1e-13)
 
 
+@pytest.mark.slow
 def test_wald_is_the_normal_quantile_of_the_standard_errors(best):
     se = flat(jaxem.standard_errors(POISSON, best.params, COUNTS))
     for level in (0.5, 0.95, np.float32(0.99)):
@@ -38,6 +39,7 @@ def test_wald_is_the_normal_quantile_of_the_standard_errors(best):
     assert not np.allclose(flat(wide.lower), flat(found.lower))
 
 
+@pytest.mark.slow
 def test_profile_ends_are_where_refits_have_the_quantile(best):
     """2 (l_max - l) of a fit with the number fixed at the end is the quantile of chi^2."""
     found = jaxem.confidence_intervals(POISSON, best.params, COUNTS, 0.9, "profile")
@@ -55,6 +57,7 @@ def test_profile_ends_are_where_refits_have_the_quantile(best):
     np.testing.assert_allclose(found.lower.weights[0], 1 - found.upper.weights[1], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_profile_of_one_component_by_the_book():
     """The variance: n (s2 / v - 1 - log(s2 / v)) = z^2; the mean: n log(1 + (m - x)^2 / s2)."""
     x = RNG.normal(2, 3, 40)[:, None]
@@ -75,6 +78,7 @@ def test_profile_of_one_component_by_the_book():
     assert found.lower.weights[0] == found.upper.weights[0] == 1
 
 
+@pytest.mark.slow
 def test_a_range_that_ends_first_leaves_an_end_open():
     """One event in a rare group: the likelihood falls too little before the rate of 0."""
     x = np.r_[np.zeros(30), np.ones(1)][:, None]
@@ -91,6 +95,7 @@ def test_a_range_that_ends_first_leaves_an_end_open():
     assert float(wald.lower.components.rates[0, 0]) < 0  # blind to the end of the range
 
 
+@pytest.mark.slow
 def test_fixed_numbers_are_both_ends(best):
     fixed = MixtureParams(None, PoissonParams(np.array([[2.0], [np.nan]])))
     params = jaxem.em(POISSON, best.params, COUNTS, fixed=fixed, tol=1e-13).params
@@ -101,6 +106,7 @@ def test_fixed_numbers_are_both_ends(best):
         assert (ends[0, [0, 1, 3]] < ends[1, [0, 1, 3]]).all()
 
 
+@pytest.mark.slow
 def test_traced_calls(best):
     expected = jaxem.confidence_intervals(POISSON, best.params, COUNTS)
     found = jax.jit(lambda x: jaxem.confidence_intervals(POISSON, best.params, x))(COUNTS)
@@ -125,6 +131,7 @@ def test_bad_input_is_said(best, options, message):
         jaxem.confidence_intervals(POISSON, best.params, COUNTS, **options)
 
 
+@pytest.mark.slow
 def test_wald_intervals_that_leave_a_range_are_named():
     """One success of twelve: 0.083 +- 1.96 sqrt(0.083 0.917 / 12), from -0.073."""
     x = np.zeros((12, 2))
@@ -139,6 +146,7 @@ def test_wald_intervals_that_leave_a_range_are_named():
     assert profile.lower.components.probabilities[0, 0] > 0
 
 
+@pytest.mark.slow
 def test_a_variance_is_named_and_a_covariance_is_not():
     x = np.array([[0.0, 0], [1, -1.5], [2, -1.6], [3, -3.5]])
     model = Mixture(Gaussian("tied"), 1)

@@ -184,6 +184,7 @@ def test_the_trace_is_the_references(data):
     assert np.all(np.diff(trace.log_likelihood) > 0)
 
 
+@pytest.mark.slow
 def test_the_trace_ends_where_a_fit_of_as_many_steps_does(data):
     x, _ = data
     weight = np.arange(120) % 3

@@ -30,6 +30,7 @@ def found():
     return jaxem.lr_test(ONE, load_faithful().x, key=KEY, **OPTIONS)
 
 
+@pytest.mark.slow
 def test_old_faithful_has_more_than_one_kind_of_eruption(found):
     assert found.statistic == pytest.approx(expected_statistic(), abs=2e-3)
     assert found.p_value == 1 / 20 and found.n_failed == 0 and found.trusted
@@ -81,6 +82,7 @@ def test_several_tests_share_their_fits():
         next(tests)
 
 
+@pytest.mark.slow
 def test_chains_and_weights():
     rng = np.random.default_rng(0)
     states = np.cumsum(rng.random(150) < 0.1) % 2

@@ -69,6 +69,7 @@ def test_descriptions_that_say_too_little_or_too_much_are_refused(x, described, 
         jaxem.select(**{"x": x, "key": KEY, **described})
 
 
+@pytest.mark.slow
 def test_many_candidates_print_as_a_table_with_failures_in_words(x):
     one = jaxem.select(mixtures(("tied",), (1, 2)), x, key=KEY, n_init=2)
     failed = one.candidates[0].result._replace(status=np.int32(Status.DEGENERATE))
@@ -87,6 +88,7 @@ def test_many_candidates_print_as_a_table_with_failures_in_words(x):
     assert lines[-1].startswith("* lowest BIC, of Mixture(family=Gaussian('full'), n_components=2)")
 
 
+@pytest.mark.slow
 def test_faithful_by_bic(x):
     selection = jaxem.select(mixtures(STRUCTURES, range(1, 10)), x, key=KEY, n_init=10)
     assert selection.model == jaxem.Mixture(Gaussian("tied"), 3)
@@ -103,6 +105,7 @@ def test_faithful_by_bic(x):
             np.testing.assert_allclose(candidate.bic, best, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_candidate_is_the_fit_alone_with_further_starts(x):
     models = mixtures(("tied",), (1, 2))
     selection = jaxem.select(models, x, key=KEY, n_init=3, criterion="icl")
@@ -118,6 +121,7 @@ def test_every_candidate_is_the_fit_alone_with_further_starts(x):
             np.testing.assert_allclose(getattr(candidate, name), expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_dividing_starts_begin_in_the_component_they_divide(x):
     """From the best of two components, new ones begin among the rows of either, the other stays."""
     jobs = plan(mixtures(("full",), (2, 3)), x, Starts("portfolio", KEY, 2), Options())
@@ -138,6 +142,7 @@ def test_dividing_starts_begin_in_the_component_they_divide(x):
         np.testing.assert_array_equal(ours[:2], theirs[:2])
 
 
+@pytest.mark.slow
 def test_a_component_more_is_never_worse(x):
     """What one component fewer reached is where dividing starts begin."""
     selection = jaxem.select(mixtures(("full",), range(1, 7)), x, key=KEY, n_init=2)
@@ -145,6 +150,7 @@ def test_a_component_more_is_never_worse(x):
     assert np.all(np.diff(heights) > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["aic", "bic", "icl"])
 def test_the_lowest_of_the_regular_fits_wins(criterion, x):
     jobs = plan(mixtures(("full",), (1, 2)), x, Starts("portfolio", KEY, 3), Options())
@@ -166,6 +172,7 @@ def test_a_fit_without_a_criterion_never_wins():
     assert lowest([nan, nan], [bad, good]) == 1
 
 
+@pytest.mark.slow
 def test_one_compilation_serves_every_k(x):
     """Another k within the room of the first sweep compiles nothing."""
     options = {"key": KEY, "n_init": 3}

@@ -141,6 +141,7 @@ def test_numderiv_faithful():
     np.testing.assert_allclose(se.components.covariances, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_numderiv_galaxies():
     deviations = np.array([0.422509054371838, 2.20380023450352, 0.921717088642548])
     weights = np.array([0.0853652867349654, 0.878051345741465])
@@ -180,6 +181,7 @@ def test_numderiv_latent_classes():
 # ---- second differences of log-likelihoods written here
 
 
+@pytest.mark.slow
 def test_tied_covariances_by_differences():
     model, params, x = fitted("tied")
     lower = np.tril_indices(2)
@@ -199,6 +201,7 @@ def test_tied_covariances_by_differences():
     np.testing.assert_allclose(ours, by_differences(log_likelihood, theta), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_missing_cells_by_differences():
     """A row is seen through the cells that it has."""
     model, params, x = fitted("holes")
@@ -227,6 +230,7 @@ def test_missing_cells_by_differences():
     np.testing.assert_allclose(se, by_differences(log_likelihood, natural(params)), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_common_scale_by_differences():
     model, params, x = fitted("regression")
 
@@ -243,6 +247,7 @@ def test_a_common_scale_by_differences():
     np.testing.assert_allclose(se, by_differences(log_likelihood, natural(params)), rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["chain", "stationary"])
 def test_chains_by_differences(name):
     """Second derivatives through the recursion, and through the law that the chain stays in."""
@@ -274,6 +279,7 @@ def test_chains_by_differences(name):
 # ---- the methods against each other
 
 
+@pytest.mark.slow(but=("tied",))
 @pytest.mark.parametrize("name", CASES)
 def test_louis_is_the_observed_information(name):
     model, params, x = fitted(name)
@@ -315,6 +321,7 @@ def sequences():
     ]
 
 
+@pytest.mark.slow
 def test_scores_of_sequences_are_one_by_one():
     """A sequence packed into lanes end to end has the score of Fisher's identity, the expected
     complete one: sum_t P(z[t] = k | x) (x[t] / rate[k] - 1)."""
@@ -370,6 +377,7 @@ def test_one_component_by_the_book():
     )
 
 
+@pytest.mark.slow
 def test_a_prior_counts_as_rows():
     """Gamma(a, b) on a rate: the mode (sum x + a - 1) / (n + b), the information (n + b) / mode."""
     model, x = Mixture(Poisson(), 1), COUNTS
@@ -381,6 +389,7 @@ def test_a_prior_counts_as_rows():
         np.testing.assert_allclose(flat(se.components), np.sqrt(mode / (len(x) + 20)), rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_weights_are_repeated_rows_in_any_block_and_order():
     model, params, x = fitted("poisson")
     weight = np.tile([1.0, 2.0, 0.0], 50)
@@ -397,6 +406,7 @@ def test_weights_are_repeated_rows_in_any_block_and_order():
     np.testing.assert_allclose(flat(jax.tree.map(lambda a: a[::-1], se)), flat(expected), rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_many_blocks_are_one():
     """More rows than a block has, the last of them overlapping."""
     model, params, _ = fitted("poisson")
@@ -410,6 +420,7 @@ def test_many_blocks_are_one():
     np.testing.assert_allclose(flat(se), flat(expected), rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_labels_make_it_the_complete_information():
     """With all components seen, each has its own rows: no covariance between them is left."""
     labels = np.where(SIDE, 0, 1)
@@ -446,6 +457,7 @@ def test_a_fit_stopped_short_has_the_errors_of_the_maximum():
     np.testing.assert_allclose(se, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_float32_stays_and_is_near():
     model, params, x = fitted("full")
     expected = flat(jaxem.standard_errors(model, params, x))
@@ -455,6 +467,7 @@ def test_float32_stays_and_is_near():
     np.testing.assert_allclose(flat(se), expected, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_traced_calls_are_the_same_and_compile_once():
     model, params, x = fitted("poisson")
     expected = flat(jaxem.standard_errors(model, params, x))
@@ -485,6 +498,7 @@ def test_identical_components_are_named():
     assert np.isnan(flat(se)).all()
 
 
+@pytest.mark.slow
 def test_a_component_too_many_is_named():
     x = RNG.poisson(4.0, 150)[:, None].astype(float)
     params = MixtureParams(np.full(3, 1 / 3), PoissonParams(np.full((3, 1), x.mean())))
@@ -493,6 +507,7 @@ def test_a_component_too_many_is_named():
     assert np.isnan(flat(se)).all()
 
 
+@pytest.mark.slow
 def test_what_rows_do_not_tell_is_named_and_the_rest_is_there():
     """Two columns that are the same, in one regression: their sum is known, they are not."""
     X = np.concatenate([SLOPES, SLOPES], axis=1)
@@ -509,6 +524,7 @@ def test_what_rows_do_not_tell_is_named_and_the_rest_is_there():
     assert "tell nothing" in found.remarks[0] and np.isnan(found.matrix[2]).all()
 
 
+@pytest.mark.slow
 def test_absent_components_and_boundaries():
     """What is absent changes nothing; a rate of 0 has no error, and the others are given it."""
     model, params, x = fitted("poisson")
@@ -531,6 +547,7 @@ def test_absent_components_and_boundaries():
     assert np.isfinite(flat(se)[[0, 1, 3]]).all()
 
 
+@pytest.mark.slow
 def test_transitions_ruled_out_have_no_error():
     model = HMM(Poisson(), 3, transitions="cyclic", initial="fixed")
     start = HMMParams(
@@ -545,6 +562,7 @@ def test_transitions_ruled_out_have_no_error():
     assert (np.asarray(se.transition)[np.asarray(params.transition) > 0] > 0).all()
 
 
+@pytest.mark.slow
 def test_fixed_numbers_have_no_error():
     prior = HMMPrior(fixed=HMMParams(None, np.array([[0.9, 0.1], [np.nan, np.nan]]), None))
     params = jaxem.em(CHAIN, CHAIN_START, QUAKES, prior=prior, tol=1e-12).params
@@ -565,6 +583,7 @@ def test_bad_input_is_said(params, options, message):
         jaxem.standard_errors(POISSON, params, COUNTS, **options)
 
 
+@pytest.mark.slow
 def test_a_saddle_is_no_maximum():
     """Between two maxima the gradient may be 0; curvature tells."""
     x = np.array([-3.0, -2.9, 3.0, 2.9, -3.1, 3.1])[:, None]
@@ -590,6 +609,7 @@ def forward(rates, transition, initial, x):
     return logsumexp(f)
 
 
+@pytest.mark.slow
 def test_a_transition_on_its_way_to_0_is_at_0():
     """Against the numerical Hessian in log rates and log odds with that transition at 0."""
     rng, states = np.random.default_rng(0), [0]

@@ -54,6 +54,7 @@ def params(in_memory):
     return jaxem.fit(DIAG, in_memory, key=KEY, n_init=1, tol=1e-9, **PRIOR).params
 
 
+@pytest.mark.slow
 def test_sums_go_by_weights_and_labels(in_memory, params):
     for given in ({}, PRIOR):
         found = jaxem.e_step(DIAG, params, cut(), **given)
@@ -65,12 +66,14 @@ def test_sums_go_by_weights_and_labels(in_memory, params):
     close(fewer, -2.0 * 4, rtol=1e-9)  # variances
 
 
+@pytest.mark.slow
 def test_a_fit_says_the_same_of_itself():
     found = jaxem.fit(DIAG, cut(), key=KEY, n_init=1, max_iter=9)
     for verb, own in ((jaxem.aic, found.aic), (jaxem.bic, found.bic)):
         close(verb(DIAG, found.params, cut()), own, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["louis", "sandwich"])
 def test_standard_errors_are_those_of_rows_in_memory(method, in_memory, params):
     given = {"method": method, **PRIOR}
@@ -93,6 +96,7 @@ def test_outer_products_and_intervals(in_memory, params):
         jaxem.confidence_intervals(DIAG, params, cut(), method="profile", **PRIOR)
 
 
+@pytest.mark.slow
 def test_twins_are_named(in_memory):
     both = jaxem.MixtureParams(
         np.full(2, 0.5), families.GaussianParams(np.tile(X.mean(0), (2, 1)), np.ones((2, 2)))

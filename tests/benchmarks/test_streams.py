@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks import processes, streams
 from benchmarks.bench import Bench
 from benchmarks.timing import Clock
@@ -23,6 +25,7 @@ def bench():
     return Bench(Clock(), {}, {})
 
 
+@pytest.mark.slow
 def test_a_source_ends_at_the_bits_of_memory():
     """As programs are compiled for users: without optimisation XLA fuses the two differently."""
     env = os.environ | {"XLA_FLAGS": "", "PYTHONPATH": f"{ROOT}"}
@@ -32,12 +35,14 @@ def test_a_source_ends_at_the_bits_of_memory():
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_online_em_is_measured_against_em():
     found = streams.Online(20_000, 3, 2).run(bench())
     assert [row.note.split(":")[0] for row in found.rows] == ["EM", "online"]
     assert 0 <= found.figures[0].measured < 0.1
 
 
+@pytest.mark.slow
 def test_processes_together_find_a_time():
     found = processes.WeakScaling(2_000, 3, 2, rounds=1).run(bench())
     assert len(found.rows) == 3 and len(found.figures) == 2

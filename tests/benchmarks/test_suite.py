@@ -63,6 +63,7 @@ def quick(tmp_path_factory):
     return done, folder
 
 
+@pytest.mark.slow
 def test_one_command_writes_rows_table_and_picture(quick):
     done, folder = quick
     assert done.returncode == 0, done.stderr[-2000:]
@@ -78,6 +79,7 @@ def test_one_command_writes_rows_table_and_picture(quick):
     assert {"date", "commit", "machine", "cores", "versions"} <= set(report.environment)
 
 
+@pytest.mark.slow
 def test_programs_that_ran_agree_with_the_judge(quick):
     report = findings.read(quick[1] / "quick.json")
     compared = [row for row in report.findings.rows if row.case == "an iteration"]
@@ -85,6 +87,7 @@ def test_programs_that_ran_agree_with_the_judge(quick):
     assert all(row.agrees for row in compared)
 
 
+@pytest.mark.slow
 def test_a_report_comes_back_as_it_was(quick, tmp_path):
     path = quick[1] / "quick.json"
     findings.write(findings.read(path), tmp_path / "again.json")

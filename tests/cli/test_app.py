@@ -85,6 +85,7 @@ def test_out_of_iterations_prints_all_the_same_and_exits_1(faithful, capsys):
     assert "raise --max-iter or --tol" in err
 
 
+@pytest.mark.slow
 def test_float32_on_request(faithful, capsys):
     assert fit(faithful, "--dtype", "float32") == 0
     out = capsys.readouterr().out
@@ -92,6 +93,7 @@ def test_float32_on_request(faithful, capsys):
     assert float(fact(out, "log-likelihood")) == pytest.approx(BEST_OF_TWO, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_outliers_are_noise_or_do_not_count(tmp_path, capsys):
     file = tmp_path / "spoilt.csv"
     np.savetxt(file, SPOILT, delimiter=",", header="a,b", comments="")
@@ -105,6 +107,7 @@ def test_outliers_are_noise_or_do_not_count(tmp_path, capsys):
     assert "all rows have to count for them: leave out --trim" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_reg_covar_says_what_was_climbed(faithful, capsys):
     assert fit(faithful, "--reg-covar", "0.01") == 0
     out = capsys.readouterr().out
@@ -112,6 +115,7 @@ def test_reg_covar_says_what_was_climbed(faithful, capsys):
     assert float(posterior) < float(likelihood) < BEST_OF_TWO
 
 
+@pytest.mark.slow
 def test_structures_of_mclust_are_fitted_by_their_names(faithful, capsys):
     assert fit(faithful, "--covariance", "VVE,VVV,full") == 0
     out = capsys.readouterr().out
@@ -122,6 +126,7 @@ def test_structures_of_mclust_are_fitted_by_their_names(faithful, capsys):
     assert options._structures("tied-diag,EEI,VVI") == ("EEI", "diag")
 
 
+@pytest.mark.slow(but=("spherical",))
 @pytest.mark.parametrize("covariance", STRUCTURES)
 def test_standard_deviations_of_every_structure(covariance, tmp_path, capsys):
     rng = np.random.default_rng(1)
@@ -319,6 +324,7 @@ BAD_OPTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", BAD_OPTIONS)
 def test_bad_options_are_one_line_and_exit_2(options, faithful, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -391,6 +397,7 @@ def test_no_such_command(capsys):
     assert "No such command 'fti'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_standard_errors_are_printed_with_intervals(faithful, capsys):
     """R numDeriv: 0.0290891 of the weight, 0.4561857 and 0.5918738 of the means of the waiting."""
     assert fit(faithful, "--standard-errors", "observed") == 0
@@ -409,6 +416,7 @@ def test_standard_errors_are_printed_with_intervals(faithful, capsys):
     assert "no standard errors" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_standard_errors_by_refits(faithful, capsys, monkeypatch):
     """Of 100 refits, within a third of those by the information."""
     monkeypatch.setattr(interval_table, "REFITS", 100)
@@ -420,6 +428,7 @@ def test_standard_errors_by_refits(faithful, capsys, monkeypatch):
     assert low < estimate - error < estimate + error < high
 
 
+@pytest.mark.slow
 def test_rows_are_spread_over_devices(faithful, capsys):
     given = ["fit", faithful, "--components", "1:2", "--starts", "3"]
     assert main(given) == main([*given, "--devices", "4"]) == 0
@@ -429,6 +438,7 @@ def test_rows_are_spread_over_devices(faithful, capsys):
     assert "--devices 9: there are 4" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_probabilities_have_intervals_by_the_names_of_their_levels(tmp_path, capsys):
     """One of twelve is red: 1/12 -+ 1.96 sqrt(11 / 12^3) begins below 0, which is said."""
     rows = [f"{'red' if i == 0 else 'green' if i < 6 else 'blue'},{'ny'[i % 2]}" for i in range(12)]

@@ -70,6 +70,7 @@ def same(table, columns):
         np.testing.assert_array_equal(table[name].to_numpy(), values)
 
 
+@pytest.mark.slow
 def test_the_model_file_is_the_fit_by_falling_weight(model):
     result = jaxem.fit(jaxem.Mixture(jaxem.families.Gaussian("full"), 2), X,
                        key=jax.random.key(3), n_init=4)  # fmt: skip
@@ -135,6 +136,7 @@ def test_a_model_that_knows_no_names(table, model, tmp_path, capsys):
     assert printed(capsys).column_names == ["column_1", "column_2", "label"]
 
 
+@pytest.mark.slow
 def test_a_float32_model_stays_one(table, tmp_path, capsys):
     path = str(tmp_path / "m.safetensors")
     options = ["--components", "2", "--starts", "4", "--dtype", "float32"]
@@ -172,6 +174,7 @@ def test_show_says_what_fit_said(table, model, capsys):
     assert f"written by  jaxem {jaxem.__version__}, jax {jax.__version__}" in facts(shown)[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["show", "sample"])
 def test_a_reader_that_goes_away_is_no_trouble(command, model):
     process = subprocess.Popen(

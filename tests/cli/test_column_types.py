@@ -36,6 +36,7 @@ def fit(path, *arguments):
     return main(["fit", str(path), "--components", "2", "--starts", "6", *arguments])
 
 
+@pytest.mark.slow
 def test_a_family_for_each_column_is_printed_and_found_again(people, tmp_path, capsys):
     path, columns = people
     model = tmp_path / "m.safetensors"
@@ -90,6 +91,7 @@ def test_a_value_that_was_never_seen(people, tmp_path, capsys):
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_column_may_be_told_its_family(people, capsys):
     path, _ = people
     assert fit(path, "--family", "auto", "--column-family", "visits=gaussian",
@@ -97,6 +99,7 @@ def test_a_column_may_be_told_its_family(people, capsys):
     assert "gaussian: visits, size" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_response(people, tmp_path, capsys):
     path, _ = people
     for family, kind, word in (
@@ -117,6 +120,7 @@ def test_a_response(people, tmp_path, capsys):
     assert "member (bernoulli) depends on size" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_t_components(tmp_path, capsys):
     """Of the geyser, with R's log-likelihood; with pictures."""
     table, saved = tmp_path / "geyser.csv", tmp_path / "t.safetensors"
@@ -222,6 +226,7 @@ def test_families_of_numbers_by_name(name):
         choose(bad, "a", family=name)
 
 
+@pytest.mark.slow
 def test_counts_and_lifetimes(tmp_path, capsys):
     """What is drawn from the fit of a table is another table of the same kinds."""
     rng, n = np.random.default_rng(1), 160

@@ -105,6 +105,7 @@ def test_a_missing_cell_leaves_the_column_numeric(read, word):
     np.testing.assert_array_equal(column.to_numpy(), [2.5, np.nan])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("separator", ["tab", "\\t", "\t"])
 def test_a_tab_as_people_write_it(separator, tmp_path, capsys):
     path = tmp_path / "t.csv"

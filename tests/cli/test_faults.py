@@ -61,12 +61,14 @@ def last_line(running):
     return err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_when_a_checkpoint_is_written(folder):
     told = last_line(fit(folder, "--max-iter", 3, most_bytes=1000))
     assert "fit.ckpt: cannot be written: " in told, told
     assert sorted(os.listdir(folder)) == ["x-0.parquet", "x-1.parquet"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".arrow"])
 def test_a_disk_that_is_full_when_a_prediction_is_written(folder, suffix):
     saved, out = folder / "m.safetensors", folder / f"out{suffix}"
@@ -106,6 +108,7 @@ BECOMES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BECOMES)
 def test_a_file_that_becomes_another_between_two_readings(folder, name):
     change, said = BECOMES[name]

@@ -124,6 +124,7 @@ def test_ctrl_c_prints_and_writes_the_best_so_far(endless, tmp_path):
     assert np.all(np.diff(params.weights) <= 0)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_it_compiles_ends_at_once_and_writes_nothing(endless, tmp_path):
     endless.read_until("choosing starting points")
     endless.process.send_signal(signal.SIGINT)
@@ -133,6 +134,7 @@ def test_ctrl_c_while_it_compiles_ends_at_once_and_writes_nothing(endless, tmp_p
     assert out == "" and not (tmp_path / "m").exists()
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_it_too(endless):
     endless.read_until("starts ended")
     for _ in range(2):
@@ -150,6 +152,7 @@ def jaxem_process(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_fit_and_predict_in_processes_of_their_own(tmp_path, monkeypatch):
     """As Python, bit for bit; compiled programs are kept, and broken ones do no harm."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -202,6 +205,7 @@ def test_the_cache_does_not_grow_without_end(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"c", "d"}
 
 
+@pytest.mark.slow
 def test_a_pipe_that_closes_early_is_no_trouble(tmp_path):
     model = tmp_path / "m.safetensors"
     means, covariances = np.zeros((1, 1)), np.ones((1, 1, 1))

@@ -267,6 +267,7 @@ def mixed(tmp_path):
     return str(path), model, params
 
 
+@pytest.mark.slow
 def test_categories_and_counts_stay_whole(mixed, tmp_path):
     path, out = tmp_path / "t.csv", tmp_path / "out.csv"
     path.write_text(
@@ -379,6 +380,7 @@ def fitted():
     return jaxem.fit(FILLING, some, key=jax.random.key(0), n_init=4)
 
 
+@pytest.mark.slow
 def test_fit_uses_rows_with_holes_unless_told_not_to(fitted, tmp_path, capsys):
     x = holed()
     path, model = write(tmp_path / "t.csv", x), tmp_path / "fit.safetensors"
@@ -473,6 +475,7 @@ def test_airquality_is_filled_as_by_the_fit_of_r(tmp_path, capsys):
     assert sum("NA" in row for row in before) == 42
 
 
+@pytest.mark.slow
 def test_what_the_documentation_shows_is_printed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(AIR.parents[2])
     page = Path("scripts/docs/howto/command_line.md").read_text(encoding="utf-8")
@@ -489,6 +492,7 @@ def test_what_the_documentation_shows_is_printed(tmp_path, monkeypatch, capsys):
 # ---- what cannot be
 
 
+@pytest.mark.slow
 def test_columns_never_seen_together_are_named(tmp_path, capsys):
     path, out = tmp_path / "t.csv", tmp_path / "o.csv"
     rng = np.random.default_rng(0)
@@ -579,6 +583,7 @@ def arms():
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", [[], ["--column-family", "lab=exponential"]])
 def test_what_a_component_never_has_is_told_and_its_holes_stay(kinds, tmp_path, capsys):
     x = np.abs(arms())
@@ -608,6 +613,7 @@ def children(n=120):
     return np.stack([kids, size, smokes], axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draws", [[], ["--draws", "3"]])
 def test_whole_numbers_are_filled_whole_and_from_0(draws, tmp_path, capsys):
     x = children()
@@ -636,6 +642,7 @@ def test_whole_numbers_are_filled_whole_and_from_0(draws, tmp_path, capsys):
     assert "independent" not in err
 
 
+@pytest.mark.slow
 def test_numbers_below_0_are_told_where_none_is(tmp_path, capsys):
     rng = np.random.default_rng(2)
     other = rng.normal(size=80)
@@ -657,6 +664,7 @@ def test_numbers_below_0_are_told_where_none_is(tmp_path, capsys):
                      capsys.readouterr().err)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_names_are_no_categories_to_fill_by(tmp_path, capsys):
     names = [f"name {i // 2}" for i in range(60)]
     rows = [f"{n},{'xy'[i % 2]},{i % 7}.5" for i, n in enumerate(names)]

@@ -25,6 +25,7 @@ def files(tmp_path, monkeypatch):
     return tmp_path / "part-*.parquet"
 
 
+@pytest.mark.slow
 def test_files_are_planned_for(files, capsys):
     assert main(["plan", str(files), "--components", "2"]) == 0
     printed = capsys.readouterr().out

@@ -49,6 +49,7 @@ def same_bits(ours, theirs):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_start_by_start_as_uncut(job):
     run = progress.run(job, progress.Line())
     assert run.complete and run.n_ended == run.n_starts == 4
@@ -56,6 +57,7 @@ def test_start_by_start_as_uncut(job):
     same_bits(run.result, uncut)
 
 
+@pytest.mark.slow
 def test_in_chunks_as_uncut(monkeypatch):
     """As on an accelerator: starts in lanes, the last chunk filled up."""
     monkeypatch.setattr(sizes, "chunk_size", lambda *_: 2)

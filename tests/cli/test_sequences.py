@@ -73,6 +73,7 @@ def test_sequences_are_told_apart_ordered_fitted_and_decoded(tracks, tmp_path, c
     assert counts[0] > counts[1]  # in order of falling share
 
 
+@pytest.mark.slow
 def test_a_model_is_shown_drawn_from_and_not_taken_for_a_mixture(tracks, tmp_path, capsys):
     model, picture = tmp_path / "m.safetensors", tmp_path / "m.png"
     assert fit(tracks / "tracks.csv", "--group-by", "animal", "--transitions", "left-right",
@@ -97,6 +98,7 @@ def test_a_model_is_shown_drawn_from_and_not_taken_for_a_mixture(tracks, tmp_pat
     assert "use jaxem predict" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_numbers_of_states_are_compared(tracks, capsys):
     assert fit(tracks / "tracks.csv", "--states", "1:3", "--group-by", "animal", "--columns",
                "calls", "--initial", "stationary") == 0  # fmt: skip
@@ -193,6 +195,7 @@ def facts(text):
     return re.search(r"log-likelihood +(\S+)", text)[1]
 
 
+@pytest.mark.slow
 def test_steps_that_are_partly_missing_are_seen_by_what_they_have(tmp_path, capsys):
     """As the library does a list of sequences; decode takes their columns from the model."""
     x, _ = recording()
@@ -242,6 +245,7 @@ def test_a_model_of_whole_steps_decodes_steps_with_holes(tmp_path, capsys):
     np.testing.assert_allclose(found, smoothed[:, 1], atol=1e-9)
 
 
+@pytest.mark.slow(but=("hours",))
 @pytest.mark.parametrize("kind", ["whole numbers", "days", "hours"])
 def test_gaps_are_told_and_opened(kind, tmp_path, capsys):
     """As the file with empty rows has them; `decode` takes the step from the model."""
@@ -306,6 +310,7 @@ def test_steps_are_counted_within_each_sequence():
     )
 
 
+@pytest.mark.slow(but=("draws1",))
 @pytest.mark.parametrize("draws", [[], ["--draws", "2"]])
 def test_holes_of_sequences_are_filled_by_their_neighbours(draws, tmp_path, capsys):
     """As the library fills the list of them, with the steps between that have no row."""

@@ -45,12 +45,14 @@ def test_files_are_fitted_as_one_table(folder, capsys):
     np.testing.assert_array_equal(jaxem.load(saved)[1].components.means, params.components.means)
 
 
+@pytest.mark.slow
 def test_files_are_fitted_by_t_components_too(folder, capsys):
     given = ("--family", "student-t", "--degrees-of-freedom", "shared")
     assert fit(folder / "part-*.parquet", *given) == 0
     assert "-1130.1789" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_files_are_fitted_by_several_devices(folder, capsys):
     assert fit(folder / "part-*.parquet") == fit(folder / "part-*.parquet", "--devices", 2) == 0
     one, two = re.findall(r"log-likelihood +(\S+)", capsys.readouterr().out)
@@ -59,6 +61,7 @@ def test_files_are_fitted_by_several_devices(folder, capsys):
     assert "--devices 99: there are 4" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_larger_than_memory_is_read_block_by_block(folder, capsys):
     path = folder / "part-0.parquet"
     assert fit(path, "--memory", "1GB") == fit(path, "--memory", "1KB") == 0
@@ -66,6 +69,7 @@ def test_a_file_larger_than_memory_is_read_block_by_block(folder, capsys):
     assert whole == streamed
 
 
+@pytest.mark.slow
 def test_cells_that_are_missing_are_holes(folder, capsys):
     x = load_faithful().x.copy()
     x[::9, 1] = np.nan
@@ -108,6 +112,7 @@ def test_what_is_wrong_is_one_line(name, folder, monkeypatch, capsys):
     assert message in error and error.count("\n") == 1 and "Traceback" not in error, error
 
 
+@pytest.mark.slow
 def test_pictures_are_of_some_of_the_rows(folder):
     pytest.importorskip("matplotlib")
     picture = folder / "page.png"
@@ -188,6 +193,7 @@ def filled(folder, file, out, *more):
     return tables.read(folder / out).cells
 
 
+@pytest.mark.slow(but=(".csv",))
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_holes_are_filled_some_rows_at_a_time(holed, capsys, monkeypatch, suffix):
     expected = filled(holed, "whole.parquet", "expected.parquet", "--memory", "1GB")
@@ -206,6 +212,7 @@ def test_holes_are_filled_some_rows_at_a_time(holed, capsys, monkeypatch, suffix
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_what_no_row_of_a_component_has_stays_open_as_in_memory(folder, capsys, monkeypatch):
     """In the second file no long eruption has a waiting time; in the first some have."""
     x = load_faithful().x
@@ -225,6 +232,7 @@ def test_what_no_row_of_a_component_has_stays_open_as_in_memory(folder, capsys, 
         assert (found["waiting"].null_count > 100) == (name == "none")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_filled_in_parts_so_says(holed, capsys):
     model, files, out = (
         str(holed / of) for of in ("model.safetensors", "holed-*.parquet", "o.csv")

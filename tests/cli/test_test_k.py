@@ -20,6 +20,7 @@ def faithful(tmp_path):
     return str(path)
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_for_each_test(faithful, capsys):
     assert main(["test-k", faithful, "--max-components", "1", *FEW]) == 0
     out, err = capsys.readouterr()
@@ -34,6 +35,7 @@ def test_the_table_has_a_line_for_each_test(faithful, capsys):
     assert "Every k is rejected at 0.2: the tests call for at least 2" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_holes_are_fitted_around_and_drawn_again(capsys):
     air = str(Path(__file__).parent / "airquality.csv")
     few = ["--max-components", "1", "--columns", "Ozone,Wind,Temp", *FEW]

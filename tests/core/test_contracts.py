@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxem
 from jaxem.core import emissions
@@ -15,6 +16,7 @@ MODEL = jaxem.Mixture(Poisson(), 2)
 PARAMS = jaxem.MixtureParams(jnp.array([0.3, 0.7]), PoissonParams(jnp.array([[2.0], [5.0]])))
 
 
+@pytest.mark.slow
 def test_posteriors_row_by_row_and_parameters_like_a_start():
     rows = as_dataset(MODEL, np.arange(9.0), np.arange(9.0), np.array([0, 1, *[-1] * 7])).rows
     prepared = MODEL.prepare(PARAMS, None)

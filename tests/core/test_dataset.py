@@ -79,6 +79,7 @@ CASES = [(name, TWO) for name in VERBS if name not in OF_CHAINS] + [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verb", "model"), CASES, ids=lambda of: getattr(of, "__name__", str(of)[:7])
 )
@@ -127,6 +128,7 @@ def test_a_dataset_is_its_own():
     np.testing.assert_array_equal(np.asarray(filled)[seen], before[seen])
 
 
+@pytest.mark.slow
 def test_a_dataset_serves_models_that_read_alike(params):
     data = jaxem.read(TWO, X)
     assert "40 rows" in repr(data) and len(data) == 40

@@ -21,6 +21,7 @@ def covariances(shape, seed=0):
     return rows @ np.swapaxes(rows, -1, -2) / rows.shape[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_factors_are_numpys(shape):
     C = covariances(shape)
@@ -54,6 +55,7 @@ def test_what_is_not_positive_definite_is_nan(place):
     assert jnp.isnan(cholesky(jnp.asarray(C))).any()
 
 
+@pytest.mark.slow
 def test_derivatives_are_those_of_lapacks_factor():
     C = jnp.asarray(covariances((4, 4)))
 
@@ -79,6 +81,7 @@ def middle(x, weight):
     return jnp.sum(x * weight[:, None], axis=0) / jnp.sum(weight)
 
 
+@pytest.mark.slow(but=("GaussianFull0",))
 @pytest.mark.parametrize(
     "family",
     [

@@ -50,6 +50,7 @@ def frame(*labels):
     return pandas.DataFrame(X, columns=labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "x",
     [
@@ -162,6 +163,7 @@ def masked(array, mask=HIDDEN, junk=777):
     return np.ma.array(np.where(mask, junk, array).astype(array.dtype), mask=mask)
 
 
+@pytest.mark.slow
 def test_masked_rows_and_cells():
     model = jaxem.Mixture(Gaussian("full", missing=True), 2)
     one = np.arange(2) == 1
@@ -175,6 +177,7 @@ def test_masked_rows_and_cells():
     assert tables.table(marks.astype(np.float32)).dtype == np.float32
 
 
+@pytest.mark.slow
 def test_masked_responses():
     y = X.sum(1)
     expected = log_likelihood(
@@ -185,6 +188,7 @@ def test_masked_responses():
         assert log_likelihood(model, (X[:, :1], given)) == expected
 
 
+@pytest.mark.slow
 def test_masked_weights_and_labels():
     label = (np.arange(100) >= 60).astype(int)
     weight = np.where(HIDDEN, 0, 2.0)
@@ -206,6 +210,7 @@ def test_masked_weights_and_labels():
     np.testing.assert_array_equal(many.log_likelihood, plain.log_likelihood)
 
 
+@pytest.mark.slow
 def test_masked_counts_and_codes():
     counts, exposure = RNG.poisson(3, 100), RNG.uniform(0.5, 2, 100)
     model = jaxem.Mixture(Poisson(exposure=True), 2)
@@ -226,6 +231,7 @@ def test_masked_counts_and_codes():
     np.testing.assert_allclose(filled, np.where(HIDDEN, 2.7, counts), rtol=1e-15)
 
 
+@pytest.mark.slow
 def test_masked_sequences():
     model = jaxem.HMM(Gaussian("full"), 2)
     parts, marks = np.split(X, 4), np.split(HIDDEN, 4)

@@ -24,6 +24,7 @@ def told(model, data, **options):
     return [text for text in texts if "distinct values" in text]
 
 
+@pytest.mark.slow(but=("model0-data0",))
 @pytest.mark.parametrize(
     ("model", "data"),
     [
@@ -45,6 +46,7 @@ def test_fewer_components_or_own_variances_are_not(model):
     assert not told(jaxem.Mixture(model, k), X)
 
 
+@pytest.mark.slow
 def test_nor_where_a_prior_bounds_the_likelihood():
     prior = jaxem.MixturePrior(components=GaussianPrior(degrees_of_freedom=4.0, scale=1.0))
     assert not told(jaxem.Mixture(Gaussian("tied"), 5), X, prior=prior)

@@ -2,11 +2,13 @@
 
 import jax
 import numpy as np
+import pytest
 
 import jaxem
 from jaxem import datasets, families
 
 
+@pytest.mark.slow
 def test_three_latent_classes_of_the_lsat():
     """1000 answers to 5 questions: the likelihood is flat, and EM slow."""
     model = jaxem.Mixture(families.Bernoulli(), 3)

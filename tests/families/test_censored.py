@@ -22,6 +22,7 @@ def fit(family, x, k=1, **options):
     return jaxem.fit(jaxem.Mixture(family, k), x, **options)
 
 
+@pytest.mark.slow(but=("float32-0.001",))
 @pytest.mark.parametrize(("dtype", "within"), [(np.float64, 1e-5), (np.float32, 1e-3)])
 def test_one_component_is_scipys_fit(dtype, within):
     found = fit(families.CensoredNormal(), (KNOWN.astype(dtype), SIDE))

@@ -136,6 +136,7 @@ def test_densities_keep_their_digits(name):
 # ---- fits of narrow columns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "narrow", "within"), [(np.float64, 1e-6, 1e-6), (np.float32, 1e-4, 2e-3)]
 )
@@ -214,6 +215,7 @@ def test_a_step_of_weibulls_moves_both_at_once():
 # ---- limits of counts
 
 
+@pytest.mark.slow
 def test_counts_that_vary_no_more_than_poissons():
     """The size grows until it changes nothing: the fit is that of a Poisson distribution."""
     x = np.random.default_rng(0).binomial(10, 0.4, 300).astype(float)
@@ -225,6 +227,7 @@ def test_counts_that_vary_no_more_than_poissons():
     assert result.params.components.sizes > 1e4 * x.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("means", [[3.0, 4.0], [9.0, 0.5]])
 def test_a_slope_is_seen_from_other_means(means):
     """The sums at other means have it, without the change."""
@@ -238,6 +241,7 @@ def test_a_slope_is_seen_from_other_means(means):
     np.testing.assert_allclose(moved, expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_mixture_of_sizes_is_scipys():
     rng = np.random.default_rng(2)
     x = np.where(rng.random(500) < 0.4, rng.negative_binomial(3, 0.4, 500),
@@ -271,6 +275,7 @@ def test_nothing_but_zeros():
     assert result.converged and float(result.log_likelihood) == 0
 
 
+@pytest.mark.slow
 def test_trials_of_each_row_or_of_all():
     rng = np.random.default_rng(0)
     x = rng.binomial(20, np.where(rng.random(200) < 0.4, 0.2, 0.7)).astype(float)
@@ -331,6 +336,7 @@ MEANS = {
 }
 
 
+@pytest.mark.slow(but=("log-normal",))
 @pytest.mark.parametrize("name", MEANS)
 def test_a_hole_is_filled_with_the_mean(name):
     kind, numbers, mean = MEANS[name]

@@ -51,6 +51,7 @@ def _best(negative, start):
     return optimize.minimize(negative, start, method="Nelder-Mead", options=options)
 
 
+@pytest.mark.slow
 def test_parameters_that_run_off_do_not_win():
     """Nor any start: none is above scipy's maximum, and most are at it."""
     rng = np.random.default_rng(2)
@@ -84,6 +85,7 @@ def test_the_limit_of_a_density_is_found_and_left_alone():
     assert 1e4 < a < 1e9
 
 
+@pytest.mark.slow
 def test_digits_that_are_lost_are_told():
     """The rounding of log densities grows with the parameters as that of their terms does."""
     x = jnp.asarray(_trials(np.random.default_rng(4), 0.4))
@@ -134,6 +136,7 @@ def _ends(n=400):
     return np.where(first, near, far)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heeds_weights", [False, True])
 def test_starts_are_the_persons_own(heeds_weights):
     def start(x, weight):

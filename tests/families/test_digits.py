@@ -21,6 +21,7 @@ def one(family, x, **options):
     return jaxem.fit(jaxem.Mixture(family, 1), x, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "mean", "sd", "log_likelihood", "shape", "within"),
     [
@@ -61,6 +62,7 @@ def test_large_counts(dtype, mean, log_likelihood):
     np.testing.assert_allclose(result.params.components.rates, [[mean]], rtol=within)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "mean", "sd", "log_likelihood", "concentration", "within"),
     [
@@ -113,6 +115,7 @@ def gammas(means):
     return families.GammaParams(np.full_like(m, 1e8), 1e8 / m)
 
 
+@pytest.mark.slow(but=("gamma",))
 @pytest.mark.parametrize(
     ("family", "params_of", "x", "table"),
     [
@@ -235,6 +238,7 @@ CASES = [_gamma_case, _poisson_case, _less_rare_case, _multinomial_case, _von_mi
          _beta_case, _negative_binomial_case]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_mixtures_in_float32(case):
     """The log-likelihood is that of the parameters, by scipy in float64, and no step falls."""
@@ -248,6 +252,7 @@ def test_mixtures_in_float32(case):
     np.testing.assert_allclose(result.log_likelihood, expected, atol=8e-6 * len(x))
 
 
+@pytest.mark.slow
 def test_a_narrow_prior_keeps_its_digits():
     """Rows seen before, as many as wanted, at the optimum: the fit is theirs."""
     x = 300 + 3e-4 * GRID
@@ -259,6 +264,7 @@ def test_a_narrow_prior_keeps_its_digits():
     np.testing.assert_allclose(both.params.components.shapes, alone.params.components.shapes, 1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "value"),
     [(families.Gamma(), 300.0), (families.Gamma(), 1e-7), (families.VonMises(), 3.0)],

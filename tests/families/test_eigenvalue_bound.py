@@ -54,6 +54,7 @@ def test_what_is_within_the_bound_stays():
     np.testing.assert_array_equal(same, c)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
 def test_fit_within_the_bound(structure):
     """Every start is regular, within the bound, and none ends by a step that leads down."""
@@ -72,6 +73,7 @@ def test_fit_within_the_bound(structure):
     assert again.log_likelihood - result.log_likelihood < 2e-6 * len(x)
 
 
+@pytest.mark.slow
 def test_starting_parameters_out_of_the_bound():
     """They are moved into it: the first step then leads down from nothing."""
     x = np.asarray(datasets.load_faithful().x)
@@ -82,6 +84,7 @@ def test_starting_parameters_out_of_the_bound():
     assert bounded.converged and bounded.log_likelihood < free.log_likelihood
 
 
+@pytest.mark.slow
 def test_hidden_states_within_the_bound():
     x = np.asarray(datasets.load_faithful().x)[:100]
     model = jaxem.HMM(families.Gaussian("diag"), 2)

@@ -33,6 +33,7 @@ ABILITY = np.array([
 ])  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("q", "n_free", "log_likelihood", "uniquenesses"),
     [
@@ -57,6 +58,7 @@ def test_one_component_is_factor_analysis(q, n_free, log_likelihood, uniquenesse
     np.testing.assert_allclose(found, uniquenesses, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_one_isotropic_component_is_probabilistic_principal_components():
     """s^2 = mean of the smaller eigenvalues, C = U (D - s^2 I) U' + s^2 I (Tipping and Bishop)."""
     rng = np.random.default_rng(0)
@@ -84,6 +86,7 @@ def drawn(n=150, d=6):
     return model, params, *map(np.asarray, jaxem.sample(model, params, jax.random.key(2), n))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uniquenesses", ["free", "shared"])
 def test_em_climbs_and_finds_the_components(uniquenesses):
     model, truth, x, labels = drawn()
@@ -101,6 +104,7 @@ def test_em_climbs_and_finds_the_components(uniquenesses):
         assert climb[-1] > float(jnp.sum(jaxem.log_prob(model, truth, x)))
 
 
+@pytest.mark.slow
 def test_far_clusters_in_float32():
     *_, x, labels = drawn()
     x = (x + 1e4 * labels[:, None]).astype(np.float32)

@@ -36,6 +36,7 @@ def test_minus_one_is_a_hole_of_categories():
 # ---- boundaries
 
 
+@pytest.mark.slow
 def test_probabilities_of_zero_are_optima():
     """Two kinds of rows that share no answer: all probabilities end at 0 or 1, no NaN."""
     x = np.array([[0, 1, 1]] * 30 + [[1, 0, 2]] * 20, float)
@@ -57,6 +58,7 @@ def test_what_is_impossible_has_no_density():
     np.testing.assert_allclose(log_density, [-np.inf, np.log(0.45)])
 
 
+@pytest.mark.slow
 def test_a_rate_of_zero_stays():
     model = jaxem.Mixture(families.Poisson(), 1)
     result = jaxem.fit(model, np.zeros((9, 2)), key=jax.random.key(0), n_init=1, init="k-means++")
@@ -83,6 +85,7 @@ def _poisson_responses(n=300):
     return X, rng.poisson(np.exp(eta)).astype(float)
 
 
+@pytest.mark.slow
 def test_one_component_is_the_generalized_linear_model():
     """The score is zero at the fit: Newton steps end where a regression program does."""
     X, y = _poisson_responses()
@@ -122,6 +125,7 @@ def test_steps_that_are_too_long_are_halved(acceleration):
     np.testing.assert_allclose(last, best.log_likelihood, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_separated_answers_end_finite():
     X = np.linspace(-1, 1, 40)[:, None]
     model = jaxem.Mixture(families.LogisticRegression(), 1)

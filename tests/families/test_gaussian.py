@@ -22,6 +22,7 @@ def test_spec_hashes_by_value_and_names_the_choices():
         Gaussian(3)
 
 
+@pytest.mark.slow(but=("EII",))
 @pytest.mark.parametrize("covariance", FORMS)
 def test_an_offset_of_the_data_costs_no_digits(covariance):
     """float32, columns 1e5 standard deviations from 0: one M-step as exact as at the origin."""
@@ -90,6 +91,7 @@ def forms(case, dtype, r):
         )
 
 
+@pytest.mark.slow(but=("EEI",))
 @pytest.mark.parametrize("covariance", FORMS)
 def test_both_forms_are_the_same_densities_and_sums(covariance):
     r = np.random.default_rng(0).random((3, 48))
@@ -130,6 +132,7 @@ def test_products_are_taken_while_they_lose_little(covariance):
     assert seen == {True, False}
 
 
+@pytest.mark.slow(but=("EII",))
 @pytest.mark.parametrize("covariance", FORMS)
 def test_clusters_far_apart_come_out_right_in_float32(covariance):
     """10,000 standard deviations apart."""

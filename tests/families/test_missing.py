@@ -100,6 +100,7 @@ def test_without_holes_it_is_the_plain_family(structure, x):
     np.testing.assert_allclose(whole.log_likelihood, plain.log_likelihood, rtol=1e-12)
 
 
+@pytest.mark.slow(but=("diag",))
 @pytest.mark.parametrize("structure", ["full", "diag"])
 def test_the_fit_is_a_stationary_point_that_em_climbs_to(structure, x):
     x = holed(x, 0.2)
@@ -126,6 +127,7 @@ def test_the_fit_is_a_stationary_point_that_em_climbs_to(structure, x):
     assert np.all(np.diff(trace.log_likelihood) > 0)
 
 
+@pytest.mark.slow
 def test_conditional_covariances_are_what_keeps_variances_from_shrinking():
     """A correlated pair, 40 % of one column gone: filled by means alone its variance is too small
     by the share of holes times what the other column does not tell."""
@@ -161,6 +163,7 @@ nan nan 8 nan 109.4
 """
 
 
+@pytest.mark.slow
 def test_r_has_the_same_fit():
     """R's norm 1.0.11.1 and lavaan 0.6.14; the covariance is nearly singular, and plain EM slow."""
     x = np.array([row.split() for row in CEMENT.strip().splitlines()], float)
@@ -206,6 +209,7 @@ def air():
     return np.genfromtxt(AIR, delimiter=",", skip_header=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("acceleration", ["squarem", None])
 def test_any_units_have_the_fit_of_r(air, acceleration):
     """Columns of sizes 1e-6 to 1e6 times their own: the law changes units, and nothing else."""
@@ -245,6 +249,7 @@ def test_nothing_near_is_likelier(air):
     np.testing.assert_allclose(found.x[:4] / units, AIR_MEANS, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_jit_and_vmap_have_room_for_any_hole(x):
     x, params = holed(x), params_of("full")
     model = jaxem.Mixture(Gaussian("full", missing=True), K)
@@ -256,6 +261,7 @@ def test_jit_and_vmap_have_room_for_any_hole(x):
     close(jax.tree.map(lambda leaf: leaf[1], many.params), plain.params, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_chain_has_holes_too(x):
     model = jaxem.HMM(Gaussian("full", missing=True), 2)
     result = jaxem.fit(model, holed(x, 0.15), key=jax.random.key(0), n_init=4)
@@ -273,6 +279,7 @@ def few_patterns(n=600, seed=0):
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", ["full", "tied"])
 @pytest.mark.parametrize("block_size", [None, 100])
 def test_tiles_of_one_pattern_are_the_rows_by_themselves(structure, block_size):
@@ -291,6 +298,7 @@ def test_tiles_of_one_pattern_are_the_rows_by_themselves(structure, block_size):
     np.testing.assert_allclose(tiled.log_likelihood, alone.log_likelihood, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.1, None], ids=["every pattern its own", "tiles"])
 def test_a_large_table_is_not_copied_and_says_the_same(share, monkeypatch):
     """Its rows are put together block by block."""
@@ -311,6 +319,7 @@ def test_a_large_table_is_not_copied_and_says_the_same(share, monkeypatch):
     close(found(), copied, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_refits_and_selection_of_a_large_table_are_those_of_its_copy(monkeypatch):
     model, x = jaxem.Mixture(Gaussian("tied", missing=True), 1), few_patterns()
     kept = {"key": jax.random.key(0), "n_init": 1, "max_iter": 3}
@@ -325,6 +334,7 @@ def test_refits_and_selection_of_a_large_table_are_those_of_its_copy(monkeypatch
     close(found(), copied, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_large_table_is_sampled_for_its_starts_where_it_lies(monkeypatch):
     x = few_patterns(9000)
     model, kept = jaxem.Mixture(Gaussian("full", missing=True), K), {"n_init": 1, "max_iter": 3}
@@ -333,6 +343,7 @@ def test_a_large_table_is_sampled_for_its_starts_where_it_lies(monkeypatch):
     close(jaxem.fit(model, x, key=jax.random.key(0), **kept).params, copied.params, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_tiles_of_groups_far_apart_lose_no_digits():
     """Products would: components 1e5 standard deviations from each other."""
     x = few_patterns()
@@ -355,6 +366,7 @@ def test_every_pattern_its_own_is_no_tile():
     assert np.all(np.diff(holes) >= 0)  # blocks of few holes are fast
 
 
+@pytest.mark.slow
 def test_blocks_of_columns_share_their_patterns():
     x = few_patterns()
     family = Product({"a": Gaussian("full", missing=True), "b": Gaussian("tied", missing=True)})
@@ -381,6 +393,7 @@ MURRAY = [[1, 1], [1, -1], [-1, 1], [-1, -1], *[[2, np.nan]] * 2, *[[-2, np.nan]
           *[[np.nan, 2]] * 2, *[[np.nan, -2]] * 2]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_starts_find_both_maxima():
     model = jaxem.Mixture(Gaussian("full", missing=True), 1)
     result = jaxem.fit(model, MURRAY, key=jax.random.key(0), n_init=10, tol=1e-12)
@@ -395,6 +408,7 @@ def test_starts_find_both_maxima():
     assert result.log_likelihood > jaxem.log_likelihood(model, saddle, MURRAY) + 0.05
 
 
+@pytest.mark.slow
 def test_columns_never_seen_together_are_named(x):
     gone = np.array(x)
     gone[::2, 0], gone[1::2, 3] = np.nan, np.nan
@@ -406,6 +420,7 @@ def test_columns_never_seen_together_are_named(x):
     jaxem.fit(diagonal, gone, key=jax.random.key(0), n_init=1)  # no covariance, no warning
 
 
+@pytest.mark.slow
 def test_models_of_several_sizes_share_their_rows(x):
     models = [jaxem.Mixture(Gaussian("full", missing=True), k) for k in (1, 2)]
     chosen = jaxem.select(models, few_patterns(300), key=jax.random.key(0), n_init=3)
@@ -426,6 +441,7 @@ def test_bad_holes(x):
         Gaussian("full", missing="yes")
 
 
+@pytest.mark.slow
 def test_matrices_of_holes_are_multiplied_as_they_are_added():
     rng = np.random.default_rng(0)
     k, h, n, d = 3, 4, 50, 6

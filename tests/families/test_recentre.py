@@ -54,6 +54,7 @@ def params_of(family, x, rng):
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *each)
 
 
+@pytest.mark.slow(but=("product",))
 @pytest.mark.parametrize("name", CASES)
 def test_recentred_sums_are_those_collected_anew(name):
     family, data = CASES[name]
@@ -82,6 +83,7 @@ def test_recentred_sums_are_those_collected_anew(name):
         assert max(differ) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [StudentT("full", 3), StudentT("EEI", "shared"), StudentT(),
                                     FactorAnalyzer(2)], ids=repr)  # fmt: skip
 def test_recentred_sums_lead_to_the_same_estimate(family):

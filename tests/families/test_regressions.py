@@ -49,6 +49,7 @@ def one(family, x, y, **options):
                      **options)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("offset", "width"), FAR)
 def test_one_line_is_least_squares(offset, width):
     x = offset + width * U
@@ -64,6 +65,7 @@ def test_one_line_is_least_squares(offset, width):
     np.testing.assert_allclose(errors.components.coefficients[0, 1], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("offset", "width"), [FAR[0], FAR[1], FAR[4]])
 @pytest.mark.parametrize(
     ("family", "y", "mean", "variance"),
@@ -93,6 +95,7 @@ def fits(family, model, place):
         yield data, jaxem.fit(model, data, key=KEY, n_init=6, tol=1e-10)
 
 
+@pytest.mark.slow(but=("lines-year",))
 @pytest.mark.parametrize("place", [(2015.0, 5.0), (2459000.5, 1 / 24)], ids=["year", "date"])
 @pytest.mark.parametrize(
     "model",
@@ -125,6 +128,7 @@ def test_responses_have_their_units_too():
     )
 
 
+@pytest.mark.slow
 def test_float32_keeps_years():
     """Digits: 1e-6 of a nat a row, of numbers that float64 had on the host."""
     with jax.enable_x64(False):
@@ -148,6 +152,7 @@ def test_an_offset_that_leaves_no_digits_is_said():
         assert "column 0 of X" in str(result)
 
 
+@pytest.mark.slow
 def test_traced_regressors_have_a_pivot():
     """Under jit and vmap, where none can be looked at; rows of weight 0 may hold anything."""
     model = jaxem.Mixture(families.LinearRegression(), 1)
@@ -164,6 +169,7 @@ def test_traced_regressors_have_a_pivot():
         np.testing.assert_allclose(log_likelihood, expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_known_numbers_and_priors_are_in_the_persons_units():
     """A slope that is fixed, an intercept at 0 that is fixed, and a prior on the slope, far off."""
     x, model = 2015 + 5 * U, jaxem.Mixture(families.LinearRegression(), 1)
@@ -199,6 +205,7 @@ def test_known_numbers_and_priors_are_in_the_persons_units():
 CROSSING = np.array([(0, 1), (3, -1), (-3, 2), (5, 0.2)])
 
 
+@pytest.mark.slow
 def test_few_points_on_each_of_four_lines():
     """All starts by lines lead to the best optimum or next to it; k-means starts to none."""
     rng = np.random.default_rng(8)
@@ -212,6 +219,7 @@ def test_few_points_on_each_of_four_lines():
         assert float(result.log_likelihood) > float(truth.log_likelihood) - 1e-3
 
 
+@pytest.mark.slow
 def test_lines_start_from_the_rows_that_are_theirs():
     """With a few rows labelled, lines go through those, and components keep their numbers."""
     rng = np.random.default_rng(9)
@@ -224,6 +232,7 @@ def test_lines_start_from_the_rows_that_are_theirs():
     np.testing.assert_allclose(result.params.components.coefficients, CROSSING, atol=0.3)
 
 
+@pytest.mark.slow
 def test_crossing_counts():
     rng = np.random.default_rng(3)
     x, z = rng.uniform(-2, 2, 60), rng.integers(0, 3, 60)
@@ -239,6 +248,7 @@ def test_crossing_counts():
 # ---- what rows leave open
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
@@ -255,6 +265,7 @@ def test_columns_that_depend_on_each_other_are_named(columns, message):
     assert "prior precision" in str(result)
 
 
+@pytest.mark.slow
 def test_fewer_rows_than_coefficients_are_said():
     X = np.random.default_rng(0).normal(size=(3, 4))
     with pytest.warns(UserWarning, match="3 rows leave 5 coefficients open"):
@@ -263,6 +274,7 @@ def test_fewer_rows_than_coefficients_are_said():
         )
 
 
+@pytest.mark.slow
 def test_separated_components_are_said():
     """Answers that a column tells without error, for some rows alone; with a prior none."""
     group = (np.arange(N) < 20) * 1.0
@@ -309,6 +321,7 @@ def test_counts_of_a_million_converge_from_afar():
     np.testing.assert_allclose(result.params.components.coefficients[0, 1], slope, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [(2015.0, 5.0), (2459000.5, 1 / 24)], ids=["year", "date"])
 def test_derivatives_of_a_fit_do_not_depend_on_the_place(place):
     """d slope / d y of one line: (x - mean) / sum (x - mean)^2; and the same through a mixture."""

@@ -71,6 +71,7 @@ def test_free_parameters_are_mclusts(name):
 # ---- the M-step
 
 
+@pytest.mark.slow(but=("VEV",))
 @pytest.mark.parametrize("name", LINKED)
 def test_no_volume_shape_or_turn_does_better(name):
     """The slope of Q at the estimate is 0: along log v, along log a and along turns of D."""
@@ -100,6 +101,7 @@ def test_no_volume_shape_or_turn_does_better(name):
     assert float(jnp.abs(elsewhere[0]).max()) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ("EVE", "VVE"))
 def test_no_sweep_lowers_q(name):
     """From axes that are far off, in twelve columns; they end where plain loops do, or higher."""
@@ -176,6 +178,7 @@ def test_all_axes_meet_once(d):
 # ---- coordinates
 
 
+@pytest.mark.slow(but=("EEV",))
 @pytest.mark.parametrize("name", LINKED)
 def test_all_coordinates_are_of_the_structure_and_none_is_spare(name):
     case = gaussian(name, D)
@@ -225,6 +228,7 @@ FAITHFUL = {
 }  # fmt: skip
 
 
+@pytest.mark.slow(but=("EVE",))
 @pytest.mark.parametrize("name", FAITHFUL)
 def test_best_known_optimum_of_old_faithful(name):
     """R's mclust 6.0.0, whose VVE stops short of the maximum."""
@@ -260,6 +264,7 @@ def iris():
     return model, x, jaxem.fit(model, x, key=jax.random.key(0), tol=1e-9)
 
 
+@pytest.mark.slow
 def test_mclusts_choice_on_iris(iris):
     """VEV with 2 groups has BIC 561.7285, the lowest of all (Scrucca et al. 2016)."""
     model, x, result = iris
@@ -286,6 +291,7 @@ def test_columns_given_others_are_unlinked(iris):
     )
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_other_coordinates():
     """VVE in two columns, by an angle and log variances; the delta method by hand."""
     model, x = jaxem.Mixture(Gaussian("VVE"), 2), datasets.load_faithful().x
@@ -326,6 +332,7 @@ def test_standard_errors_are_those_of_other_coordinates():
     jax.tree.map(lambda a, j: np.testing.assert_allclose(a, error(j), rtol=1e-5), found, each)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ("VEI", "VVE"))
 def test_derivatives_of_a_fit_are_differences(name):
     """Through the search of the M-step, in reverse."""
@@ -344,6 +351,7 @@ def test_derivatives_of_a_fit_are_differences(name):
     np.testing.assert_allclose(slope @ step, difference, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_states_of_a_chain_and_holes():
     """A hidden Markov model with cells that are missing: sound, and as free as it says."""
     truth = jaxem.HMM(Gaussian("EVE"), 2)
@@ -365,6 +373,7 @@ def test_states_of_a_chain_and_holes():
     assert np.mean(found[np.asarray(states)] == np.asarray(path)) > 0.95
 
 
+@pytest.mark.slow
 def test_models_of_several_sizes_share_a_compilation():
     """Absent components of the larger program change nothing; k = 1 is that of any structure."""
     x = datasets.load_faithful().x
@@ -378,6 +387,7 @@ def test_models_of_several_sizes_share_a_compilation():
     np.testing.assert_allclose(values[0], alone, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_bounded_likelihoods_are_exempt_from_a_collapse():
     """Two rows alone, far off: legal for one common covariance, a collapse of one's own."""
     rng = np.random.default_rng(0)
@@ -418,6 +428,7 @@ def test_what_is_linked_is_fixed_as_a_whole_or_not():
         parameters.read_fixed(case.family.constraints, fixed, case.params, "fixed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convert", ["sklearn", "hmmlearn"])
 def test_other_libraries_have_four_structures(convert):
     components = gaussian("VEV", 2).params

@@ -29,6 +29,7 @@ def in_order(values):
 # ---- best known optima
 
 
+@pytest.mark.slow
 def test_best_known_optimum_of_old_faithful():
     """From 60 starts of a plain ECME, whose degrees of freedom end at 500: without that cap there
     is a little more."""
@@ -38,6 +39,7 @@ def test_best_known_optimum_of_old_faithful():
     assert float(result.params.components.degrees_of_freedom.max()) == MOST
 
 
+@pytest.mark.slow
 def test_best_known_optimum_of_iris_with_four_degrees_of_freedom():
     """From R's teigen and 60 starts of a plain ECME."""
     result = fit(StudentT("full", 4), 3, datasets.load_iris().x, n_init=8)
@@ -62,6 +64,7 @@ def with_outliers(seed):
     return clean, np.concatenate([clean, rng.uniform(-30, 30, size=(22, 2))])
 
 
+@pytest.mark.slow
 def test_outliers_leave_the_means_where_they_are():
     """No mean moves by more than 5 % of the distance between the clusters, 6; of a Gaussian mixture
     one moves by more than half of it. The weights tell the outliers."""
@@ -124,6 +127,7 @@ def test_a_step_in_nu_leads_uphill_and_stops_at_the_ends():
         assert (nu == MOST) if distance[0] == 1 else abs(slope) < 1e-2 * len(distance) ** 0.5
 
 
+@pytest.mark.slow
 def test_clusters_far_apart_in_float32():
     rng = np.random.default_rng(1)
     x = np.concatenate([rng.standard_t(4, (400, 5)), rng.standard_t(4, (400, 5)) + 1e4])
@@ -140,6 +144,7 @@ def test_clusters_far_apart_in_float32():
     assert np.all((scales > -0.5) & (scales < 2)) and np.all(own.degrees_of_freedom < 20)
 
 
+@pytest.mark.slow
 def test_normal_rows_have_a_normal_limit():
     """Where tails are lighter than normal ones, nu grows without end."""
     x = np.random.default_rng(0).uniform(-1, 1, (300, 2))
@@ -153,6 +158,7 @@ def test_normal_rows_have_a_normal_limit():
 # ---- structures, priors, what is legal
 
 
+@pytest.mark.slow(but=("EVE",))
 @pytest.mark.parametrize("name", ["VEE", "EVE"])
 def test_structures_that_link_components_climb(name):
     """EM never falls from where a start begins, whether c goes into volumes or not."""
@@ -171,6 +177,7 @@ def test_structures_that_link_components_climb(name):
     model.as_params(params, None)  # the scales are of the structure
 
 
+@pytest.mark.slow
 def test_a_hidden_markov_model():
     """Two states, of which one has outliers: the states are found, nu too."""
     params = jaxem.HMMParams(
@@ -187,6 +194,7 @@ def test_a_hidden_markov_model():
     assert weights.shape == (800,) and float(weights.min()) < 0.2
 
 
+@pytest.mark.slow
 def test_newcombs_measurements():
     """Newcomb's data: R's fitdistr, which gives those of the scale, the root of ours."""
     x = np.array(

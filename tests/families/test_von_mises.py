@@ -11,6 +11,7 @@ MODEL = jaxem.Mixture(families.VonMises(), 1)
 WINDS = np.random.default_rng(0).vonmises(1.0, 2.0, (50, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("degrees", [np.rad2deg(WINDS), np.mod(np.rad2deg(WINDS), 360)])
 def test_degrees_are_told(degrees):
     x = np.stack([degrees[:, 0], WINDS[:, 1]], axis=1)

@@ -40,6 +40,7 @@ def on_circle(angles):
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "narrow", "within"), [(np.float64, 1e-5, 1e-8), (np.float32, 1e-3, 2e-3)]
 )
@@ -54,6 +55,7 @@ def test_on_the_circle_it_is_von_mises(dtype, narrow, within):
     np.testing.assert_allclose(own.directions, on_circle(other.directions[0]), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_directions_without_any():
     """Opposite vectors: the concentration is 0, and the density that of the sphere's surface."""
     x = np.concatenate([np.eye(3), -np.eye(3)] * 4)
@@ -62,6 +64,7 @@ def test_directions_without_any():
     np.testing.assert_allclose(result.log_likelihood, -24 * np.log(4 * np.pi), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_equal_directions_are_degenerate():
     x = np.tile([[0.6, 0.0, 0.8]], (30, 1))
     assert fit(SPHERE, x).status == jaxem.Status.DEGENERATE

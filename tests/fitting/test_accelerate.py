@@ -103,6 +103,7 @@ def test_an_unknown_acceleration_is_named():
             jaxem.em(MODEL, START, np.ones(9), acceleration=bad)
 
 
+@pytest.mark.slow
 def test_lanes_do_not_touch_each_other(x):
     """vmap over starts: each ends as alone."""
 

@@ -26,6 +26,7 @@ def jobs(*covariances, n=40):
     ]
 
 
+@pytest.mark.slow
 def test_a_later_fit_finds_its_programs(monkeypatch):
     begun = []
     beside = threads.beside

@@ -167,6 +167,7 @@ def test_starting_covariances_are_positive_definite(structure, covariances, text
             jaxem.em(jaxem.HMM(family, 2), chain, X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_singular_covariances_are_a_status(dtype):
     """As a fit that collapsed returns them: they can be saved, drawn and gone on from."""

@@ -31,6 +31,7 @@ def test_a_million_sums_add_up_as_one():
     assert abs(float(total(tenth)) - exact) <= 1e-7 * exact
 
 
+@pytest.mark.slow
 def test_many_small_blocks_of_float32_are_as_good_as_one_in_float64():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40_000, 2)) + 3

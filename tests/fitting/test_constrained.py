@@ -44,6 +44,7 @@ def test_starts_by_number_and_priors_stay_as_they_end(clump):
     assert result.status == jaxem.Status.DEGENERATE
 
 
+@pytest.mark.slow
 def test_linked_structures_and_constant_columns_stay_degenerate(clump):
     linked = jaxem.Mixture(families.Gaussian("VEV"), 2)
     result = jaxem.fit(linked, clump, key=jax.random.key(0))

@@ -63,6 +63,7 @@ FITS = {
 }
 
 
+@pytest.mark.slow(but=("starts_side_by_side",))
 @pytest.mark.parametrize("name", FITS)
 def test_what_is_chosen_for_an_accelerator_gives_the_same(name, as_if_on_an_accelerator):
     expected = FITS[name]()
@@ -73,6 +74,7 @@ def test_what_is_chosen_for_an_accelerator_gives_the_same(name, as_if_on_an_acce
     close(found.params, expected.params, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_source_is_fitted_alike_on_an_accelerator(as_if_on_an_accelerator, monkeypatch):
     monkeypatch.setattr(source, "WHOLE", 1)
     halves = sources.batches(lambda: [X[:25], X[25:]])
@@ -83,6 +85,7 @@ def test_a_source_is_fitted_alike_on_an_accelerator(as_if_on_an_accelerator, mon
     close(found.params, expected.params, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_gradient_through_blocks_is_the_same(as_if_on_an_accelerator):
     params = jaxem.fit(FULL, X, key=KEY, n_init=1, tol=1e-9).params
 
@@ -299,6 +302,7 @@ def programs(model, x):
     )  # fmt: skip
 
 
+@pytest.mark.slow(but=("holes",))
 @pytest.mark.parametrize(
     ("model", "x"),
     [
@@ -319,6 +323,7 @@ PLACED = READ | {
 } | {"holes_apart": (families.Gaussian("diag", missing=True), GAPS)}  # fmt: skip
 
 
+@pytest.mark.slow(but=("tied_values-HMM",))
 @pytest.mark.parametrize("kind", [jaxem.Mixture, jaxem.HMM])
 @pytest.mark.parametrize("name", PLACED)
 def test_steps_of_an_accelerator_lose_no_digits(name, kind, as_if_on_an_accelerator):
@@ -347,6 +352,7 @@ def test_steps_of_an_accelerator_lose_no_digits(name, kind, as_if_on_an_accelera
 # ---- a second device
 
 
+@pytest.mark.slow
 def test_data_on_a_second_device_are_fitted_there():
     second = jax.devices()[1]
     x = jax.device_put(jnp.asarray(X), second)

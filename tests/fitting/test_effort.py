@@ -34,6 +34,7 @@ def used(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 def test_a_fit_of_small_data_and_only_that(used, monkeypatch):
     light = jaxem.fit(MODEL, X, **SHORT)
     assert set(used) == {"light"} and len(used) >= 3

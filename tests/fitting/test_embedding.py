@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.flatten_util import ravel_pytree
 
 import jaxem
@@ -81,6 +82,7 @@ def test_weights_may_be_the_output_of_a_network():
     np.testing.assert_allclose(slope @ to, (at(step) - at(-step)) / (2 * step), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_strength_of_a_prior_is_tuned_by_gradient():
     """Held-out log-likelihood rises along its gradient to a stationary strength."""
     rng = np.random.default_rng(2)
@@ -110,6 +112,7 @@ def test_the_strength_of_a_prior_is_tuned_by_gradient():
     assert values[-1] > max(grid)
 
 
+@pytest.mark.slow
 def test_the_influence_of_each_row_is_that_of_leaving_it_out():
     """To first order in its weight: refits without a row agree in order, and to second order."""
     rng = np.random.default_rng(4)
@@ -132,6 +135,7 @@ def test_the_influence_of_each_row_is_that_of_leaving_it_out():
     )
 
 
+@pytest.mark.slow
 def test_the_gradient_of_what_a_decoder_says_of_a_fit():
     """Through an HMM that is fitted, and smoothed."""
     rng = np.random.default_rng(6)
@@ -149,6 +153,7 @@ def test_the_gradient_of_what_a_decoder_says_of_a_fit():
     np.testing.assert_allclose(slope @ to, differences, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_is_known_inside_a_jit_gives_the_same_as_outside():
     """All values are closed over: nothing is traced but the program around them."""
     x = np.asarray(rings(60, np.random.default_rng(1))[0])

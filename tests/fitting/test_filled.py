@@ -48,6 +48,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow(but=("given_parameters",))
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_fit_finds_the_programs_of_another(name, first):
     if name == "given_parameters":
@@ -57,6 +58,7 @@ def test_a_fit_finds_the_programs_of_another(name, first):
     assert result.converged and not names
 
 
+@pytest.mark.slow
 def test_what_is_said_of_rows_finds_them_too(first):
     def all_of(x):
         params = first.params
@@ -104,6 +106,7 @@ ALIKE = {
 }
 
 
+@pytest.mark.slow(but=("full",))
 @pytest.mark.parametrize("name", ALIKE)
 def test_a_fit_is_that_of_the_rows_themselves(name, monkeypatch):
     model, x, options = ALIKE[name]

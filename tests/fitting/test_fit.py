@@ -28,6 +28,7 @@ def fit(x, model=MODEL, **options):
     return jaxem.fit(model, x, key=jax.random.key(0), **{"n_init": 3, **options})
 
 
+@pytest.mark.slow
 def test_frames_lists_and_whole_numbers_are_accepted(x):
     whole = np.round(x * 10).astype(int)
     expected = fit(whole.astype(float))
@@ -142,6 +143,7 @@ def test_inside_jit_and_vmap_as_outside(x):
     close(jax.tree.map(lambda leaf: leaf[1], swept.params), alone.params, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_ragged_data_sets_under_vmap_through_weights_of_zero(x):
     sizes = (80, 50)
     padded = jnp.stack(
@@ -176,6 +178,7 @@ def test_a_second_call_compiles_nothing(x):
     assert not seen
 
 
+@pytest.mark.slow
 def test_float32_is_said_when_the_data_were_float64(x):
     with jax.enable_x64(False):
         result = fit(x.copy())

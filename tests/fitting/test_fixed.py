@@ -28,6 +28,7 @@ def best(negative, starts):
     return min(found, key=lambda result: result.fun)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("acceleration", [None, "squarem"])
 def test_a_known_background(x, acceleration):
     def negative(t):
@@ -76,6 +77,7 @@ def test_known_error_rates():
     assert int(result.n_free_parameters) == 5
 
 
+@pytest.mark.slow
 def test_known_weights_leave_the_rest(x):
     model = jaxem.Mixture(Gaussian("full"), 3)
     fixed = MixtureParams([NAN, 0.25, NAN], None)
@@ -120,6 +122,7 @@ def test_a_known_component_cannot_collapse(x):
     assert jaxem.em(TWO, start, rows, fixed=fixed).converged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family, y_of",
     [
@@ -162,6 +165,7 @@ def _log_normal(params, x):
     return jnp.sum(jax.scipy.stats.norm.logpdf(x, params["mean"], params["scale"]), axis=1)
 
 
+@pytest.mark.slow
 def test_a_density_of_ones_own_keeps_what_is_known(x):
     """The same mixture as a Gaussian with its variances known."""
     family = families.Density(
@@ -182,6 +186,7 @@ def test_a_density_of_ones_own_keeps_what_is_known(x):
     assert int(found.n_free_parameters) == int(expected.n_free_parameters) == 3
 
 
+@pytest.mark.slow
 def test_known_numbers_may_be_traced(x):
     start = MixtureParams([0.5, 0.5], GaussianParams([[0.0], [4.0]], [[[25.0]], [[1.0]]]))
 

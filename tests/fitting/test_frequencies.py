@@ -21,6 +21,7 @@ MODEL = jaxem.Mixture(Gaussian(), 2)
 SAYS = r"sample_weight adds up to {}.*frequencies.*multiply them by the number of observations"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [SHARES, DENSITY])
 def test_a_fit_to_shares_tells_their_sum_and_the_remedy(weight):
     says = SAYS.format(f"{weight.sum():.6g}, over")
@@ -47,6 +48,7 @@ def test_a_collapse_of_shares_tells_them_too():
     assert "add up to 1, over" in result.explanation()
 
 
+@pytest.mark.slow
 def test_so_do_the_other_verbs():
     options = dict(key=KEY, n_init=1, max_iter=2, sample_weight=SHARES)
     start = jaxem.fit(MODEL, MIDDLE, **{**options, "sample_weight": COUNTS}).params
@@ -67,6 +69,7 @@ def test_so_do_the_other_verbs():
             verb()
 
 
+@pytest.mark.slow
 def test_of_sequences_it_is_their_number_that_counts():
     x = _DRAWN[:200].reshape(5, 40, 1)
     options = dict(key=KEY, n_init=1, max_iter=1)

@@ -61,6 +61,7 @@ def test_clusters_1e4_deviations_apart_in_float32(covariance):
     )
 
 
+@pytest.mark.slow(but=("diag-float32",))
 @pytest.mark.parametrize(
     ("covariance", "dtype"),
     [("full", np.float64), ("full", np.float32), ("tied", np.float64), ("diag", np.float32)],
@@ -74,6 +75,7 @@ def test_an_offset_of_1e5_deviations_in_one_column(covariance, dtype):
     np.testing.assert_allclose(float(result.log_likelihood), float(exact.log_likelihood), rtol=2e-6)
 
 
+@pytest.mark.slow
 def test_a_duplicated_column_is_named():
     """Every full covariance is singular and every density infinite; diag is not troubled."""
     x = np.random.default_rng(0).normal(size=(100, 2))
@@ -85,6 +87,7 @@ def test_a_duplicated_column_is_named():
     assert fit(twice, 2, "diag").converged
 
 
+@pytest.mark.slow(but=("spherical-60",))
 @pytest.mark.parametrize(
     ("covariance", "n"), [("full", 60), ("spherical", 60), ("full", 7), ("tied", 7), ("diag", 7)]
 )
@@ -103,6 +106,7 @@ def test_a_prior_makes_regular_what_would_be_singular(covariance, n):
         assert smallest > least * (1 - 1e-6)  # C = S / N + reg_covar
 
 
+@pytest.mark.slow
 def test_absent_components_are_no_part_of_what_is_measured():
     """Theirs keep the constant column's variance of 0, which the prior lifts for the others."""
     x = np.random.default_rng(0).normal(size=(60, 8)) + 4.0 * (np.arange(60) % 2)[:, None]
@@ -122,6 +126,7 @@ def test_a_single_component_cannot_leave_rows():
     np.testing.assert_allclose(fit.params.components.covariances[0], np.cov(x.T, bias=True))
 
 
+@pytest.mark.slow
 def test_a_constant_column_is_named():
     x = np.random.default_rng(0).normal(size=(100, 2))
     x[:, 1] = 1e5 / 3
@@ -141,6 +146,7 @@ def test_nine_tenths_duplicate_rows_are_a_point_mass():
     assert not np.any(np.asarray(result.restarts.status)[regular] == Status.CONVERGED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32])
 def test_as_many_components_as_rows(dtype):
     x = np.random.default_rng(0).normal(size=(6, 2)).astype(dtype)
@@ -153,6 +159,7 @@ def test_as_many_components_as_rows(dtype):
     assert tied.status in (Status.DEGENERATE, Status.NONFINITE) or tied.converged
 
 
+@pytest.mark.slow
 def test_one_component_is_the_closed_form():
     x = np.random.default_rng(0).normal(size=(50, 3))
     result = fit(x, 1, n_init=2)
@@ -161,6 +168,7 @@ def test_one_component_is_the_closed_form():
     np.testing.assert_allclose(result.params.components.covariances[0], np.cov(x.T, bias=True))
 
 
+@pytest.mark.slow
 def test_float32_says_converged_or_precision_never_decreased():
     """Rounding of the objective is neither a fall nor progress."""
     rng = np.random.default_rng(0)
@@ -180,6 +188,7 @@ TIED = np.repeat(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_few_rows_far_apart_are_no_collapse():
     """mixtools' normalmixEM has 21.7053 with 2.2 rows of sd 0.50; mclust 18.4515."""
     k = jaxem.Mixture(Gaussian("full"), 2)

@@ -17,6 +17,7 @@ def fit(x, seed=0, model=MODEL, **options):
     return jaxem.fit(model, x, key=jax.random.key(seed), init="hierarchical", **options)
 
 
+@pytest.mark.slow
 def test_it_starts_from_wards_clusters_of_sphered_rows():
     """The starting means are those of scipy's clusters: a start's prior is on covariances alone."""
     root = np.linalg.inv(np.linalg.cholesky(np.cov(X.T)))
@@ -51,6 +52,7 @@ def test_rows_of_weight_0_are_in_no_cluster():
     np.testing.assert_allclose(one.log_likelihood, other.log_likelihood, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_states_of_a_chain_start_from_clusters():
     model = jaxem.HMM(families.Gaussian("diag"), 2)
     assert fit(X[:100], model=model).converged

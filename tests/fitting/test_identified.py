@@ -51,6 +51,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_column_that_a_component_never_has_is_told_and_not_filled(name):
     family, make, whats = CASES[name]
@@ -79,6 +80,7 @@ def test_a_column_that_a_component_never_has_is_told_and_not_filled(name):
     assert np.isfinite(np.asarray(jaxem.impute(model, result.params, make()[-2:]))).all()
 
 
+@pytest.mark.slow
 def test_a_state_has_columns_too():
     model, x = jaxem.HMM(Gaussian("full", missing=True), 2), groups()
     with pytest.warns(UserWarning, match="no row of state . has column 2:"):
@@ -88,6 +90,7 @@ def test_a_state_has_columns_too():
     assert np.isnan(filled[0][Z == 1, 2]).all() and np.isfinite(filled[0][Z == 0]).all()
 
 
+@pytest.mark.slow
 def test_a_pair_that_a_component_never_has_together_is_told():
     x = groups()
     rng = np.random.default_rng(3)
@@ -116,6 +119,7 @@ def test_weights_of_any_size_say_the_same(weight):
     jaxem.em(model, params, x, np.full(2 * N, weight), max_iter=2)
 
 
+@pytest.mark.slow
 def test_what_a_prior_or_a_known_number_tells_is_identified():
     model, x = jaxem.Mixture(Gaussian("full", missing=True), 2), groups()
     own = families.GaussianPrior(mean=np.array([4.0, 4, 4]), mean_precision=1.0)
@@ -135,6 +139,7 @@ def test_what_a_prior_or_a_known_number_tells_is_identified():
     jaxem.fit(counting, counts(), key=jax.random.key(0), n_init=2, prior=gamma)
 
 
+@pytest.mark.slow
 def test_tables_without_holes_and_models_of_other_rows_are_silent():
     """A column that none of these rows has is one that a model of other rows is to fill."""
     model = jaxem.Mixture(Gaussian("full", missing=True), 2)

@@ -119,6 +119,7 @@ def direction(tree, rng, moves=True):
     return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) * moves), tree)
 
 
+@pytest.mark.slow(but=("Gaussian of products",))
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_derivatives_equal_central_differences_of_refits(case):
     model, start = case.model, case.fitted
@@ -197,6 +198,7 @@ def exact(x, weight=None, start=START):
     return jaxem.em(ONE_D, start, x, weight, tol=1e-14, max_iter=5000)
 
 
+@pytest.mark.slow
 def test_what_a_fit_says_of_itself_has_its_total_derivative():
     x, step = two_normals(), 1e-4
     to = jnp.asarray(np.random.default_rng(1).normal(size=x.shape))
@@ -223,6 +225,7 @@ def test_a_loose_fit_has_exact_gradients_of_functions_that_are_not_linear():
     assert abs(curved(x, 1e-4) / curved(x, 1e-13) - 1) > 1e-6  # the fits do differ
 
 
+@pytest.mark.slow
 def test_second_derivatives_are_symmetric_and_those_of_the_gradient():
     x, rng = two_normals(40), np.random.default_rng(2)
     u, v = (jnp.asarray(rng.normal(size=x.shape)) for _ in range(2))
@@ -242,6 +245,7 @@ def test_second_derivatives_are_symmetric_and_those_of_the_gradient():
     np.testing.assert_allclose(found, differences, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_inside_jit_and_vmap_a_fit_is_the_same():
     sets = jnp.stack([two_normals(60, seed) for seed in range(3)])
 
@@ -267,6 +271,7 @@ def test_inside_jit_and_vmap_a_fit_is_the_same():
     np.testing.assert_allclose(gradients, each, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_best_start_has_derivatives_and_the_others_nan():
     x = two_normals()
 
@@ -307,6 +312,7 @@ def test_identical_components_have_no_gradient():
         assert np.all(np.isnan(gradient))
 
 
+@pytest.mark.slow
 def test_on_the_boundary_there_is_no_gradient():
     x = jnp.asarray(np.repeat([[1.0, 1], [1, 0], [0, 0], [1, 1], [0, 0]], 4, axis=0))
     model = Mixture(families.Bernoulli(), 2)
@@ -333,6 +339,7 @@ def test_what_does_not_depend_on_a_fit_is_not_spoiled_by_it():
     np.testing.assert_allclose(jax.grad(loss)(x), 2 * x)
 
 
+@pytest.mark.slow
 def test_fixed_numbers_and_the_start_have_no_derivative():
     x = two_normals()
     fixed = MixtureParams(None, GaussianParams(np.array([[1.0], [np.nan]]), None))
@@ -345,6 +352,7 @@ def test_fixed_numbers_and_the_start_have_no_derivative():
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(of_start))
 
 
+@pytest.mark.slow
 def test_a_fixed_initial_law_passes_its_derivative_on():
     model = HMM(families.Poisson(), 2, initial="fixed")
     rng = np.random.default_rng(5)
@@ -365,6 +373,7 @@ def test_a_fixed_initial_law_passes_its_derivative_on():
     assert found[0] == 1
 
 
+@pytest.mark.slow
 def test_absent_components_change_nothing():
     x = two_normals()
     three = Mixture(families.Gaussian("full"), 3)
@@ -377,6 +386,7 @@ def test_absent_components_change_nothing():
     np.testing.assert_allclose(mean(three, start), mean(ONE_D, START), rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_many_parameters_are_solved_for_by_vectors(monkeypatch):
     """Blocks of another size, that nothing compiled for matrices is met again."""
     x, weight = two_normals(), jnp.linspace(0.5, 1.5, 60)
@@ -398,6 +408,7 @@ def test_many_parameters_are_solved_for_by_vectors(monkeypatch):
     assert np.all(np.isnan(of(x, same)[1]))
 
 
+@pytest.mark.slow
 def test_blocks_of_rows_have_the_same_gradient():
     x, weight = two_normals(), jnp.linspace(0.5, 1.5, 60)
 
@@ -410,6 +421,7 @@ def test_blocks_of_rows_have_the_same_gradient():
     np.testing.assert_allclose(gradient(13), gradient(None), rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_float32_stays_float32():
     x = two_normals()
 
@@ -433,6 +445,7 @@ def test_a_second_gradient_is_not_compiled_again():
     assert fixed_point.look is before
 
 
+@pytest.mark.slow
 def test_without_x64_gradients_are_as_exact_as_float32():
     x = np.asarray(two_normals(), np.float32)
     start = jax.tree.map(lambda a: np.asarray(a, np.float32), START)

@@ -48,6 +48,7 @@ def test_each_set_is_fitted_as_by_itself(xs, many):
         same(many[i], alone(xs[i], i))
 
 
+@pytest.mark.slow
 def test_fit_inside_jit_and_vmap_equals_the_one_outside(xs, many):
     fit = jax.jit(jax.vmap(lambda x, key: jaxem.fit(MODEL, x, key=key, **OPTIONS)))
     inside = fit(xs, jax.random.split(KEY, B))
@@ -57,6 +58,7 @@ def test_fit_inside_jit_and_vmap_equals_the_one_outside(xs, many):
         xs[1], jax.random.split(KEY, B)[1]), many[1])  # fmt: skip
 
 
+@pytest.mark.slow
 def test_vmap_over_weights_keys_and_tolerances_alone(xs):
     """Only some arguments have lanes; the others are shared by all."""
     weights = jnp.asarray(np.random.default_rng(1).integers(0, 3, (2, N)).astype(float))
@@ -71,6 +73,7 @@ def test_vmap_over_weights_keys_and_tolerances_alone(xs):
         same(found[i], em(weights[i], tols[i]))
 
 
+@pytest.mark.slow
 def test_forward_derivatives_go_through_the_lanes(xs):
     start = alone(xs[0], 0).params
 
@@ -83,6 +86,7 @@ def test_forward_derivatives_go_through_the_lanes(xs):
     np.testing.assert_allclose(slopes, 1, rtol=1e-6)  # a maximum moves with the data
 
 
+@pytest.mark.slow
 def test_ragged_sets_end_at_weights_of_zero(xs):
     lengths = [60, 31, 45, 60, 8]
     ragged = [x[:n] for x, n in zip(xs, lengths, strict=True)]
@@ -98,6 +102,7 @@ def test_ragged_sets_end_at_weights_of_zero(xs):
         np.testing.assert_allclose(warm.log_likelihood, found.log_likelihood[i], rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_labels_prior_and_families_of_two_parts(xs):
     labels = np.tile(np.where(np.arange(N) < 10, np.arange(N) % 2, -1), (B, 1))
     found = jaxem.fit_many(MODEL, xs, key=KEY, labels=labels, reg_covar=0.1, **OPTIONS)
@@ -110,6 +115,7 @@ def test_labels_prior_and_families_of_two_parts(xs):
     np.testing.assert_allclose(found.params.components.coefficients[:, 0, 1], slopes, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_holes(xs):
     broken = xs.copy()
     broken[:, ::7, 0] = np.nan

@@ -49,6 +49,7 @@ def test_one_pass_comes_near_the_optimum_from_the_same_start():
     assert abs(on.log_likelihood - best.log_likelihood) / N < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "x"),
     [
@@ -67,6 +68,7 @@ def test_starts_of_a_method_come_near_the_best_of_many(family, x):
     assert (best.log_likelihood - found.log_likelihood) / N < 2e-3
 
 
+@pytest.mark.slow(but=("30000.0",))
 @pytest.mark.parametrize("pull", [1e-6, 3e4])
 def test_one_component_is_that_of_all_rows(pull):
     """Of one batch, whose sums move with the parameters; a prior counts as it does in `em`."""
@@ -95,6 +97,7 @@ def test_steps_are_those_of_the_equation(monkeypatch):
     close(found.params.components.means[0], means[5:].mean(0), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_weights_holes_and_priors():
     weight = RNG.integers(0, 3, N).astype(float)
     holed = np.where(RNG.random(X.shape) < 0.1, np.nan, X)
@@ -118,6 +121,7 @@ def test_a_component_that_collapses_is_named():
     assert found.status == Status.DEGENERATE
 
 
+@pytest.mark.slow
 def test_what_cannot_be_fitted_so_says_why():
     with pytest.raises(ValueError, match=r"give a source, such as jaxem\.sources\.npy"):
         jaxem.fit_online(FULL, X, key=KEY)

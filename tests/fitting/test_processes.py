@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 import jaxem
 from jaxem import datasets, families
@@ -53,6 +54,7 @@ def verbs(mesh):
     }
 
 
+@pytest.mark.slow
 def test_two_processes_of_three_devices_find_what_one_does():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -34,6 +34,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow(but=("galaxies-full-3--203.48198015",))
 @pytest.mark.parametrize(("name", "covariance", "k", "best"), CASES)
 def test_best_known_optimum(name, covariance, k, best):
     x = getattr(datasets, f"load_{name}")().x

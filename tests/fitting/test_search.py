@@ -79,6 +79,7 @@ def test_half_of_each_later_round_is_moves(raced):
     np.testing.assert_allclose(shares, [0.5, 0.5, 18 / 35])
 
 
+@pytest.mark.slow
 def test_a_search_ends_when_all_starts_agree():
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 9])
@@ -89,6 +90,7 @@ def test_a_search_ends_when_all_starts_agree():
     assert "0 others seen; 0.059 better ones expected unseen" in str(found)
 
 
+@pytest.mark.slow
 def test_a_search_without_a_regular_start_ends_with_its_status():
     x = np.repeat(np.arange(3.0), 5)[:, None]  # three points: any component is one of them
     found = jaxem.fit(jaxem.Mixture(Gaussian("full"), 3), x, key=jax.random.key(0))
@@ -122,6 +124,7 @@ def test_one_move_mends_a_fit_with_two_components_in_one_group_and_one_over_two(
     assert value[0] > stuck.log_likelihood + 50
 
 
+@pytest.mark.slow
 def test_a_search_starts_as_plain_starts_do():
     """Room for moves changes no fresh start, nor the order of its states in time."""
     steps = np.repeat([0.0, 4, 1, 6], 15)[:, None]
@@ -138,6 +141,7 @@ def test_a_search_starts_as_plain_starts_do():
 # ---- how it runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_init, search", [("auto", None), (50, "race")])
 def test_a_search_cut_into_pieces_has_the_same_bits(galaxies, n_init, search):
     whole = driver.uncut(planned(galaxies, n_init, search))

@@ -66,6 +66,7 @@ def test_sums_of_every_family_are_those_of_one_device(name):
     close(jaxem.e_step(*given, **beside, mesh=mesh_of(4)), expected, rtol=1e-12, atol=1e-11)
 
 
+@pytest.mark.slow(but=("mixture_of_gaussians",))
 @pytest.mark.parametrize("name", MODEL_CASES)
 def test_every_model_takes_the_same_steps(name):
     case = MODEL_CASES[name]()
@@ -102,6 +103,7 @@ def test_a_fit_is_that_of_one_device(mesh, more):
     }
 
 
+@pytest.mark.slow
 def test_holes_and_sequences_are_spread_too():
     mesh = mesh_of(2)
     holed = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
@@ -115,6 +117,7 @@ def test_holes_and_sequences_are_spread_too():
         np.testing.assert_array_equal(found.restarts.n_iter, expected.restarts.n_iter)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_cpu", [True, False])
 def test_starts_side_by_side_as_on_an_accelerator(monkeypatch, on_cpu):
     expected = jaxem.fit(FULL, X, **OPTIONS)
@@ -149,6 +152,7 @@ MODELS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow(but=("full",))
 @pytest.mark.parametrize("name", MODELS)
 def test_an_iteration_asks_other_devices_once(name):
     model, x = MODELS[name]
@@ -167,6 +171,7 @@ def test_an_iteration_asks_other_devices_once(name):
 # ---- other verbs
 
 
+@pytest.mark.slow
 def test_every_verb_takes_rows_that_are_spread():
     mesh = mesh_of(4)
     params = jaxem.fit(FULL, X, **OPTIONS).params
@@ -183,6 +188,7 @@ def test_every_verb_takes_rows_that_are_spread():
         close(verb(FULL, params, data), verb(FULL, params, X), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_states_are_decoded_on_all_devices():
     model, x = MODELS["chain"]
     params = jaxem.fit(model, x, key=KEY, n_init=2).params
@@ -191,6 +197,7 @@ def test_states_are_decoded_on_all_devices():
         close(verb(model, params, data), verb(model, params, x), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_sweep_divides_the_same_components():
     models = [jaxem.Mixture(families.Gaussian("diag"), k) for k in (1, 2, 3)]
     expected, found = (jaxem.select(models, X, **OPTIONS, mesh=mesh) for mesh in (None, mesh_of(4)))
@@ -202,6 +209,7 @@ def test_a_sweep_divides_the_same_components():
 # ---- where rows lie
 
 
+@pytest.mark.slow
 def test_rows_that_are_spread_stay_where_they_are():
     x = spread(X[:540], mesh_of(4))
     expected = jaxem.fit(FULL, X[:540], **OPTIONS)
@@ -210,6 +218,7 @@ def test_rows_that_are_spread_stay_where_they_are():
     assert len(jaxem.log_prob(FULL, expected.params, x).devices()) == 4
 
 
+@pytest.mark.slow
 def test_derivatives_of_a_fit_are_those_on_one_device():
     params = jaxem.fit(FULL, X, **OPTIONS).params
     mesh = mesh_of(4, axis_types=(AxisType.Auto,))
@@ -227,6 +236,7 @@ def test_derivatives_of_a_fit_are_those_on_one_device():
     assert len(found.devices()) == 4
 
 
+@pytest.mark.slow
 def test_inside_jit_as_outside():
     def of(x):
         return jaxem.fit(FULL, x, **OPTIONS, mesh=mesh_of(4)).log_likelihood
@@ -265,6 +275,7 @@ def rows_of(x=X, fails=None):
     return sources.batches(batches, fingerprint="X")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more", [{}, {"reg_covar": 0.1, "acceleration": None}], ids=["plain", "prior"]
 )
@@ -280,6 +291,7 @@ def test_a_source_is_fitted_by_all_devices(mesh, parts, more):
     close(on_all.log_likelihood, em.log_likelihood, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_source_on_all_devices_needs_no_digits_it_has_not(parts):
     """Groups far from each other take the form that loses none; a small source is read whole."""
     far = (X + 1e5 * GROUP[:, None]).astype(np.float32)
@@ -292,6 +304,7 @@ def test_a_source_on_all_devices_needs_no_digits_it_has_not(parts):
     close(on_all[1], e_step[1], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_of_so_many_devices(parts, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint.Checkpoint, "due", True)
     given = {**OPTIONS, "block_size": 16, "max_iter": 12, "mesh": mesh_of(4)}
@@ -307,6 +320,7 @@ def test_a_checkpoint_is_of_so_many_devices(parts, tmp_path, monkeypatch):
         jaxem.fit(FULL, rows_of(), **{**given, "mesh": mesh_of(2)}, checkpoint=path)
 
 
+@pytest.mark.slow
 def test_a_pass_asks_other_devices_once(parts):
     """Each adds up its own blocks; only at the end of a pass are these sums added."""
     seen = streamed_sums.opened(FULL, rows_of(), mesh=mesh_of(4))

@@ -33,6 +33,7 @@ def test_the_portfolio_cycles_through_its_methods():
     ]  # fmt: skip
 
 
+@pytest.mark.slow(but=("tied",))
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
 def test_random_rows_have_the_pooled_covariance_and_equal_weights(x, covariance):
     params = started(x, 4, "random_from_data", covariance=covariance)
@@ -46,6 +47,7 @@ def test_random_rows_have_the_pooled_covariance_and_equal_weights(x, covariance)
     assert {tuple(m) for m in np.round(params.components.means.reshape(-1, 3), 9)} <= rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", METHODS)
 def test_no_start_has_identical_or_singular_components(x, init):
     """Nor with heavy duplicates, k = n, or a point mass of nearly all rows."""
@@ -59,6 +61,7 @@ def test_no_start_has_identical_or_singular_components(x, init):
             assert np.all(np.linalg.eigvalsh(covariances) > 0)
 
 
+@pytest.mark.slow
 def test_components_without_a_distinct_row_are_absent():
     """Under jit no value is looked at: two distinct rows give two live components of three."""
     x = jnp.asarray(np.repeat([[0.0, 0.0], [1.0, 2.0]], 10, axis=0))
@@ -99,6 +102,7 @@ def test_scaling_of_the_columns_does_not_move_scaled_starts(x):
     np.testing.assert_allclose(scaled.components.means, plain.components.means * scale, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_large_table_is_sampled_by_weight():
     rng = np.random.default_rng(0)
     n = seeding.SAMPLE + 100
@@ -137,6 +141,7 @@ def alternating(seed, drawn):
     return rng.poisson(np.array([2, 9])[states])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "drawn", "best"), [(22, 300, -456.130456), (202, 0, -494.631989)])
 def test_chains_start_with_transitions_of_any_kind(seed, drawn, best):
     """The best of 40 starts of hmmlearn's PoissonHMM, which draws its transitions; EM from there.
@@ -148,6 +153,7 @@ def test_chains_start_with_transitions_of_any_kind(seed, drawn, best):
     assert float(fit.log_likelihood) > best - 1e-3
 
 
+@pytest.mark.slow
 def test_states_of_few_letters_do_not_start_as_one_state_a_letter():
     """Two states that differ little in four letters: EM from the truth is what starts reach.
 

@@ -75,6 +75,12 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow(
+    but=(
+        "categories",
+        "diag_plain_em",
+    )
+)
 @pytest.mark.parametrize("name", CASES)
 def test_a_streamed_fit_has_the_bits_of_one_in_memory(name):
     model, x, weight, labels, more = CASES[name]
@@ -84,6 +90,7 @@ def test_a_streamed_fit_has_the_bits_of_one_in_memory(name):
     assert found.provenance.n_rows == N and str(found) == str(expected)
 
 
+@pytest.mark.slow
 def test_batches_and_parts_change_nothing(monkeypatch):
     expected = jaxem.fit(DIAG, cut(X), **OPTIONS)
     assert_same_bits(jaxem.fit(DIAG, cut(X, size=31), **OPTIONS), expected)
@@ -91,6 +98,7 @@ def test_batches_and_parts_change_nothing(monkeypatch):
     assert_same_bits(jaxem.fit(DIAG, cut(X, size=N), **OPTIONS), expected)
 
 
+@pytest.mark.slow
 def test_far_from_each_other_groups_take_the_form_that_loses_no_digits():
     far = (X + 1e5 * GROUP[:, None]).astype(np.float32)
     expected = jaxem.fit(FULL, far, **OPTIONS)
@@ -98,6 +106,7 @@ def test_far_from_each_other_groups_take_the_form_that_loses_no_digits():
     assert np.all(np.asarray(expected.restarts.log_likelihood) > -30 * N)
 
 
+@pytest.mark.slow
 def test_cells_that_are_missing_are_holes():
     """Rows in the order they come, where those in memory are sorted by pattern."""
     holed = np.where(RNG.random(X.shape) < 0.1, np.nan, X)
@@ -261,6 +270,7 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before(tmp_path, always_due
     assert "is damaged; delete it" in wrong(killed_at(None), checkpoint=path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
     path = tmp_path / "fit.ckpt"
     jaxem.fit(DIAG, killed_at(None), **OPTIONS, checkpoint=path)

@@ -53,6 +53,7 @@ def ended_by_sigterm(running, path):
     return running.returncode, out, err
 
 
+@pytest.mark.slow
 def test_a_fit_saves_and_ends_and_goes_on(tmp_path):
     path = tmp_path / "fit.ckpt"
     running = process(["-c", FIT], tmp_path, "slow")
@@ -66,6 +67,7 @@ def test_a_fit_saves_and_ends_and_goes_on(tmp_path):
     assert path.read_bytes() != kept
 
 
+@pytest.mark.slow
 def test_the_command_says_how_to_go_on(tmp_path):
     x = np.random.default_rng(0).normal(size=(3000, 2))
     for number, rows in enumerate((x[:1000], x[1000:])):

@@ -114,6 +114,7 @@ def test_large_starts_and_traced_ones_stay_together(x):
     assert sizes.n_threads(many, rows, 9) == 1  # a start is enough for all cores
 
 
+@pytest.mark.slow
 def test_inside_jit_and_vmap_there_are_no_threads(x, monkeypatch):
     monkeypatch.setattr(threads, "in_groups", lambda *_: pytest.fail("threads"))
 
@@ -155,6 +156,7 @@ print("ended")
 """
 
 
+@pytest.mark.slow
 def test_factors_of_starts_side_by_side_never_wait_for_each_other():
     """Batches of LAPACK, as many as cores, did so without end (`benchmarks/stress.py`: more)."""
     code, arguments = STARTS_AND_FITS_SIDE_BY_SIDE, ["2", "20"]

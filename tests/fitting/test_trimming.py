@@ -25,6 +25,7 @@ def _means(result):
     return means[np.argsort(means[:, 0])]
 
 
+@pytest.mark.slow
 def test_outliers_do_not_move_a_trimmed_fit(trimmed):
     """It is the fit of the clean rows; the plain one moves by more than half of their distance."""
     clean = jaxem.fit(MODEL, GROUPS, key=jax.random.key(0), n_init=30, tol=1e-10)
@@ -84,6 +85,7 @@ def test_no_step_leads_down():
     assert np.all(np.diff(values) >= -1e-9) and values[-1] > values[0] + 1
 
 
+@pytest.mark.slow
 def test_derivative_of_a_trimmed_fit(trimmed):
     """Against central differences; a row that does not count has none."""
 

@@ -54,6 +54,7 @@ def as_lanes(densities, lane=LANE):
     return jnp.asarray(logs), jnp.asarray(first), jnp.asarray(weight)
 
 
+@pytest.mark.slow(but=("shape0-False",))
 @pytest.mark.parametrize("zeros", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_everything_equals_the_sum_over_paths(shape, zeros):
@@ -193,6 +194,7 @@ def test_which_way_through_time_is_taken(monkeypatch):
         assert not scans or numbers < 1 << 28
 
 
+@pytest.mark.slow(but=("sequential",))
 @pytest.mark.parametrize("recursion", list(RECURSIONS))
 def test_a_state_is_not_lost_over_many_steps(recursion):
     """No step is unlikely, but there is no way back: two chains side by side, and the other one."""
@@ -216,6 +218,7 @@ def test_a_state_is_not_lost_over_many_steps(recursion):
     np.testing.assert_allclose(log_alphas[:, :, 0], after, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_gradients_where_the_scaled_are_lost():
     """Fisher's identity: the gradient in the log-likelihoods is the posterior."""
     logs = jnp.asarray([[0.0, -900.0], [0.0, -900.0], [-2000.0, 0.0]])[:, :, None]

@@ -19,7 +19,7 @@ from scipy import stats
 import jaxem
 from jaxem.core import parameters
 from jaxem.core.capabilities import simulating
-from laws.compare import close
+from laws.compare import cases, close
 from laws.family_case import FamilyCase, N
 from laws.family_cases import FAMILY_CASES
 
@@ -27,7 +27,15 @@ ALL = jnp.ones(3, bool)  # every component lives
 WEIGHTS = hypothesis.settings(max_examples=5, deadline=None, derandomize=True, database=None)
 
 
-@pytest.fixture(scope="module", params=FAMILY_CASES)
+SLOW = {
+    "poisson_with_exposure", "zero_inflated_poisson", "censored_exponential",
+    "linear_regression_of_one_scale", "EVI", "VEE", "EVE", "EEV", "EVV",
+    "VVE_of_three_columns", "EVE_of_one_column", "VEV_of_one_column", "tied_of_one_column",
+    "VEV_with_holes", "EEI_with_holes", "student_t_of_one_shape",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=cases(FAMILY_CASES, SLOW))
 def case(request):
     return FAMILY_CASES[request.param]()
 

@@ -18,7 +18,7 @@ from jaxem.core import parameters
 from jaxem.fitting import driver as fitting
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.plan import FitPlan
-from laws.compare import close
+from laws.compare import cases, close
 from laws.model_cases import MODEL_CASES, ModelCase
 
 ABSENT = (0, 7, 11)  # rows, or sequences, of weight 0
@@ -43,7 +43,10 @@ class Given(NamedTuple):
         return planned(self.model, self.x, **{"init": self.params, **self.of_data, **options})
 
 
-@pytest.fixture(scope="module", params=MODEL_CASES)
+QUICK = {"mixture_of_gaussians", "mixture_with_noise", "chain", "own"}
+
+
+@pytest.fixture(scope="module", params=cases(MODEL_CASES, MODEL_CASES.keys() - QUICK))
 def given(request):
     case = MODEL_CASES[request.param]()
     return Given(case, case.draw(jax.random.key(0)), jax.tree.map(jnp.asarray, case.params))

@@ -45,6 +45,7 @@ def densities(params, x):
 # ---- published
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k, published", [(2, 342.3183), (3, 329.4603)])
 def test_earthquakes_from_the_stationary_law(k, published):
     """Zucchini, MacDonald and Langrock (2016), Hidden Markov Models for Time Series."""
@@ -57,6 +58,7 @@ def test_earthquakes_from_the_stationary_law(k, published):
     np.testing.assert_allclose(law @ np.asarray(result.params.transition), law, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_free_initial_law_is_no_less_likely():
     """It ends at one state, and is worth two more parameters at most."""
     result = jaxem.fit(HMM(families.Poisson(), 3), COUNTS, key=jax.random.key(0), n_init=20,
@@ -69,6 +71,7 @@ def test_a_free_initial_law_is_no_less_likely():
 # ---- structure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["left-right", "cyclic", ((1, 1, 0), (0, 1, 1), (0, 0, 1))])
 def test_what_is_ruled_out_stays_zero(kind):
     model = HMM(families.Poisson(), 3, transitions=kind)
@@ -85,6 +88,7 @@ def test_a_fixed_initial_law_is_kept():
     assert int(result.n_free_parameters) == 2 + 2
 
 
+@pytest.mark.slow
 def test_priors_and_known_numbers():
     x = drawn()
     plain = jaxem.em(POISSON, START, x)
@@ -99,6 +103,7 @@ def test_priors_and_known_numbers():
     assert float(known.log_likelihood) <= float(plain.log_likelihood)
 
 
+@pytest.mark.slow
 def test_known_states_are_where_they_are_told():
     x = drawn(3, 12)
     states = np.full((3, 12), -1)
@@ -161,6 +166,7 @@ def test_packing_computes_few_more_steps_than_there_are():
         assert len(set(where.places)) == lengths.sum()
 
 
+@pytest.mark.slow
 def test_steps_that_were_not_observed_are_legal_anywhere():
     x = drawn(2, 9)
     x[0, 0], x[0, 4], x[1, 8] = np.nan, np.nan, np.nan
@@ -225,6 +231,7 @@ def test_what_may_not_be_meant_is_said_with_the_result():
     assert HMM(families.Poisson(), 2, initial="stationary").remarks == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["one", "batch", "list"])
 def test_long_sequences_in_blocks_of_time_are_the_same(form, monkeypatch):
     """Forty steps in blocks of eight, against forty at once; also where lengths are no multiple."""
@@ -253,6 +260,7 @@ def test_a_model_file_keeps_it(kind, tmp_path):
     close(params, START, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_numbers_of_states_are_compared():
     models = [HMM(families.Poisson(), k) for k in (1, 2, 3)]
     selection = jaxem.select(models, COUNTS, key=jax.random.key(0), n_init=8, criterion="bic")
@@ -267,6 +275,7 @@ def test_numbers_of_states_are_compared():
     np.testing.assert_allclose(bic, selection.best.bic, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_left_right_chain_starts_in_the_order_of_time():
     """Five stages, whose order no start but one in 120 would hit by chance: most of 20 do."""
     rng = np.random.default_rng(0)
@@ -278,6 +287,7 @@ def test_a_left_right_chain_starts_in_the_order_of_time():
     assert int(result.restarts.n_best) >= 10
 
 
+@pytest.mark.slow
 def test_states_may_outnumber_the_values_that_are_seen():
     """Of yes and no in two rhythms: three states that differ in how long they stay."""
     rng = np.random.default_rng(0)
@@ -292,6 +302,7 @@ def test_states_may_outnumber_the_values_that_are_seen():
     assert int(results[4].n_free_parameters) == 3 + 12 + 4
 
 
+@pytest.mark.slow
 def test_steps_that_were_not_observed_do_not_count_in_bic():
     x = np.array([1.0, np.nan, 5.0, np.nan, 2.0])
     p = 2 + 1 + 2
@@ -300,6 +311,7 @@ def test_steps_that_were_not_observed_do_not_count_in_bic():
     np.testing.assert_allclose(jaxem.em(POISSON, START, x, max_iter=0).bic, expected)
 
 
+@pytest.mark.slow
 def test_padding_counts_for_nothing():
     """Whatever stands in it, and also where a lane is filled up to whole blocks of time."""
     part = drawn(1, 5)[0]
@@ -313,6 +325,7 @@ def test_padding_counts_for_nothing():
     np.testing.assert_allclose(jaxem.log_prob(POISSON, START, long), total, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_traced_parameters_of_any_form():
     parts = [drawn(1, n)[0] for n in (7, 3, 5)]
     batch = np.zeros((3, 15, 1))
@@ -372,6 +385,7 @@ def test_absent_states_are_legal_parameters():
         jaxem.log_prob(model, with_absent._replace(initial=np.array([0.5, 0.4, 0.1])), x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["cyclic", ((1, 1), (0, 1))])
 def test_models_of_two_sizes_keep_what_they_rule_out(kind):
     models = [HMM(families.Poisson(), 2, transitions=kind), HMM(families.Poisson(), 3)]
@@ -381,6 +395,7 @@ def test_models_of_two_sizes_keep_what_they_rule_out(kind):
     assert int(first.result.n_free_parameters) == int(alone.n_free_parameters)
 
 
+@pytest.mark.slow
 def test_icl_has_the_entropy_of_the_paths():
 
     parts = [np.array([1.0, 7.0, 3.0]), np.array([9.0])]
@@ -403,6 +418,7 @@ def test_icl_has_the_entropy_of_the_paths():
     assert np.isfinite(jaxem.icl(left_right, zeros, parts))
 
 
+@pytest.mark.slow
 def test_the_likelihood_has_slices_and_a_trace():
     cut = jaxem.likelihood_slice(
         POISSON, START, COUNTS, "transition[0, 1]", np.linspace(0.1, 0.5, 3)

@@ -80,6 +80,7 @@ def padded(listed):
     return jax.tree.map(one, *listed)
 
 
+@pytest.mark.slow(but=("mixed",))
 @pytest.mark.parametrize("make", [gaussian, mixed])
 def test_a_list_of_sequences_with_holes_has_the_likelihood_of_the_recursion(make):
     model, params, listed = make()
@@ -102,6 +103,7 @@ def test_verbs_say_of_a_list_what_they_say_of_a_batch(verb):
             np.testing.assert_allclose(leaf, other[i, :n], rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_holes_of_a_list_are_drawn_each_in_its_sequence():
     """A step without anything is drawn from the means of its state: of either, but no third."""
     model, params, listed = gaussian()
@@ -115,6 +117,7 @@ def test_holes_of_a_list_are_drawn_each_in_its_sequence():
         assert np.all((np.abs(own) < 1) | (np.abs(own - 100) < 1))
 
 
+@pytest.mark.slow
 def test_a_list_is_fitted_as_its_batch():
     model, params, listed = gaussian()
     rng = np.random.default_rng(0)

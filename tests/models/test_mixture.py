@@ -48,6 +48,7 @@ PRIOR = GaussianPrior(
 )
 
 
+@pytest.mark.slow(but=("full-False-float32",))
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("with_prior", [False, True])
 @pytest.mark.parametrize("covariance", STRUCTURES)
@@ -80,6 +81,7 @@ def test_a_whole_run_equals_the_reference(covariance, with_prior, dtype):
     assert np.all(np.diff(objectives) > 0)
 
 
+@pytest.mark.slow
 def test_weights_are_frequencies():
     """Weight 3 means three equal rows; BIC counts their sum."""
     x = two_groups()
@@ -124,6 +126,7 @@ def test_some_labels_known_name_the_components():
     np.testing.assert_array_equal(jaxem.predict(model, result.params, x), 1 - truth)
 
 
+@pytest.mark.slow
 def test_an_absent_component_stays_absent():
     """Zero weight: parameters kept, not counted as free, nothing NaN, the rest as without it."""
     x = two_groups()

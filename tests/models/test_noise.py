@@ -16,6 +16,7 @@ def noisy():
     return jaxem.fit(MODEL, SPOILT, key=jax.random.key(0), n_init=30)
 
 
+@pytest.mark.slow
 def test_outliers_are_noise_and_move_nothing(noisy):
     """Means within 5 % of the distance of the groups from those of the clean rows."""
     clean = jaxem.fit(
@@ -49,6 +50,7 @@ def test_probabilities_have_a_column_of_noise(noisy):
     assert np.all(np.asarray(jaxem.predict(three, params, SPOILT))[270:] == 3)
 
 
+@pytest.mark.slow
 def test_box_is_no_free_parameter(noisy):
     assert jaxem.n_free_parameters(MODEL, noisy.params) == 12
     errors = jaxem.standard_errors(MODEL, noisy.params, SPOILT).noise

@@ -18,6 +18,7 @@ DOCS = ROOT / "scripts" / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("sphinx")
     command = [DOCS / "build", tmp_path / "site", "-D", "run_code=0"]

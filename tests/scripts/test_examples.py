@@ -19,6 +19,7 @@ def scripts(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
 
 
+@pytest.mark.slow
 def test_a_density_and_a_family_of_its_own_end_in_the_same_optimum(capsys):
     import example_new_family
 
@@ -37,6 +38,7 @@ def test_a_new_family_is_a_short_file():
     assert len(lines) < 60
 
 
+@pytest.mark.slow
 def test_latent_classes(capsys, tmp_path):
     import example_latent_classes as example
 
@@ -48,6 +50,7 @@ def test_latent_classes(capsys, tmp_path):
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_counts(capsys):
     import example_mixtures_of_counts as example
 
@@ -56,6 +59,7 @@ def test_counts(capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_a_mixture_of_regressions(capsys, tmp_path):
     import example_mixture_of_regressions as example
 
@@ -72,6 +76,7 @@ def test_a_mixture_of_regressions(capsys, tmp_path):
     assert "published" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_mixed_columns(capsys):
     import example_mixed_columns as example
 
@@ -82,6 +87,7 @@ def test_mixed_columns(capsys):
     assert [line[0] for line in out.splitlines() if "n_components=4" in line] == ["*"]
 
 
+@pytest.mark.slow
 def test_earthquakes(capsys):
     import example_earthquakes as example
 

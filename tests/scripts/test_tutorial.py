@@ -22,6 +22,7 @@ def told(tmp_path_factory):
     return script, folder, numbers, (folder / "tutorial.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_every_figure_of_the_text_is_there_and_none_is_left_over(told):
     _, folder, _, text = told
     shown = set(re.findall(r"!\[[^]]+]\((\w+\.png)\)", text))

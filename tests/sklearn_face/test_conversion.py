@@ -34,6 +34,7 @@ def test_there_and_back(covariance_type):
     assert back.n_features_in_ == 4 and back.sample(5)[0].shape == (5, 4)
 
 
+@pytest.mark.slow
 def test_a_fit_of_jaxem_goes_over_and_goes_on():
     model = jaxem.Mixture(families.Gaussian("full"), 3)
     result = jaxem.fit(model, X, key=jax.random.key(0), n_init=2, tol=1e-12, max_iter=2000)

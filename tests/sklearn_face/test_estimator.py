@@ -42,6 +42,7 @@ def given(covariance_type):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([GaussianMixture()])
 def test_scikit_learns_checks_of_estimators(estimator, check):
@@ -114,6 +115,7 @@ def test_masks_are_seen():
     np.testing.assert_allclose(means[0], x[5:].mean(0), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_collapsed_start_does_not_win():
     x = np.random.default_rng(0).normal(size=(60, 2))
     x[1] = x[0] + 1e-3  # two rows on which the likelihood of a component has no bound
@@ -127,6 +129,7 @@ def test_a_collapsed_start_does_not_win():
 # ---- starts
 
 
+@pytest.mark.slow
 def test_given_parts_of_a_start_are_kept():
     options = {"max_iter": 0, "random_state": 0, **given("diag")}
     for part, of in (
@@ -162,6 +165,7 @@ def test_bad_parameters_say_what_is_wrong(name, value, says):
         GaussianMixture(3, **{name: value}).fit(X)
 
 
+@pytest.mark.slow
 def test_random_responsibilities_are_random_and_add_up():
     options = {"init_params": "random", "n_components": 3, "reg_covar": 0, "max_iter": 0}
     fit = GaussianMixture(random_state=0, **options).fit(X)
@@ -259,6 +263,7 @@ def test_frames_bring_their_names(frame):
         clone(fit).fit(X).predict(X[:, :2])
 
 
+@pytest.mark.slow
 def test_clone_pickle_pipeline_and_search():
     fit = GaussianMixture(warm_start=True, **given("full")).fit(X)
     assert not hasattr(clone(fit), "weights_")
@@ -281,6 +286,7 @@ def batches_of(x, size):
     return [x[at : at + size] for at in range(0, len(x), size)]
 
 
+@pytest.mark.slow
 def test_batches_are_steps_of_the_equation():
     """One component: the mean statistics move by g, and its mean and covariance are of them."""
     fit = GaussianMixture(1, reg_covar=0)
@@ -301,6 +307,7 @@ def test_batches_are_steps_of_the_equation():
     np.testing.assert_allclose(fit.precisions_[0] @ fit.covariances_[0], np.eye(4), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_batches_come_near_the_fit_of_all_rows():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(6000, 2)) + 4 * rng.integers(0, 3, 6000)[:, None]
@@ -317,6 +324,7 @@ def test_batches_come_near_the_fit_of_all_rows():
     assert online.partial_fit(x[:250]).n_iter_ == 0  # begins anew after fit
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_batch():
     fit = GaussianMixture(3, covariance_type="diag", random_state=0)
     with pytest.raises(ValueError, match=r"distinct rows|n_components"):

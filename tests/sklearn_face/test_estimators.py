@@ -25,6 +25,7 @@ _FAIL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of columns that few rows tell of
 @parametrize_with_checks(
@@ -49,6 +50,7 @@ def holed():
     return np.where(hidden, np.nan, X)
 
 
+@pytest.mark.slow
 def test_holes_are_filled_by_regression_on_the_other_columns(holed):
     """For one normal distribution: m + C[h, o] inv(C[o, o]) (x[o] - m[o]) of its estimates."""
     imputer = EMImputer(reg_covar=0, tol=1e-10).fit(holed)
@@ -63,6 +65,7 @@ def test_holes_are_filled_by_regression_on_the_other_columns(holed):
         np.testing.assert_array_equal(own[~h], row[~h])
 
 
+@pytest.mark.slow
 def test_a_frame_with_holes_and_text_in_a_pipeline(holed):
     names = ["a", "b", "c", "d"]
     frame = pd.DataFrame(holed, columns=names).assign(
@@ -104,6 +107,7 @@ def test_equal_covariances_are_linear_discriminant_analysis():
     assert ours.converged_ and list(ours.classes_) == sorted(set(species))
 
 
+@pytest.mark.slow
 def test_known_classes_of_a_linked_structure():
     """As the mixture with all labels known, and BIC as its parts say."""
     ours = MixtureClassifier(covariance_type="VEV", reg_covar=0).fit(X, species)
@@ -114,6 +118,7 @@ def test_known_classes_of_a_linked_structure():
     assert ours.bic(X, species) == pytest.approx(float(joint.bic), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_mixture_a_class():
     """Two classes of two groups each, which no single normal distribution tells apart."""
     rng = np.random.default_rng(0)
@@ -137,6 +142,7 @@ def test_priors_are_taken_and_checked():
 # ---- sequences
 
 
+@pytest.mark.slow
 def test_sequences_are_those_of_jaxem():
     x = datasets.load_faithful().x[:100]
     ours = HiddenMarkovModel(2, family=families.Gaussian("diag"), n_init=4, random_state=0)
@@ -155,6 +161,7 @@ def test_sequences_are_those_of_jaxem():
 # ---- categories
 
 
+@pytest.mark.slow
 def test_latent_classes_of_text():
     """As the mixture of the same codes; a new category and a missing cell tell nothing."""
     rng = np.random.default_rng(0)

@@ -32,8 +32,8 @@ NOT_APPLICABLE = {
     "test_monotonic_likelihood": "more than tol is left to gain after its 600 steps",
     "test_regularisation": "ten components for two distinct rows are an error here",
 }
-# Each compiles for many shapes; JAXEM_LONG_TESTS=1 runs them too.
-LONG = (
+# Each compiles for many shapes.
+SLOW = (
     "test_multiple_init", "test_gaussian_mixture_fit_best_params", "test_sample",
     "test_gaussian_mixture_fit", "test_gaussian_mixture_fit_convergence_warning",
     "test_gaussian_mixture_aic_bic", "test_check_precisions",
@@ -65,9 +65,9 @@ MODULES = list(_modules())
 for _module in MODULES:
     for _name, _test in list(vars(_module).items()):
         is_test = _name.startswith("test_") and isinstance(_test, types.FunctionType)
-        later = _name in LONG and os.environ.get("JAXEM_LONG_TESTS") != "1"
-        if is_test and _name not in NOT_APPLICABLE and not later:
-            _test.pytestmark = [_ours(mark) for mark in getattr(_test, "pytestmark", [])]
+        if is_test and _name not in NOT_APPLICABLE:
+            marks = [_ours(mark) for mark in getattr(_test, "pytestmark", [])]
+            _test.pytestmark = marks + [pytest.mark.slow.mark] * (_name in SLOW)
             globals()[_name] = _test
 
 

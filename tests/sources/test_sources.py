@@ -84,6 +84,7 @@ def test_numbers_are_widened_and_null_is_nan(tmp_path):
     assert found.x.dtype == np.float64
 
 
+@pytest.mark.slow
 def test_a_fit_takes_files(folder):
     model = jaxem.Mixture(families.Gaussian("diag"), 2)
     options = {"key": jaxem_key(), "n_init": 2}
