@@ -63,6 +63,9 @@ from jaxem.fitting.steps import e_step as e_step
 from jaxem.fitting.steps import m_step as m_step
 from jaxem.io import load as load
 from jaxem.io import save as save
+from jaxem.models.concomitants import (
+    ConcomitantMixtureParams as ConcomitantMixtureParams,
+)
 from jaxem.models.hmm import HMM as HMM
 from jaxem.models.hmm import HMMParams as HMMParams
 from jaxem.models.hmm import HMMPrior as HMMPrior

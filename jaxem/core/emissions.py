@@ -202,7 +202,8 @@ def check_identified(data: Dataset, model: Model) -> Remarks:
     x, weight = _family_data(data, model)
     if not (weight > 0).any():
         raise ValueError("x has no row that tells anything: what is to be fitted is all NaN")
-    return identified.check_identified(model.family, x, weight, data.names)
+    found = identified.check_identified(model.family, x, weight, data.names)
+    return (*found, *identified.check_covariates(model, data.rows))
 
 
 def unbounded(data: Dataset, model: Model) -> Remarks:
@@ -240,13 +241,15 @@ def left_open(
 
 def runs_away(model: Model) -> bool:
     """Whether the likelihood may have no maximum, and rise for ever as parameters diverge."""
-    return model.family is not None and identified.runs_away(model.family)
+    family = model.family is not None and identified.runs_away(model.family)
+    return family or identified.may_be_separated(model)
 
 
 def run_away(model: Model, statistics: Statistics, data: Dataset) -> Remarks:
     """The components whose likelihood does; statistics: at the end of the fit."""
     x, weight = _family_data(data, model)
-    return identified.run_away(model.family, model.of_family(statistics), x, weight)
+    found = identified.run_away(model.family, model.of_family(statistics), x, weight)
+    return (*found, *identified.separated(model, statistics, data.rows))
 
 
 # ---- how near a component is to a collapse

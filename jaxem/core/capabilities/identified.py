@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from jaxem.core.family import Family
+from jaxem.core.rows import Rows
 from jaxem.core.values import Place, Prior, Statistics
 
 SEEN = 0.5  # effective rows from which something counts as known
@@ -39,6 +40,36 @@ def check_identified(family: Family, x: PyTree, weight: Any, names: Names) -> Re
     if not isinstance(family, ChecksIdentified):
         return ()
     return family.check_identified(x, weight, names)
+
+
+@runtime_checkable
+class HasCovariates(Protocol):
+    """A model whose weights depend on covariates of the rows."""
+
+    def check_covariates(self, rows: Rows) -> Remarks:
+        """What the rows do not identify of their coefficients."""
+        ...
+
+    @property
+    def may_be_separated(self) -> bool:
+        """Whether the likelihood may rise for ever as coefficients diverge."""
+        ...
+
+    def separated(self, statistics: Statistics, rows: Rows) -> Remarks:
+        """The components whose likelihood does; statistics: at the end of the fit."""
+        ...
+
+
+def check_covariates(model: Any, rows: Rows) -> Remarks:
+    return model.check_covariates(rows) if isinstance(model, HasCovariates) else ()
+
+
+def may_be_separated(model: Any) -> bool:
+    return model.may_be_separated if isinstance(model, HasCovariates) else False
+
+
+def separated(model: Any, statistics: Statistics, rows: Rows) -> Remarks:
+    return model.separated(statistics, rows) if may_be_separated(model) else ()
 
 
 @runtime_checkable
