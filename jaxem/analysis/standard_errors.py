@@ -134,9 +134,12 @@ def _unknown(
     """Numbers without standard error; all of them where the point is no maximum."""
     edge, moved = ravel_pytree(without_error(model, params))[0], _moved(found, inverse)
     nothing = ~(inverse.distance <= FAR) | (inverse.least < -(eps(inverse) ** 0.5))
-    # The family's parameters come last. What has a share that is not known is not known either.
-    n_shares = sum(leaf.size for leaf in jax.tree.leaves(tuple(params)[:-1]))
-    return edge | moved | nothing | jnp.any(moved[:n_shares])
+    # What has a share that is not known is not known either.
+    shares = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), params)
+    if model.family is not None:
+        own = jax.tree.map(jnp.zeros_like, model.of_family(shares))
+        shares = model.with_family(shares, own)
+    return edge | moved | nothing | jnp.any(moved & ravel_pytree(shares)[0])
 
 
 def _moved(found: Coordinates, inverse: Inverse) -> Bool[Array, " p"]:

@@ -242,7 +242,7 @@ def left_open(
 def runs_away(model: Model) -> bool:
     """Whether the likelihood may have no maximum, and rise for ever as parameters diverge."""
     family = model.family is not None and identified.runs_away(model.family)
-    return family or identified.may_be_separated(model)
+    return family or model.n_covariates > 0
 
 
 def run_away(model: Model, statistics: Statistics, data: Dataset) -> Remarks:

@@ -172,10 +172,6 @@ class Mixture(Model):
     def check_covariates(self, rows: Rows) -> tuple[str, ...]:
         return self.weighting.check_identified(rows)
 
-    @property
-    def may_be_separated(self) -> bool:
-        return self.concomitants > 0
-
     def separated(self, statistics: MixtureStatistics, rows: Rows) -> tuple[str, ...]:
         return self.weighting.separated(statistics.weighting, rows)
 
@@ -332,6 +328,10 @@ class Mixture(Model):
     @property
     def n_beside(self) -> int:
         return int(self.noise)
+
+    @property
+    def n_covariates(self) -> int:
+        return self.concomitants
 
     def _joint(self, prepared: MixturePrepared, rows: Rows) -> tuple[Float[Array, "k n"], Any, Any]:
         """-> (log w[k] + log p_k(x[n]), x as the family takes it, its cache).

@@ -50,13 +50,8 @@ class HasCovariates(Protocol):
         """What the rows do not identify of their coefficients."""
         ...
 
-    @property
-    def may_be_separated(self) -> bool:
-        """Whether the likelihood may rise for ever as coefficients diverge."""
-        ...
-
     def separated(self, statistics: Statistics, rows: Rows) -> Remarks:
-        """The components whose likelihood does; statistics: at the end of the fit."""
+        """The components whose likelihood rises for ever; statistics: at the end of the fit."""
         ...
 
 
@@ -64,12 +59,8 @@ def check_covariates(model: Any, rows: Rows) -> Remarks:
     return model.check_covariates(rows) if isinstance(model, HasCovariates) else ()
 
 
-def may_be_separated(model: Any) -> bool:
-    return model.may_be_separated if isinstance(model, HasCovariates) else False
-
-
 def separated(model: Any, statistics: Statistics, rows: Rows) -> Remarks:
-    return model.separated(statistics, rows) if may_be_separated(model) else ()
+    return model.separated(statistics, rows) if isinstance(model, HasCovariates) else ()
 
 
 @runtime_checkable
