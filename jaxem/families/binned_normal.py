@@ -51,7 +51,7 @@ class BinnedNormal(NormalColumns):
 
     def __post_init__(self) -> None:
         checks.numbers(self.edges, "edges")
-        edges = tuple(map(float, np.ravel(self.edges)))
+        edges = () if self.edges is None else tuple(map(float, np.ravel(self.edges)))
         if len(edges) < 3 or not np.all(np.diff(edges) > 0):
             raise ValueError(f"edges is {self.edges!r}; give three numbers or more that increase")
         object.__setattr__(self, "edges", edges)
