@@ -19,8 +19,10 @@ from jaxem.analysis.decode import sample_paths as sample_paths
 from jaxem.analysis.decode import viterbi as viterbi
 from jaxem.analysis.diagnose import Diagnosis as Diagnosis
 from jaxem.analysis.diagnose import diagnose as diagnose
+from jaxem.analysis.factors import Oblique as Oblique
 from jaxem.analysis.factors import communalities as communalities
 from jaxem.analysis.factors import factor_scores as factor_scores
+from jaxem.analysis.factors import promax as promax
 from jaxem.analysis.factors import varimax as varimax
 from jaxem.analysis.impute import impute as impute
 from jaxem.analysis.intervals import ConfidenceIntervals as ConfidenceIntervals

@@ -9,7 +9,7 @@ from jaxtyping import PyTree
 
 from jaxem.core.family import Family
 from jaxem.core.rows import Rows
-from jaxem.core.values import Place, Prior, Statistics
+from jaxem.core.values import Params, Place, Prior, Statistics
 
 SEEN = 0.5  # effective rows from which something counts as known
 
@@ -93,6 +93,17 @@ def runs_away(family: Family) -> bool:
 
 def run_away(family: Family, statistics: Statistics, x: PyTree, weight: Any) -> Remarks:
     return family.run_away(statistics, x, weight) if isinstance(family, MayRunAway) else ()
+
+
+@runtime_checkable
+class TellsOfFit(Protocol):
+    def told_of(self, params: Params, active: np.ndarray, names: Names) -> Remarks:
+        """What is to be known of these estimates; active: the components that are there."""
+        ...
+
+
+def told_of(family: Family, params: Params, active: np.ndarray, names: Names) -> Remarks:
+    return family.told_of(params, active, names) if isinstance(family, TellsOfFit) else ()
 
 
 @runtime_checkable
