@@ -17,6 +17,8 @@ from jaxem.families.categorical import CategoricalPrior as CategoricalPrior
 from jaxem.families.censored_exponential import CensoredExponential as CensoredExponential
 from jaxem.families.censored_normal import CensoredNormal as CensoredNormal
 from jaxem.families.censored_normal import CensoredNormalParams as CensoredNormalParams
+from jaxem.families.contaminated_normal import ContaminatedNormal as ContaminatedNormal
+from jaxem.families.contaminated_normal import ContaminatedNormalParams as ContaminatedNormalParams
 from jaxem.families.density import Density as Density
 from jaxem.families.exponential import Exponential as Exponential
 from jaxem.families.exponential import ExponentialParams as ExponentialParams
