@@ -13,7 +13,9 @@ from jaxem.cli.tables import is_numeric
 from jaxem.core.contracts import Family
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
-GAUSSIAN, STUDENT_T, AUTO = "gaussian", "student-t", "auto"
+GAUSSIAN, STUDENT_T, CONTAMINATED = "gaussian", "student-t", "contaminated-normal"
+WITH_COVARIANCES = GAUSSIAN, STUDENT_T, CONTAMINATED
+AUTO = "auto"
 _MANY_LEVELS = 10  # from which on text is taken for names or notes, where there are few rows
 Levels = Mapping[str, tuple[str, ...]]  # of columns of categories, in the order of their codes
 
@@ -92,6 +94,7 @@ KINDS = {
              regression=families.LinearRegression),
         Kind(STUDENT_T, _NUMBERS, lambda of: families.StudentT(
             of.covariance, of.options.degrees_of_freedom), settings=("degrees_of_freedom",)),
+        Kind(CONTAMINATED, _NUMBERS, lambda of: families.ContaminatedNormal(of.covariance)),
         Kind("factor-analyzer", _NUMBERS, lambda of: families.FactorAnalyzer(
             2 if of.options.factors is None else of.options.factors), settings=("factors",)),
         Kind("truncated-normal", _NUMBERS,

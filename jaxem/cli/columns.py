@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from jaxem import families
 from jaxem.cli import column_types
-from jaxem.cli.column_types import AUTO, GAUSSIAN, KINDS, STUDENT_T, Levels, Setup
+from jaxem.cli.column_types import AUTO, GAUSSIAN, KINDS, WITH_COVARIANCES, Levels, Setup
 from jaxem.cli.errors import BadInput, as_bad_input, suggestion
 from jaxem.cli.options import ColumnOptions
 from jaxem.cli.tables import is_numeric, split_names
@@ -127,8 +127,11 @@ def families_of(
 ) -> list[Family]:
     """`family_of` each covariance structure; BadInput for options that make no difference."""
     kinds = set() if columns.response is not None else set(columns.by_kind)
-    if len(options.covariance) > 1 and kinds.isdisjoint((GAUSSIAN, STUDENT_T)):
-        raise BadInput("--covariance is for Gaussian columns or student-t ones, and there are none")
+    if len(options.covariance) > 1 and kinds.isdisjoint(WITH_COVARIANCES):
+        raise BadInput(
+            "--covariance is for Gaussian columns, student-t and contaminated-normal ones, and "
+            "there are none"
+        )
     for name, value in options._asdict().items():
         takers = [kind for kind, of in KINDS.items() if name in of.settings]
         if takers and value is not None and kinds.isdisjoint(takers):

@@ -234,6 +234,7 @@ def test_families_of_numbers_by_name(name):
 def test_families_with_settings_by_name():
     table = pa.table({"a": [0, 2, 1, 2], "b": [1, 0, 2, 0]})
     settings = {
+        "contaminated-normal": (ColumnOptions(), families.ContaminatedNormal("full")),
         "factor-analyzer": (ColumnOptions(factors=1), families.FactorAnalyzer(1)),
         "truncated-normal": (ColumnOptions(low=0.0), families.TruncatedNormal(0.0, np.inf)),
         "truncated-exponential": (
