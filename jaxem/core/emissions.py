@@ -254,11 +254,11 @@ def run_away(model: Model, statistics: Statistics, data: Dataset) -> Remarks:
 
 def told_of(model: Model, params: Params, names: identified.Names) -> Remarks:
     """What is to be known of the estimates of a fit."""
-    if model.family is None:
+    if not isinstance(model.family, identified.TellsOfFit):
         return ()
     host = jax.device_get(params)
     active = np.asarray(model.active(host))
-    return identified.told_of(model.family, model.of_family(host), active, names)
+    return model.family.told_of(model.of_family(host), active, names)
 
 
 # ---- how near a component is to a collapse

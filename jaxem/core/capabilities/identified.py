@@ -102,10 +102,6 @@ class TellsOfFit(Protocol):
         ...
 
 
-def told_of(family: Family, params: Params, active: np.ndarray, names: Names) -> Remarks:
-    return family.told_of(params, active, names) if isinstance(family, TellsOfFit) else ()
-
-
 @runtime_checkable
 class LeavesOpen(Protocol):
     @property
