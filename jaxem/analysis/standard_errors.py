@@ -134,12 +134,14 @@ def _unknown(
     """Numbers without standard error; all of them where the point is no maximum."""
     edge, moved = ravel_pytree(without_error(model, params))[0], _moved(found, inverse)
     nothing = ~(inverse.distance <= FAR) | (inverse.least < -(eps(inverse) ** 0.5))
+    unknown = edge | moved | nothing
+    if model.family is None:
+        return unknown
     # What has a share that is not known is not known either.
     shares = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), params)
-    if model.family is not None:
-        own = jax.tree.map(jnp.zeros_like, model.of_family(shares))
-        shares = model.with_family(shares, own)
-    return edge | moved | nothing | jnp.any(moved & ravel_pytree(shares)[0])
+    own = jax.tree.map(jnp.zeros_like, model.of_family(shares))
+    shares = ravel_pytree(model.with_family(shares, own))[0]
+    return unknown | jnp.any(moved & shares)
 
 
 def _moved(found: Coordinates, inverse: Inverse) -> Bool[Array, " p"]:
