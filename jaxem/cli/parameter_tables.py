@@ -140,7 +140,8 @@ def _rows(part: Part, levels: Levels) -> list[Row]:
         return _each(names, [f"P({level})" for level in called], own.probabilities)
     if isinstance(family, families.FactorAnalyzer):
         factors = {f"loading {j}": own.loadings[:, :, j] for j in range(family.n_factors)}
-        errors = np.asarray(family.kind.each(own.uniquenesses, *own.means.shape))
+        stored = jax.device_put(own.uniquenesses)
+        errors = np.asarray(family.kind.each(stored, *own.means.shape))
         return _by_column(names, {"mean": own.means, **factors, "uniqueness": errors})
     if isinstance(family, families.Gamma):
         return _by_column(names, {"mean": own.shapes / own.rates, "shape": own.shapes})

@@ -241,7 +241,7 @@ class FactorAnalyzer(Family):
         self, params: FactorAnalyzerParams, active: np.ndarray, names: tuple[str, ...] | None
     ) -> tuple[str, ...]:
         """Columns of which the factors explain all: Heywood cases."""
-        each = np.asarray(self.kind.each(params.uniquenesses, *params.means.shape))
+        each = np.asarray(self.kind.each(jnp.asarray(params.uniquenesses), *params.means.shape))
         variance = each + np.sum(np.asarray(params.loadings) ** 2, axis=2)
         places = np.argwhere((each <= _HEYWOOD * variance) & active[:, None])
         return tuple(
