@@ -4,6 +4,7 @@ from jaxem import families as families
 from jaxem import sources as sources
 from jaxem.analysis.bootstrap import Bootstrap as Bootstrap
 from jaxem.analysis.bootstrap import bootstrap as bootstrap
+from jaxem.analysis.concomitants import concomitant_weights as concomitant_weights
 from jaxem.analysis.conditional import Moments as Moments
 from jaxem.analysis.conditional import conditional as conditional
 from jaxem.analysis.conditional import moments as moments
@@ -18,8 +19,10 @@ from jaxem.analysis.decode import sample_paths as sample_paths
 from jaxem.analysis.decode import viterbi as viterbi
 from jaxem.analysis.diagnose import Diagnosis as Diagnosis
 from jaxem.analysis.diagnose import diagnose as diagnose
+from jaxem.analysis.factors import Oblique as Oblique
 from jaxem.analysis.factors import communalities as communalities
 from jaxem.analysis.factors import factor_scores as factor_scores
+from jaxem.analysis.factors import promax as promax
 from jaxem.analysis.factors import varimax as varimax
 from jaxem.analysis.impute import impute as impute
 from jaxem.analysis.intervals import ConfidenceIntervals as ConfidenceIntervals
@@ -63,6 +66,9 @@ from jaxem.fitting.steps import e_step as e_step
 from jaxem.fitting.steps import m_step as m_step
 from jaxem.io import load as load
 from jaxem.io import save as save
+from jaxem.models.concomitants import (
+    ConcomitantMixtureParams as ConcomitantMixtureParams,
+)
 from jaxem.models.hmm import HMM as HMM
 from jaxem.models.hmm import HMMParams as HMMParams
 from jaxem.models.hmm import HMMPrior as HMMPrior

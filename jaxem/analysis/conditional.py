@@ -32,8 +32,11 @@ def conditional(
     Errors: ValueError for columns that are not there, or when none is left.
     Source: Ghahramani and Jordan (1994), NIPS 6, 120-127.
     """
-    if not isinstance(model, Mixture):
-        raise ValueError(f"model is {model!r}; columns given others are of a mixture")
+    if not isinstance(model, Mixture) or model.n_covariates:
+        raise ValueError(
+            f"model is {model!r}; columns given others are of a mixture whose weights depend on "
+            "nothing"
+        )
     params = model.as_params(params, None)
     family, own = model.family, params.components
     if not isinstance(given, Mapping) or not given:
@@ -68,8 +71,11 @@ def moments(model: Model, params: Params) -> Moments:
 
     Errors: ValueError for families that do not tell those of a component.
     """
-    if not isinstance(model, Mixture):
-        raise ValueError(f"model is {model!r}; moments are of the rows of a mixture")
+    if not isinstance(model, Mixture) or model.params_type is not MixtureParams:
+        raise ValueError(
+            f"model is {model!r}; moments are of the rows of a mixture without noise, and without "
+            "concomitants"
+        )
     weights, components = model.as_params(params, None)
     means, covariances = conditioning.moments(model.family, components)
     mean = einsum("k,kd->d", weights, means)

@@ -1,6 +1,6 @@
 """What factor analysers say of rows and columns: scores, communalities, and rotated loadings."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -80,6 +80,43 @@ def varimax(model: Model, params: Params) -> Params:
     turned = np.stack([_varimax(one) for one in np.asarray(own.loadings, np.float64)])
     loadings = jax.device_put(turned.astype(own.loadings.dtype))
     return model.with_family(params, own._replace(loadings=loadings))
+
+
+class Oblique(NamedTuple):
+    """loadings (k, d, q), the pattern; correlations (k, q, q) of the factors; both of a component.
+
+    The covariance is loadings correlations loadings' + diag(uniquenesses).
+    """
+
+    loadings: np.ndarray
+    correlations: np.ndarray
+
+
+@waits
+def promax(model: Model, params: Params, power: float = 4.0) -> Oblique:
+    """Loadings of factors that may be correlated, which are easier to read than those of `varimax`.
+
+    P = V U,  U = argmin |V U - V abs(V)^(power - 1)|^2, columns scaled by diag(inv(U' U)) = 1;
+    correlations inv(U' U)
+
+    with V the loadings by `varimax`. Uniquenesses and communalities stay.
+    power: from 1, with which P is V; the larger, the more correlated the factors.
+    Errors: ValueError for a family that has no factors, and for a power below 1.
+    Source: Hendrickson and White (1964), Brit. J. Statist. Psychol. 17, 65-70, as R's promax.
+    """
+    if not power >= 1:
+        raise ValueError(f"power is {power!r}; give a number from 1")
+    turned = np.asarray(model.of_family(varimax(model, params)).loadings, np.float64)
+    each = [_promax(one, power) for one in turned]
+    return Oblique(*map(np.stack, zip(*each, strict=True)))
+
+
+def _promax(loadings: np.ndarray, power: float) -> tuple[np.ndarray, np.ndarray]:
+    target = loadings * np.abs(loadings) ** (power - 1)
+    turn = np.linalg.lstsq(loadings, target, rcond=None)[0]
+    inner = np.linalg.pinv(turn.T @ turn)
+    scale = np.sqrt(np.diagonal(inner))
+    return loadings @ (turn * scale), inner / np.outer(scale, scale)
 
 
 def _varimax(loadings: np.ndarray) -> np.ndarray:

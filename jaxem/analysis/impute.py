@@ -48,7 +48,8 @@ def impute(
         a leading axis (n_draws, n, d): how uncertain a filled cell is, and what multiple imputation
         takes. They leave out that the parameters are estimates: draw those too (`bootstrap`) where
         that counts.
-    x: as the model takes it; a model that was fitted to whole rows fills holes too.
+    x: as the model takes it; a model that was fitted to whole rows fills holes too. Of (x, Z), with
+        covariates, x comes back alone.
     prior: that of the fit, where it had one.
 
     A hole stays NaN, with a UserWarning, where no row of its component, of several rows that there
@@ -93,7 +94,8 @@ def completed(
     holes = jax.tree.map(lambda leaf: jnp.isnan(leaf) & possible, jax.tree.leaves(cells))
     holes = jax.tree.unflatten(jax.tree.structure(filled), holes)
     if data.layout is None:
-        return _completed(data.given, filled, holes)
+        given = data.given[0] if model.n_covariates else data.given
+        return _completed(given, filled, holes)
     filled, holes = (jax.tree.map(partial(_arranged, data), of) for of in (filled, holes))
     if data.layout.form != "list":
         return _completed(data.given, filled, holes)

@@ -26,7 +26,8 @@ class LatentClasses(NamedTuple):
 
     items: for each column (k, c), the probability of each level in each class.
     entropy_r2: 1 where every row's class is certain, 0 where nothing is known.
-    g2, chi2, degrees_of_freedom: against the saturated table; NaN where rows have missing cells.
+    g2, chi2, degrees_of_freedom: against the saturated table; NaN where rows have missing cells, or
+        covariates, with which there is no table.
     p_g2, p_chi2: their tail probabilities; NaN where no degrees of freedom are left.
     n_parameters, n_cells: a model of more parameters than cells less 1 is not identified.
     """
@@ -103,7 +104,9 @@ def latent_classes(
     logs = np.log(np.where(posterior > 0, posterior, 1.0))
     total = weight.sum()
     disorder = -(weight[:, None] * posterior * logs).sum() / (total * math.log(k)) if k > 1 else 0.0
-    g2, chi2 = _table_fit(model, params, data, weight)
+    g2 = chi2 = math.nan
+    if not model.n_covariates:
+        g2, chi2 = _table_fit(model, params, data, weight)
     free = int(min(round(total), n_cells - 1)) - n_parameters
     return LatentClasses(
         sizes=np.asarray(params.weights, np.float64),

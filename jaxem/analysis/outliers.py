@@ -23,10 +23,12 @@ def outlier_weights(model: Model, params: Params, x: Any, lengths: Any = None) -
 
     u[n] = sum_k P(k | x[n]) (nu[k] + d) / (nu[k] + delta[k, n]),
 
-    with delta the squared Mahalanobis distances, for components of `families.StudentT`. For an HMM
-    with P(state | sequence), arranged as the sequences are; lengths: of those of a batch.
+    with delta the squared Mahalanobis distances, for components of `families.StudentT`; of
+    `families.ContaminatedNormal` the probability that the row is a regular one. For an HMM with
+    P(state | sequence), arranged as the sequences are; lengths: of those of a batch.
     Errors: ValueError for other families.
-    Source: Peel and McLachlan (2000), Statistics and Computing 10, 339-348.
+    Source: Peel and McLachlan (2000), Statistics and Computing 10, 339-348; Punzo and
+        McNicholas (2016), Biometrical Journal 58, 1506-1537.
     """
     weighing(model.family)
     data = as_dataset(model, x, lengths=lengths)

@@ -134,9 +134,14 @@ def _unknown(
     """Numbers without standard error; all of them where the point is no maximum."""
     edge, moved = ravel_pytree(without_error(model, params))[0], _moved(found, inverse)
     nothing = ~(inverse.distance <= FAR) | (inverse.least < -(eps(inverse) ** 0.5))
-    # The family's parameters come last. What has a share that is not known is not known either.
-    n_shares = sum(leaf.size for leaf in jax.tree.leaves(tuple(params)[:-1]))
-    return edge | moved | nothing | jnp.any(moved[:n_shares])
+    unknown = edge | moved | nothing
+    if model.family is None:
+        return unknown
+    # What has a share that is not known is not known either.
+    shares = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), params)
+    own = jax.tree.map(jnp.zeros_like, model.of_family(shares))
+    shares = ravel_pytree(model.with_family(shares, own))[0]
+    return unknown | jnp.any(moved & shares)
 
 
 def _moved(found: Coordinates, inverse: Inverse) -> Bool[Array, " p"]:

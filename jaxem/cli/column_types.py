@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,20 +13,38 @@ from jaxem.cli.tables import is_numeric
 from jaxem.core.contracts import Family
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
-GAUSSIAN, STUDENT_T, AUTO = "gaussian", "student-t", "auto"
+GAUSSIAN, STUDENT_T, CONTAMINATED = "gaussian", "student-t", "contaminated-normal"
+WITH_COVARIANCES = GAUSSIAN, STUDENT_T, CONTAMINATED
+AUTO = "auto"
 _MANY_LEVELS = 10  # from which on text is taken for names or notes, where there are few rows
 Levels = Mapping[str, tuple[str, ...]]  # of columns of categories, in the order of their codes
 
 
+class Setup(NamedTuple):
+    """What the family of some columns is made of.
+
+    levels: how many each has. holes: whether cells are missing. options: `ColumnOptions`.
+    """
+
+    levels: Sequence[int]
+    covariance: str
+    holes: bool
+    options: Any
+
+
 @dataclass(frozen=True)
 class Kind:
-    """refuses: why a column cannot be of it, "" where it can; coded: its cells are categories."""
+    """refuses: why a column cannot be of it, "" where it can; coded: its cells are categories.
+
+    settings: the names of the `ColumnOptions` that are of it alone.
+    """
 
     name: str
     refuses: Callable[[pa.ChunkedArray], str]
-    family: Callable[[Sequence[int]], Family]  # of the number of levels of each column
+    family: Callable[[Setup], Family]
     coded: bool = False
     regression: Callable[[], Family] | None = None  # of a response of this kind
+    settings: tuple[str, ...] = ()
 
 
 def _numbers(test: Callable[[pa.ChunkedArray], bool], why: str) -> Callable[[Any], str]:
@@ -38,6 +56,7 @@ def _numbers(test: Callable[[pa.ChunkedArray], bool], why: str) -> Callable[[Any
     return refuses
 
 
+_NUMBERS = _numbers(lambda _: True, "")
 _COUNTS = _numbers(lambda c: is_whole(c) and least(c) >= 0, "not whole numbers from 0")
 _POSITIVE = _numbers(lambda c: least(c) > 0, "not above 0")
 _SHARES = _numbers(lambda c: least(c) > 0 and most(c) < 1, "not between 0 and 1, both excluded")
@@ -71,19 +90,30 @@ def _not_categories(column: pa.ChunkedArray) -> str:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind(GAUSSIAN, _numbers(lambda _: True, ""), lambda _: families.Gaussian(),
+        Kind(GAUSSIAN, _NUMBERS, lambda of: families.Gaussian(of.covariance, missing=of.holes),
              regression=families.LinearRegression),
-        Kind(STUDENT_T, _numbers(lambda _: True, ""), lambda _: families.StudentT()),
+        Kind(STUDENT_T, _NUMBERS, lambda of: families.StudentT(
+            of.covariance, of.options.degrees_of_freedom), settings=("degrees_of_freedom",)),
+        Kind(CONTAMINATED, _NUMBERS, lambda of: families.ContaminatedNormal(of.covariance)),
+        Kind("factor-analyzer", _NUMBERS, lambda of: families.FactorAnalyzer(
+            2 if of.options.factors is None else of.options.factors), settings=("factors",)),
+        Kind("truncated-normal", _NUMBERS,
+             lambda of: families.TruncatedNormal(*_limits(of.options)), settings=("low", "high")),
+        Kind("truncated-exponential", _NUMBERS,
+             lambda of: families.TruncatedExponential(*_limits(of.options)),
+             settings=("low", "high")),
+        Kind("binned-normal", _COUNTS, lambda of: families.BinnedNormal(of.options.edges),
+             settings=("edges",)),
         Kind("bernoulli", _not_two, lambda _: families.Bernoulli(), coded=True,
              regression=families.LogisticRegression),
-        Kind("categorical", _not_categories, lambda n: families.Categorical(tuple(n)), coded=True),
+        Kind("categorical", _not_categories, lambda of: families.Categorical(tuple(of.levels)),
+             coded=True),
         Kind("poisson", _COUNTS, lambda _: families.Poisson(),
              regression=families.PoissonRegression),
         Kind("negative-binomial", _COUNTS, lambda _: families.NegativeBinomial()),
         Kind("zero-inflated-poisson", _COUNTS, lambda _: families.ZeroInflatedPoisson()),
         Kind("multinomial", _COUNTS, lambda _: families.Multinomial()),
-        Kind("exponential", _numbers(lambda c: least(c) >= 0, "below 0"),
-             lambda _: families.Exponential()),
+        Kind("exponential", _POSITIVE, lambda _: families.Exponential()),
         Kind("gamma", _POSITIVE, lambda _: families.Gamma()),
         Kind("log-normal", _POSITIVE, lambda _: families.LogNormal()),
         Kind("weibull", _POSITIVE, lambda _: families.Weibull()),
@@ -92,6 +122,12 @@ KINDS = {
         Kind("von-mises-fisher", _COORDINATES, lambda _: families.VonMisesFisher()),
     )
 }  # fmt: skip
+
+
+def _limits(options: Any) -> tuple[float, float]:
+    """Of --low and --high; without one there is none."""
+    low, high = options.low, options.high
+    return -np.inf if low is None else low, np.inf if high is None else high
 
 
 def guess(column: pa.ChunkedArray) -> str:

@@ -9,12 +9,14 @@ import pyarrow as pa
 
 from jaxem import families
 from jaxem.cli import column_types
-from jaxem.cli.column_types import AUTO, GAUSSIAN, KINDS, STUDENT_T, Levels
-from jaxem.cli.errors import BadInput, suggestion
+from jaxem.cli.column_types import AUTO, GAUSSIAN, KINDS, WITH_COVARIANCES, Levels, Setup
+from jaxem.cli.errors import BadInput, as_bad_input, suggestion
 from jaxem.cli.options import ColumnOptions
 from jaxem.cli.tables import is_numeric, split_names
 from jaxem.core.contracts import Family
 from jaxem.families.independent_columns import IndependentColumns
+
+_NO_OPTIONS = ColumnOptions()
 
 
 class Columns(NamedTuple):
@@ -125,17 +127,25 @@ def families_of(
 ) -> list[Family]:
     """`family_of` each covariance structure; BadInput for options that make no difference."""
     kinds = set() if columns.response is not None else set(columns.by_kind)
-    if len(options.covariance) > 1 and kinds.isdisjoint((GAUSSIAN, STUDENT_T)):
-        raise BadInput("--covariance is for Gaussian columns or student-t ones, and there are none")
-    if options.degrees_of_freedom is not None and STUDENT_T not in kinds:
-        raise BadInput("--degrees-of-freedom is for student-t columns, and there are none")
-    return [
-        family_of(columns, name, options.degrees_of_freedom, holed) for name in options.covariance
-    ]
+    if len(options.covariance) > 1 and kinds.isdisjoint(WITH_COVARIANCES):
+        raise BadInput(
+            "--covariance is for Gaussian columns, student-t and contaminated-normal ones, and "
+            "there are none"
+        )
+    for name, value in options._asdict().items():
+        takers = [kind for kind, of in KINDS.items() if name in of.settings]
+        if takers and value is not None and kinds.isdisjoint(takers):
+            option = "--" + name.replace("_", "-")
+            raise BadInput(f"{option} is for {' or '.join(takers)} columns, and there are none")
+    with as_bad_input():
+        return [family_of(columns, name, options, holed) for name in options.covariance]
 
 
 def family_of(
-    columns: Columns, covariance: str, degrees_of_freedom: Any = None, holed: Iterable[str] = ()
+    columns: Columns,
+    covariance: str,
+    options: ColumnOptions = _NO_OPTIONS,
+    holed: Iterable[str] = (),
 ) -> Family:
     """The family of all columns; several kinds make a product, its blocks named by kind.
 
@@ -146,13 +156,10 @@ def family_of(
         if columns.response is not None:
             regression: Any = KINDS[kind].regression  # `choose` has seen that there is one
             each[kind] = regression()
-        elif kind == GAUSSIAN:
-            missing = not set(holed).isdisjoint(names)
-            each[kind] = families.Gaussian(covariance, missing=missing)
-        elif kind == STUDENT_T:
-            each[kind] = families.StudentT(covariance, degrees_of_freedom)
         else:
-            each[kind] = KINDS[kind].family([len(columns.levels.get(n, ())) for n in names])
+            levels = [len(columns.levels.get(n, ())) for n in names]
+            holes = not set(holed).isdisjoint(names)
+            each[kind] = KINDS[kind].family(Setup(levels, covariance, holes, options))
     return next(iter(each.values())) if len(each) == 1 else families.Product(each)
 
 

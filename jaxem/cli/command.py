@@ -146,6 +146,11 @@ def read_model(path: Path, chain: bool | None = None) -> io.Saved:
     needs("safetensors")
     with as_bad_input():
         saved = io.read(path)
+    if saved.model.n_covariates:
+        raise BadInput(
+            f"{path}: the weights of its mixture depend on covariates, of which the commands know "
+            "nothing; use jaxem.load and jaxem.predict"
+        )
     if chain is not None and isinstance(saved.model, HMM) != chain:
         what, command = (
             ("a mixture", "jaxem predict") if chain else ("a hidden Markov model", "jaxem decode")

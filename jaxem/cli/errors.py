@@ -48,7 +48,7 @@ def in_options(text: str) -> str:
     """A message of the library in the words of the command line."""
     text = re.sub(r"^x has", "the table has", text).replace("n_init", "--starts")
     return re.sub(
-        r"\b(max_iter|tol|reg_covar|trim|max_eigenvalue_ratio)\b",
+        r"\b(max_iter|tol|reg_covar|trim|max_eigenvalue_ratio|edges)\b",
         lambda name: "--" + name[0].replace("_", "-"),
         text,
     )

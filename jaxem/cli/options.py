@@ -10,6 +10,7 @@ from jaxem.cli import time_steps
 from jaxem.cli.column_types import AUTO, KINDS
 from jaxem.cli.errors import suggestion
 from jaxem.cli.time_steps import Step
+from jaxem.families.binned_normal import BinnedNormal
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.structures import FOUR, FOURTEEN, STRUCTURES
 from jaxem.families.student_t import StudentT
@@ -100,6 +101,15 @@ def _degrees_of_freedom(text: str) -> Any:
     except ValueError:
         raise typer.BadParameter(
             f"{text!r}; give a number from {LEAST:g} to {MOST:g}, or shared"
+        ) from None
+
+
+def _edges(text: str) -> tuple[float, ...]:
+    try:
+        return BinnedNormal(tuple(map(float, text.split(",")))).edges
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r}; give three numbers or more that increase, such as 0,10,20,inf"
         ) from None
 
 
@@ -235,6 +245,13 @@ _DEGREES_OF_FREEDOM = (
     "Of student-t columns: a number, or shared for one that is estimated for all components; "
     "without it, one is estimated for each."
 )
+_FACTORS = "Of factor-analyzer columns: how many factors; without it 2."
+_LOW = "Of truncated columns: the number below which no row is seen; without it there is none."
+_HIGH = "Of truncated columns: the number above which no row is seen; without it there is none."
+_EDGES = (
+    "Of binned-normal columns, whose cells are numbers of bins from 0: the edges of the bins, "
+    "between commas, such as -inf,0,1,2,inf."
+)
 _COLUMN_FAMILY = "The family of one column; may be given for several."
 _COLUMNS = (
     "Names between commas, a name with a comma in double quotes; without it, every column that is "
@@ -256,6 +273,10 @@ class ColumnOptions(NamedTuple):
     degrees_of_freedom: Annotated[
         Any, typer.Option(parser=_degrees_of_freedom, metavar="NUMBER", help=_DEGREES_OF_FREEDOM)
     ] = None
+    factors: Annotated[int | None, typer.Option(min=1, help=_FACTORS)] = None
+    low: Annotated[float | None, typer.Option(help=_LOW)] = None
+    high: Annotated[float | None, typer.Option(help=_HIGH)] = None
+    edges: Annotated[Any, typer.Option(parser=_edges, metavar="NUMBERS", help=_EDGES)] = None
 
 
 _GROUP = "The column whose values tell the sequences apart."

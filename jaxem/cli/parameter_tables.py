@@ -57,11 +57,18 @@ def tables(model: Any, params: Any, names: Sequence[str], levels: Levels) -> lis
         heads = Heads("component", "weight", np.asarray(params.weights))
     made, rows = [], []
     for part in parts_of(model, params, names):
-        if isinstance(part.family, families.Gaussian | families.StudentT):
+        if isinstance(part.family, tuple(_LOCATED)):
             made.append(_located(part, heads))
         else:
             rows += _rows(part._replace(params=jax.tree.map(np.asarray, part.params)), levels)
     return [*chain, *made, *([_side_by_side(heads, rows)] if rows else [])]
+
+
+_LOCATED: dict[type, tuple[str, ...]] = {  # what follows the mean of a column
+    families.Gaussian: ("std. deviation",),
+    families.StudentT: ("scale", "deg. freedom"),
+    families.ContaminatedNormal: ("std. deviation", "regular share", "inflation"),
+}
 
 
 def _chain(params: Any) -> Table:
@@ -83,7 +90,7 @@ def _located(part: Part, heads: Heads) -> Table:
     means, covariances, *tails = jax.device_get(part.params)
     variances = part.family.covariance.variances(covariances, *means.shape)
     deviations = np.sqrt(np.asarray(variances))
-    called = ("scale", "deg. freedom") if tails else ("std. deviation",)
+    called = _LOCATED[type(part.family)]
     table = report.table(heads.name, heads.what, "column", "mean", *called)
     for k, value in enumerate(heads.values):
         head, more = (str(k), _share(value)), [f"{tail[k]:.4g}" for tail in tails]
@@ -131,6 +138,11 @@ def _rows(part: Part, levels: Levels) -> list[Row]:
     if isinstance(family, families.Bernoulli):
         called = [levels.get(name, ("0", "1"))[-1] for name in names]
         return _each(names, [f"P({level})" for level in called], own.probabilities)
+    if isinstance(family, families.FactorAnalyzer):
+        factors = {f"loading {j}": own.loadings[:, :, j] for j in range(family.n_factors)}
+        stored = jax.device_put(own.uniquenesses)
+        errors = np.asarray(family.kind.each(stored, *own.means.shape))
+        return _by_column(names, {"mean": own.means, **factors, "uniqueness": errors})
     if isinstance(family, families.Gamma):
         return _by_column(names, {"mean": own.shapes / own.rates, "shape": own.shapes})
     if own._fields[0] == "coefficients":

@@ -14,7 +14,8 @@ from jaxem.cli import metadata
 from jaxem.cli.columns import Columns
 from jaxem.cli.progress import Run
 from jaxem.core.status import Status
-from jaxem.families import Gaussian, Product, StudentT
+from jaxem.families import ContaminatedNormal, Gaussian, Product, StudentT
+from jaxem.families.scale_mixture import NormalScaleMixture
 from jaxem.models import HMM
 
 _WIDE = 160  # columns where there is no terminal to ask: nothing is folded
@@ -81,6 +82,8 @@ def family(model: Any) -> str:
         return f"{covariance(model)} covariance"
     if isinstance(of, StudentT):
         return f"student t, {covariance(model)} scale"
+    if isinstance(of, ContaminatedNormal):
+        return f"contaminated normal, {covariance(model)} covariance"
     if isinstance(of, Product):
         return " and ".join(type(part).__name__.lower() for _, part in of.blocks)
     words = re.findall("[A-Z][a-z]*", type(of).__name__)
@@ -91,7 +94,9 @@ def covariance(model: Any) -> str:
     """The structure of the covariances; - where there are none."""
     parts = [of for _, of in model.family.blocks] if isinstance(model.family, Product) else []
     names = [
-        of.covariance.name for of in (model.family, *parts) if isinstance(of, Gaussian | StudentT)
+        of.covariance.name
+        for of in (model.family, *parts)
+        if isinstance(of, Gaussian | NormalScaleMixture)
     ]
     return ", ".join(names) or "-"
 

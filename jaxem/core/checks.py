@@ -329,6 +329,16 @@ def between(value: Any, name: str, least: Any, most: Any) -> None:
             raise ValueError(f"{name} is {host}; it must be from {least} to {most}")
 
 
+def limits(low: Any, high: Any) -> tuple[float, float]:
+    """Two numbers between which rows are, one of which may be infinite."""
+    numbers(low, "low")
+    numbers(high, "high")
+    low, high = float(low), float(high)
+    if not (low < high and (low > -np.inf or high < np.inf)):
+        raise ValueError(f"low is {low:g} and high {high:g}; give low < high, one of them finite")
+    return low, high
+
+
 def one_of(value: Any, known: Collection, name: str, more: str = "") -> None:
     """ValueError for a word that is not known; more: what else may be given."""
     if not isinstance(value, Hashable) or value not in known:

@@ -203,6 +203,7 @@ def alike(data: Dataset, model: Model) -> bool:
     if type(own) is not type(model) or own.family is None:
         return False
     known = data.rows.labels is None or model.n_components >= own.n_components
+    known = known and model.n_covariates == own.n_covariates
     return known and reads_as(own.family) == reads_as(model.family)
 
 

@@ -202,7 +202,8 @@ def check_identified(data: Dataset, model: Model) -> Remarks:
     x, weight = _family_data(data, model)
     if not (weight > 0).any():
         raise ValueError("x has no row that tells anything: what is to be fitted is all NaN")
-    return identified.check_identified(model.family, x, weight, data.names)
+    found = identified.check_identified(model.family, x, weight, data.names)
+    return (*found, *identified.check_covariates(model, data.rows))
 
 
 def unbounded(data: Dataset, model: Model) -> Remarks:
@@ -240,13 +241,24 @@ def left_open(
 
 def runs_away(model: Model) -> bool:
     """Whether the likelihood may have no maximum, and rise for ever as parameters diverge."""
-    return model.family is not None and identified.runs_away(model.family)
+    family = model.family is not None and identified.runs_away(model.family)
+    return family or model.n_covariates > 0
 
 
 def run_away(model: Model, statistics: Statistics, data: Dataset) -> Remarks:
     """The components whose likelihood does; statistics: at the end of the fit."""
     x, weight = _family_data(data, model)
-    return identified.run_away(model.family, model.of_family(statistics), x, weight)
+    found = identified.run_away(model.family, model.of_family(statistics), x, weight)
+    return (*found, *identified.separated(model, statistics, data.rows))
+
+
+def told_of(model: Model, params: Params, names: identified.Names) -> Remarks:
+    """What is to be known of the estimates of a fit."""
+    if not isinstance(model.family, identified.TellsOfFit):
+        return ()
+    host = jax.device_get(params)
+    active = np.asarray(model.active(host))
+    return model.family.told_of(model.of_family(host), active, names)
 
 
 # ---- how near a component is to a collapse

@@ -1,6 +1,7 @@
 """Trees of specs, or of values, as JSON and back: by the names of their classes, no code."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,6 +37,8 @@ def encode(
         return {"type": kind.__name__, "fields": each(node._asdict().items())}
     if kind is tuple:
         return [*each((str(i), item) for i, item in enumerate(node)).values()]
+    if kind is float and math.isinf(node):  # of which JSON knows nothing
+        return {"number": str(node)}
     if kind is dict and all(isinstance(key, str) for key in node):
         return {"dict": each(node.items())}
     return leaf(node, name)
@@ -47,6 +50,8 @@ def decode(node: Any, leaf: Callable[[Any], Any], known: Mapping[str, type]) -> 
         return tuple(decode(item, leaf, known) for item in node)
     if not isinstance(node, dict):
         return leaf(node)
+    if "number" in node:
+        return float(node["number"])
     if "dict" in node:
         return {key: decode(value, leaf, known) for key, value in node["dict"].items()}
     name = node["spec"] if "spec" in node else node["type"]

@@ -27,6 +27,11 @@ class Model(abc.ABC):
     n_components: Any = 1  # or states
     family: Any = None  # of a row, given what is hidden; None: it has none
 
+    @property
+    def n_covariates(self) -> int:
+        """Of each row, beside what the family describes: what is hidden depends on them."""
+        return 0
+
     def of_family(self, tree: Any) -> Any:
         """Of parameters, a prior, statistics or what is prepared, the part that is the family's."""
         raise ValueError(f"{self!r} has no family of rows")

@@ -25,6 +25,7 @@ class Rows(NamedTuple):
     observed: of which rows a number is there; None: of all.
     first: at which steps sequences begin; None: there are none.
     shards: `Shards` of rows that lie over several devices.
+    covariates: what the weights of the components depend on, as x; None: nothing.
     """
 
     x: PyTree
@@ -34,6 +35,7 @@ class Rows(NamedTuple):
     observed: Any = None
     first: Any = None
     shards: Any = None
+    covariates: Any = None
 
     @property
     def axis(self) -> int:

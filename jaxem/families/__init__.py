@@ -6,6 +6,8 @@ from jaxem.families.bernoulli import BernoulliPrior as BernoulliPrior
 from jaxem.families.beta import Beta as Beta
 from jaxem.families.beta import BetaParams as BetaParams
 from jaxem.families.beta import BetaPrior as BetaPrior
+from jaxem.families.binned_normal import BinnedNormal as BinnedNormal
+from jaxem.families.binned_normal import BinnedNormalParams as BinnedNormalParams
 from jaxem.families.binomial import Binomial as Binomial
 from jaxem.families.binomial import BinomialParams as BinomialParams
 from jaxem.families.binomial import BinomialPrior as BinomialPrior
@@ -15,6 +17,8 @@ from jaxem.families.categorical import CategoricalPrior as CategoricalPrior
 from jaxem.families.censored_exponential import CensoredExponential as CensoredExponential
 from jaxem.families.censored_normal import CensoredNormal as CensoredNormal
 from jaxem.families.censored_normal import CensoredNormalParams as CensoredNormalParams
+from jaxem.families.contaminated_normal import ContaminatedNormal as ContaminatedNormal
+from jaxem.families.contaminated_normal import ContaminatedNormalParams as ContaminatedNormalParams
 from jaxem.families.density import Density as Density
 from jaxem.families.exponential import Exponential as Exponential
 from jaxem.families.exponential import ExponentialParams as ExponentialParams
@@ -52,6 +56,15 @@ from jaxem.families.poisson_regression import PoissonRegressionParams as Poisson
 from jaxem.families.product import Product as Product
 from jaxem.families.student_t import StudentT as StudentT
 from jaxem.families.student_t import StudentTParams as StudentTParams
+from jaxem.families.truncated_exponential import TruncatedExponential as TruncatedExponential
+from jaxem.families.truncated_exponential import (
+    TruncatedExponentialParams as TruncatedExponentialParams,
+)
+from jaxem.families.truncated_exponential import (
+    TruncatedExponentialPrior as TruncatedExponentialPrior,
+)
+from jaxem.families.truncated_normal import TruncatedNormal as TruncatedNormal
+from jaxem.families.truncated_normal import TruncatedNormalParams as TruncatedNormalParams
 from jaxem.families.von_mises import VonMises as VonMises
 from jaxem.families.von_mises import VonMisesParams as VonMisesParams
 from jaxem.families.von_mises import VonMisesPrior as VonMisesPrior

@@ -109,8 +109,11 @@ def finish(job: FitPlan, states: Bundle) -> Result:
         with np.errstate(invalid="ignore"):  # starts without a likelihood
             best, all_starts = restarts.best(outcomes, host, job.n_starts, moved)
     about = job.provenance
-    if emissions.runs_away(job.model) and checks.is_concrete(best, job.rows, job.prior):
-        about = replace(about, remarks=(*about.remarks, *_run_away(job, best.params)))
+    if checks.is_concrete(best, job.rows, job.prior):
+        found = emissions.told_of(job.model, best.params, about.columns)
+        if emissions.runs_away(job.model):
+            found = (*found, *_run_away(job, best.params))
+        about = replace(about, remarks=(*about.remarks, *found))
     result = gathered(best, all_starts, about)
     if job.model != job.provenance.model:
         result = padded_components.without(result)

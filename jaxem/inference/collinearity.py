@@ -30,16 +30,17 @@ class Moments(NamedTuple):
     second: np.ndarray
 
 
-def remarks(x: Any, weight: Any, intercept: bool) -> tuple[str, ...]:
+def remarks(x: Any, weight: Any, intercept: bool, called: str = "X") -> tuple[str, ...]:
     """A remark for each linear dependence, and for columns whose intercept has few digits.
 
-    ValueError where it has none.
+    called: what the regressors are. ValueError where an intercept has no digits.
     """
     if not checks.is_concrete(x, weight):
         return ()
     moments, limits = _moments(x, weight), jnp.finfo(x[0].dtype)
-    coarse = _coarse(moments, np.asarray(pivot_of(x), np.float64), limits) if intercept else []
-    return (*coarse, *_dependences(moments, intercept, limits))
+    pivot = np.asarray(pivot_of(x), np.float64)
+    coarse = _coarse(moments, pivot, limits, called) if intercept else []
+    return (*coarse, *_dependences(moments, intercept, limits, called))
 
 
 def _moments(x: Any, weight: Any) -> Moments:
@@ -65,7 +66,7 @@ def _sums(x: Any, there: Any, origin: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.asarray(u.sum(0), np.float64), np.asarray(einsum("ni,nj->ij", u, u), np.float64)
 
 
-def _dependences(moments: Moments, intercept: bool, limits: Any) -> list[str]:
+def _dependences(moments: Moments, intercept: bool, limits: Any, called: str) -> list[str]:
     own = moments.covariance if intercept else moments.second
     size = np.diagonal(own)
     if moments.n < len(own) + intercept:
@@ -75,32 +76,32 @@ def _dependences(moments: Moments, intercept: bool, limits: Any) -> list[str]:
     found = []
     if empty.any():
         is_so = "constant, as the intercept is" if intercept else "0 throughout"
-        found.append(f"the rows tell nothing of {_called(empty, False)}, {is_so}")
+        found.append(f"the rows tell nothing of {_named(empty, False, called)}, {is_so}")
     unit = 1 / np.sqrt(np.where(empty, 1, size))
     values, vectors = np.linalg.eigh(np.where(
         empty[:, None] | empty, np.eye(len(own)), own * unit[:, None] * unit
     ))  # fmt: skip
     for vector in vectors.T[values <= zero]:
-        called = _called(np.abs(vector) > _PART * np.abs(vector).max(), False)
-        found.append(f"the rows do not tell {called} apart, which depend on each other")
+        some = _named(np.abs(vector) > _PART * np.abs(vector).max(), False, called)
+        found.append(f"the rows do not tell {some} apart, which depend on each other")
     return [f"{text}; {_REMEDY}" for text in found]
 
 
-def _called(part: np.ndarray, intercept: bool) -> str:
+def _named(part: np.ndarray, intercept: bool, called: str) -> str:
     columns = np.flatnonzero(part[intercept:])
-    called = ["the intercept"] * bool(intercept and part[0])
+    names = ["the intercept"] * bool(intercept and part[0])
     if len(columns):
-        called.append(f"column{'s' * (len(columns) > 1)} {', '.join(map(str, columns))} of X")
-    return " and ".join(called)
+        names.append(f"column{'s' * (len(columns) > 1)} {', '.join(map(str, columns))} of {called}")
+    return " and ".join(names)
 
 
-def _coarse(moments: Moments, pivot: np.ndarray, limits: Any) -> list[str]:
+def _coarse(moments: Moments, pivot: np.ndarray, limits: Any, called: str) -> list[str]:
     offset, spread = pivot + moments.mean, np.sqrt(np.maximum(np.diagonal(moments.covariance), 0))
     coarse = float(limits.eps) * np.abs(offset)
     found = []
     for j in np.flatnonzero((spread > 0) & (coarse > _COARSE * spread)):
         text = (
-            f"column {j} of X spreads over {spread[j]:.3g} at an offset of "
+            f"column {j} of {called} spreads over {spread[j]:.3g} at an offset of "
             f"{offset[j]:.8g}: {limits.dtype} tells the intercept, at 0, to no more than "
             f"{coarse[j] / spread[j]:.1g} of that; subtract the offset from the column, or, where "
             "x64 is off, call jax.config.update('jax_enable_x64', True) first"
@@ -114,7 +115,24 @@ def _coarse(moments: Moments, pivot: np.ndarray, limits: Any) -> list[str]:
 def separated(
     curvature: np.ndarray, count: np.ndarray, x: Any, weight: Any, intercept: bool
 ) -> tuple[str, ...]:
-    """Components whose likelihood rises for ever along some direction of their coefficients.
+    """Components whose likelihood rises for ever along some direction of their coefficients."""
+    return tuple(
+        f"component {k} is separated: along {called} its rows are told without error, so "
+        "that the likelihood rises for ever, and these coefficients have no meaning; give "
+        "them a prior precision, such as families.RegressionPrior(precision=1.0)"
+        for k, called in flat_along(curvature, count, x, weight, intercept).items()
+    )
+
+
+def flat_along(
+    curvature: np.ndarray,
+    count: np.ndarray,
+    x: Any,
+    weight: Any,
+    intercept: bool,
+    called: str = "X",
+) -> dict[int, str]:
+    """The columns along which the likelihood has no curvature, of each component where it is so.
 
     curvature: sum r A'' u u' of each, (k, p, p). Where rows are told without error all along a
     direction (Albert and Anderson 1984) it comes to 0, in units of sum u u' / n.
@@ -125,15 +143,10 @@ def separated(
     values, vectors = np.linalg.eigh(own)
     kept = values > _ZERO * len(own) * float(jnp.finfo(x[0].dtype).eps) * values[-1]
     white = vectors[:, kept] / np.sqrt(values[kept])
-    found = []
+    found = {}
     for k, (of, rows) in enumerate(zip(curvature, count, strict=True)):
         told, along = np.linalg.eigh(white.T @ of @ white)
         if rows > 0 and told[0] < _TOLD[0] + _TOLD[1] * rows:
             vector = white @ along[:, 0] * np.sqrt(np.diagonal(own))
-            called = _called(np.abs(vector) > 0.1 * np.abs(vector).max(), intercept)
-            found.append(
-                f"component {k} is separated: along {called} its rows are told without error, so "
-                "that the likelihood rises for ever, and these coefficients have no meaning; give "
-                "them a prior precision, such as families.RegressionPrior(precision=1.0)"
-            )
-    return tuple(found)
+            found[k] = _named(np.abs(vector) > 0.1 * np.abs(vector).max(), intercept, called)
+    return found

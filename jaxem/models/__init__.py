@@ -1,5 +1,8 @@
 """Latent structures over a family."""
 
+from jaxem.models.concomitants import (
+    ConcomitantMixtureParams as ConcomitantMixtureParams,
+)
 from jaxem.models.hmm import HMM as HMM
 from jaxem.models.hmm import HMMParams as HMMParams
 from jaxem.models.hmm import HMMPrior as HMMPrior

@@ -2,7 +2,7 @@
 
 p(x) = sum_k w[k] p_k(x)                         (Dempster, Laird and Rubin 1977, section 4.3)
 r[k, n] = w[k] p_k(x[n]) / sum_j w[j] p_j(x[n])      E-step: responsibilities
-w[k] = N[k] / sum_j N[j],  N[k] = sum_n weight[n] r[k, n]      M-step, beside that of the family
+N[k] = sum_n weight[n] r[k, n]                       w follows from it: `models/weighting.py`
 """
 
 from dataclasses import dataclass, field
@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.special import entr, logsumexp, xlogy
+from jax.scipy.special import entr, logsumexp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, emissions, parameters, tables
 from jaxem.core.capabilities import holes, pivots
-from jaxem.core.constraints import Shares
 from jaxem.core.contracts import (
     Family,
     Model,
@@ -26,18 +25,15 @@ from jaxem.core.contracts import (
     Rows,
     Statistics,
 )
-from jaxem.core.numerics import (
-    draw,
-    safe_divide,
-    safe_log,
-)
 from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import as_rows, informative, informative_weight, materialize_order
 from jaxem.models import mixture_params, seeding
+from jaxem.models.concomitants import ConcomitantMixtureParams, Concomitants
 from jaxem.models.mixture_params import MixtureParams as MixtureParams
 from jaxem.models.mixture_params import MixturePrior as MixturePrior
 from jaxem.models.noise import BACKGROUNDS, Background
 from jaxem.models.seeding import SharedStartStatistics
+from jaxem.models.weighting import Common, Weighting
 
 _NOISE = 2  # of the keys that a key is split into, where the first two are of the components
 
@@ -47,10 +43,11 @@ class MixtureStatistics(NamedTuple):
     counts: Float[Array, " k"]
     components: Statistics
     noise: Float[Array, ""] | None = None  # rows of it
+    weighting: Any = None  # of covariates
 
 
 class MixturePrepared(NamedTuple):
-    log_weights: Float[Array, " k"]
+    weighting: Any
     components: Prepared
     log_noise: Float[Array, ""] | None  # log density of the noise with its share
 
@@ -63,14 +60,18 @@ class Mixture(Model):
 
     noise: one more component, spread evenly over the box of the data, for rows that are like no
         others: p(x) = (1 - e) sum_k weights[k] p_k(x) + e / V. Its label is the last, n_components.
+    concomitants: the number of covariates that the weights depend on, by a multinomial logit: data
+        (x, Z), Z (n, concomitants), and p(x | z) = sum_k w[k](z) p_k(x). Not with noise.
 
-    Parameters: `MixtureParams`, with noise `NoisyMixtureParams`. Errors: ValueError for what is no
-    family, and for k below 1. Source: McLachlan and Peel (2000), Finite Mixture Models.
+    Parameters: `MixtureParams`, with noise `NoisyMixtureParams`, with concomitants
+    `ConcomitantMixtureParams`. Errors: ValueError for what is no family, and for k below 1.
+    Source: McLachlan and Peel (2000), Finite Mixture Models.
     """
 
     family: Family = field()
     n_components: Any = field()  # any whole number, kept as an int
     noise: Any = False
+    concomitants: Any = 0  # any whole number, kept as an int
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, Family):
@@ -80,9 +81,14 @@ class Mixture(Model):
         k = checks.whole(self.n_components, "n_components", least=1)
         object.__setattr__(self, "n_components", k)
         object.__setattr__(self, "noise", checks.flag(self.noise, "noise"))
+        p = checks.whole(self.concomitants, "concomitants", least=0)
+        object.__setattr__(self, "concomitants", p)
+        if self.noise and p:
+            raise ValueError("noise has a share of its own in all rows: leave concomitants out")
 
     def __repr__(self) -> str:
         beside = ", noise=True" if self.noise else ""
+        beside += f", concomitants={self.concomitants}" if self.concomitants else ""
         return f"Mixture(family={self.family!r}, n_components={self.n_components}{beside})"
 
     @property
@@ -91,9 +97,19 @@ class Mixture(Model):
         return BACKGROUNDS[self.noise]
 
     @property
+    def weighting(self) -> Weighting:
+        """What the weights are before a row is seen."""
+        return Concomitants(self.concomitants) if self.concomitants else Common()
+
+    @property
+    def params_type(self) -> Any:
+        return ConcomitantMixtureParams if self.concomitants else self.background.params_type
+
+    @property
     def constraints(self) -> Any:
-        own = Shares(), self.family.constraints, *self.background.constraints
-        return parameters.tree(self.background.params_type, *own)
+        weights, *beside = self.weighting.constraints
+        own = weights, self.family.constraints, *beside, *self.background.constraints
+        return parameters.tree(self.params_type, *own)
 
     def of_family(self, tree: Any) -> Any:
         return tree.components
@@ -110,16 +126,17 @@ class Mixture(Model):
 
     @property
     def exact_m_step(self) -> bool:
-        return self.family.exact_m_step
+        return self.family.exact_m_step and not self.concomitants
 
     def with_n_components(self, n: int) -> "Mixture":
-        return Mixture(self.family, n, self.noise)
+        return Mixture(self.family, n, self.noise, self.concomitants)
 
     # ---- host side
 
     def read(self, data: Any, sample_weight: Any, labels: Any, lengths: Any) -> tuple[Rows, None]:
         if lengths is not None:
             raise ValueError("lengths are of sequences; a mixture's rows have no order")
+        data, covariates = self.weighting.split(data)
         x = self.family.read(data)
         n = jax.tree.leaves(x)[0].shape[0]
         weight = checks.weights(sample_weight, n)
@@ -127,13 +144,15 @@ class Mixture(Model):
         self.family.check(x, weight, tables.column_names(data))
         self.background.check(x, weight, tables.column_names(data))
         observed = holes.observed(self.family, x)
-        return as_rows(pivots.measured(self.family, x, weight), weight, labels, observed), None
+        rows = as_rows(pivots.measured(self.family, x, weight), weight, labels, observed)
+        return rows._replace(covariates=self.weighting.read(covariates, rows)), None
 
     def as_params(self, params: Params, rows: Rows | None) -> Params:
-        checks.fields(params, self.background.params_type, "params")
+        checks.fields(params, self.params_type, "params")
         x = self.family.like_x(params.components) if rows is None else emissions.like(self, rows)
         own = mixture_params.as_params(self.family, self.n_components, params, x)
-        return self.background.params_type(*own, *self.background.read(params, x))
+        beside = self.weighting.as_params(params, self.n_components, own.weights.dtype)
+        return self.params_type(*own, *beside, *self.background.read(params, x))
 
     @property
     def flat_prior(self) -> MixturePrior:
@@ -149,6 +168,12 @@ class Mixture(Model):
         self, prior: Prior, reg_covar: Any, x: Any, fixed: Any = None
     ) -> MixturePrior | None:
         return mixture_params.as_prior(self, prior, reg_covar, x, fixed)
+
+    def check_covariates(self, rows: Rows) -> tuple[str, ...]:
+        return self.weighting.check_identified(rows)
+
+    def separated(self, statistics: MixtureStatistics, rows: Rows) -> tuple[str, ...]:
+        return self.weighting.separated(statistics.weighting, rows)
 
     # ---- starts
 
@@ -188,11 +213,12 @@ class Mixture(Model):
         )
         counts = jnp.sum(seeds.responsibilities, axis=1)
         weights = jnp.where(seeds.found, counts + 1, jnp.zeros_like(counts))
+        weights, *beside = self.weighting.start(weights / jnp.sum(weights), rows)
         own, fixed = None if prior is None else prior.components, emissions.fixed(prior)
         fixed = None if fixed is None else fixed.components
         components = seeding.components(self.family, shared, seeds, own, fixed)
         rest = self.background.start(rows.x, rows.weight)
-        return self.background.params_type(weights / jnp.sum(weights), components, *rest)
+        return self.params_type(weights, components, *beside, *rest)
 
     # ---- the two steps
 
@@ -202,9 +228,10 @@ class Mixture(Model):
         substitute = jnp.where(weights > 0, jnp.arange(self.n_components), jnp.argmax(weights))
         components = parameters.take(self.family.constraints, params.components, substitute)
         own, logs = self.family.prepare(components, prior), self.background.log_shares(params)
+        shares = self.weighting.prepare(params)
         if logs is None:
-            return MixturePrepared(safe_log(weights), own, None)
-        return MixturePrepared(safe_log(weights) + logs.components, own, logs.noise)
+            return MixturePrepared(shares, own, None)
+        return MixturePrepared(shares + logs.components, own, logs.noise)
 
     def e_step(
         self, prepared: MixturePrepared, rows: Rows
@@ -224,6 +251,7 @@ class Mixture(Model):
             counts=jnp.sum(responsibilities, axis=1),
             components=self.family.statistics(prepared.components, x, cache, responsibilities),
             noise=noise,
+            weighting=self.weighting.statistics(prepared.weighting, rows, responsibilities),
         )
         return statistics, jnp.sum(weight * log_density)
 
@@ -257,30 +285,24 @@ class Mixture(Model):
     def m_step(
         self, params: Any, statistics: MixtureStatistics, prior: MixturePrior | None
     ) -> Params:
-        counts = statistics.counts
-        rest = self.background.update(params, statistics.noise, jnp.sum(counts))
-        if prior is not None:  # mode of the Dirichlet posterior; absent components stay absent
-            pseudo = jnp.where(params.weights > 0, prior.weights - 1, jnp.zeros_like(counts))
-            counts = jnp.maximum(counts + pseudo, 0)
-        total = jnp.broadcast_to(jnp.sum(counts), counts.shape)
-        weights = safe_divide(counts, total)
+        rest = self.background.update(params, statistics.noise, jnp.sum(statistics.counts))
+        weights, *beside = self.weighting.update(params, statistics, prior)
         own, fixed = None if prior is None else prior.components, emissions.fixed(prior)
         given = params.components, statistics.components, own, params.weights > 0
-        made = self.background.params_type
+        made = self.params_type
         if fixed is None:
-            return made(weights, self.family.m_step(*given), *rest)
-        new = made(weights, self.family.m_step(*given, fixed.components), *rest)
+            return made(weights, self.family.m_step(*given), *beside, *rest)
+        new = made(weights, self.family.m_step(*given, fixed.components), *beside, *rest)
         return parameters.fix(self.constraints, new, fixed)
 
     def log_prior(self, params: Any, prior: MixturePrior | None) -> Float[Array, ""]:
         if prior is None:
             return jnp.zeros((), params.weights.dtype)
-        active = params.weights > 0
-        safe = jnp.where(active, params.weights, jnp.ones_like(params.weights))
-        log_prior = jnp.sum(xlogy(prior.weights - 1, safe))
+        log_prior = self.weighting.log_prior(params, prior)
         if prior.components is None:
             return log_prior
-        return log_prior + self.family.log_prior(params.components, prior.components, active)
+        own = params.components, prior.components, params.weights > 0
+        return log_prior + self.family.log_prior(*own)
 
     def fisher_diagonal(self, params: Any) -> Coordinates:
         weights, active = params.weights, self.active(params)
@@ -290,14 +312,15 @@ class Mixture(Model):
 
     def sample(self, key: Array, params: Any, n: int) -> tuple[Any, Int[Array, " n"]]:
         key_labels, key_rows = jax.random.split(key)
-        labels = jax.random.categorical(key_labels, safe_log(params.weights), shape=(n,))
-        labels = labels.astype(jnp.int32)
+        labels, covariates = self.weighting.sample(key_labels, params, n)
         x = self.family.sample(key_rows, params.components, labels)
-        return self.background.spoil(jax.random.fold_in(key, _NOISE), params, x, labels)
+        key_noise = jax.random.fold_in(key, _NOISE)
+        x, labels = self.background.spoil(key_noise, params, x, labels)
+        return self.weighting.joined(x, covariates), labels
 
     def resample_like(self, key: Array, params: Any, rows: Rows) -> Rows:
         key_labels, key_rows = jax.random.split(key)
-        labels = draw(key_labels, params.weights, rows.weight.shape)
+        labels = self.weighting.labels(key_labels, params, rows)
         drawn = emissions.resample_rows(self, key_rows, params.components, rows, labels)
         key_noise = jax.random.fold_in(key, _NOISE)
         return drawn._replace(x=self.background.spoil(key_noise, params, drawn.x, labels)[0])
@@ -306,6 +329,10 @@ class Mixture(Model):
     def n_beside(self) -> int:
         return int(self.noise)
 
+    @property
+    def n_covariates(self) -> int:
+        return self.concomitants
+
     def _joint(self, prepared: MixturePrepared, rows: Rows) -> tuple[Float[Array, "k n"], Any, Any]:
         """-> (log w[k] + log p_k(x[n]), x as the family takes it, its cache).
 
@@ -313,7 +340,7 @@ class Mixture(Model):
         """
         x = emissions.family_rows(self, rows)
         log_density, cache = self.family.evaluate(prepared.components, x)
-        log_joint = log_density + prepared.log_weights[:, None]
+        log_joint = log_density + self.weighting.log_weights(prepared.weighting, rows)
         if rows.labels is not None:
             labels = jnp.reshape(rows.labels, (1, -1))
             k = jnp.arange(self.n_components, dtype=jnp.int32)[:, None]

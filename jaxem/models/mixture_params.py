@@ -22,12 +22,14 @@ class MixturePrior(NamedTuple):
 
     fixed: `MixtureParams` that are known, with NaN for numbers and None for parts that are free.
     trim: the share of the rows that does not count, those least likely; None: all do.
+    precision: of normal slopes of concomitants around 0, 1 / variance; None: they are free.
     """
 
     weights: Any = 1.0
     components: Prior = None
     fixed: Any = None
     trim: Any = None
+    precision: Any = None
 
 
 def as_params(family: Family, k: int, params: Params, x: Any) -> MixtureParams:
@@ -47,13 +49,15 @@ def as_prior(model: Any, prior: Any, reg_covar: Any, x: Any, fixed: Any) -> Mixt
     checks.fields(prior, MixturePrior, "prior")
     fixed, dtype = prior.fixed if fixed is None else fixed, jax.tree.leaves(x)[0].dtype
     if fixed is not None:
-        made = model.background.params_type
+        made = model.params_type
         checks.fields(fixed, made, "fixed")
-        like = made(*priors.like(family, x, k, (k,)), *model.background.like(x))
+        beside = *model.weighting.like(k, dtype), *model.background.like(x)
+        like = made(*priors.like(family, x, k, (k,)), *beside)
         fixed = parameters.read_fixed(model.constraints, fixed, like, "fixed")
     return MixturePrior(
         priors.strength(prior.weights, (k,), 1, dtype, "weights"),
         priors.of_family(family, prior.components, reg_covar, x, k),
         fixed,
         None if prior.trim is None else checks.cast(checks.share(prior.trim, "trim"), dtype),
+        model.weighting.as_prior(prior, dtype),
     )

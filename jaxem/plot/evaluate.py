@@ -31,7 +31,8 @@ def ready(model: Any, params: Params) -> Params:
 
     ValueError for families that have no means and covariances to draw.
     """
-    if not isinstance(model, Mixture) or not isinstance(model.family, Gaussian | StudentT):
+    plain = isinstance(model, Mixture) and not model.n_covariates
+    if not plain or not isinstance(model.family, Gaussian | StudentT):
         raise ValueError(
             f"{model!r} has no ellipses and curves to draw: this picture is of Gaussian and t "
             "mixtures; starts, criterion, trace, likelihood_slice are of any model, density of one "

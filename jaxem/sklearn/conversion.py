@@ -46,7 +46,8 @@ def to_sklearn(model: Any, params: Any) -> mixture.GaussianMixture:
     Errors: ValueError for a model that is no Gaussian mixture, for parameters that do not fit it,
     and for singular covariances.
     """
-    if not isinstance(model, Mixture) or not isinstance(model.family, Gaussian):
+    plain = isinstance(model, Mixture) and model.params_type is MixtureParams
+    if not plain or not isinstance(model.family, Gaussian):
         raise ValueError(f"model is {model!r}; scikit-learn has mixtures of Gaussian alone")
     name = model.family.covariance.name
     checks.one_of(name, FOUR, "the covariance of a model for scikit-learn")

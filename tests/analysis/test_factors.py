@@ -1,5 +1,6 @@
 """Scores, communalities and rotations of factor analysers, against scikit-learn."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -51,6 +52,37 @@ def test_varimax_is_scikit_learns_of_rows_of_one_length():
     np.testing.assert_allclose(*logs, rtol=1e-12)
     again = jaxem.varimax(MODEL, turned).components.loadings
     np.testing.assert_allclose(again, turned.components.loadings, atol=1e-6)
+
+
+def test_promax_is_a_regression_on_powers_of_varimax():
+    """The same covariance; the normal equations of the target, column by column."""
+    turned = np.asarray(jaxem.varimax(MODEL, PARAMS).components.loadings)
+    pattern, correlations = jaxem.promax(MODEL, PARAMS, power=3.0)
+    for v, p, phi in zip(turned, pattern, correlations, strict=True):
+        np.testing.assert_allclose(p @ phi @ p.T, v @ v.T, atol=1e-10)
+        np.testing.assert_allclose(np.diagonal(phi), 1, rtol=1e-12)
+        assert np.max(np.abs(phi - np.eye(Q))) > 0.05
+        shape, target = v.T @ p, v.T @ (np.sign(v) * np.abs(v) ** 3)
+        ratio = (shape * target).sum(0) / (target**2).sum(0)
+        np.testing.assert_allclose(shape, ratio * target, atol=1e-9)
+    plain = jaxem.promax(MODEL, PARAMS, power=1.0)
+    np.testing.assert_allclose(plain.loadings, turned, atol=1e-10)
+    np.testing.assert_allclose(plain.correlations, np.stack([np.eye(Q)] * 2), atol=1e-10)
+    with pytest.raises(ValueError, match="from 1"):
+        jaxem.promax(MODEL, PARAMS, power=0.5)
+
+
+def test_a_heywood_case_is_told_of_and_bic_chooses_the_factors():
+    """Two factors of rows that one made, where one column is all of a factor."""
+    rng = np.random.default_rng(4)
+    z = rng.normal(size=(200, 1))
+    x = z @ rng.normal(1, 0.2, size=(1, 5)) + 0.6 * rng.normal(size=(200, 5))
+    models = [jaxem.Mixture(families.FactorAnalyzer(q), 1) for q in (1, 2)]
+    found = jaxem.select(models, x, key=jax.random.key(0), n_init=3)
+    assert found.best.provenance.model == models[0] and not found.best.provenance.remarks
+    exact = np.column_stack([x, x[:, :1] + 1e-6 * rng.normal(size=(200, 1))])
+    result = jaxem.fit(models[0], exact, key=jax.random.key(0), n_init=3, max_iter=20_000)
+    assert any("Heywood case" in remark for remark in result.provenance.remarks)
 
 
 def test_other_families_have_no_factors():

@@ -10,6 +10,7 @@ import jaxem
 from jaxem import families, io
 from jaxem.cli import column_types, main
 from jaxem.cli.columns import choose, family_of, values
+from jaxem.cli.options import ColumnOptions
 from jaxem.datasets import load_faithful
 
 
@@ -138,6 +139,13 @@ def test_t_components(tmp_path, capsys):
 WRONG = {
     ("--degrees-of-freedom", "4"): "--degrees-of-freedom is for student-t columns",
     ("--family", "student-t", "--degrees-of-freedom", "0"): "give a number from 0.01 to 1e+06",
+    ("--factors", "2"): "--factors is for factor-analyzer columns, and there are none",
+    ("--low", "2"): "--low is for truncated-normal or truncated-exponential columns",
+    ("--family", "truncated-normal", "--low", "3", "--high", "2"): "give low < high",
+    ("--family", "truncated-normal", "--columns", "size", "--low", "1"): "beyond the limits",
+    ("--family", "binned-normal", "--columns", "visits"): "give three numbers or more",
+    ("--family", "binned-normal", "--edges", "2,1"): "give three numbers or more",
+    ("--family", "exponential", "--columns", "visits"): "visits, which is not above 0",
     ("--family", "poison"): "did you mean 'poisson'",
     ("--family", "poisson", "--columns", "size"): "size, which is not whole numbers from 0",
     ("--family", "poisson", "--columns", "colour"): "colour, which is not numeric",
@@ -206,6 +214,7 @@ def test_numbers_as_categories_keep_their_values():
 
 
 NUMBERS = {
+    "exponential": (families.Exponential(), [0.5, 2.0, 3.5]),
     "gamma": (families.Gamma(), [0.5, 2.0, 3.5]),
     "log-normal": (families.LogNormal(), [0.5, 2.0, 3.5]),
     "weibull": (families.Weibull(), [0.5, 2.0, 3.5]),
@@ -224,6 +233,42 @@ def test_families_of_numbers_by_name(name):
     assert family_of(choose(good, family=name), "full") == family
     with pytest.raises(ValueError, match=r"a, which is not (above 0|between|whole numbers)"):
         choose(bad, "a", family=name)
+
+
+def test_families_with_settings_by_name():
+    table = pa.table({"a": [0, 2, 1, 2], "b": [1, 0, 2, 0]})
+    settings = {
+        "contaminated-normal": (ColumnOptions(), families.ContaminatedNormal("full")),
+        "factor-analyzer": (ColumnOptions(factors=1), families.FactorAnalyzer(1)),
+        "truncated-normal": (ColumnOptions(low=0.0), families.TruncatedNormal(0.0, np.inf)),
+        "truncated-exponential": (
+            ColumnOptions(low=0.0, high=3.0), families.TruncatedExponential(0.0, 3.0)
+        ),
+        "binned-normal": (
+            ColumnOptions(edges=(0.0, 1.0, 4.0, np.inf)),
+            families.BinnedNormal((0.0, 1.0, 4.0, np.inf)),
+        ),
+    }  # fmt: skip
+    for name, (options, family) in settings.items():
+        assert family_of(choose(table, family=name), "full", options) == family
+
+
+def test_factors_and_limits(tmp_path, capsys):
+    """Loadings and uniquenesses are printed, and a truncated column has its limits in the file."""
+    rng, n = np.random.default_rng(1), 150
+    z = rng.normal(size=n)
+    table = {name: a * z + rng.normal(0, 0.5, n) for name, a in (("u", 1), ("v", -2), ("w", 1))}
+    table["wait"] = np.abs(rng.normal(1, 1, n)) + 0.5
+    path, model = tmp_path / "t.csv", tmp_path / "m.safetensors"
+    pyarrow.csv.write_csv(pa.table(table), path)
+    kinds = ("--family", "factor-analyzer", "--factors", "1", "--low", "0.5", "--column-family",
+             "wait=truncated-normal")  # fmt: skip
+    options = ("--components", "1", "--starts", "1", "-o", str(model))
+    assert main(["fit", str(path), *kinds, *options]) == 0
+    out, err = capsys.readouterr()
+    assert "loading 0" in out and "uniqueness" in out and "factor-analyzer: u, v, w" in err
+    assert dict(io.read(model).model.family.blocks)["truncated-normal"].low == 0.5
+    assert main(["predict", str(model), str(path), "-o", str(tmp_path / "p.csv")]) == 0
 
 
 @pytest.mark.slow

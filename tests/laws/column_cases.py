@@ -300,6 +300,119 @@ def censored_exponential():
     )
 
 
+def truncated_normal():
+    """The estimate is where the moments between the limits are those of the rows."""
+    m, s = (
+        np.array([[0.5, -0.4], [1.5, 0.3], [0.0, 1.2]]),
+        np.array([[1.3, 0.8], [1.0, 1.1], [0.7, 1.6]]),
+    )
+    low, high = -1.0, 2.5
+
+    def log_prob(x, m, s):
+        return stats.truncnorm.logpdf(x, (low - m) / s, (high - m) / s, m, s)
+
+    def solve(share, x):
+        own = share @ x, share @ x**2
+
+        def short(t):
+            m, s = t[0], np.exp(t[1])
+            of = stats.truncnorm((low - m) / s, (high - m) / s, m, s)
+            return of.mean() - own[0], of.var() + of.mean() ** 2 - own[1]
+
+        found = optimize.root(short, np.array([0.5, 0.0]), tol=1e-13).x
+        return found[0], np.exp(found[1])
+
+    u = _rng().random((N, 2))
+    x = stats.truncnorm.ppf(u, (low - 0.4) / 0.9, (high - 0.4) / 0.9, 0.4, 0.9)
+    return FamilyCase(
+        families.TruncatedNormal(low, high),
+        families.TruncatedNormalParams(*arrays(m, s)),
+        jnp.asarray(x),
+        lambda params, x: columns(log_prob, x, *map(np.asarray, params)),
+        lambda r, x: families.TruncatedNormalParams(*_each(solve, r, x)),
+        None,
+        families.TruncatedNormalParams(False, False),
+        n_steps=40,
+        digits=1e-8,
+        hole=without_row_5,
+    )
+
+
+def binned_normal():
+    """Bins of which the last is open."""
+    m, s = (
+        np.array([[0.5, -0.4], [1.5, 0.3], [0.0, 1.2]]),
+        np.array([[1.3, 0.8], [1.0, 1.1], [0.7, 1.6]]),
+    )
+    edges = np.array([-2.0, -0.5, 0.2, 0.8, 1.7, np.inf])
+
+    def log_prob(x, m, s):
+        p = np.diff(stats.norm.cdf(edges[:, None], m, s), axis=0)
+        rows = np.take_along_axis(p, x.astype(int), 0)
+        return np.log(rows / stats.norm.sf(edges[0], m, s))
+
+    def solve(share, x):
+        def terms(a, b):
+            """Of the derivatives of log P by m and by log s."""
+            p = [stats.norm.pdf(of) for of in (a, b)]
+            ends = [np.where(np.isinf(of), 0, of) for of in (a, b)]
+            mass = np.where(
+                a > 0,
+                stats.norm.sf(a) - stats.norm.sf(b),
+                np.diff(stats.norm.cdf([a, b]), axis=0)[0],
+            )
+            return np.array([p[0] - p[1], ends[0] * p[0] - ends[1] * p[1]]) / mass
+
+        def slopes(t):
+            b = (edges - t[0]) / np.exp(t[1])
+            j = x.astype(int)
+            return terms(b[j], b[j + 1]) @ share - terms(b[:1], b[-1:])[:, 0]
+
+        found = optimize.root(slopes, np.array([0.4, 0.0]), tol=1e-13).x
+        return found[0], np.exp(found[1])
+
+    number = stats.truncnorm.ppf(_rng().random((N, 2)), -2.4, np.inf, 0.4, 1.0)
+    return FamilyCase(
+        families.BinnedNormal(edges),
+        families.BinnedNormalParams(*arrays(m, s)),
+        jnp.asarray(np.digitize(number, edges) - 1.0),
+        lambda params, x: columns(log_prob, x, *map(np.asarray, params)),
+        lambda r, x: families.BinnedNormalParams(*_each(solve, r, x)),
+        None,
+        families.BinnedNormalParams(False, False),
+        n_steps=250,
+        digits=1e-8,
+        hole=without_row_5,
+    )
+
+
+def truncated_exponential():
+    """One rate is below 0; the estimate is where the mean is that of the rows."""
+    rates, (low, high) = np.array([[1.0, 0.4], [-0.8, 2.5], [0.2, -1.7]]), (1.0, 3.5)
+
+    def log_prob(x, rate):
+        t = rate * (high - low)
+        return np.log(rate / -np.expm1(-t)) - rate * (x - low)
+
+    def solve(share, x):
+        def short(rate):
+            return 1 / rate - (high - low) / np.expm1(rate * (high - low)) - share @ (x - low)
+
+        return (optimize.brentq(short, 1e-7, 30, xtol=1e-14),)
+
+    x = low + stats.truncexpon.rvs(2.5, size=(N, 2), random_state=_rng())
+    return FamilyCase(
+        families.TruncatedExponential(low, high),
+        families.TruncatedExponentialParams(*arrays(rates)),
+        jnp.asarray(x),
+        lambda params, x: columns(log_prob, x, np.asarray(params.rates)),
+        lambda r, x: families.TruncatedExponentialParams(*_each(solve, r, x)),
+        families.TruncatedExponentialPrior(3.0, 2.0),
+        families.TruncatedExponentialParams(False),
+        hole=without_row_5,
+    )
+
+
 COLUMN_CASES = {
     "log_normal": log_normal,
     "weibull": weibull,
@@ -311,4 +424,7 @@ COLUMN_CASES = {
     "von_mises_fisher": von_mises_fisher,
     "censored_normal": censored_normal,
     "censored_exponential": censored_exponential,
+    "truncated_normal": truncated_normal,
+    "binned_normal": binned_normal,
+    "truncated_exponential": truncated_exponential,
 }

@@ -9,6 +9,7 @@ from scipy import optimize, special, stats
 
 from jaxem import families
 from laws.column_cases import COLUMN_CASES
+from laws.contaminated_cases import CONTAMINATED_CASES
 from laws.factor_cases import FACTOR_CASES
 from laws.family_case import FamilyCase, N, arrays, columns, means, without_row_5
 from laws.gaussian_cases import GAUSSIAN_CASES
@@ -281,5 +282,6 @@ FAMILY_CASES = {
     **REGRESSION_CASES,
     **GAUSSIAN_CASES,
     **STUDENT_T_CASES,
+    **CONTAMINATED_CASES,
     **FACTOR_CASES,
 }

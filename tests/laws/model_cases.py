@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from scipy.special import logsumexp
+from scipy.special import log_softmax, logsumexp
 
 import jaxem
 from jaxem import HMM, HMMParams, Mixture, MixtureParams, families
@@ -121,6 +121,29 @@ def noise() -> ModelCase:
 
     params = jaxem.NoisyMixtureParams(*case.params, box)
     return ModelCase(model, params, draw, e_step, m_step)
+
+
+def concomitants() -> ModelCase:
+    """Data (x, Z): the second component is the likelier the larger the first covariate is."""
+    of = FAMILY_CASES["full"]()
+    model = Mixture(of.family, 2, concomitants=2)
+    coefficients = np.array([[0.0, 0.0, 0.0], [0.4, 1.5, -0.5]])
+    params = jaxem.ConcomitantMixtureParams(np.array([0.45, 0.55]), _COLUMNS, coefficients)
+
+    def joint(params, data):
+        x, z = map(np.asarray, data)
+        eta = np.asarray(params.coefficients) @ np.c_[np.ones(len(z)), z].T
+        return of.log_prob(params.components, x) + log_softmax(eta, axis=0)
+
+    def e_step(params, data):
+        logs = joint(params, data)
+        total = logsumexp(logs, axis=0)
+        return Expected((logs.shape[1], np.exp(logs - total).sum(1)), total.sum())
+
+    def draw(key):
+        return jaxem.sample(model, params, key, N_ROWS)[0]
+
+    return ModelCase(model, params, draw, e_step, lambda *_: None)
 
 
 # ---- chains
@@ -239,6 +262,7 @@ MODEL_CASES: dict[str, Callable[[], ModelCase]] = {
     "mixture_of_gaussians": partial(mixture, "full", _COLUMNS),
     "mixture_with_holes": holes,
     "mixture_with_noise": noise,
+    "mixture_with_concomitants": concomitants,
     "mixture_of_a_dict": partial(mixture, "product", _MIXED),
     "mixture_of_searches": partial(mixture, "poisson_regression", _RATES),
     "mixture_of_densities": partial(

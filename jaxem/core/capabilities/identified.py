@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import PyTree
 
 from jaxem.core.family import Family
-from jaxem.core.values import Place, Prior, Statistics
+from jaxem.core.rows import Rows
+from jaxem.core.values import Params, Place, Prior, Statistics
 
 SEEN = 0.5  # effective rows from which something counts as known
 
@@ -42,6 +43,27 @@ def check_identified(family: Family, x: PyTree, weight: Any, names: Names) -> Re
 
 
 @runtime_checkable
+class HasCovariates(Protocol):
+    """A model whose weights depend on covariates of the rows."""
+
+    def check_covariates(self, rows: Rows) -> Remarks:
+        """What the rows do not identify of their coefficients."""
+        ...
+
+    def separated(self, statistics: Statistics, rows: Rows) -> Remarks:
+        """The components whose likelihood rises for ever; statistics: at the end of the fit."""
+        ...
+
+
+def check_covariates(model: Any, rows: Rows) -> Remarks:
+    return model.check_covariates(rows) if isinstance(model, HasCovariates) else ()
+
+
+def separated(model: Any, statistics: Statistics, rows: Rows) -> Remarks:
+    return model.separated(statistics, rows) if isinstance(model, HasCovariates) else ()
+
+
+@runtime_checkable
 class MayBeUnbounded(Protocol):
     def unbounded(self, x: PyTree, weight: Any, names: Names, k: int) -> Remarks:
         """Why the likelihood of k components has no bound without a prior, although no single
@@ -71,6 +93,13 @@ def runs_away(family: Family) -> bool:
 
 def run_away(family: Family, statistics: Statistics, x: PyTree, weight: Any) -> Remarks:
     return family.run_away(statistics, x, weight) if isinstance(family, MayRunAway) else ()
+
+
+@runtime_checkable
+class TellsOfFit(Protocol):
+    def told_of(self, params: Params, active: np.ndarray, names: Names) -> Remarks:
+        """What is to be known of these estimates; active: the components that are there."""
+        ...
 
 
 @runtime_checkable

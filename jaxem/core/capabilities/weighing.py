@@ -18,5 +18,8 @@ class WeighsRows(Protocol):
 def weighing(family: Family) -> WeighsRows:
     """The family itself; ValueError for one in which all rows count alike."""
     if not isinstance(family, WeighsRows):
-        raise ValueError(f"{family!r} has no weights of rows: they are of families.StudentT")
+        raise ValueError(
+            f"{family!r} has no weights of rows: they are of families.StudentT "
+            "and families.ContaminatedNormal"
+        )
     return family

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
@@ -33,10 +34,11 @@ from jaxem.families.factor_analyzer.m_step import (
     recentred,
 )
 from jaxem.families.factor_analyzer.params import FactorAnalyzerParams, Loadings
-from jaxem.families.factor_analyzer.uniquenesses import KINDS, Uniquenesses
+from jaxem.families.factor_analyzer.uniquenesses import KINDS, LEAST, Uniquenesses
 from jaxem.families.gaussian.params import like_x
 
 _TURNS = 8  # of the search for the largest components of all rows
+_HEYWOOD = 10 * LEAST  # of a column's variance: a uniqueness that is as good as none
 
 
 class Prepared(NamedTuple):
@@ -57,7 +59,7 @@ class FactorAnalyzer(Family):
     uniquenesses: the variances of the errors: "free", "shared" by all components, or "isotropic",
     one of each component, which makes of a single one probabilistic principal components.
     Loadings are told up to a rotation. An error variance that goes to 0, a Heywood case, stops at
-    1e-8 of the variance of its column.
+    1e-8 of the variance of its column, and the result has a note of it.
     """
 
     n_factors: Any = 2
@@ -234,6 +236,20 @@ class FactorAnalyzer(Family):
         pooled = einsum("k,kd->d", weights, each)[None]
         ratio = jnp.max(each / jnp.where(pooled > 0, pooled, 1), axis=1)
         return jnp.where(jnp.any(each == 0, axis=1), 0, ratio)
+
+    def told_of(
+        self, params: FactorAnalyzerParams, active: np.ndarray, names: tuple[str, ...] | None
+    ) -> tuple[str, ...]:
+        """Columns of which the factors explain all: Heywood cases."""
+        each = np.asarray(self.kind.each(jnp.asarray(params.uniquenesses), *params.means.shape))
+        variance = each + np.sum(np.asarray(params.loadings) ** 2, axis=2)
+        places = np.argwhere((each <= _HEYWOOD * variance) & active[:, None])
+        return tuple(
+            f"component {k} has a Heywood case: the factors explain all of column "
+            f"{j if names is None else names[j]}, whose uniqueness is at its lower bound; take "
+            'fewer factors, or uniquenesses="shared" or "isotropic"'
+            for k, j in places
+        )
 
     def sample(
         self, key: Array, params: FactorAnalyzerParams, labels: Int[Array, " n"]

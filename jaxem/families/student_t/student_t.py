@@ -17,20 +17,20 @@ Rubin and Wu 1998). So it divides by the sum of the weights, as Kent, Tyler and 
 is done where each component has a volume of its own that neither a prior nor fixed numbers hold.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, parameters
-from jaxem.core.capabilities.digits import prepared_for
-from jaxem.core.contracts import Family, Params
+from jaxem.core import parameters
+from jaxem.core.contracts import Params
 from jaxem.families.gaussian.gaussian import Gaussian
 from jaxem.families.gaussian.m_step import recentred
 from jaxem.families.gaussian.params import like_x
 from jaxem.families.gaussian.prior import GaussianPrior
+from jaxem.families.scale_mixture import NormalScaleMixture
 from jaxem.families.student_t import degrees_of_freedom as laws
 from jaxem.families.student_t.degrees_of_freedom import DegreesOfFreedom
 from jaxem.families.student_t.m_step import StudentTStatistics, m_step
@@ -39,7 +39,7 @@ from jaxem.families.student_t.tails import Cache, Prepared, evidence, tail_norma
 
 
 @dataclass(frozen=True, repr=False)
-class StudentT(Family):
+class StudentT(NormalScaleMixture):
     """Multivariate t components: clusters with heavy tails or among outliers.
 
     covariance: the structure of the scale matrices, any name that `Gaussian` takes.
@@ -68,11 +68,6 @@ class StudentT(Family):
         return laws.law(self.degrees_of_freedom)
 
     @property
-    def normal(self) -> Gaussian:
-        """The family whose scales are mixed."""
-        return Gaussian(self.covariance)
-
-    @property
     def constraints(self) -> StudentTParams:
         parts = *self.normal.constraints, self.law.constraint
         return parameters.tree(StudentTParams, *parts)
@@ -82,59 +77,16 @@ class StudentT(Family):
         return self.law.exact
 
     @property
-    def regularised(self) -> bool:
-        return True
-
-    @property
     def unimodal(self) -> bool:
         """From 1 on there is one maximum (Kent, Tyler and Vardi 1994)."""
         own = self.degrees_of_freedom
         return isinstance(own, float) and own >= 1
-
-    @property
-    def reads_as(self) -> Any:
-        return self.normal.reads_as
-
-    def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
-        checks.finite(x, weight, names)
-
-    def unbounded(
-        self, x: Any, weight: Any, names: tuple[str, ...] | None, k: int
-    ) -> tuple[str, ...]:
-        return self.normal.unbounded(x, weight, names, k)
 
     def as_params(self, params: Params, x: Any, k: int) -> StudentTParams:
         return as_params(self.covariance, self.law, params, x, k, repr(self))
 
     def like_x(self, params: Params) -> Any:
         return like_x(params, StudentTParams)
-
-    def as_prior(self, prior: Any, reg_covar: Any, x: Any, k: int) -> GaussianPrior:
-        return self.normal.as_prior(prior, reg_covar, x, k)
-
-    @property
-    def can_be_bounded(self) -> bool:
-        return self.normal.can_be_bounded
-
-    def bounded(self, prior: GaussianPrior | None, ratio: Any) -> GaussianPrior:
-        return self.normal.bounded(prior, ratio)
-
-    def smallest_eigenvalues(self, params: StudentTParams) -> Float[Array, " k"]:
-        return self.normal.smallest_eigenvalues(params.gaussian)
-
-    def within_bounds(
-        self, params: StudentTParams, active: Bool[Array, " k"], prior: GaussianPrior
-    ) -> StudentTParams:
-        return params.of_normal(self.normal.within_bounds(params.gaussian, active, prior))
-
-    def default_min_count(self, x: Any) -> float:
-        return self.normal.default_min_count(x)
-
-    def numbers_per_row(self, x: Any, k: int) -> int:
-        return self.normal.numbers_per_row(x, k) + 4 * k
-
-    def stable_numbers_per_row(self, x: Any, k: int) -> int:
-        return self.normal.stable_numbers_per_row(x, k) + 4 * k
 
     # ---- starts
 
@@ -144,24 +96,6 @@ class StudentT(Family):
         """Its moments: they are looked at from, no more."""
         means, scales = self.normal.fit_one_component(x, weight, k)
         return StudentTParams(means, scales, jnp.full((k,), self.law.first, means.dtype))
-
-    def starting_prior(
-        self, pooled: StudentTParams, counts: Float[Array, " k"], prior: GaussianPrior | None
-    ) -> GaussianPrior:
-        return self.normal.starting_prior(pooled.gaussian, counts, prior)
-
-    def first(
-        self, pooled: StudentTParams, x: Float[Array, "n d"], responsibilities: Float[Array, "k n"]
-    ) -> StudentTParams:
-        """The normal components of these shares: weights are by the distances from them."""
-        normal, own = self.normal, pooled.gaussian
-        counts = jnp.sum(responsibilities, axis=1)
-        prepared = prepared_for(normal, normal.prepare(own, None), x.shape[0])
-        _, cache = normal.evaluate(prepared, x)
-        sums = normal.statistics(prepared, x, cache, responsibilities)
-        sums = normal.finalize_statistics(prepared, sums)
-        prior = normal.starting_prior(own, counts, None)
-        return pooled.of_normal(normal.m_step(own, sums, prior, counts > 0))
 
     # ---- the two steps
 
@@ -174,10 +108,6 @@ class StudentT(Family):
         )
         log_normaliser = self.normal.log_normaliser(factor, prior, d)
         return Prepared(form, log_normaliser + tail_normaliser(nu, d), nu)
-
-    def stable_form(self, prepared: Prepared) -> tuple[Bool[Array, ""], Prepared] | None:
-        stable = self.normal.stable_form(prepared.form)
-        return None if stable is None else (stable[0], prepared._replace(form=stable[1]))
 
     def evaluate(
         self, prepared: Prepared, x: Float[Array, "n d"]
@@ -225,14 +155,6 @@ class StudentT(Family):
     ) -> StudentTParams:
         return m_step(self.covariance, self.law, params, statistics, prior, active, fixed)
 
-    def spread_fixed(self, fixed: StudentTParams) -> Bool[Array, " k"]:
-        return self.normal.spread_fixed(fixed.gaussian)
-
-    def log_prior(
-        self, params: StudentTParams, prior: GaussianPrior, active: Bool[Array, " k"]
-    ) -> Float[Array, ""]:
-        return self.normal.log_prior(params.gaussian, prior, active)
-
     def fisher_diagonal(self, params: StudentTParams, share: Float[Array, " k"]) -> StudentTParams:
         rough = parameters.fisher_diagonal(self.constraints, params, share)
         means, scales = self.normal.fisher_diagonal(params.gaussian, share)
@@ -243,12 +165,6 @@ class StudentT(Family):
     def row_weights(self, prepared: Prepared, x: Float[Array, "n d"]) -> Float[Array, "k n"]:
         """u, from 1 + d / nu in the centre to 0 far out."""
         return weights(prepared, self.evaluate(prepared, x)[1])
-
-    def variance_ratio(
-        self, params: StudentTParams, weights: Float[Array, " k"], prior: GaussianPrior | None
-    ) -> Float[Array, " k"]:
-        """Of the scales."""
-        return self.normal.variance_ratio(params.gaussian, weights, prior)
 
     def sample(
         self, key: Array, params: StudentTParams, labels: Int[Array, " n"]
@@ -266,8 +182,3 @@ class StudentT(Family):
         nu = params.degrees_of_freedom[:, None]
         times = jnp.where(nu > 2, nu / jnp.where(nu > 2, nu - 2, 1), jnp.nan)
         return jnp.where(nu > 1, means, jnp.nan), times[:, :, None] * scales
-
-    def marginal(self, params: StudentTParams, columns: Any) -> tuple["StudentT", StudentTParams]:
-        """Family and parameters of the same components of some columns only."""
-        normal, own = self.normal.marginal(params.gaussian, columns)
-        return replace(self, covariance=normal.covariance), params.of_normal(own)

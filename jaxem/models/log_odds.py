@@ -1,0 +1,74 @@
+"""Where the coefficients of log odds may lie, and weights that follow from them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxem.core import checks
+from jaxem.core.constraints import Real, Shares
+
+
+@dataclass(frozen=True)
+class MeanShares(Shares):
+    """Means over the rows of weights that follow from other parameters."""
+
+    def check_fixed(self, fixed: Any, name: str) -> None:
+        if not np.isnan(fixed).all():
+            raise ValueError(f"{name} follow from the coefficients: fix those, and leave it None")
+
+    def without_error(self, value: Array, active: Array) -> Bool[Array, " k"]:
+        return jnp.ones(value.shape, bool)
+
+    def determined(self, fixed: Array) -> Bool[Array, " k"]:
+        return jnp.ones(fixed.shape, bool)
+
+    def n_free(self, fixed: Array, active: Array) -> Int[Array, ""]:
+        return jnp.int32(0)
+
+    def replace(self, value: Array, index: tuple, number: Array) -> Array:
+        raise ValueError("weights follow from the coefficients of the covariates: change those")
+
+
+@dataclass(frozen=True)
+class AgainstFirst(Real):
+    """Coefficients of log odds against the first component, whose own are 0."""
+
+    def check(self, value: Any, name: str) -> None:
+        if checks.is_concrete(value) and np.any(np.asarray(value)[0] != 0):
+            raise ValueError(
+                f"{name} of the first component are {np.asarray(value)[0]}; they are 0: subtract "
+                "them from those of all components"
+            )
+
+    def check_fixed(self, fixed: Any, name: str) -> None:
+        self.check(np.where(np.isnan(fixed), 0, fixed), name)
+
+    def from_unconstrained(self, coordinate: Array) -> Array:
+        return coordinate.at[0].set(0)
+
+    def fisher_diagonal(self, value: Array, share: Float[Array, " k"]) -> Array:
+        own = jnp.broadcast_to((share * (1 - share))[:, None], value.shape)
+        return own.at[0].set(0)
+
+    def constant(self, value: Array, active: Array) -> Bool[Array, "k p"]:
+        return self.inactive(value, active).at[0].set(True)
+
+    def determined(self, fixed: Array) -> Bool[Array, "k p"]:
+        return (~jnp.isnan(fixed)).at[0].set(True)
+
+    def n_free(self, fixed: Array, active: Bool[Array, " k"]) -> Int[Array, ""]:
+        """Where the first is absent, another has the log odds of 0."""
+        own = jnp.isnan(fixed[1:]) & active[1:, None]
+        each = jnp.sum(own, axis=0, dtype=jnp.int32)
+        return jnp.sum(jnp.where(active[0], each, jnp.maximum(each - 1, 0)), dtype=jnp.int32)
+
+    def take(self, value: Any, index: Any) -> Any:
+        return value[index] - value[np.asarray(index)[:1]]
+
+    def replace(self, value: Array, index: tuple, number: Array) -> Array:
+        if index[0] == 0:
+            raise ValueError("coefficients of the first component are 0: change those of others")
+        return value.at[*index].set(number)
