@@ -31,7 +31,7 @@ from jaxem.cli.command import command, names_of, precision, read_model
 from jaxem.cli.command import run as run
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
 from jaxem.cli.fit_candidates import mixtures, planned, search
-from jaxem.cli.fit_input import FitInput
+from jaxem.cli.fit_input import FitInput, Wanted
 from jaxem.core import emissions
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
@@ -39,10 +39,11 @@ from jaxem.fitting.termination import awaited
 from jaxem.models import HMM
 
 
-@command("jaxem fit flowers.csv --components 1:6 -o flowers.safetensors --report flowers.png")
+@command("jaxem fit flowers.csv --components 1:6 -o flowers.safetensors --report flowers.html")
 def fit(
     file: options.Tables,
     components: options.Components,
+    context: typer.Context,
     *,
     family: options.FamilyName = "gaussian",
     response: options.Response = None,
@@ -75,6 +76,7 @@ def fit(
     components; then pictures are of some of the rows.
     """
     outputs.check([file], model=output, report=pictures)
+    wanted = Wanted(output, pictures, standard_errors, context.obj)
     with precision(fit_options.dtype):
         if streaming.is_wanted(file, memory):
             if standard_errors is not None:
@@ -86,7 +88,7 @@ def fit(
                 )
             report.remark(file, data.remarks)
             with awaited() if checkpoint else nullcontext():
-                return search(jobs, data, fit_options, output, pictures)
+                return search(jobs, data, fit_options, wanted)
         if checkpoint is not None:
             raise BadInput(f"{file}: --checkpoint is for tables that do not fit into memory")
         with as_bad_input(file):
@@ -95,7 +97,7 @@ def fit(
             outputs.check_drawable(pictures, data.families[0])
             jobs = planned(mixtures(data.families, components, noise), data.x, starts, fit_options)
         report.remark(file, data.remarks)
-        return search(jobs, data, fit_options, output, pictures, standard_errors)
+        return search(jobs, data, fit_options, wanted)
 
 
 @command("jaxem predict flowers.safetensors new.csv --keep -o labelled.csv")

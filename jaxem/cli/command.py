@@ -37,7 +37,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def run(arguments: list[str]) -> int:
     """The exit status of a command line. Bad input is one line on stderr."""
     try:
-        status = app(arguments or ["--help"], prog_name="jaxem", standalone_mode=False) or 0
+        words = arguments or ["--help"]
+        status = app(words, prog_name="jaxem", standalone_mode=False, obj=words) or 0
     except BadInput as error:
         report.complain(str(error))
         status = BAD_INPUT

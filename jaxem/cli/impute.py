@@ -35,8 +35,8 @@ from jaxem.cli.fit_candidates import (
     mixtures,
     planned,
     print_comparison,
-    tell_open,
 )
+from jaxem.cli.found import left_open
 from jaxem.cli.impute_task import Task, filling_model, is_chain, of_model, of_table
 from jaxem.cli.options import Counts
 from jaxem.fitting.plan import FitPlan
@@ -189,7 +189,7 @@ def _filler(
         return Filler(None, None, INTERRUPTED)
     with suppress(BrokenPipeError):
         print_comparison(out, found, str(file), task.names)
-        tell_open(found, str(file), task.names)
+        report.remark(file, left_open(found, task.names))
     status, result = complain(found, str(file)), found.best.result
     if not found.best.regular:
         report.complain(f"{file}: no fit is regular, so nothing is filled or written")

@@ -19,13 +19,15 @@ import jaxem
 from jaxem.analysis.select import Selection
 from jaxem.cli.column_types import Levels
 from jaxem.cli.errors import BadInput, as_bad_input, needs
-from jaxem.cli.fit_input import FitInput
+from jaxem.cli.fit_input import Wanted
+from jaxem.cli.found import Fitted
 from jaxem.cli.tables import first_sentence
 from jaxem.core import files
 from jaxem.core.contracts import Family
 from jaxem.families import Bernoulli, Categorical, Gaussian, StudentT
-from jaxem.fitting.result import Result
 from jaxem.models import HMM
+
+_PAGES = (".html", ".htm")  # of a report
 
 
 def check(
@@ -40,12 +42,13 @@ def check(
     taken = {os.path.realpath(path): "the input" for path in inputs}
     if table is not None:
         _check_suffix(table, list(_WRITERS))
-    for picture in filter(None, (report, plot)):
-        needs("matplotlib")
-        from matplotlib.backend_bases import FigureCanvasBase
+    for picture, pages in ((report, _PAGES), (plot, ())):
+        if picture is not None:
+            needs("matplotlib")
+            from matplotlib.backend_bases import FigureCanvasBase
 
-        known = FigureCanvasBase.get_supported_filetypes()
-        _check_suffix(picture, [f".{name}" for name in known])
+            known = FigureCanvasBase.get_supported_filetypes()
+            _check_suffix(picture, [*pages, *(f".{name}" for name in known)])
     for option, path in {"--output": model or table, "--report": report, "--plot": plot}.items():
         if path is None:
             continue
@@ -64,11 +67,17 @@ def check(
 
 def check_drawable(path: Path | None, family: Family) -> None:
     """BadInput for families that have no page of pictures."""
-    if path is not None and not isinstance(family, Gaussian | StudentT | Categorical | Bernoulli):
+    if path is None or _is_html(path):
+        return
+    if not isinstance(family, Gaussian | StudentT | Categorical | Bernoulli):
         raise BadInput(
             f"{path}: --report draws Gaussian mixtures, t mixtures and latent classes, and this "
-            "is none of them; leave it out"
+            f"is none of them; give {path.stem}.html, which tells of every kind"
         )
+
+
+def _is_html(path: Path) -> bool:
+    return path.suffix.lower() in _PAGES
 
 
 def _check_suffix(path: Path, known: Sequence[str]) -> None:
@@ -77,22 +86,32 @@ def _check_suffix(path: Path, known: Sequence[str]) -> None:
         raise BadInput(f"{path}: {what}; give one of {', '.join(known)}")
 
 
-def write_report(path: Path, result: Result, data: FitInput, selection: Selection | None) -> None:
-    """A page of pictures."""
+def write_report(wanted: Wanted, fitted: Fitted, selection: Selection | None) -> None:
+    """A page of HTML, or one of pictures."""
+    path: Any = wanted.report
+    with as_bad_input(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
+        if _is_html(path):
+            from jaxem.cli import html_report
+
+            html_report.write(wanted, fitted, selection)
+        else:
+            write_figure(path, _pictures(fitted, selection))
+
+
+def _pictures(fitted: Fitted, selection: Selection | None) -> Any:
     from matplotlib.figure import Figure
 
     from jaxem import plot
 
+    result, data = fitted.result, fitted.data
     model: Any = result.provenance.model
-    with as_bad_input(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
-        if isinstance(model, HMM) or isinstance(model.family, Gaussian | StudentT):
-            figure = plot.overview(result, data.x, selection, data.names)
-        else:
-            classes = jaxem.latent_classes(model, result.params, data.x, columns=data.names)
-            figure = Figure(layout="constrained")
-            plot.item_profiles(classes, levels=data.levels, ax=figure.subplots())
-    write_figure(path, figure)
+    if isinstance(model, HMM) or isinstance(model.family, Gaussian | StudentT):
+        return plot.overview(result, data.x, selection, data.names)
+    classes = jaxem.latent_classes(model, result.params, data.x, columns=data.names)
+    figure = Figure(layout="constrained")
+    plot.item_profiles(classes, levels=data.levels, ax=figure.subplots())
+    return figure
 
 
 def write_figure(path: Path, figure: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import typer
 
 import jaxem
 from jaxem.cli import fit_input, options, outputs, report, sequence_order, tables
@@ -12,6 +13,7 @@ from jaxem.cli.columns import matching
 from jaxem.cli.command import command, precision, read_model
 from jaxem.cli.errors import DONE, as_bad_input
 from jaxem.cli.fit_candidates import planned, search
+from jaxem.cli.fit_input import Wanted
 from jaxem.cli.tables import split_names
 from jaxem.core import emissions
 
@@ -22,6 +24,7 @@ from jaxem.core import emissions
 def fit_hmm(
     file: options.Table,
     states: options.States,
+    context: typer.Context,
     *,
     family: options.FamilyName = "gaussian",
     initial: options.Initial = "free",
@@ -47,6 +50,7 @@ def fit_hmm(
     it has, and a row without any is a step that was not observed: leave such rows in the file.
     """
     outputs.check([file], model=output, report=pictures)
+    wanted = Wanted(output, pictures, standard_errors, context.obj)
     with precision(fit_options.dtype):
         with as_bad_input(file):
             table = tables.read(file, *read_options)
@@ -65,7 +69,7 @@ def fit_hmm(
             jobs = planned(models, data.x, starts, fit_options)
         of_chain = models[0].remarks if len(models) == 1 else ()
         report.remark(file, (*data.remarks, *steps.remarks, *of_chain))
-        return search(jobs, data, fit_options, output, pictures, standard_errors)
+        return search(jobs, data, fit_options, wanted)
 
 
 @command("jaxem decode tracks.safetensors new.csv --keep -o decoded.csv")
