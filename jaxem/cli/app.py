@@ -43,8 +43,8 @@ from jaxem.models import HMM
 def fit(
     file: options.Tables,
     components: options.Components,
-    context: typer.Context,
     *,
+    command_line: options.CommandLine,
     family: options.FamilyName = "gaussian",
     response: options.Response = None,
     noise: options.Noise = False,
@@ -76,7 +76,7 @@ def fit(
     components; then pictures are of some of the rows.
     """
     outputs.check([file], model=output, report=pictures)
-    wanted = Wanted(output, pictures, standard_errors, context.obj)
+    wanted = Wanted(output, pictures, standard_errors, command_line)
     with precision(fit_options.dtype):
         if streaming.is_wanted(file, memory):
             if standard_errors is not None:

@@ -27,6 +27,7 @@ from jaxem.cli.errors import (
     in_options,
     needs,
 )
+from jaxem.cli.options import CommandLine
 from jaxem.core import emissions
 from jaxem.fitting.termination import Terminated
 from jaxem.models import HMM
@@ -103,13 +104,21 @@ def _parameters(function: Callable[..., int]) -> list[inspect.Parameter]:
             else [given]
         )
     ]
-    return [own.replace(kind=inspect.Parameter.KEYWORD_ONLY) for own in flat]
+    return [
+        own.replace(
+            kind=inspect.Parameter.KEYWORD_ONLY,
+            annotation=typer.Context if own.annotation is CommandLine else own.annotation,
+        )
+        for own in flat
+    ]
 
 
 def _grouped(function: Callable[..., int], given: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a command, those that it shares put together again."""
+    """The arguments of a command: those that it shares put together again, and its words."""
     for own in inspect.signature(function).parameters.values():
-        if own.annotation in options.SHARED:
+        if own.annotation is CommandLine:
+            given[own.name] = CommandLine(given[own.name].obj)
+        elif own.annotation in options.SHARED:
             shared: Any = own.annotation
             given[own.name] = shared(**{name: given.pop(name) for name in shared._fields})
     return given

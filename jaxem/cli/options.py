@@ -208,6 +208,10 @@ TableOutput = Annotated[Path | None, typer.Option("--output", "-o", help=_TABLE)
 KeepColumns = Annotated[bool, typer.Option("--keep", help="Write the columns of FILE too.")]
 
 
+class CommandLine(tuple):
+    """The words that a command was asked for with."""
+
+
 # ---- options that several commands share; `command` sets their fields among those of a command
 
 _SEPARATOR = (

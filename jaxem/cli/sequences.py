@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import typer
 
 import jaxem
 from jaxem.cli import fit_input, options, outputs, report, sequence_order, tables
@@ -24,8 +23,8 @@ from jaxem.core import emissions
 def fit_hmm(
     file: options.Table,
     states: options.States,
-    context: typer.Context,
     *,
+    command_line: options.CommandLine,
     family: options.FamilyName = "gaussian",
     initial: options.Initial = "free",
     transitions: options.Transitions = "full",
@@ -50,7 +49,7 @@ def fit_hmm(
     it has, and a row without any is a step that was not observed: leave such rows in the file.
     """
     outputs.check([file], model=output, report=pictures)
-    wanted = Wanted(output, pictures, standard_errors, context.obj)
+    wanted = Wanted(output, pictures, standard_errors, command_line)
     with precision(fit_options.dtype):
         with as_bad_input(file):
             table = tables.read(file, *read_options)
