@@ -14,7 +14,7 @@ import typer
 
 import jaxem
 from jaxem import io
-from jaxem.cli import interrupts, options, report
+from jaxem.cli import interrupts, options, report, usage
 from jaxem.cli.background_fit import leave
 from jaxem.cli.columns import n_columns
 from jaxem.cli.errors import (
@@ -44,8 +44,8 @@ def run(arguments: list[str]) -> int:
         report.complain(str(error))
         status = BAD_INPUT
     except options.USAGE_ERROR as error:
-        command = error.ctx.command_path if error.ctx else "jaxem"
-        report.complain(f"{error.format_message().rstrip('.')}; see {command} --help")
+        names = [own.name or "" for own in app.registered_commands]
+        report.complain(usage.complaint(error, arguments, names))
         status = BAD_INPUT
     leave(status)
     return status
@@ -87,7 +87,8 @@ def command(example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
         parameters = _parameters(function)
         guarded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
         guarded.__annotations__ = {own.name: own.annotation for own in parameters}
-        return app.command(epilog=f"Example: {example}")(guarded)
+        name = function.__name__.replace("_", "-")
+        return app.command(name, epilog=f"Example: {example}")(guarded)
 
     return register
 

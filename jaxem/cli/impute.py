@@ -81,9 +81,9 @@ def impute(
     fit_options: options.FitOptions,
     read_options: options.ReadOptions,
 ) -> int:
-    """Fill the missing cells of a table, by a mixture that is fitted to what is there.
+    """Fill the missing cells of a table.
 
-    Missing are empty cells, NA, NaN, nan, null and ?, in text too. First it says which cells are
+    A mixture that is fitted to what is there fills them. Missing are empty cells, NA, NaN, nan, null and ?, in text too. First it says which cells are
     missing together, and how often. Then mixtures are fitted, as jaxem fit does, and that of the
     lowest BIC fills the holes; or the model of --model does, without a fit.
 

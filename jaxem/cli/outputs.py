@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from jaxem.families import Bernoulli, Categorical, Gaussian, StudentT
 from jaxem.models import HMM
 
 _PAGES = (".html", ".htm")  # of a report
+_PICTURES = (".png", ".pdf", ".svg")  # of those that matplotlib writes, those that people want
+_TABLES = (".csv", ".tsv", ".parquet", ".arrow")
 
 
 def check(
@@ -41,14 +43,14 @@ def check(
     """BadInput unless each of these can be written, and none is an input or another of them."""
     taken = {os.path.realpath(path): "the input" for path in inputs}
     if table is not None:
-        _check_suffix(table, list(_WRITERS))
+        _check_suffix(table, _TABLES, _WRITERS)
     for picture, pages in ((report, _PAGES), (plot, ())):
         if picture is not None:
             needs("matplotlib")
             from matplotlib.backend_bases import FigureCanvasBase
 
-            known = FigureCanvasBase.get_supported_filetypes()
-            _check_suffix(picture, [*pages, *(f".{name}" for name in known)])
+            known = {f".{name}" for name in FigureCanvasBase.get_supported_filetypes()}
+            _check_suffix(picture, [*pages[:1], *_PICTURES], {*pages, *known})
     for option, path in {"--output": model or table, "--report": report, "--plot": plot}.items():
         if path is None:
             continue
@@ -80,10 +82,11 @@ def _is_html(path: Path) -> bool:
     return path.suffix.lower() in _PAGES
 
 
-def _check_suffix(path: Path, known: Sequence[str]) -> None:
+def _check_suffix(path: Path, usual: Sequence[str], known: Iterable[str]) -> None:
+    """BadInput, which names the usual ones, unless it is known."""
     if path.suffix.lower() not in known:
         what = f"{path.suffix} files cannot be written" if path.suffix else "has no extension"
-        raise BadInput(f"{path}: {what}; give one of {', '.join(known)}")
+        raise BadInput(f"{path}: {what}; give one of {', '.join(usual)}")
 
 
 def write_report(wanted: Wanted, fitted: Fitted, selection: Selection | None) -> None:

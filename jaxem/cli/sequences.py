@@ -37,7 +37,7 @@ def fit_hmm(
     fit_options: options.FitOptions,
     read_options: options.ReadOptions,
 ) -> int:
-    """Fit a hidden Markov model to the columns of a table, whose rows are steps in time.
+    """Fit a hidden Markov model to rows that are steps in time.
 
     The rows are one sequence, or with --group-by one for each value of a column; in the order of
     the file, or with --order-by of another column. Neither column is fitted. Of several numbers of
