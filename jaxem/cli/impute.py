@@ -83,9 +83,10 @@ def impute(
 ) -> int:
     """Fill the missing cells of a table.
 
-    A mixture that is fitted to what is there fills them. Missing are empty cells, NA, NaN, nan, null and ?, in text too. First it says which cells are
-    missing together, and how often. Then mixtures are fitted, as jaxem fit does, and that of the
-    lowest BIC fills the holes; or the model of --model does, without a fit.
+    A mixture that is fitted to what is there fills them. Missing are empty cells, NA, NaN, nan,
+    null and ?, in text too. First it says which cells are missing together, and how often. Then
+    mixtures are fitted, as jaxem fit does, and that of the lowest BIC fills the holes; or the model
+    of --model does, without a fit.
 
     Without --family, columns of text, of yes and no, and of two whole numbers are categories, and
     all other numbers one Gaussian. A hole gets its mean, given the cells of its row that are there:

@@ -23,9 +23,14 @@ class Cell(NamedTuple):
 
 
 def element(name: str, /, *content: Any, **attributes: str) -> Html:
-    """<name attribute="...">content</name>; an attribute may end in _, an empty one is left out."""
+    """<name attribute="...">content</name>; _ is - in an attribute, and nothing at its end.
+
+    An attribute without a value is left out.
+    """
     given = "".join(
-        f' {key.rstrip("_")}="{escape(value)}"' for key, value in attributes.items() if value
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for key, value in attributes.items()
+        if value
     )
     if name in _VOID:
         return Html(f"<{name}{given}>")
@@ -56,8 +61,7 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], label: str = "") -
         for row in rows
     ]
     body = element("table", element("thead", first), element("tbody", *lines))
-    look = {"class_": "scroll", "tabindex": "0", "role": "region", "aria_label": label}
-    return element("div", body, **{key.replace("aria_", "aria-"): own for key, own in look.items()})
+    return element("div", body, class_="scroll", tabindex="0", role="region", aria_label=label)
 
 
 def _cell(name: str, given: Any, **attributes: str) -> Html:

@@ -162,10 +162,11 @@ def _told(k: int, part: str, size: float, found: Sequence[Line]) -> Html:
     """What sets a part apart: its columns that are furthest from the whole table."""
     far = sorted(found, key=lambda line: -abs(line.distance[k]))[:_TOLD]
     words = [_difference(line, k) for line in far if abs(line.distance[k]) >= _LEAST]
-    told = "; ".join(words) or "near the average of the table in every column"
-    return element(
-        "li", _swatch(k), element("strong", f"{part} {k}"), f", {_percent(size)}: {told}"
-    )
+    told = "; ".join(words)
+    if not told and any(line.spread > 0 for line in found):
+        told = "near the average of the table in every column"
+    name = element("strong", f"{part} {k}")
+    return element("li", _swatch(k), name, f", {_percent(size)}{told and ': '}{told}")
 
 
 def _difference(line: Line, k: int) -> str:

@@ -60,8 +60,8 @@ def _said(run: Run) -> str:
         for form, n in zip(_ENDED.values(), counts.values(), strict=True)
         if n
     ]
-    rest = f" Of the others {_listed(told)}." if told else ""
-    return f"{_WHY} {near}.{rest}"
+    lead = "Of the others " if best.any() else ""
+    return f"{_WHY} {near}." + (f" {lead}{_listed(told)}." if told else "")
 
 
 def _unseen(run: Run) -> str:
