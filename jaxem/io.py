@@ -157,7 +157,7 @@ def _safetensors() -> Any:
 
 def _contents(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """-> (jaxem's own header, the tensors); what is no model file is not read to its end."""
-    library, foreign = _safetensors(), "give a file that jaxem.save wrote"
+    library, foreign = _safetensors(), "give a file that jaxem.save, or jaxem fit -o, wrote"
     with describe_os_errors(path, "cannot be read"), open(path, "rb") as start:
         head = start.read(9)
     if len(head) == 9 and head[8:] != b"{":

@@ -18,7 +18,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 import jaxem
-from jaxem import Status, datasets, plot
+from jaxem import Status, datasets, families, plot
 from jaxem.analysis.select import Candidate, Selection
 from jaxem.families import Gaussian, GaussianParams
 from jaxem.plot import style
@@ -229,6 +229,30 @@ class TestRows:
                 assert ellipse.get_linestyle() == form
         assert labelled(ax.figure)
 
+    def test_ellipses_are_not_cut(self, geyser, ax):
+        model, params = geyser.provenance.model, geyser.params
+        few = GEYSER[(GEYSER[:, 1] > 50) & (GEYSER[:, 1] < 90)]  # within the ellipses
+        plot.clusters(model, params, few, ax=ax)
+        ends = np.concatenate([own.get_xydata() for own in ax.lines if len(own.get_xdata()) == 181])
+        (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+        assert left < ends[:, 0].min() and ends[:, 0].max() < right
+        assert bottom < ends[:, 1].min() and ends[:, 1].max() < top
+        wide = params.components._replace(covariances=1e6 * params.components.covariances)
+        figure = Figure()
+        plot.clusters(model, params._replace(components=wide), few, ax=figure.subplots())
+        low, high = figure.axes[0].get_ylim()
+        assert high - low < 3 * np.ptp(few[:, 1])
+
+    def test_rows_without_doubt_are_said_to_be_so(self, geyser, ax):
+        model, params = geyser.provenance.model, geyser.params
+        narrow = params.components._replace(covariances=1e-3 * params.components.covariances)
+        centres = np.asarray(params.components.means)
+        plot.uncertainty(model, params._replace(components=narrow), centres, columns=(), ax=ax)
+        assert "every row is certain" in ax.get_title()
+        other = Figure().subplots()
+        plot.uncertainty(model, params, GEYSER, columns=(), ax=other)
+        assert "certain" not in other.get_title()
+
     def test_points_have_the_mixed_colours(self, geyser, ax):
         model, params = geyser.provenance.model, geyser.params
         plot.clusters(model, params, GEYSER, ax=ax)
@@ -321,6 +345,24 @@ class TestFits:
             }
             assert list(k) == [1, 3, 5] and list(values) == [expected[i] for i in k]
         assert ax.get_ylabel().startswith("BIC") and labelled(ax.figure)
+
+    def test_criterion_of_one_kind_is_named_for_itself(self, selection, ax):
+        full = [own for own in selection.candidates if own.model.family == Gaussian("full")]
+        plot.criterion(Selection(tuple(full), "bic", 2), ax=ax)
+        assert [own.get_label() for own in ax.lines] == ["BIC", "best, k = 5"]
+
+    def test_criterion_tells_products_by_what_differs(self, selection, ax):
+        def product(own):
+            blocks = {"size": own.model.family, "sex": families.Bernoulli()}
+            return own._replace(
+                model=jaxem.Mixture(families.Product(blocks), own.model.n_components)
+            )
+
+        candidates = tuple(map(product, selection.candidates))
+        plot.criterion(Selection(candidates, "bic", 4), ax=ax)
+        labels = [own.get_label() for own in ax.lines]
+        assert labels[:2] == ["Gaussian('full')", "Gaussian('diag')"]
+        assert "best, Gaussian('full'), k = 5" in labels
 
     def test_criterion_marks_degenerate_candidates(self, selection, ax):
         plot.criterion(selection, ax)

@@ -27,11 +27,11 @@ from jaxem.cli import plan as plan  # its command
 from jaxem.cli import sequences as sequences  # its commands
 from jaxem.cli import test_k as test_k  # its command
 from jaxem.cli.columns import matching
-from jaxem.cli.command import command, names_of, precision, read_model
+from jaxem.cli.command import app, command, names_of, precision, read_model
 from jaxem.cli.command import run as run
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
 from jaxem.cli.fit_candidates import mixtures, planned, search
-from jaxem.cli.fit_input import FitInput
+from jaxem.cli.fit_input import FitInput, Wanted
 from jaxem.core import emissions
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
@@ -39,11 +39,12 @@ from jaxem.fitting.termination import awaited
 from jaxem.models import HMM
 
 
-@command("jaxem fit flowers.csv --components 1:6 -o flowers.safetensors --report flowers.png")
+@command("jaxem fit flowers.csv --components 1:6 -o flowers.safetensors --report flowers.html")
 def fit(
     file: options.Tables,
     components: options.Components,
     *,
+    command_line: options.CommandLine,
     family: options.FamilyName = "gaussian",
     response: options.Response = None,
     noise: options.Noise = False,
@@ -60,11 +61,11 @@ def fit(
 ) -> int:
     """Fit a mixture to the columns of a table, and print it.
 
-    Of numbers a Gaussian mixture, unless --family says otherwise.
+    It is a Gaussian mixture of the columns of numbers, unless --family says otherwise.
 
-    Of several numbers of components or covariances, all are fitted, and the lowest BIC is the best.
-    The components come in order of falling weight. Ctrl-C stops the fit, and prints and writes the
-    best so far.
+    Where several numbers of components or covariances are given, all are fitted, and the one with
+    the lowest BIC is the best. The components come in order of falling weight. Ctrl-C stops the
+    fit, and prints and writes the best so far.
 
     Missing cells are empty ones, NA, NaN, nan, null and ?, in text too. By default a row with
     missing cells is fitted by the cells that it has: the likelihood is that of the observed cells,
@@ -75,6 +76,7 @@ def fit(
     components; then pictures are of some of the rows.
     """
     outputs.check([file], model=output, report=pictures)
+    wanted = Wanted(output, pictures, standard_errors, command_line)
     with precision(fit_options.dtype):
         if streaming.is_wanted(file, memory):
             if standard_errors is not None:
@@ -86,7 +88,7 @@ def fit(
                 )
             report.remark(file, data.remarks)
             with awaited() if checkpoint else nullcontext():
-                return search(jobs, data, fit_options, output, pictures)
+                return search(jobs, data, fit_options, wanted)
         if checkpoint is not None:
             raise BadInput(f"{file}: --checkpoint is for tables that do not fit into memory")
         with as_bad_input(file):
@@ -95,7 +97,7 @@ def fit(
             outputs.check_drawable(pictures, data.families[0])
             jobs = planned(mixtures(data.families, components, noise), data.x, starts, fit_options)
         report.remark(file, data.remarks)
-        return search(jobs, data, fit_options, output, pictures, standard_errors)
+        return search(jobs, data, fit_options, wanted)
 
 
 @command("jaxem predict flowers.safetensors new.csv --keep -o labelled.csv")
@@ -191,10 +193,25 @@ def demo(
     starts: options.Starts = 100,
     seed: options.Seed = 0,
 ) -> int:
-    """Find by BIC how many kinds of eruption the Old Faithful geyser has."""
+    """Find by BIC how many kinds of eruption Old Faithful has."""
     x, names = load_faithful()[:2]
     with precision(None):
         models = [jaxem.Mixture(Gaussian("full"), k) for k in range(1, max_components + 1)]
         fit_options = options.FitOptions(seed=seed)
         jobs = planned(models, x, starts, fit_options)
         return search(jobs, FitInput("Old Faithful", names, x, {}), fit_options)
+
+
+_ORDER = (
+    "fit",
+    "predict",
+    "show",
+    "sample",
+    "test-k",
+    "impute",
+    "fit-hmm",
+    "decode",
+    "plan",
+    "demo",
+)
+app.registered_commands.sort(key=lambda own: _ORDER.index(own.name or ""))

@@ -1,5 +1,6 @@
 """Which columns of a table are fitted, of which family each is, and their numbers."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -79,8 +80,8 @@ def choose(
     names = [name for name in names if name not in refused]
     if not names:
         raise ValueError(
-            f"has no columns that can be {family} (it has {listed(table.column_names)}); check "
-            "--family and --separator"
+            f"has no columns that can be {family} (it has {listed(table.column_names)}); "
+            f"{_other_reading(table, family)}"
         )
     kept = names
     if wanted is None:
@@ -93,6 +94,18 @@ def choose(
     constant = [name for name in names if name not in kept]
     left_out = () if wanted is not None else _left_out(table, refused, constant)
     return Columns(by_kind, None, levels, left_out)
+
+
+def _other_reading(table: pa.Table, family: str) -> str:
+    """What to try where no column can be of the family."""
+    if table.num_columns == 1:  # it may be several that were not told apart
+        found = re.search(r"[,;|\t ]", table.column_names[0])
+        if found:
+            separator = {"\t": "tab"}.get(found[0], f"'{found[0]}'")
+            return f"if it is several columns, give --separator {separator}"
+    return "give --columns that can, or another --family" + (
+        ", such as auto" if family != AUTO else ""
+    )
 
 
 def _regression(
@@ -319,10 +332,12 @@ def check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
 
 def _check_cells(x: np.ndarray, names: Sequence[str], remedy: str, whole: bool) -> None:
     missing, infinite = np.isnan(x).sum(0), np.isinf(x).sum(0)
-    for count, what in ((missing * whole, "missing"), (infinite, "infinite")):
+    correct = "correct them, or empty them, which is a missing cell"
+    for count, what, do in ((missing * whole, "missing", remedy), (infinite, "infinite", correct)):
         if count.any():
             where = ", ".join(f"{name} ({c})" for name, c in zip(names, count, strict=True) if c)
-            raise ValueError(f"has {count.sum()} {what} cells, in columns: {where}; {remedy}")
+            cells = f"{count.sum()} {what} cell{'s' if count.sum() > 1 else ''}"
+            raise ValueError(f"has {cells}, in columns: {where}; {do}")
 
 
 def listed(names: Sequence[str]) -> str:

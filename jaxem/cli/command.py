@@ -14,7 +14,7 @@ import typer
 
 import jaxem
 from jaxem import io
-from jaxem.cli import interrupts, options, report
+from jaxem.cli import interrupts, options, report, usage
 from jaxem.cli.background_fit import leave
 from jaxem.cli.columns import n_columns
 from jaxem.cli.errors import (
@@ -27,6 +27,7 @@ from jaxem.cli.errors import (
     in_options,
     needs,
 )
+from jaxem.cli.options import CommandLine
 from jaxem.core import emissions
 from jaxem.fitting.termination import Terminated
 from jaxem.models import HMM
@@ -37,13 +38,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def run(arguments: list[str]) -> int:
     """The exit status of a command line. Bad input is one line on stderr."""
     try:
-        status = app(arguments or ["--help"], prog_name="jaxem", standalone_mode=False) or 0
+        words = arguments or ["--help"]
+        status = app(words, prog_name="jaxem", standalone_mode=False, obj=words) or 0
     except BadInput as error:
         report.complain(str(error))
         status = BAD_INPUT
     except options.USAGE_ERROR as error:
-        command = error.ctx.command_path if error.ctx else "jaxem"
-        report.complain(f"{error.format_message().rstrip('.')}; see {command} --help")
+        names = [own.name or "" for own in app.registered_commands]
+        report.complain(usage.complaint(error, arguments, names))
         status = BAD_INPUT
     leave(status)
     return status
@@ -85,7 +87,8 @@ def command(example: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
         parameters = _parameters(function)
         guarded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
         guarded.__annotations__ = {own.name: own.annotation for own in parameters}
-        return app.command(epilog=f"Example: {example}")(guarded)
+        name = function.__name__.replace("_", "-")
+        return app.command(name, epilog=f"Example: {example}")(guarded)
 
     return register
 
@@ -102,13 +105,21 @@ def _parameters(function: Callable[..., int]) -> list[inspect.Parameter]:
             else [given]
         )
     ]
-    return [own.replace(kind=inspect.Parameter.KEYWORD_ONLY) for own in flat]
+    return [
+        own.replace(
+            kind=inspect.Parameter.KEYWORD_ONLY,
+            annotation=typer.Context if own.annotation is CommandLine else own.annotation,
+        )
+        for own in flat
+    ]
 
 
 def _grouped(function: Callable[..., int], given: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a command, those that it shares put together again."""
+    """The arguments of a command: those that it shares put together again, and its words."""
     for own in inspect.signature(function).parameters.values():
-        if own.annotation in options.SHARED:
+        if own.annotation is CommandLine:
+            given[own.name] = CommandLine(given[own.name].obj)
+        elif own.annotation in options.SHARED:
             shared: Any = own.annotation
             given[own.name] = shared(**{name: given.pop(name) for name in shared._fields})
     return given

@@ -2,8 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,44 +20,23 @@ from jaxem.cli import (
     report,
 )
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, as_bad_input, in_options
-from jaxem.cli.fit_input import FitInput
+from jaxem.cli.fit_input import FitInput, Wanted
+from jaxem.cli.found import Fitted, Found, left_open
 from jaxem.cli.options import Counts, FitOptions
-from jaxem.cli.parameter_tables import parts_of
 from jaxem.cli.progress import Run
-from jaxem.core import parameters
 from jaxem.core.contracts import Family, Model
-from jaxem.families import Product
 from jaxem.fitting.ahead import compiled_ahead
-from jaxem.fitting.driver import noted
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result
-from jaxem.models import HMM, Mixture
+from jaxem.models import Mixture
 
 _LARGEST_INT32 = 2**31 - 1
-
-
-class Found(NamedTuple):
-    """The fits of a search, up to where Ctrl-C cut it short, and the place of the best of them."""
-
-    jobs: Sequence[FitPlan]
-    runs: Sequence[Run]
-    index: int
-
-    @property
-    def best(self) -> Run:
-        """Its parts in order of falling weight."""
-        run = self.runs[self.index]
-        return run._replace(result=_by_weight(run.result))
+_NOTHING = Wanted()
 
 
 def search(
-    jobs: Sequence[FitPlan],
-    data: FitInput,
-    options: FitOptions,
-    output: Path | None = None,
-    pictures: Path | None = None,
-    standard_errors: str | None = None,
+    jobs: Sequence[FitPlan], data: FitInput, options: FitOptions, wanted: Wanted = _NOTHING
 ) -> int:
     """Fit every job, print and write what came of it; return the exit status."""
     found = find(jobs, data.about)
@@ -66,18 +44,19 @@ def search(
         return INTERRUPTED
     best, failure, out = found.best, None, report.output()
     notes = metadata.of(best, data.about, options.seed) | dict(data.notes)
+    remarks = left_open(found, data.names)
     if np.isfinite(best.result.log_likelihood):
         try:  # before anything is printed: whoever reads that may be gone
-            _write(found, data, notes, output, pictures)
+            _write(Fitted(found, data, notes, remarks), wanted)
         except BadInput as error:
             failure = error
-    elif output or pictures:
+    elif wanted.model or wanted.report:
         report.complain(f"{data.about}: no fit has a likelihood, so nothing is written")
     print_comparison(out, found, data.about, data.names)
     _print_fit(out, best.result, data, notes)
-    tell_open(found, data.about, data.names)
-    if standard_errors is not None:
-        _print_intervals(best.result, data, standard_errors, options)
+    report.remark(data.about, remarks)
+    if wanted.standard_errors is not None:
+        _print_intervals(best.result, data, wanted.standard_errors, options)
     status = complain(found, data.about)
     if failure is not None:
         raise failure
@@ -154,25 +133,6 @@ def _fit_all(jobs: Sequence[FitPlan]) -> list[Run]:
     return runs
 
 
-def _by_weight(result: Result) -> Result:
-    """The same fit with its parts in order of falling weight: as printed, so everywhere.
-
-    States that only some others lead to stay in the order that says which.
-    """
-    model: Any = result.provenance.model
-    if isinstance(model, HMM) and model.transitions != "full":
-        return result
-    params, health, collapsed = result.params, result.health, result.collapsed
-    shares = health.count if isinstance(model, HMM) else params.weights
-    order = np.argsort(-shares, kind="stable")
-    by_weight = {
-        "params": parameters.take(model.constraints, params, order),
-        "health": jax.tree.map(lambda leaf: leaf[order], health),
-        "collapsed": collapsed[order],
-    }
-    return result._replace(**by_weight)
-
-
 def print_comparison(out: Console, found: Found, about: str, names: Sequence[str]) -> None:
     """The table of the candidates, where there are several."""
     jobs, runs, best = found
@@ -225,23 +185,6 @@ def _print_intervals(result: Result, data: FitInput, method: str, options: FitOp
     report.remark(data.about, remarks)
 
 
-def tell_open(found: Found, about: str, names: Sequence[str]) -> None:
-    """Say what the rows leave open in the best fit, by the names of its columns."""
-    result = found.best.result
-    if not np.isfinite(result.log_likelihood):
-        return
-    report.remark(about, noted(found.jobs[found.index], result, _in_blocks(result, names))[1])
-
-
-def _in_blocks(result: Result, names: Sequence[str]) -> Any:
-    """The names of the columns, of a product those of each block."""
-    model = result.provenance.model
-    if not isinstance(model.family, Product):
-        return names
-    parts = parts_of(model, result.params, names)
-    return {name: part.names for (name, _), part in zip(model.family.blocks, parts, strict=True)}
-
-
 def complain(found: Found, about: str) -> int:
     """Say what is wrong with the best result; return the exit status."""
     jobs, runs, _ = found
@@ -261,23 +204,18 @@ def complain(found: Found, about: str) -> int:
     return DONE
 
 
-def _write(
-    found: Found,
-    data: FitInput,
-    notes: dict[str, Any],
-    output: Path | None,
-    pictures: Path | None,
-) -> None:
+def _write(fitted: Fitted, wanted: Wanted) -> None:
+    found, data, notes, _ = fitted
     result = found.best.result
-    if output is not None:
+    if wanted.model is not None:
         with as_bad_input():
             io.save(
-                output, result.provenance.model, result.params, columns=data.names, notes=notes,
-                levels=data.levels,
+                wanted.model, result.provenance.model, result.params, columns=data.names,
+                notes=notes, levels=data.levels,
             )  # fmt: skip
-    if pictures is not None:
+    if wanted.report is not None:
         selection = None
         if len(found.runs) > 1:
             results = [run.result for run in found.runs]
             selection = select.compare(found.jobs[: len(results)], results, "bic")
-        outputs.write_report(pictures, result, data, selection)
+        outputs.write_report(wanted, fitted, selection)

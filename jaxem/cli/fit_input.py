@@ -1,4 +1,5 @@
-"""What a fit is given: columns of a table, and what is done about their missing cells."""
+"""What a fit is given: columns of a table, what is done about their missing cells, and what it is
+to leave."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -36,6 +37,18 @@ class FitInput(NamedTuple):
     families: Sequence[Family] = ()
     notes: Mapping[str, Any] = MappingProxyType({})
     remarks: Sequence[str] = ()
+
+
+class Wanted(NamedTuple):
+    """What a fit is to leave beside its printout.
+
+    model, report: files; standard_errors: by which method; command: the words that asked for it.
+    """
+
+    model: Path | None = None
+    report: Path | None = None
+    standard_errors: str | None = None
+    command: Sequence[str] = ()
 
 
 class _Settled(NamedTuple):

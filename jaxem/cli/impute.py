@@ -35,8 +35,8 @@ from jaxem.cli.fit_candidates import (
     mixtures,
     planned,
     print_comparison,
-    tell_open,
 )
+from jaxem.cli.found import left_open
 from jaxem.cli.impute_task import Task, filling_model, is_chain, of_model, of_table
 from jaxem.cli.options import Counts
 from jaxem.fitting.plan import FitPlan
@@ -81,11 +81,12 @@ def impute(
     fit_options: options.FitOptions,
     read_options: options.ReadOptions,
 ) -> int:
-    """Fill the missing cells of a table, by a mixture that is fitted to what is there.
+    """Fill the missing cells of a table.
 
-    Missing are empty cells, NA, NaN, nan, null and ?, in text too. First it says which cells are
-    missing together, and how often. Then mixtures are fitted, as jaxem fit does, and that of the
-    lowest BIC fills the holes; or the model of --model does, without a fit.
+    A mixture that is fitted to what is there fills them. Missing are empty cells, NA, NaN, nan,
+    null and ?, in text too. First it says which cells are missing together, and how often. Then
+    mixtures are fitted, as jaxem fit does, and that of the lowest BIC fills the holes; or the model
+    of --model does, without a fit.
 
     Without --family, columns of text, of yes and no, and of two whole numbers are categories, and
     all other numbers one Gaussian. A hole gets its mean, given the cells of its row that are there:
@@ -189,7 +190,7 @@ def _filler(
         return Filler(None, None, INTERRUPTED)
     with suppress(BrokenPipeError):
         print_comparison(out, found, str(file), task.names)
-        tell_open(found, str(file), task.names)
+        report.remark(file, left_open(found, task.names))
     status, result = complain(found, str(file)), found.best.result
     if not found.best.regular:
         report.complain(f"{file}: no fit is regular, so nothing is filled or written")

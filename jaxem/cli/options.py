@@ -143,12 +143,11 @@ def _one_character(separator: str | None) -> str | None:
     return separator
 
 
-Table = Annotated[
-    Path, typer.Argument(help="A CSV, TSV, Parquet, Arrow or Feather file.", show_default=False)
-]
+_TABLE_FILE = "A CSV, TSV, Parquet, Arrow or Feather file, or - for a CSV on the standard input."
+Table = Annotated[Path, typer.Argument(help=_TABLE_FILE, show_default=False)]
 _TABLES = (
     "A CSV, TSV, Parquet, Arrow or Feather file, or a pattern of Parquet files in quotes, "
-    "'rows/*.parquet'."
+    "'rows/*.parquet', or - for a CSV on the standard input."
 )
 Tables = Annotated[Path, typer.Argument(help=_TABLES, show_default=False)]
 _MEMORY = (
@@ -208,12 +207,18 @@ _ERRORS = (
 StandardErrors = Annotated[Literal["observed", "bootstrap"] | None, typer.Option(help=_ERRORS)]
 _MODEL = "Write the model to this file, for jaxem predict and sample."
 ModelOutput = Annotated[Path | None, typer.Option("--output", "-o", help=_MODEL)]
-ReportOutput = Annotated[
-    Path | None, typer.Option("--report", help="Write a page of pictures to this .png or .pdf.")
-]
+_REPORT = (
+    "Write a report to this file: .html for a page that tells what was found and what to do next, "
+    ".png or .pdf for pictures alone."
+)
+ReportOutput = Annotated[Path | None, typer.Option("--report", help=_REPORT)]
 _TABLE = "A .csv, .tsv, .parquet or .arrow file; without it, CSV on the standard output."
 TableOutput = Annotated[Path | None, typer.Option("--output", "-o", help=_TABLE)]
 KeepColumns = Annotated[bool, typer.Option("--keep", help="Write the columns of FILE too.")]
+
+
+class CommandLine(tuple):
+    """The words that a command was asked for with."""
 
 
 # ---- options that several commands share; `command` sets their fields among those of a command
@@ -303,7 +308,7 @@ DTYPE = "Without it, float64 on a CPU and float32 on an accelerator."
 _DEVICES = "Spread the rows, or sequences, over so many devices; default: one has them all."
 _TRIM = "Leave so large a share of the rows out of the fit, the least likely ones, such as 0.05."
 _RATIO = "Keep the largest eigenvalue of the covariances at most so many times the smallest."
-_TOL = "Stop when less log-likelihood per row is left to gain."
+_TOL = "Stop a start when less log-likelihood per row than this is left to gain."
 
 
 class FitOptions(NamedTuple):
@@ -312,8 +317,14 @@ class FitOptions(NamedTuple):
     dtype: Annotated[Literal["float64", "float32"] | None, typer.Option(help=DTYPE)] = None
     seed: Seed = 0
     tol: Annotated[float, typer.Option(min=0, help=_TOL)] = 1e-6
-    max_iter: Annotated[int, typer.Option(min=0, help="The most a start may take.")] = 1000
-    reg_covar: Annotated[float, typer.Option(min=0, help="Variance added to covariances.")] = 0.0
+    max_iter: Annotated[int, typer.Option(min=0, help="The most iterations of a start.")] = 1000
+    reg_covar: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Variance that keeps covariances away from 0, in squared units of the columns.",
+        ),
+    ] = 0.0
     trim: Annotated[float | None, typer.Option(min=0, max=1, help=_TRIM)] = None
     max_eigenvalue_ratio: Annotated[float | None, typer.Option(min=1, help=_RATIO)] = None
     devices: Annotated[int | None, typer.Option(min=1, help=_DEVICES)] = None

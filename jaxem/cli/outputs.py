@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,17 @@ import jaxem
 from jaxem.analysis.select import Selection
 from jaxem.cli.column_types import Levels
 from jaxem.cli.errors import BadInput, as_bad_input, needs
-from jaxem.cli.fit_input import FitInput
+from jaxem.cli.fit_input import Wanted
+from jaxem.cli.found import Fitted
 from jaxem.cli.tables import first_sentence
 from jaxem.core import files
 from jaxem.core.contracts import Family
 from jaxem.families import Bernoulli, Categorical, Gaussian, StudentT
-from jaxem.fitting.result import Result
 from jaxem.models import HMM
+
+_PAGES = (".html", ".htm")  # of a report
+_PICTURES = (".png", ".pdf", ".svg")  # of those that matplotlib writes, those that people want
+_TABLES = (".csv", ".tsv", ".parquet", ".arrow")
 
 
 def check(
@@ -39,13 +43,14 @@ def check(
     """BadInput unless each of these can be written, and none is an input or another of them."""
     taken = {os.path.realpath(path): "the input" for path in inputs}
     if table is not None:
-        _check_suffix(table, list(_WRITERS))
-    for picture in filter(None, (report, plot)):
-        needs("matplotlib")
-        from matplotlib.backend_bases import FigureCanvasBase
+        _check_suffix(table, _TABLES, _WRITERS)
+    for picture, pages in ((report, _PAGES), (plot, ())):
+        if picture is not None:
+            needs("matplotlib")
+            from matplotlib.backend_bases import FigureCanvasBase
 
-        known = FigureCanvasBase.get_supported_filetypes()
-        _check_suffix(picture, [f".{name}" for name in known])
+            known = {f".{name}" for name in FigureCanvasBase.get_supported_filetypes()}
+            _check_suffix(picture, [*pages[:1], *_PICTURES], {*pages, *known})
     for option, path in {"--output": model or table, "--report": report, "--plot": plot}.items():
         if path is None:
             continue
@@ -64,35 +69,52 @@ def check(
 
 def check_drawable(path: Path | None, family: Family) -> None:
     """BadInput for families that have no page of pictures."""
-    if path is not None and not isinstance(family, Gaussian | StudentT | Categorical | Bernoulli):
+    if path is None or _is_html(path):
+        return
+    if not isinstance(family, Gaussian | StudentT | Categorical | Bernoulli):
         raise BadInput(
             f"{path}: --report draws Gaussian mixtures, t mixtures and latent classes, and this "
-            "is none of them; leave it out"
+            f"is none of them; give {path.stem}.html, which tells of every kind"
         )
 
 
-def _check_suffix(path: Path, known: Sequence[str]) -> None:
+def _is_html(path: Path) -> bool:
+    return path.suffix.lower() in _PAGES
+
+
+def _check_suffix(path: Path, usual: Sequence[str], known: Iterable[str]) -> None:
+    """BadInput, which names the usual ones, unless it is known."""
     if path.suffix.lower() not in known:
         what = f"{path.suffix} files cannot be written" if path.suffix else "has no extension"
-        raise BadInput(f"{path}: {what}; give one of {', '.join(known)}")
+        raise BadInput(f"{path}: {what}; give one of {', '.join(usual)}")
 
 
-def write_report(path: Path, result: Result, data: FitInput, selection: Selection | None) -> None:
-    """A page of pictures."""
+def write_report(wanted: Wanted, fitted: Fitted, selection: Selection | None) -> None:
+    """A page of HTML, or one of pictures."""
+    path: Any = wanted.report
+    with as_bad_input(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
+        if _is_html(path):
+            from jaxem.cli import html_report
+
+            html_report.write(wanted, fitted, selection)
+        else:
+            write_figure(path, _pictures(fitted, selection))
+
+
+def _pictures(fitted: Fitted, selection: Selection | None) -> Any:
     from matplotlib.figure import Figure
 
     from jaxem import plot
 
+    result, data = fitted.result, fitted.data
     model: Any = result.provenance.model
-    with as_bad_input(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
-        if isinstance(model, HMM) or isinstance(model.family, Gaussian | StudentT):
-            figure = plot.overview(result, data.x, selection, data.names)
-        else:
-            classes = jaxem.latent_classes(model, result.params, data.x, columns=data.names)
-            figure = Figure(layout="constrained")
-            plot.item_profiles(classes, levels=data.levels, ax=figure.subplots())
-    write_figure(path, figure)
+    if isinstance(model, HMM) or isinstance(model.family, Gaussian | StudentT):
+        return plot.overview(result, data.x, selection, data.names)
+    classes = jaxem.latent_classes(model, result.params, data.x, columns=data.names)
+    figure = Figure(layout="constrained")
+    plot.item_profiles(classes, levels=data.levels, ax=figure.subplots())
+    return figure
 
 
 def write_figure(path: Path, figure: Any) -> None:

@@ -60,7 +60,7 @@ def tables(model: Any, params: Any, names: Sequence[str], levels: Levels) -> lis
         if isinstance(part.family, tuple(_LOCATED)):
             made.append(_located(part, heads))
         else:
-            rows += _rows(part._replace(params=jax.tree.map(np.asarray, part.params)), levels)
+            rows += rows_of(part, levels)
     return [*chain, *made, *([_side_by_side(heads, rows)] if rows else [])]
 
 
@@ -87,25 +87,31 @@ def _chain(params: Any) -> Table:
 
 def _located(part: Part, heads: Heads) -> Table:
     """Weight, means and standard deviations of each component; of t components their scales."""
-    means, covariances, *tails = jax.device_get(part.params)
-    variances = part.family.covariance.variances(covariances, *means.shape)
-    deviations = np.sqrt(np.asarray(variances))
+    means, deviations, *tails = moments(part)
     called = _LOCATED[type(part.family)]
     table = report.table(heads.name, heads.what, "column", "mean", *called)
     for k, value in enumerate(heads.values):
         head, more = (str(k), _share(value)), [f"{tail[k]:.4g}" for tail in tails]
         for name, mean, deviation in zip(part.names, means[k], deviations[k], strict=True):
-            table.add_row(*head, name, *_rounded(float(mean), float(deviation)), *more)
+            table.add_row(*head, name, *rounded(float(mean), float(deviation)), *more)
             head, more = ("", ""), [""] * len(more)
         table.add_section()
     return table
+
+
+def moments(part: Part) -> tuple[np.ndarray, ...]:
+    """Means and standard deviations (k, d) of Gaussian columns; of t columns locations, scales, and
+    after them the degrees of freedom (k,)."""
+    means, covariances, *tails = jax.device_get(part.params)
+    variances = part.family.covariance.variances(covariances, *means.shape)
+    return means, np.sqrt(np.asarray(variances)), *tails
 
 
 def _share(value: Any) -> str:
     return f"{value:.4f}" if np.isfinite(value) else "-"
 
 
-def _rounded(mean: float, deviation: float) -> tuple[str, str]:
+def rounded(mean: float, deviation: float) -> tuple[str, str]:
     """Both to the same decimals, four digits of the standard deviation."""
     if not 1e-6 < deviation < 1e6:
         return f"{mean:.7g}", f"{deviation:.4g}"
@@ -127,8 +133,9 @@ def _side_by_side(heads: Heads, rows: list[Row]) -> Table:
     return table
 
 
-def _rows(part: Part, levels: Levels) -> list[Row]:
-    _, family, own, names = part
+def rows_of(part: Part, levels: Levels) -> list[Row]:
+    """The numbers of each column, column after column; of no Gaussian or t columns."""
+    _, family, own, names = part._replace(params=jax.tree.map(np.asarray, part.params))
     if isinstance(family, families.Categorical):
         return [
             (name, f"P({level})", table[:, j])

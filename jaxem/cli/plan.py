@@ -49,8 +49,9 @@ def plan(
     devices: Annotated[int, typer.Option(min=1, help=_DEVICES)] = 1,
     dtype: Annotated[Literal["float64", "float32"] | None, typer.Option(help=options.DTYPE)] = None,
 ) -> int:
-    """Predict what an iteration of a Gaussian mixture over Parquet files takes: memory and time.
+    """Predict the memory and time of a fit over Parquet files.
 
+    It is of an iteration of a Gaussian mixture.
     Some of the rows are read, and fitted, for about a second each; the rest is arithmetic. An
     iteration reads all rows once, whatever the number of starts, while the device computes: the
     slower of the two binds.

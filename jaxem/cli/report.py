@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,9 @@ def _console(stderr: bool) -> Console:
 
 
 def complain(text: str) -> None:
-    """One line on stderr."""
-    say(errors(), f"jaxem: {text}")
+    """One line on stderr, where there is anyone to read it."""
+    with suppress(BrokenPipeError):
+        say(errors(), f"jaxem: {text}")
 
 
 def remark(about: object, remarks: Iterable[str]) -> None:

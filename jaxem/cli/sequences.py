@@ -12,6 +12,7 @@ from jaxem.cli.columns import matching
 from jaxem.cli.command import command, precision, read_model
 from jaxem.cli.errors import DONE, as_bad_input
 from jaxem.cli.fit_candidates import planned, search
+from jaxem.cli.fit_input import Wanted
 from jaxem.cli.tables import split_names
 from jaxem.core import emissions
 
@@ -23,6 +24,7 @@ def fit_hmm(
     file: options.Table,
     states: options.States,
     *,
+    command_line: options.CommandLine,
     family: options.FamilyName = "gaussian",
     initial: options.Initial = "free",
     transitions: options.Transitions = "full",
@@ -35,7 +37,7 @@ def fit_hmm(
     fit_options: options.FitOptions,
     read_options: options.ReadOptions,
 ) -> int:
-    """Fit a hidden Markov model to the columns of a table, whose rows are steps in time.
+    """Fit a hidden Markov model to rows that are steps in time.
 
     The rows are one sequence, or with --group-by one for each value of a column; in the order of
     the file, or with --order-by of another column. Neither column is fitted. Of several numbers of
@@ -47,6 +49,7 @@ def fit_hmm(
     it has, and a row without any is a step that was not observed: leave such rows in the file.
     """
     outputs.check([file], model=output, report=pictures)
+    wanted = Wanted(output, pictures, standard_errors, command_line)
     with precision(fit_options.dtype):
         with as_bad_input(file):
             table = tables.read(file, *read_options)
@@ -65,7 +68,7 @@ def fit_hmm(
             jobs = planned(models, data.x, starts, fit_options)
         of_chain = models[0].remarks if len(models) == 1 else ()
         report.remark(file, (*data.remarks, *steps.remarks, *of_chain))
-        return search(jobs, data, fit_options, output, pictures, standard_errors)
+        return search(jobs, data, fit_options, wanted)
 
 
 @command("jaxem decode tracks.safetensors new.csv --keep -o decoded.csv")

@@ -1,6 +1,7 @@
 """Files to tables, by pyarrow: CSV, Parquet and Arrow. Trouble is a ValueError with a remedy."""
 
 import csv
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,10 @@ import pyarrow.feather
 import pyarrow.ipc
 import pyarrow.parquet
 
+from jaxem.cli.errors import suggestion
+
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
+STANDARD_INPUT = Path("-")
 _PARQUET = (".parquet", ".pq")
 _ARROW = (".arrow", ".feather", ".ipc")
 _COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
@@ -36,6 +40,7 @@ class Table(NamedTuple):
 def read(path: Path, separator: str | None = None, header: bool | None = None) -> Table:
     """The table in a file, its kind told by the extension; what is unknown is read as CSV.
 
+    path: - is the standard input, a CSV.
     separator: one character, of a CSV file; None is a tab or a semicolon where the first line has
     one, else a comma. header: whether its first row holds names; None is yes, unless it is numbers.
     """
@@ -44,7 +49,8 @@ def read(path: Path, separator: str | None = None, header: bool | None = None) -
             raise ValueError("is a folder; give one of the files in it")
         cells, remarks = _read(path, separator, header)
     except FileNotFoundError:
-        raise ValueError("there is no such file; check the path") from None
+        near = suggestion(path.name, _beside(path))
+        raise ValueError(f"there is no such file; {near}check the path") from None
     except PermissionError:
         raise ValueError("may not be read; check its permissions") from None
     except OSError as error:
@@ -52,6 +58,14 @@ def read(path: Path, separator: str | None = None, header: bool | None = None) -
     if cells.num_rows == 0:
         raise ValueError("has column names but no rows; there is nothing to work on")
     return _table(cells, remarks)
+
+
+def _beside(path: Path) -> list[str]:
+    """The names of the files that lie where this one would."""
+    try:
+        return [own.name for own in path.parent.iterdir() if own.is_file()]
+    except OSError:
+        return []
 
 
 def _table(cells: pa.Table, remarks: tuple[str, ...]) -> Table:
@@ -94,7 +108,8 @@ def _read(path: Path, separator: str | None, header: bool | None) -> _Read:
     kind = suffixes[-1] if suffixes else ""
     if kind in (*_PARQUET, *_ARROW):
         return _read_binary(path, kind), ()
-    with pa.input_stream(pa.py_buffer(path.read_bytes()), compression) as stream:  # a pipe too
+    own = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()  # a pipe too
+    with pa.input_stream(pa.py_buffer(own), compression) as stream:
         content = stream.read_buffer()
     return _read_csv(content, separator or ("\t" if kind == ".tsv" else None), header)
 

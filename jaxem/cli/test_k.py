@@ -43,7 +43,7 @@ def test_k(
     fit_options: options.FitOptions,
     read_options: options.ReadOptions,
 ) -> int:
-    """Test k components of a mixture against k + 1, for k = 1, 2, ...
+    """Test k components of a mixture against k + 1, from k = 1 on.
 
     The likelihood ratio is compared with that of data sets drawn from the fit with k, to which both
     models are fitted too (McLachlan 1987). The first k that is not rejected is what the tests call

@@ -236,9 +236,10 @@ def enough_rows(x: Any, k: int, called: str = "components") -> None:
         seen = np.unique(np.concatenate([seen, np.concatenate(parts, axis=1)]), axis=0)
         if len(seen) >= k:
             return
+    one = len(seen) == 1
     raise ValueError(
-        f"x has {len(seen)} distinct rows, fewer than the {k} {called} asked for; "
-        f"use at most {len(seen)} {called}"
+        f"x has {len(seen)} distinct row{'' if one else 's'}, fewer than the {k} {called} asked "
+        f"for; use at most {len(seen)} {called.removesuffix('s') if one else called}"
     )
 
 

@@ -209,7 +209,7 @@ def _draw_frequencies(ax: Axes, values: np.ndarray, label: str) -> float:
     if width > 1:
         label += f", {width:.0f} numbers a bar"
     ax.bar(edges[:-1] + width / 2, heights, 0.8 * width, color="0.85", label=label)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     return float(heights.max())
 
 

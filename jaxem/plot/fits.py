@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from jaxem.analysis.select import Selection
 from jaxem.core.contracts import Model
+from jaxem.families import Product
 from jaxem.fitting.optima import regular
 from jaxem.fitting.restarts import Restarts
 from jaxem.fitting.result import Result
@@ -102,12 +103,14 @@ def criterion(selection: Selection, ax: Axes | None = None) -> Axes:
         members = sorted(members, key=lambda candidate: candidate.model.n_components)
         k = [candidate.model.n_components for candidate in members]
         values = [getattr(candidate, selection.criterion) for candidate in members]
-        ax.plot(k, values, ".-", color=style.colour(i), label=_kind_name(kind, kinds))
+        label = _kind_name(kind, kinds) if len(kinds) > 1 else selection.criterion.upper()
+        ax.plot(k, values, ".-", color=style.colour(i), label=label)
     _mark_endings(ax, selection)
     best = selection.candidates[selection.index]
     value = getattr(best, selection.criterion)
     if np.isfinite(value):
-        label = f"best, {_kind_name(best.model, kinds)} with {best.model.n_components}"
+        which = f"{_kind_name(best.model, kinds)}, " if len(kinds) > 1 else ""
+        label = f"best, {which}k = {best.model.n_components}"
         ax.plot(best.model.n_components, value, label=label, **style.BEST)
     _look_at_the_regular(ax, selection)
     name = selection.criterion.upper()
@@ -165,10 +168,22 @@ def _mark_endings(ax: Axes, selection: Selection) -> None:
                 linestyle="none", fillstyle="none", markeredgewidth=1.5)  # fmt: skip
 
 
+def _family_name(family: Any, families: list) -> str:
+    """Of a product the blocks alone that tell it from the others."""
+    if not all(isinstance(own, Product) for own in families):
+        return repr(family)
+    blocks = [dict(own.blocks) for own in families]
+    if len({tuple(own) for own in blocks}) > 1:
+        return repr(family)
+    each = dict(family.blocks)
+    return ", ".join(repr(each[name]) for name in each if len({own[name] for own in blocks}) > 1)
+
+
 def _kind_name(model: Any, kinds: dict[Model, list]) -> str:
     """The family, and what else tells the kinds apart: the type of model, the chain."""
     several = len({type(kind) for kind in kinds}) > 1
-    name = f"{type(model).__name__} of {model.family!r}" if several else repr(model.family)
+    family = _family_name(model.family, [kind.family for kind in kinds])  # type: ignore[attr-defined]
+    name = f"{type(model).__name__} of {family}" if several else family
     chains = {(kind.initial, kind.transitions) for kind in kinds if isinstance(kind, HMM)}
     if isinstance(model, HMM) and len(chains) > 1:
         kind = model.with_n_components(1)

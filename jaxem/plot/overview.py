@@ -80,7 +80,7 @@ def overview(
     if selection is not None:
         criterion(selection, axes["criterion"])
     figure.suptitle(title, fontsize=11)
-    _share_legend(figure, [axes[name] for name in shared])
+    style.share_legend(figure, [axes[name] for name in shared])
     return figure
 
 
@@ -122,7 +122,7 @@ def _of_chain(
     if d > 1:
         title += f"\nshown: {style.column_names(names, x, d)[column]} (of {d} columns)"
     figure.suptitle(title, fontsize=11)
-    _share_legend(figure, [axes[name] for name in ("decoded", "density") if name in axes])
+    style.share_legend(figure, [axes[name] for name in ("decoded", "density") if name in axes])
     return figure
 
 
@@ -165,19 +165,3 @@ def _title(result: Result, data: str) -> str:
         f"log-likelihood {float(result.log_likelihood):.4f},  BIC {bic:.2f},  "
         f"{Status(int(result.status)).name}"
     )
-
-
-def _share_legend(figure: Figure, axes: list[Axes]) -> None:
-    """One legend under the panels, in place of one in each; a state as the last of them has it."""
-    entries, told = style.entries(axes), set()
-    for text in list(entries):
-        name = text.partition(" (")[0]
-        if name in told and name.startswith(style.STATES.part):
-            del entries[text]
-        told.add(name)
-    for ax in axes:
-        legend = ax.get_legend()
-        if legend is not None:
-            legend.remove()
-    place = {"loc": "outside lower center", "ncols": 4}
-    figure.legend(list(entries.values()), list(entries), fontsize="small", **place)

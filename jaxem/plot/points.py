@@ -14,6 +14,8 @@ from jaxem.plot import evaluate, style
 
 _SHARES = (0.25, 0.5, 0.75, 0.95)  # of the rows inside each density contour
 _GRID = 100  # a side
+_FURTHEST = 0.5  # beyond the rows, in widths of theirs, for an ellipse
+_NO_DOUBT = 1e-3  # uncertainty that is none
 
 
 def clusters(
@@ -49,9 +51,8 @@ def clusters(
     whole = ~np.isnan(points).any(axis=1)  # holes are legal where the family says so
     points = points[whole]
     _draw_mixed(ax, points, shares[whole], len(params.weights))
-    margin = np.where(high > low, 0.1 * (high - low), 0.5)
-    limits = np.stack([low - margin, high + margin])
     model, params = evaluate.marginal(model, params, pair)
+    limits = _limits(model, params, low, high)
     _draw_contours(ax, model, params, points, limits)
     _draw_components(ax, model, params, singular)
     ax.set(xlabel=labels[pair[0]], ylabel=labels[pair[1]], xlim=limits[:, 0], ylim=limits[:, 1])
@@ -106,8 +107,23 @@ def uncertainty(
         where = labels[0] if chosen else "row, in order of uncertainty"
         ax.set(xlabel=where, ylabel="uncertainty, 1 - largest responsibility")
         ax.set_ylim(-0.03 * highest, 1.05 * highest)
-    style.note_rows(ax, len(rows.x), rows.n, len(doubt))
+    certain = len(doubt) > 0 and doubt.max() < _NO_DOUBT
+    sure = f"every row is certain: uncertainty {doubt.max():.2g} at most" if certain else ""
+    style.note_rows(ax, len(rows.x), rows.n, len(doubt), sure)
     return ax
+
+
+def _limits(model: Any, params: Params, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Of two columns, (2, 2): the rows and the ellipses, those that are far too large cut."""
+    live = evaluate.shares(model, params) > 0
+    means, deviations = evaluate.moments(model.family, params.components)
+    span = np.where(high > low, high - low, 1.0)
+    reach = [low - _FURTHEST * span, high + _FURTHEST * span]
+    ends = [means[live] - 2 * deviations[live], means[live] + 2 * deviations[live]]
+    low = np.clip(np.nanmin(ends[0], axis=0, initial=np.inf), reach[0], low)
+    high = np.clip(np.nanmax(ends[1], axis=0, initial=-np.inf), high, reach[1])
+    margin = 0.06 * np.where(high > low, high - low, 8.0)
+    return np.stack([low - margin, high + margin])
 
 
 def _draw_mixed(ax: Axes, points: np.ndarray, shares: np.ndarray, k: int) -> None:

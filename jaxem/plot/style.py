@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from jaxem.core import tables
 from jaxem.core.dataset import as_given
@@ -157,6 +158,24 @@ def legend(ax: Axes, **options: Any) -> None:
     box.set_in_layout(False)
 
 
+def share_legend(figure: Figure, axes: Sequence[Axes], n_columns: int = 4) -> None:
+    """One legend under the panels, in place of one in each; a state as the last of them has it."""
+    found, told = entries(axes), set()
+    for text in list(found):
+        name = text.partition(" (")[0]
+        if name in told and name.startswith(STATES.part):
+            del found[text]
+        told.add(name)
+    for ax in axes:
+        box = ax.get_legend()
+        if box is not None:
+            box.remove()
+    if not found:
+        return
+    place = {"loc": "outside lower center", "ncols": n_columns}
+    figure.legend(list(found.values()), list(found), fontsize="small", **place)
+
+
 def entries(axes: Iterable[Axes]) -> dict[str, Any]:
     """The legend entries of several axes, each label once: label -> artist."""
     found: dict[str, Any] = {}
@@ -175,9 +194,9 @@ def log_likelihood_axis(ax: Axes) -> None:
         ax.set_ylim((low + high - 1) / 2, (low + high + 1) / 2)
 
 
-def note_rows(ax: Axes, drawn: int, n: int, n_known: int | None = None) -> None:
-    """Say so, where rows are left out: of a long table, or those without a density."""
-    notes = [left_out(drawn, n, "rows")]
+def note_rows(ax: Axes, drawn: int, n: int, n_known: int | None = None, more: str = "") -> None:
+    """Say so, where rows are left out: of a long table, or those without a density; and `more`."""
+    notes = [more, left_out(drawn, n, "rows")]
     if n_known is not None and n_known < drawn:
         notes.append(f"{drawn - n_known:,} rows have no density")
     note(ax, notes)

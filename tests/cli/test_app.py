@@ -301,19 +301,21 @@ BAD_OPTIONS = {
     "--components 5:2": "--components.*give 2:5",
     "--components 273": "use at most",
     "--components 1:300": "use at most",
-    "--starts 0": "--starts",
+    "--starts 0": "--starts'.*at least 1",
+    "--starts many": "--starts'.*whole number",
+    "--componets 3": "--componets; did you mean '--components'. see jaxem fit --help$",
     "--covariance ful": "--covariance.*did you mean 'full'",
     "--covariance full,digonal": "--covariance.*'digonal'; did you mean 'diag'",
     "--covariance zzz": "one of full, tied, diag, spherical, all",
-    "--report page.docx": "page.docx: .docx files cannot be written; give one of .*.pdf",
+    "--report page.docx": "docx files cannot be written; give one of .html, .png, .pdf, .svg$",
     "--report page": "page: has no extension; give one of .*.png",
     "-o no/such/m": "no/such/m: cannot be written: there is no such file or folder",
     "--report no/such/page.png": "no/such/page.png: cannot be written",
     "-o page.png --report ./page.png": "page.png: --report is the file of --output too",
-    "--dtype float16": "--dtype.*float16",
+    "--dtype float16": "--dtype': 'float16' is not one of 'float64', 'float32'",
     "--tol -1": "--tol",
     "--tol nan": "tol",
-    "--tol 1j": "--tol",
+    "--tol 1j": "--tol'.*it must be a number",
     "--max-iter -1": "--max-iter",
     "--reg-covar -1": "--reg-covar",
     "--seed -1": "--seed",
@@ -340,6 +342,11 @@ def test_bad_files_are_one_line_and_exit_2(tmp_path, capsys):
     missing = tmp_path / "absent.csv"
     assert fit(str(missing)) == 2
     assert capsys.readouterr().err == f"jaxem: {missing}: there is no such file; check the path\n"
+    assert fit(str(tmp_path / "hole.csv")) == 2
+    assert capsys.readouterr().err.endswith("there is no such file; check the path\n")
+    (tmp_path / "holes.csv").write_text("")
+    assert fit(str(tmp_path / "hole.csv")) == 2
+    assert "there is no such file; did you mean 'holes.csv'? check" in capsys.readouterr().err
     holes = tmp_path / "holes.csv"
     holes.write_text("a,b\n1,?\n2,3\n")
     assert fit(str(holes), "--missing", "error") == 2
@@ -394,7 +401,8 @@ def test_a_full_disk_leaves_the_old_file(faithful, tmp_path, monkeypatch, capsys
 
 def test_no_such_command(capsys):
     assert main(["fti"]) == 2
-    assert "No such command 'fti'" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "No such command 'fti'. Did you mean 'fit'? see jaxem --help" in err
 
 
 @pytest.mark.slow
@@ -453,3 +461,40 @@ def test_probabilities_have_intervals_by_the_names_of_their_levels(tmp_path, cap
     assert "P(paid = y)[0]" in out and "P(colour = blue)[0]" in out and "probabilities[" not in out
     assert "Wald intervals leave the range of" in err
     assert "--standard-errors bootstrap stays within" in err
+
+
+def test_the_commands_come_in_the_order_of_a_first_use(capsys):
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first = lines.index("Commands:") + 1
+    commands = [line.split() for line in lines[first : lines.index("", first)]]
+    assert [words[0] for words in commands[:3]] == ["fit", "predict", "show"]
+    assert not [words for words in commands if words[-1].endswith("...")]  # none is cut
+
+
+def test_an_option_without_its_value_sends_to_the_help_of_its_command(capsys):
+    assert main(["fit", "x.csv", "--components"]) == 2
+    assert capsys.readouterr().err.endswith("requires an argument; see jaxem fit --help\n")
+
+
+def test_columns_that_were_not_told_apart(tmp_path, capsys):
+    file = tmp_path / "spaces.txt"
+    file.write_text("a b\n1 2\n3 4\n")
+    assert fit(str(file)) == 2
+    assert capsys.readouterr().err.endswith("give --separator ' '\n")
+    file.write_text("a,b\nx,y\nz,w\n")
+    assert fit(str(file)) == 2
+    assert "another --family, such as auto" in capsys.readouterr().err
+
+
+def test_a_table_on_the_standard_input(faithful, monkeypatch, capsys):
+    with open(faithful) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        assert fit("-") == 0
+    out = capsys.readouterr().out
+    assert float(fact(out, "log-likelihood")) == pytest.approx(BEST_OF_TWO, abs=1e-3)
+
+
+def test_nobody_to_complain_to(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["show", "no such file"]) == 2

@@ -106,7 +106,7 @@ def test_missing_and_infinite_cells_are_counted_by_column():
         ValueError, match=r"6 missing cells, in columns: a \(1\), b \(2\), d \(3\); drop"
     ):
         read(table)
-    with pytest.raises(ValueError, match=r"1 infinite cells, in columns: c \(1\); drop"):
+    with pytest.raises(ValueError, match=r"1 infinite cell, in columns: c \(1\); correct"):
         read(table, "c")
 
 

@@ -522,7 +522,7 @@ BAD = {
     ("a,b\n1,2\n3,?\n", "--family", "multinomial"): "takes whole rows alone",
     ("a,b\n1,2\n3,?\n", "--draws", "0"): "--draws",
     ("a,b\n1,2\n3,?\n", "--plot", "p.docx"): ".docx files cannot be written",
-    ("a,b\n1,2\n3,inf\n4,?\n",): "has 1 infinite cells, in columns: b",
+    ("a,b\n1,2\n3,inf\n4,?\n",): "has 1 infinite cell, in columns: b",
 }
 
 

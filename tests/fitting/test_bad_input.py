@@ -56,8 +56,8 @@ def with_value(value, *places):
         (np.ma.masked_less(X, -1.0), r"NaN"),
         (X * 1e-170, r"columns 0, 1, 2 spread.*rescale"),
         (X * 1e170, r"columns 0, 1, 2 spread.*rescale"),
-        (np.zeros((9, 3)), r"1 distinct rows, fewer than the 2 components"),
-        (X[:1], r"1 distinct rows.*at most 1"),
+        (np.zeros((9, 3)), r"1 distinct row, fewer than the 2 components"),
+        (X[:1], r"1 distinct row.*at most 1"),
     ],
 )
 def test_data(x, text):
@@ -72,7 +72,7 @@ def test_data(x, text):
         (dict(sample_weight=-np.ones(20)), r"20 negative.*row 0.*frequencies"),
         (dict(sample_weight=np.zeros(20)), r"all zero"),
         (dict(sample_weight=np.full(20, np.nan)), r"NaN"),
-        (dict(sample_weight=np.eye(20)[0]), r"1 distinct rows"),
+        (dict(sample_weight=np.eye(20)[0]), r"1 distinct row"),
         (dict(key=jax.random.split(KEY)), r"give one key"),
         (dict(sample_weight=np.full(20, 1e308)), r"adds up to more.*rescale"),
         (dict(max_iter=2**40), r"max_iter is 1099511627776; give at most 2147483647"),
