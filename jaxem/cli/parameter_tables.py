@@ -57,14 +57,14 @@ def tables(model: Any, params: Any, names: Sequence[str], levels: Levels) -> lis
         heads = Heads("component", "weight", np.asarray(params.weights))
     made, rows = [], []
     for part in parts_of(model, params, names):
-        if isinstance(part.family, tuple(_LOCATED)):
+        if isinstance(part.family, tuple(LOCATED)):
             made.append(_located(part, heads))
         else:
             rows += rows_of(part, levels)
     return [*chain, *made, *([_side_by_side(heads, rows)] if rows else [])]
 
 
-_LOCATED: dict[type, tuple[str, ...]] = {  # what follows the mean of a column
+LOCATED: dict[type, tuple[str, ...]] = {  # what follows the mean of a column
     families.Gaussian: ("std. deviation",),
     families.StudentT: ("scale", "deg. freedom"),
     families.ContaminatedNormal: ("std. deviation", "regular share", "inflation"),
@@ -88,7 +88,7 @@ def _chain(params: Any) -> Table:
 def _located(part: Part, heads: Heads) -> Table:
     """Weight, means and standard deviations of each component; of t components their scales."""
     means, deviations, *tails = moments(part)
-    called = _LOCATED[type(part.family)]
+    called = LOCATED[type(part.family)]
     table = report.table(heads.name, heads.what, "column", "mean", *called)
     for k, value in enumerate(heads.values):
         head, more = (str(k), _share(value)), [f"{tail[k]:.4g}" for tail in tails]
@@ -100,8 +100,8 @@ def _located(part: Part, heads: Heads) -> Table:
 
 
 def moments(part: Part) -> tuple[np.ndarray, ...]:
-    """Means and standard deviations (k, d) of Gaussian columns; of t columns locations, scales, and
-    after them the degrees of freedom (k,)."""
+    """Means and standard deviations (k, d) of Gaussian columns; of t columns locations, scales; and
+    after them the numbers of each component that `LOCATED` names, (k,)."""
     means, covariances, *tails = jax.device_get(part.params)
     variances = part.family.covariance.variances(covariances, *means.shape)
     return means, np.sqrt(np.asarray(variances)), *tails

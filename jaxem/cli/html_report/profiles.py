@@ -11,7 +11,7 @@ from jaxem.cli.found import Fitted
 from jaxem.cli.html_report.markup import Cell, Html, element, paragraphs, table
 from jaxem.cli.html_report.summary import part_of
 from jaxem.cli.parameter_tables import Part, parts_of, rounded
-from jaxem.families import Bernoulli, Categorical, Gaussian, Poisson, StudentT
+from jaxem.families import Bernoulli, Categorical, Poisson
 from jaxem.models import HMM, transitions
 from jaxem.plot import style
 
@@ -95,7 +95,7 @@ def cells_of(x: Any) -> np.ndarray:
 
 
 def _lines_of(part: Part, cells: np.ndarray, levels: Any) -> Iterator[Line]:
-    if isinstance(part.family, Gaussian | StudentT):
+    if isinstance(part.family, tuple(parameter_tables.LOCATED)):
         yield from _located(part, cells)
         return
     place, before = -1, None
@@ -117,12 +117,13 @@ def _lines_of(part: Part, cells: np.ndarray, levels: Any) -> Iterator[Line]:
 
 def _located(part: Part, cells: np.ndarray) -> Iterator[Line]:
     means, deviations, *tails = parameter_tables.moments(part)
-    label = "location ± scale" if tails else "mean ± sd"
+    spread, *others = parameter_tables.LOCATED[type(part.family)]
+    label = "location ± scale" if spread == "scale" else "mean ± sd"
     for j, name in enumerate(part.names):
         line = Line(name, label, np.asarray(means[:, j], float), np.asarray(deviations[:, j]))
         yield _of_numbers(line, cells[:, j])
-    if tails:
-        yield Line("", "degrees of freedom", np.asarray(tails[0], float))
+    for name, values in zip(others, tails, strict=True):
+        yield Line("", name.replace("deg.", "degrees of"), np.asarray(values, float))
 
 
 def _of_numbers(line: Line, column: np.ndarray) -> Line:
