@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxem.core import checks, html_tables, parameters, placement
 from jaxem.core.contracts import Model
-from jaxem.core.names import name
+from jaxem.core.names import name, of_parts
 from jaxem.core.status import CONVERGED, FitError, Status, tally
 from jaxem.fitting import frequencies
 from jaxem.fitting.outcome import Outcome
@@ -145,18 +145,18 @@ class Result:
                 "no start has a likelihood: look for columns that are constant or duplicated, and "
                 "for fewer rows than columns"
             ]
-        parts = []
+        parts, called = [], of_parts(self.provenance.model, between=" ")
         for i in np.flatnonzero(np.asarray(self.collapsed)):
             rows = f"{count[i]:.3g} of {weight:.6g} rows"
             if int(self.status) == Status.CONSTRAINED:
-                parts.append(f"component {i} has {rows} and is at the bound")
+                parts.append(f"{called[i]} has {rows} and is at the bound")
             elif ratio[i] <= 0 and count[i] > 0.02 * weight and count[i] >= 3:
                 parts.append(
-                    f"component {i} ({rows}) is singular: a point mass of equal rows, "
+                    f"{called[i]} ({rows}) is singular: a point mass of equal rows, "
                     "or columns that are constant or duplicated within it"
                 )
             else:
-                parts.append(f"component {i} has {rows} and variance ratio {ratio[i]:.2g}")
+                parts.append(f"{called[i]} has {rows} and variance ratio {ratio[i]:.2g}")
         return parts + frequencies.told(weight, self.provenance.n_rows, len(count))
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from jax import lax
 from jax.scipy.special import entr, logsumexp, xlogy
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, emissions, parameters, tables
+from jaxem.core import checks, emissions, names, parameters, tables
 from jaxem.core.capabilities import holes, pivots
 from jaxem.core.constraints import Shares
 from jaxem.core.contracts import (
@@ -63,14 +63,22 @@ class Mixture(Model):
 
     noise: one more component, spread evenly over the box of the data, for rows that are like no
         others: p(x) = (1 - e) sum_k weights[k] p_k(x) + e / V. Its label is the last, n_components.
+    names: what the components are called where they are shown, such as ("short", "long"): columns
+        of probabilities, summaries, pictures. No number depends on them, and models that differ in
+        them alone are equal.
+
+        named = jaxem.Mixture(families.Gaussian("full"), 2, names=("short", "long"))
+        jaxem.predict_proba(named, result.params, frame)  # with columns "short" and "long"
 
     Parameters: `MixtureParams`, with noise `NoisyMixtureParams`. Errors: ValueError for what is no
-    family, and for k below 1. Source: McLachlan and Peel (2000), Finite Mixture Models.
+    family, for k below 1, and for names of another number.
+    Source: McLachlan and Peel (2000), Finite Mixture Models.
     """
 
     family: Family = field()
     n_components: Any = field()  # any whole number, kept as an int
     noise: Any = False
+    names: Any = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, Family):
@@ -80,10 +88,11 @@ class Mixture(Model):
         k = checks.whole(self.n_components, "n_components", least=1)
         object.__setattr__(self, "n_components", k)
         object.__setattr__(self, "noise", checks.flag(self.noise, "noise"))
+        taken = ("noise",) * self.n_beside
+        object.__setattr__(self, "names", names.read(self.names, k, taken))
 
     def __repr__(self) -> str:
-        beside = ", noise=True" if self.noise else ""
-        return f"Mixture(family={self.family!r}, n_components={self.n_components}{beside})"
+        return names.spec(self)
 
     @property
     def background(self) -> Background:
@@ -113,7 +122,8 @@ class Mixture(Model):
         return self.family.exact_m_step
 
     def with_n_components(self, n: int) -> "Mixture":
-        return Mixture(self.family, n, self.noise)
+        own = self.names if n == self.n_components else None
+        return Mixture(self.family, n, self.noise, own)
 
     # ---- host side
 

@@ -80,7 +80,7 @@ def overview(
     if selection is not None:
         criterion(selection, axes["criterion"])
     figure.suptitle(title, fontsize=11)
-    _share_legend(figure, [axes[name] for name in shared])
+    _share_legend(figure, [axes[name] for name in shared], ())
     return figure
 
 
@@ -122,7 +122,9 @@ def _of_chain(
     if d > 1:
         title += f"\nshown: {style.column_names(names, x, d)[column]} (of {d} columns)"
     figure.suptitle(title, fontsize=11)
-    _share_legend(figure, [axes[name] for name in ("decoded", "density") if name in axes])
+    words = style.words(model)
+    states = [words.name(i) for i in range(model.n_states)]
+    _share_legend(figure, [axes[name] for name in ("decoded", "density") if name in axes], states)
     return figure
 
 
@@ -167,12 +169,12 @@ def _title(result: Result, data: str) -> str:
     )
 
 
-def _share_legend(figure: Figure, axes: list[Axes]) -> None:
+def _share_legend(figure: Figure, axes: list[Axes], states: Sequence[str]) -> None:
     """One legend under the panels, in place of one in each; a state as the last of them has it."""
     entries, told = style.entries(axes), set()
     for text in list(entries):
         name = text.partition(" (")[0]
-        if name in told and name.startswith(style.STATES.part):
+        if name in told and name in states:
             del entries[text]
         told.add(name)
     for ax in axes:
