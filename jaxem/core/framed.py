@@ -34,6 +34,19 @@ def like(given: Any) -> Any:
     return frames.opened(given)
 
 
+def library(given: Any) -> str | None:
+    """What reads the first frame or series in data as a person has it; None where there is none."""
+    found = like(given)
+    return None if found is None else found.implementation.value
+
+
+def made(library: str, columns: Mapping[str, np.ndarray]) -> Any:
+    """A frame of columns, native, of a library by its name."""
+    import narwhals
+
+    return narwhals.from_dict(dict(columns), backend=library).to_native()
+
+
 def _framed(beside: Any, values: Any, called: str | Sequence[str]) -> Any:
     if beside is None:
         return values

@@ -14,6 +14,7 @@ from jaxem.core.status import CONVERGED, FitError, Status, tally
 from jaxem.fitting import frequencies
 from jaxem.fitting.outcome import Outcome
 from jaxem.fitting.restarts import Restarts
+from jaxem.fitting.summary import summary
 
 _COLLAPSED = (Status.DEGENERATE, Status.CONSTRAINED)
 _NAME = 16  # letters of a printed line that are its name
@@ -30,6 +31,7 @@ class Provenance:
     columns: tuple[str, ...] | None
     data_dtype: str
     remarks: tuple[str, ...] = ()
+    library: str | None = None  # of the frame that the data came in
 
 
 @jax.tree_util.register_dataclass
@@ -120,6 +122,27 @@ class Result:
             for path, leaf in jax.tree.leaves_with_path(marks)
             for at in np.argwhere(np.asarray(leaf))
         )
+
+    def summary(self, names: Any = None) -> Any:
+        """The components, or states, a row each, in a frame where the data came in one.
+
+            print(result.summary())
+            result.summary(names=("short", "long")).set_index("component")  # of pandas
+
+        Columns: what they are called; "weight", by which components fall, or of states "initial"
+        and "to ..."; then the numbers of each column of the data, such as "eruptions mean" and
+        "eruptions std. deviation". Of data in no frame a dict of such columns, which prints as a
+        table. With noise weights are shares of the rows that are none.
+        names: of the components as they are numbered, in place of the model's own.
+        Errors: ValueError for several fits, under jit, and for names of another number.
+        """
+        if np.ndim(self.status):
+            raise ValueError(f"these are {np.size(self.status)} fits; take one, results[i]")
+        model, about = self.provenance.model, self.provenance
+        if names is not None:
+            spec: Any = model
+            model = replace(spec, names=names)
+        return summary(model, self.params, about.columns, about.library)
 
     def raise_for_status(self) -> None:
         """FitError unless the fit converged; the text says what to do."""

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, emissions, names, parameters
+from jaxem.core.capabilities import describing
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.contracts import Family, Model, Params, Prepared, Prior, Rows, Statistics
 from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import informative_weight
@@ -130,6 +132,11 @@ class HMM(Model):
         return HMM(self.family, n, self.initial, own, self.recursion, called)
 
     # ---- host side
+
+    def describe(self, params: HMMParams, columns: Any, levels: Any) -> list[Line]:
+        moves = zip(names.of_parts(self, between=" "), params.transition.T, strict=True)
+        law = [Line("", "initial", params.initial), *(Line("", f"to {j}", p) for j, p in moves)]
+        return law + describing.lines(self.family, params.emissions, columns, levels)
 
     def read(self, data: Any, sample_weight: Any, labels: Any, lengths: Any) -> tuple[Rows, Layout]:
         possible = transitions.mask(self.transitions, self.n_states)

@@ -15,7 +15,8 @@ from jax.scipy.special import entr, logsumexp, xlogy
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, emissions, names, parameters, tables
-from jaxem.core.capabilities import holes, pivots
+from jaxem.core.capabilities import describing, holes, pivots
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.constraints import Shares
 from jaxem.core.contracts import (
     Family,
@@ -126,6 +127,10 @@ class Mixture(Model):
         return Mixture(self.family, n, self.noise, own)
 
     # ---- host side
+
+    def describe(self, params: Any, columns: Any, levels: Any) -> list[Line]:
+        own = describing.lines(self.family, params.components, columns, levels)
+        return [Line("", "weight", params.weights), *own]
 
     def read(self, data: Any, sample_weight: Any, labels: Any, lengths: Any) -> tuple[Rows, None]:
         if lengths is not None:

@@ -25,8 +25,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.capabilities.digits import prepared_for
 from jaxem.core.contracts import Family, Params
+from jaxem.families.gaussian import described
 from jaxem.families.gaussian.gaussian import Gaussian
 from jaxem.families.gaussian.m_step import recentred
 from jaxem.families.gaussian.params import like_x
@@ -108,6 +110,10 @@ class StudentT(Family):
 
     def like_x(self, params: Params) -> Any:
         return like_x(params, StudentTParams)
+
+    def describe(self, params: StudentTParams, columns: Any, levels: Any) -> list[Line]:
+        located = described.lines(self.covariance, *params.gaussian, columns, "scale")
+        return [*located, Line("", "degrees of freedom", params.degrees_of_freedom)]
 
     def as_prior(self, prior: Any, reg_covar: Any, x: Any, k: int) -> GaussianPrior:
         return self.normal.as_prior(prior, reg_covar, x, k)
