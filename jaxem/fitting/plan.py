@@ -222,7 +222,7 @@ def _thresholds(model: Model, rows: Rows, options: Options) -> Thresholds:
     checks.nonnegative(min_count, "min_count")
     checks.nonnegative(ratio, "min_variance_ratio")
     dtype = rows.weight.dtype
-    return Thresholds(checks.cast(min_count, dtype), checks.cast(ratio, dtype))
+    return Thresholds(*(checks.cast(of, dtype) for of in (min_count, ratio, options.tol)))
 
 
 def _no_moves(

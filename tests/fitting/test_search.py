@@ -9,6 +9,7 @@ import pytest
 from compilations import compilations
 
 import jaxem
+from jaxem import datasets
 from jaxem.core.dataset import as_dataset
 from jaxem.core.status import Status
 from jaxem.datasets import load_galaxies
@@ -240,16 +241,34 @@ def test_nothing_is_given_up_before_three_looks_or_beside_nothing():
 # ---- optima
 
 
-def outcomes(values, status=None):
+def outcomes(values, status=None, resolution=0.0):
     values = np.asarray(values, float)
     status = np.full(len(values), Status.CONVERGED) if status is None else np.asarray(status)
-    return SimpleNamespace(log_likelihood=values, log_posterior=values, status=status)
+    margin = np.full(len(values), resolution)
+    return SimpleNamespace(
+        log_likelihood=values, log_posterior=values, status=status, resolution=margin
+    )
 
 
 def test_starts_within_a_millionth_are_at_one_optimum():
     found = optima.of(outcomes([-100.0, -90, -100.00005, -90.00001, -95]))
     assert found.count.tolist() == [2, 1, 2] and found.first.tolist() == [1, 4, 0]
     np.testing.assert_array_equal(found.log_likelihood, [-90, -95, -100])
+
+
+def test_a_loose_tol_tells_fewer_optima_apart():
+    found = optima.of(outcomes([-100.0, -90, -100.4, -90.2, -95], resolution=0.5))
+    assert found.count.tolist() == [2, 1, 2] and found.first.tolist() == [1, 4, 0]
+    np.testing.assert_array_equal(found.log_likelihood, [-90, -95, -100])
+    one = jaxem.Mixture(Gaussian("tied"), 2)
+    x = datasets.load_faithful().x
+    rough = jaxem.fit(one, x, key=jax.random.key(0), n_init=20, tol=1e-3, acceleration=None)
+    ends = np.asarray(rough.restarts.log_likelihood)
+    assert 1e-6 * abs(ends.max()) < np.ptp(ends) < 1e-3 * len(x)  # one optimum: see tol=1e-9
+    assert rough.restarts.n_best == 20 and rough.restarts.optima.count.tolist() == [20]
+    np.testing.assert_array_equal(rough.restarts.resolution, np.full(20, 1e-3 * len(x)))
+    exact = jaxem.fit(one, x, key=jax.random.key(0), n_init=20, tol=1e-9, acceleration=None)
+    assert exact.restarts.optima.count.tolist() == [20]
 
 
 def test_what_collapsed_failed_or_was_given_up_is_no_optimum():
