@@ -50,7 +50,7 @@ def made(library: str, columns: Mapping[str, np.ndarray]) -> Any:
 def _framed(beside: Any, values: Any, called: str | Sequence[str]) -> Any:
     if beside is None:
         return values
-    values = np.asarray(values)
+    values = np.array(values, order="F")  # the caller's own, column by column
     if isinstance(called, str):
         return series(beside, called, values).to_native()
     return table(beside, dict(zip(called, values.T, strict=True))).to_native()

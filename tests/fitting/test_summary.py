@@ -9,10 +9,12 @@ import pytest
 
 import jaxem
 from jaxem import families
+from jaxem.core.capabilities import describing
 from jaxem.core.column_table import ColumnTable
 from jaxem.families import GaussianParams
 from jaxem.fitting.summary import summary
 from jaxem.models.mixture import MixtureParams
+from laws.family_cases import FAMILY_CASES
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(0, 1, (20, 2)), RNG.normal(4, 1, (30, 2))])
@@ -121,6 +123,19 @@ def test_a_family_that_says_nothing_of_itself():
     assert found["a mean"] == [3.0, 1.0] and found["b loading[1]"] == [7.0, 3.0]
     assert found["b uniqueness"] == [6.0, 6.0]
     assert [name.split()[0] for name in found] == ["component", "weight"] + ["a"] * 4 + ["b"] * 4
+
+
+@pytest.mark.parametrize("name", FAMILY_CASES)
+def test_every_family_tells_of_each_component_and_column(name):
+    case = FAMILY_CASES[name]()
+    params = jax.tree.map(np.asarray, case.params)
+    columns = describing.column_names(case.family, params)
+    lines = describing.lines(case.family, params, columns)
+    assert len({line[:2] for line in lines}) == len(lines) > 0  # no two are called the same
+    assert all(line.values.shape == (3,) and np.isfinite(line.values).all() for line in lines)
+    others = {"", "(intercept)", ", ".join(columns)}
+    told = {part for line in lines for part in line.column.split(", ")} - others
+    assert told <= set(columns) and len(told) >= len(columns) - 1
 
 
 def test_names_that_are_given():

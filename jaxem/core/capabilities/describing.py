@@ -71,7 +71,8 @@ def regression(params: Any, columns: Sequence[str]) -> list[Line]:
 
 def _of_leaf(what: str, values: np.ndarray, columns: Sequence[str]) -> list[Line]:
     """A line for each of the numbers of a part, (k, ...)."""
-    own = values.shape[1:2] == (len(columns),)
+    # An exposure, or numbers of trials, come after the columns.
+    own = values.ndim > 1 and values.shape[1] <= len(columns) <= values.shape[1] + 1
     found = []
     for at in np.ndindex(values.shape[1:]):
         column, rest = (columns[at[0]], at[1:]) if own else ("", at)
@@ -90,17 +91,17 @@ def _singular(name: str) -> str:
 def column_names(family: Any, params: Params) -> tuple[str, ...]:
     """Of data without names: "x", or "column 0", ...; by the blocks of a dict; "y" of a response.
 
-    params: of components.
+    params: of components. Of two tables, as limits are, the names of the first.
     """
-    rows = family.like_x(params)
-    found: list[str] = []
-    for path, leaf in jax.tree.leaves_with_path(rows):
-        d = leaf.shape[1] if len(leaf.shape) == 2 else 1
-        block = getattr(path[0], "key", None) if path else None
-        if block is not None:
-            found += [str(block)] if d == 1 else [f"{block} {j}" for j in range(d)]
-        elif len(leaf.shape) == 1:
-            found.append("y")
-        else:
-            found += ["x"] if d == 1 else [f"column {j}" for j in range(d)]
-    return tuple(found)
+    return tuple(_names(family.like_x(params), ""))
+
+
+def _names(rows: Any, block: str) -> list[str]:
+    if isinstance(rows, Mapping):
+        return [name for key, part in rows.items() for name in _names(part, str(key))]
+    shapes = [leaf.shape for leaf in jax.tree.leaves(rows)]  # None of a family that does not tell
+    if not shapes:
+        return []
+    d = shapes[0][1] if len(shapes[0]) == 2 else 1
+    found = [block or "x"] if d == 1 else [f"{block or 'column'} {j}" for j in range(d)]
+    return found + [f"{block} y".strip() for shape in shapes[1:] if len(shape) == 1]
