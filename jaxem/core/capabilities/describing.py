@@ -19,7 +19,7 @@ class Line(NamedTuple):
 
     column: str
     what: str
-    values: np.ndarray  # (k,)
+    values: Any  # (k,), of NumPy
 
 
 @runtime_checkable
@@ -45,7 +45,7 @@ def lines(
     return sorted(found, key=lambda line: order.get(line.column, len(order)))
 
 
-def by_column(columns: Sequence[str], what: str, values: np.ndarray) -> list[Line]:
+def by_column(columns: Sequence[str], what: str, values: Any) -> list[Line]:
     """values: (k, d)."""
     return [Line(name, what, own) for name, own in zip(columns, values.T, strict=True)]
 
