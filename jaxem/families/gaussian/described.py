@@ -1,6 +1,7 @@
 """What the means and covariances of components are called, of normal and of t components."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,11 +10,7 @@ from jaxem.families.gaussian.covariance import Covariance
 
 
 def lines(
-    structure: Covariance,
-    means: np.ndarray,
-    matrices: np.ndarray,
-    columns: Sequence[str],
-    what: str,
+    structure: Covariance, means: Any, matrices: Any, columns: Sequence[str], what: str
 ) -> list[Line]:
     """Mean and deviation of each column, then the correlations that the structure has.
 
