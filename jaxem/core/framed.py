@@ -36,7 +36,7 @@ def like(given: Any) -> Any:
 
 def library(given: Any) -> str | None:
     """What reads the first frame or series in data as a person has it; None where there is none."""
-    found = like(given)
+    found = like(tuple(given[:1]) if isinstance(given, list) else given)  # sequences are alike
     return None if found is None else found.implementation.value
 
 
