@@ -149,7 +149,7 @@ def many(model: Model, n_sets: int, rows: Rows, n_starts: int) -> Plan:
     own = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((n, *leaf.shape), leaf.dtype), rows)
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), n))
     begin = refits.Begin(keys, None, jax.ShapeDtypeStruct((n_starts,), jnp.int32))
-    settings = refits.Settings(None, whole, number, whole, Thresholds(number, number))
+    settings = refits.Settings(None, whole, number, whole, Thresholds(number, number, number))
     of = execution, refits.own_rows, n, settings, None, own, begin, None
     return compiled(refits._fit.full, *of)
 

@@ -178,7 +178,9 @@ def test_the_format_is_the_documented_one(path, tmp_path):
     gaussian = {"spec": "Gaussian", "fields": fields}
     assert header["format"] == 1
     assert set(header["versions"]) == {"jaxem", "jax", "numpy", "python"}
-    fields = {"family": gaussian, "n_components": K, "noise": False, "concomitants": 0}
+    fields = {
+        "family": gaussian, "n_components": K, "noise": False, "concomitants": 0, "names": None,
+    }  # fmt: skip
     assert header["model"] == {"spec": "Mixture", "fields": fields}
     assert header["params"]["type"] == "MixtureParams"
     assert header["params"]["fields"]["weights"] == "weights"

@@ -53,7 +53,8 @@ def conditional(
     logs = safe_log(params.weights) + log_density
     shifted = jnp.exp(logs - jnp.max(logs))
     weights = shifted / jnp.sum(shifted)
-    return Mixture(rest, model.n_components), MixtureParams(weights, components)
+    rest = Mixture(rest, model.n_components, names=model.names)
+    return rest, MixtureParams(weights, components)
 
 
 class Moments(NamedTuple):

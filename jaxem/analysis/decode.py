@@ -1,7 +1,8 @@
 """What a fitted hidden Markov model says of sequences: their states, paths, and what comes next.
 
 `smooth` is `predict_proba`: P(state | the whole sequence). All take one sequence, a batch or a
-list, as `fit` does, and answer arranged in the same way.
+list, as `fit` does, and answer arranged in the same way: what is told of each step of a frame is a
+frame, or series, of the same library.
 """
 
 from collections.abc import Callable
@@ -13,9 +14,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.analysis.predict import smoothed
-from jaxem.core import checks, filled_rows, text_tables
+from jaxem.core import checks, filled_rows, names, text_tables
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.dataset import Dataset, as_dataset
+from jaxem.core.framed import framed
 from jaxem.core.inputs import waits
 from jaxem.core.numerics import einsum
 from jaxem.fitting import impossible, sizes
@@ -37,7 +39,7 @@ def viterbi(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[
     path, terms = _by_lanes(data, params, _best_path)
     terms = jnp.where(data.rows.weight > 0, terms, 0)
     _check_possible(data, params, terms)
-    return data.arrange(path), data.layout.sums(terms)
+    return framed(data, data.arrange(path), model.part), data.layout.sums(terms)
 
 
 @waits
@@ -47,7 +49,8 @@ def filter_states(model: Model, params: Params, x: Any, lengths: Any = None) -> 
     Errors: as `viterbi`.
     """
     data, params = _read(model, params, x, lengths)
-    return data.arrange(jnp.exp(jnp.moveaxis(_filtered(data, params), 1, -1)))
+    shares = data.arrange(jnp.exp(jnp.moveaxis(_filtered(data, params), 1, -1)))
+    return framed(data, shares, names.of_parts(model))
 
 
 @waits

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.analysis import decode, predict
-from jaxem.core import checks, emissions, remarks, tables
+from jaxem.core import checks, emissions, framed, frames, remarks, tables
 from jaxem.core.capabilities import imputing
 from jaxem.core.contracts import Family, Model, Params, Prior, Rows
 from jaxem.core.dataset import Dataset, alike, as_dataset
@@ -48,8 +48,9 @@ def impute(
         a leading axis (n_draws, n, d): how uncertain a filled cell is, and what multiple imputation
         takes. They leave out that the parameters are estimates: draw those too (`bootstrap`) where
         that counts.
-    x: as the model takes it; a model that was fitted to whole rows fills holes too. Of (x, Z), with
-        covariates, x comes back alone.
+    x: as the model takes it; a model that was fitted to whole rows fills holes too. A frame comes
+        back as one, its other columns as they were; of draws there is a list of frames. Of (x, Z),
+        with covariates, x comes back alone.
     prior: that of the fit, where it had one.
 
     A hole stays NaN, with a UserWarning, where no row of its component, of several rows that there
@@ -219,6 +220,12 @@ def _completed(given: Any, filled: Any, holes: Any) -> Any:
     """What was given, with what is filled in its holes; whole numbers stay whole numbers."""
     if isinstance(given, Mapping):
         return {name: _completed(given[name], filled[name], holes[name]) for name in filled}
+    frame = frames.opened(given)
+    if frame is not None and checks.is_concrete(filled, holes):
+        drawn, holes = np.asarray(filled), np.asarray(holes)
+        if drawn.ndim == holes.ndim:
+            return framed.completed(frame, drawn, holes)
+        return [framed.completed(frame, own, holes) for own in drawn]
     cells = tables.array(given, "x")
     numpy: Any = np if checks.is_concrete(cells, filled, holes) else jnp
     cells, filled, holes = (numpy.asarray(of) for of in (cells, filled, holes))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxem.analysis.predict import predict_proba
+from jaxem.analysis.predict import smoothed
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params
 from jaxem.core.dataset import as_dataset
@@ -53,7 +53,7 @@ def merge_components(model: Model, params: Params, x: Any, sample_weight: Any = 
     if data.layout is not None:
         raise ValueError("components of mixtures are merged; the rows of a sequence have states")
     weight = checks.weights(sample_weight, data.n_rows)
-    shares = np.array(jax.device_get(predict_proba(model, params, data)), float)
+    shares = np.array(jax.device_get(smoothed(data, model.as_params(params, data.rows))), float)
     shares = shares[:, : model.n_components]
     weight = np.ones(len(shares)) if weight is None else np.asarray(weight, float)
     groups, pairs = list(range(shares.shape[1])), []

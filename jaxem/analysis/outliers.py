@@ -10,6 +10,7 @@ from jaxem.core import emissions
 from jaxem.core.capabilities.weighing import weighing
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.dataset import as_dataset
+from jaxem.core.framed import framed
 from jaxem.core.inputs import waits
 from jaxem.fitting import sizes
 from jaxem.fitting.blocks import map_rows, with_stable_fallback
@@ -25,7 +26,8 @@ def outlier_weights(model: Model, params: Params, x: Any, lengths: Any = None) -
 
     with delta the squared Mahalanobis distances, for components of `families.StudentT`; of
     `families.ContaminatedNormal` the probability that the row is a regular one. For an HMM with
-    P(state | sequence), arranged as the sequences are; lengths: of those of a batch.
+    P(state | sequence), arranged as the sequences are; lengths: of those of a batch. Of a frame a
+    series.
     Errors: ValueError for other families.
     Source: Peel and McLachlan (2000), Statistics and Computing 10, 339-348; Punzo and
         McNicholas (2016), Biometrical Journal 58, 1506-1537.
@@ -35,7 +37,8 @@ def outlier_weights(model: Model, params: Params, x: Any, lengths: Any = None) -
     rows = data.filled
     size = sizes.block_size(model, rows)
     found = _weights(model, model.as_params(params, data.rows), rows, size)
-    return data.arrange(sizes.beside(rows, data.unfilled(found)))
+    weights = data.arrange(sizes.beside(rows, data.unfilled(found)))
+    return framed(data, weights, "outlier_weight")
 
 
 @program("model", "block_size")

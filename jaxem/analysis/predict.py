@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxem.analysis.in_pieces import in_pieces
-from jaxem.core import checks, emissions, placement, shards
+from jaxem.core import checks, emissions, names, placement, shards
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.dataset import Dataset, as_dataset
+from jaxem.core.framed import framed
 from jaxem.core.inputs import waits
 from jaxem.fitting import impossible, sizes
 from jaxem.fitting.blocks import map_rows, with_stable_fallback
@@ -19,16 +20,23 @@ from jaxem.fitting.padded_components import with_absent
 
 @waits
 @in_pieces
-def log_prob(model: Model, params: Params, x: Any, lengths: Any = None, mesh: Any = None) -> Array:
+def log_prob(model: Model, params: Params, x: Any, lengths: Any = None, mesh: Any = None) -> Any:
     """log p(x[n]) of each row, (n,): natural log with every constant.
 
     For an HMM of each sequence, (b,), or a number for one; lengths: of the sequences of a batch.
     mesh: as `fit` takes it. x may be a source, here and below: of its rows the numbers count alone,
-    not the weights and labels that come with them.
+    not the weights and labels that come with them. Of a frame the results are frames and series of
+    the same library, here and below, with the index where it is of pandas: "log_density".
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
     data = as_dataset(model, x, lengths=lengths, mesh=mesh)
-    values = _posterior(data, model.as_params(params, data.rows), "log_density")
+    values = log_density(data, model.as_params(params, data.rows))
+    return values if data.layout is not None else framed(data, values, "log_density")
+
+
+def log_density(data: Dataset, params: Params) -> Array:
+    """`log_prob` of a Dataset and checked parameters, as an array."""
+    values = _posterior(data, params, "log_density")
     return values if data.layout is None else data.layout.sums(values)
 
 
@@ -39,12 +47,14 @@ def predict_proba(
 ) -> Any:
     """P(component | x[n]), (n, k): w[k] p_k(x[n]) / sum_j w[j] p_j(x[n]); rows sum to 1.
 
-    NaN in a row whose density is 0 to the dtype under every component. For an HMM P(state | the
-    sequence), (t, k), or arranged as the sequences are: `smooth`; ValueError for a sequence that is
-    impossible.
+    Of a frame the columns are called by the model's `names`, or component_0, component_1, ...; that
+    of noise "noise". NaN in a row whose density is 0 to the dtype under every component. For an HMM
+    P(state | the sequence), (t, k), or arranged as the sequences are: `smooth`; ValueError for a
+    sequence that is impossible.
     """
     data = as_dataset(model, x, lengths=lengths, mesh=mesh)
-    return smoothed(data, model.as_params(params, data.rows))
+    shares = smoothed(data, model.as_params(params, data.rows))
+    return framed(data, shares, names.of_parts(model))
 
 
 def smoothed(data: Dataset, params: Params) -> Any:
@@ -69,14 +79,18 @@ smooth = predict_proba
 def predict(model: Model, params: Params, x: Any, lengths: Any = None, mesh: Any = None) -> Any:
     """The most probable component of each row, (n,) int32; for an HMM the state of each step.
 
+        labels = jaxem.predict(model, params, frame)  # a series, beside the rows of the frame
+        frame.assign(group=labels)  # of pandas
+
     The states of an HMM are judged one by one: `viterbi` finds the most probable path.
     """
     data = as_dataset(model, x, lengths=lengths, mesh=mesh)
     params = model.as_params(params, data.rows)
     if data.layout is None:
-        return _posterior(data, params, "component")
+        return framed(data, _posterior(data, params, "component"), model.part)
     found = smoothed(data, params)
-    return [_argmax(of) for of in found] if isinstance(found, list) else _argmax(found)
+    each = [_argmax(of) for of in found] if isinstance(found, list) else _argmax(found)
+    return framed(data, each, model.part)
 
 
 def _argmax(probabilities: Any) -> Array:

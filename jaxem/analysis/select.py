@@ -12,6 +12,7 @@ from jaxem.core.contracts import Model
 from jaxem.core.dataset import Dataset, alike, as_dataset
 from jaxem.core.inputs import waits
 from jaxem.core.status import Status
+from jaxem.fitting import starts
 from jaxem.fitting.ahead import compiled_ahead
 from jaxem.fitting.driver import noted, uncut
 from jaxem.fitting.options import FitOptions, Options, Starts
@@ -116,7 +117,7 @@ def select(
     family: Any = None,
     covariance: Any = None,
     n_components: Any = None,
-    n_init: int = 20,
+    n_init: Any = 20,
     criterion: str = "bic",
     init: Any = "portfolio",
     sample_weight: Any = None,
@@ -134,6 +135,8 @@ def select(
         with each of these structures ("all" for the fourteen of mclust), or of another family, with
         each of these numbers of components: the table of mclust is
         select(x=x, family="gaussian", covariance="all", n_components=range(1, 10), key=key).
+    n_init: "auto" searches for each model as `fit` does, at most 240 starts; its moves divide
+        components too, so that no further starts do.
     criterion: "bic", "aic" or "icl"; lower is better (mclust prints the opposite sign).
     The other options are those of `fit`; every model gets the same key.
 
@@ -145,7 +148,7 @@ def select(
     if x is None:
         raise ValueError("x is missing: give the rows, select(models, x, key=key)")
     given = sample_weight, labels, lengths, mesh
-    jobs = plan(models, x, Starts(init, key, n_init), Options(**options), given)
+    jobs = plan(models, x, starts.begin(init, key, n_init, None), Options(**options), given)
     results: dict[int, Result] = {}
     with compiled_ahead(jobs) as ready:
         for i in sorted(range(len(jobs)), key=lambda i: jobs[i].provenance.model.n_components):
@@ -196,7 +199,8 @@ def plan(
 
     def job(model: Model) -> FitPlan:
         n_parts = kinds[_kind(model)]
-        n_split = max(n_parts) - 1 if len(set(n_parts)) > 1 else 0
+        divides = len(set(n_parts)) > 1 and begin.search is None  # a search has moves of its own
+        n_split = max(n_parts) - 1 if divides else 0
         return prepare(data_of(model), options, begin._replace(n_split=n_split), max(n_parts))
 
     return [job(model) for model in models]
@@ -209,7 +213,7 @@ def divided(job: FitPlan, results: Sequence[Result]) -> FitPlan:
     what a k-means start would do with its rows alone. A search from k to k + 1 parts so misses
     fewer optima than starts from nothing do (split moves: Ueda et al. 2000, Neural Comput. 12).
     """
-    if job.moves is None:
+    if not job.n_split:
         return job
     model = job.provenance.model
     kind = model.with_n_components(1)

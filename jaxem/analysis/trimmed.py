@@ -4,12 +4,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
-from jaxem.analysis.predict import log_prob
+from jaxem.analysis.predict import log_density
 from jaxem.core import checks
 from jaxem.core.contracts import Model, Params
 from jaxem.core.dataset import as_dataset
+from jaxem.core.framed import framed
 from jaxem.core.inputs import waits
 from jaxem.fitting import trimming
 
@@ -17,22 +17,24 @@ from jaxem.fitting import trimming
 @waits
 def trimmed_weights(
     model: Model, params: Params, x: Any, trim: Any, sample_weight: Any = None
-) -> Array:
+) -> Any:
     """The weight that each row counts with in a fit with that `trim`, (n,).
 
     0 for the least likely rows, whose weights add up to `trim` of all; a part of its own for the
     row at the border; for the others their own (see `fit`).
-    Errors: ValueError for a trim outside of 0 to 1, and for what `log_prob` refuses.
+    Of a frame a series. Errors: ValueError for a trim outside of 0 to 1, and for what `log_prob`
+    refuses.
     """
     model.with_trim(None, trim)  # or ValueError
     trim = checks.share(trim, "trim")
     data = as_dataset(model, x, sample_weight)
     if data is x and data.weighted:
         raise ValueError("x was read with weights: give the rows themselves, and sample_weight=")
-    density = log_prob(model, params, data)
+    density = log_density(data, model.as_params(params, data.rows))
     weight = checks.weights(sample_weight, len(density))
     weight = jnp.ones_like(density) if weight is None else checks.cast(weight, density.dtype)
-    return _kept(density, weight, checks.cast(trim, density.dtype))
+    kept = _kept(density, weight, checks.cast(trim, density.dtype))
+    return framed(data, kept, "trimmed_weight")
 
 
 _kept = jax.jit(trimming.kept)

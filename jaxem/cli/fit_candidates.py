@@ -25,8 +25,9 @@ from jaxem.cli.found import Fitted, Found, left_open
 from jaxem.cli.options import Counts, FitOptions
 from jaxem.cli.progress import Run
 from jaxem.core.contracts import Family, Model
+from jaxem.fitting import starts
 from jaxem.fitting.ahead import compiled_ahead
-from jaxem.fitting.options import Options, Starts
+from jaxem.fitting.options import Options
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.result import Result
 from jaxem.models import Mixture
@@ -69,11 +70,11 @@ def mixtures(kinds: Sequence[Family], components: Counts, noise: bool = False) -
     return [Mixture(kind, k, noise) for kind in kinds for k in counts]
 
 
-def planned(models: Sequence[Model], x: Any, starts: int, options: FitOptions) -> list[FitPlan]:
-    """A fit of each model."""
+def planned(models: Sequence[Model], x: Any, n_init: Any, options: FitOptions) -> list[FitPlan]:
+    """A fit of each model. n_init: starts, or "auto"."""
     with warnings.catch_warnings():  # what holes leave open is said by the names of columns
         warnings.simplefilter("ignore")
-        begin = Starts("portfolio", jax.random.key(options.seed), starts)
+        begin = starts.begin("portfolio", jax.random.key(options.seed), n_init, None)
         beside = (None, None, None, mesh(options.devices))
         return select.plan(models, x, begin, Options(**fit_arguments(options)), beside)
 
@@ -146,7 +147,8 @@ def print_comparison(out: Console, found: Found, about: str, names: Sequence[str
         out,
         f"{about}: {report.rows_of(jobs[0].provenance.n_rows, names)}; "
         f"{len(jobs)} candidates, "
-        f"{report.several(jobs[0].n_starts, 'start')} each{_of_these(jobs[0].n_split)}\n",
+        f"{_most(jobs[0])}{report.several(jobs[0].n_starts, 'start')} each"
+        f"{_of_these(jobs[0].n_split)}\n",
     )
     out.print(table, "")
     if runs[best].regular:
@@ -156,6 +158,10 @@ def print_comparison(out: Console, found: Found, about: str, names: Sequence[str
             f"* The lowest BIC{regular}, {float(runs[best].result.bic):.2f}, is that of "
             f"k = {model.n_components}, {report.family(model)}.\n",
         )
+
+
+def _most(job: FitPlan) -> str:
+    return "" if job.search is None else "up to "
 
 
 def _of_these(n_split: int) -> str:

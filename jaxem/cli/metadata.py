@@ -15,7 +15,7 @@ _WORDS = {
     "aic": ("AIC", "{aic:.4f}"),
     "bic": ("BIC", "{bic:.4f} (lower is better)"),
     "n_free_parameters": ("free parameters", "{n_free_parameters}"),
-    "n_best": ("starts at the best", "{n_best} of {n_starts} (within 1e-6 relative)"),
+    "n_best": ("starts at the best", "{n_best} of {n_starts} (within 1e-6 relative, or tol)"),
     "n_optima": ("optima", "{n_optima}; {unseen:.2g} better ones expected unseen"),
     "n_degenerate": ("degenerate starts", "{n_degenerate}"),
     "n_boundary": ("at the boundary", "{n_boundary} numbers, such as probabilities of 0"),

@@ -64,6 +64,19 @@ def _counts_of(part: str, model: str) -> Callable[[str], Counts]:
     return counts
 
 
+def _starts(text: Any) -> Any:
+    """A number, or "auto"."""
+    if text == "auto":
+        return text
+    try:
+        found = int(str(text))
+    except ValueError:
+        found = 0
+    if found < 1:
+        raise typer.BadParameter(f"{text!r}; give a number of starts from 1, or auto")
+    return found
+
+
 _BYTES = {"kb": 10, "mb": 20, "gb": 30, "tb": 40}
 
 
@@ -198,7 +211,14 @@ Unseen = Annotated[
 ]
 _MISSING = "Missing cells: fit their rows by what is there, drop their rows, or an error."
 Missing = Annotated[Literal["fit", "drop", "error"], typer.Option("--missing", help=_MISSING)]
-Starts = Annotated[int, typer.Option(min=1, help="Starting points; the best regular one is kept.")]
+_STARTS = (
+    "Starting points; the best regular one is kept. auto: until few better optima are to be "
+    "expected, at most 240."
+)
+Starts = Annotated[Any, typer.Option(parser=_starts, metavar="N|auto", help=_STARTS)]
+NumberOfStarts = Annotated[
+    int, typer.Option("--starts", min=1, help="Starting points; the best regular one is kept.")
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed, the same result.")]
 _ERRORS = (
     "Print standard errors and 95 % intervals of the parameters, by the observed information, or "

@@ -11,9 +11,9 @@ from jaxem import families
 from jaxem.cli import report
 from jaxem.cli.column_types import Levels
 from jaxem.cli.columns import n_columns
+from jaxem.core.capabilities import describing
+from jaxem.core.capabilities.describing import Line
 from jaxem.models import HMM, transitions
-
-Row = tuple[str, str, np.ndarray]  # a column, which of its numbers, and that of each component
 
 
 class Heads(NamedTuple):
@@ -22,6 +22,7 @@ class Heads(NamedTuple):
     name: str
     what: str
     values: np.ndarray
+    called: Sequence[str]
 
 
 class Part(NamedTuple):
@@ -49,12 +50,13 @@ def parts_of(model: Any, params: Any, names: Sequence[str]) -> list[Part]:
 
 def tables(model: Any, params: Any, names: Sequence[str], levels: Levels) -> list[Table]:
     """One of Gaussian or t columns, one of all others; of a hidden Markov model the chain first."""
-    chain = [_chain(params)] if isinstance(model, HMM) else []
+    called = model.names or tuple(map(str, range(model.n_components)))
+    chain = [_chain(params, called)] if isinstance(model, HMM) else []
     if chain:
         law = np.asarray(transitions.stationary(jax.device_put(params.transition)))
-        heads = Heads("state", "stationary share", law)
+        heads = Heads("state", "stationary share", law, called)
     else:
-        heads = Heads("component", "weight", np.asarray(params.weights))
+        heads = Heads("component", "weight", np.asarray(params.weights), called)
     made, rows = [], []
     for part in parts_of(model, params, names):
         if isinstance(part.family, tuple(LOCATED)):
@@ -71,17 +73,20 @@ LOCATED: dict[type, tuple[str, ...]] = {  # what follows the mean of a column
 }
 
 
-def _chain(params: Any) -> Table:
+def rows_of(part: Part, levels: Levels) -> list[Line]:
+    """The numbers of each column, column after column; of no columns that `LOCATED` has."""
+    own = jax.tree.map(np.asarray, part.params)
+    return describing.lines(part.family, own, part.names, levels)
+
+
+def _chain(params: Any, called: Sequence[str]) -> Table:
     """The initial law, the transition matrix, and how long a stay lasts."""
     initial, transition = np.asarray(params.initial), np.asarray(params.transition)
-    k = len(initial)
-    table = report.table(
-        "state", "initial", *(f"to {j}" for j in range(k)), "expected stay (steps)"
-    )
+    table = report.table("state", "initial", *(f"to {j}" for j in called), "expected stay (steps)")
     for i, row in enumerate(transition):
         stay = "-" if not row.any() else "for ever" if row[i] == 1 else f"{1 / (1 - row[i]):.4g}"
         cells = ("0" if p == 0 else f"{p:.4f}" for p in row)
-        table.add_row(str(i), f"{initial[i]:.4f}", *cells, stay)
+        table.add_row(called[i], f"{initial[i]:.4f}", *cells, stay)
     return table
 
 
@@ -91,7 +96,7 @@ def _located(part: Part, heads: Heads) -> Table:
     called = LOCATED[type(part.family)]
     table = report.table(heads.name, heads.what, "column", "mean", *called)
     for k, value in enumerate(heads.values):
-        head, more = (str(k), _share(value)), [f"{tail[k]:.4g}" for tail in tails]
+        head, more = (heads.called[k], _share(value)), [f"{tail[k]:.4g}" for tail in tails]
         for name, mean, deviation in zip(part.names, means[k], deviations[k], strict=True):
             table.add_row(*head, name, *rounded(float(mean), float(deviation)), *more)
             head, more = ("", ""), [""] * len(more)
@@ -119,11 +124,9 @@ def rounded(mean: float, deviation: float) -> tuple[str, str]:
     return f"{mean:.{decimals}f}", f"{deviation:.{decimals}f}"
 
 
-def _side_by_side(heads: Heads, rows: list[Row]) -> Table:
+def _side_by_side(heads: Heads, rows: list[Line]) -> Table:
     """A column for each component."""
-    table = report.table(
-        "column", "value", *(f"{heads.name} {k}" for k in range(len(heads.values)))
-    )
+    table = report.table("column", "value", *(f"{heads.name} {name}" for name in heads.called))
     table.add_row("", heads.what, *(_share(value) for value in heads.values))
     table.add_section()
     before = ""
@@ -131,50 +134,3 @@ def _side_by_side(heads: Heads, rows: list[Row]) -> Table:
         table.add_row("" if column == before else column, what, *(f"{v:.5g}" for v in values))
         before = column
     return table
-
-
-def rows_of(part: Part, levels: Levels) -> list[Row]:
-    """The numbers of each column, column after column; of no Gaussian or t columns."""
-    _, family, own, names = part._replace(params=jax.tree.map(np.asarray, part.params))
-    if isinstance(family, families.Categorical):
-        return [
-            (name, f"P({level})", table[:, j])
-            for name, table in zip(names, own.probabilities, strict=True)
-            for j, level in enumerate(levels.get(name, range(table.shape[1])))
-        ]
-    if isinstance(family, families.Bernoulli):
-        called = [levels.get(name, ("0", "1"))[-1] for name in names]
-        return _each(names, [f"P({level})" for level in called], own.probabilities)
-    if isinstance(family, families.FactorAnalyzer):
-        factors = {f"loading {j}": own.loadings[:, :, j] for j in range(family.n_factors)}
-        stored = jax.device_put(own.uniquenesses)
-        errors = np.asarray(family.kind.each(stored, *own.means.shape))
-        return _by_column(names, {"mean": own.means, **factors, "uniqueness": errors})
-    if isinstance(family, families.Gamma):
-        return _by_column(names, {"mean": own.shapes / own.rates, "shape": own.shapes})
-    if own._fields[0] == "coefficients":
-        terms = (
-            names[:-1] if own.coefficients.shape[1] < len(names) else ["(intercept)", *names[:-1]]
-        )
-        rows = _each(terms, "coefficient", own.coefficients)
-        return rows + [(names[-1], "error scale", scales) for scales in own[1:]]
-    if isinstance(family, families.VonMisesFisher):
-        rows = _each(names, "direction", own.directions)
-        return [*rows, (", ".join(names), "concentration", own.concentrations)]
-    return _by_column(names, dict(zip(map(_singular, own._fields), own, strict=True)))
-
-
-def _by_column(names: Sequence[str], numbers: dict[str, np.ndarray]) -> list[Row]:
-    """Rows of each column one after another; numbers (k, d)."""
-    each = [_each(names, what, values) for what, values in numbers.items()]
-    return [row for rows in zip(*each, strict=True) for row in rows]
-
-
-def _singular(name: str) -> str:
-    return name[:-3] + "y" if name.endswith("ies") else name.removesuffix("s")
-
-
-def _each(names: Sequence[str], what: str | Sequence[str], values: np.ndarray) -> list[Row]:
-    """A row for each column of values (k, d)."""
-    called = [what] * len(names) if isinstance(what, str) else what
-    return list(zip(names, called, values.T, strict=True))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -59,8 +60,9 @@ class Line:
             return
         now = driver.progress(job, state)
         what = "log-likelihood" if job.prior is None else "log-posterior"
+        most = f"{'up to ' if job.search else ''}{job.n_starts}"
         self._say(
-            f"{now.n_ended} of {job.n_starts} starts ended, iteration {now.n_iter}, "
+            f"{now.n_ended} of {most} starts ended, iteration {now.n_iter}, "
             f"best {what} {now.log_posterior:.3f},",
             now.n_ended / job.n_starts,
         )
@@ -95,7 +97,7 @@ def run(
     while work.thread.is_alive() and not pressed():
         work.thread.join(_GLANCE)
         line.report(job, work.state)
-    work.stopped = True
+    ended, work.stopped = not work.thread.is_alive(), True
     if work.error is not None:
         raise work.error
     state = work.state
@@ -104,4 +106,6 @@ def run(
     line.end()
     n_ended = driver.progress(job, state).n_ended
     result = jax.device_get(driver.finish(job, state))  # so that NumPy says what is asked of it
-    return Run(result, job.n_starts, n_ended, time.perf_counter() - began)
+    # A search that has ended made as many starts as it took.
+    n_starts = np.size(result.restarts.status) if job.search and ended else job.n_starts
+    return Run(result, n_starts, n_ended, time.perf_counter() - began)

@@ -19,8 +19,8 @@ from jaxem.cli.fit_input import FitInput
 from jaxem.cli.options import ColumnOptions, Counts, FitOptions, ReadOptions
 from jaxem.cli.tables import Table
 from jaxem.core.source import Source
-from jaxem.fitting import stream, streamed
-from jaxem.fitting.options import Options, Starts
+from jaxem.fitting import starts, stream, streamed
+from jaxem.fitting.options import Options
 from jaxem.fitting.plan import FitPlan
 from jaxem.sources import parquet
 
@@ -110,7 +110,7 @@ def planned(
     source: Source,
     data: FitInput,
     components: Counts,
-    starts: int,
+    n_init: Any,
     options: FitOptions,
     checkpoint: Path | None,
     noise: bool,
@@ -121,7 +121,8 @@ def planned(
     if checkpoint is not None and len(models) > 1:
         raise BadInput("--checkpoint is of one fit: give one number of --components")
     key = jax.random.key(options.seed)
-    begin, given = Starts("portfolio", key, starts), Options(**fit_arguments(options))
+    begin = starts.in_one_round(starts.begin("portfolio", key, n_init, None))
+    given = Options(**fit_arguments(options))
     seen = stream.look(models[0], source, streamed.seed_of(begin))
     over = mesh(options.devices)
     jobs = [

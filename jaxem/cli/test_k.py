@@ -36,7 +36,7 @@ def test_k(
     family: options.FamilyName = "gaussian",
     response: options.Response = None,
     holes: options.Missing = "fit",
-    starts: options.Starts = 20,
+    starts: options.NumberOfStarts = 20,
     replicate_starts: Refits = None,
     level: Level = 0.05,
     column_options: options.ColumnOptions,

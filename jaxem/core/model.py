@@ -25,6 +25,8 @@ class Model(abc.ABC):
     """
 
     n_components: Any = 1  # or states
+    part: Any = "component"  # what one of them is called
+    names: Any = None  # what each of them is called; None: by numbers
     family: Any = None  # of a row, given what is hidden; None: it has none
 
     @property

@@ -21,6 +21,24 @@ def names(tree: Any) -> tuple[str, ...]:
     )
 
 
+def of_parts(model: Any, between: str = "_") -> tuple[str, ...]:
+    """Of a model's components or states, and of what is beside them: "component_0", "noise"."""
+    numbered = (f"{model.part}{between}{i}" for i in range(model.n_components))
+    return tuple(model.names or numbered) + ("noise",) * model.n_beside
+
+
+def read(given: Any, n: int, taken: tuple[str, ...] = ()) -> tuple[str, ...] | None:
+    """Names of n components or states as a person has them; ValueError unless each has its own."""
+    if given is None:
+        return None
+    found = () if isinstance(given, str) else tuple(given)
+    text = all(isinstance(one, str) and one for one in found)
+    if not text or len(found) != n or len({*found, *taken}) != n + len(taken):
+        beside = f", none of them {', '.join(map(repr, taken))}" if taken else ""
+        raise ValueError(f"names is {given!r}; give {n} different names{beside}")
+    return found
+
+
 def spec(of: Any) -> str:
     """A frozen dataclass as one writes it: fields that have their default are left out."""
     given = [

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import placement
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.constraints import Probability
 from jaxem.core.numerics import einsum
 from jaxem.core.parameters import tree
@@ -45,6 +46,11 @@ class Bernoulli(DirectFamily):
     constraints = tree(BernoulliParams, Probability())
     crawls = True
     cells_are = "values that are not 0 or 1"
+
+    def describe(self, params: BernoulliParams, columns: Any, levels: Any) -> list[Line]:
+        """Of the second level."""
+        each = zip(columns, params.probabilities.T, strict=True)
+        return [Line(name, f"P({levels.get(name, '01')[-1]})", own) for name, own in each]
 
     def wrong(self, x: Any) -> Any:
         return ~((x == 0) | (x == 1) | placement.is_nan(x))

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.core import checks, placement, tables
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.constraints import Simplex
 from jaxem.core.contracts import Params
 from jaxem.core.numerics import einsum
@@ -73,6 +74,13 @@ class Categorical(DirectFamily):
         x = tables.table(data)
         numpy: Any = jnp if isinstance(x, jax.Array) else np
         return numpy.where(x == -1, numpy.nan, x)
+
+    def describe(self, params: CategoricalParams, columns: Any, levels: Any) -> list[Line]:
+        return [
+            Line(name, f"P({level})", table[:, j])
+            for name, table in zip(columns, params.probabilities, strict=True)
+            for j, level in enumerate(levels.get(name, range(table.shape[1])))
+        ]
 
     def wrong(self, x: Any) -> Any:
         most = np.array(self._levels(x.shape[1]), x.dtype) - 1

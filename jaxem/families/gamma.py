@@ -21,6 +21,7 @@ from jax.scipy.special import digamma, polygamma
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, placement
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.constraints import Positive
 from jaxem.core.numerics import einsum, from_log, to_log
 from jaxem.core.parameters import Joint, tree
@@ -81,6 +82,14 @@ class Gamma(PivotFamily):
     params_type, prior_type = GammaParams, GammaPrior
     constraints: ClassVar[Any] = ShapeAndMean(tree(GammaParams, Positive(), Positive()))
     cells_are = "values that are not above 0"
+
+    def describe(self, params: GammaParams, columns: Any, levels: Any) -> list[Line]:
+        numbers = {"mean": params.shapes / params.rates, "shape": params.shapes}
+        return [
+            Line(name, what, values[:, j])
+            for j, name in enumerate(columns)
+            for what, values in numbers.items()
+        ]
 
     def wrong(self, x: Any) -> Any:
         return ~(placement.is_nan(x) | ((x > 0) & (x < math.inf)))

@@ -21,7 +21,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters, tables
-from jaxem.core.capabilities import holes
+from jaxem.core.capabilities import describing, holes
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.constraints import Real
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import root, safe_divide
@@ -121,6 +122,9 @@ class GeneralizedRegression(Family):
         dtype = tables.float_dtype(params.coefficients)
         d = np.shape(params.coefficients)[1] - self.intercept
         return jax.ShapeDtypeStruct((1, d), dtype), jax.ShapeDtypeStruct((1,), dtype)
+
+    def describe(self, params: Any, columns: Any, levels: Any) -> list[Line]:
+        return describing.regression(params, columns)
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> RegressionPrior:
         checks.fields(prior, RegressionPrior, "the prior's components")

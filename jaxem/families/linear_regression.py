@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters, tables, ties
-from jaxem.core.capabilities import holes
+from jaxem.core.capabilities import describing, holes
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.constraints import Equal, Positive, Real
 from jaxem.core.contracts import Family, Params, Prior
 from jaxem.core.numerics import safe_divide
@@ -119,6 +120,9 @@ class LinearRegression(Family):
         dtype = tables.float_dtype(params.coefficients)
         d = np.shape(params.coefficients)[1] - self.intercept
         return jax.ShapeDtypeStruct((1, d), dtype), jax.ShapeDtypeStruct((1,), dtype)
+
+    def describe(self, params: Any, columns: Any, levels: Any) -> list[Line]:
+        return describing.regression(params, columns)
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> LinearRegressionPrior:
         checks.fields(prior, LinearRegressionPrior, "the prior's components")

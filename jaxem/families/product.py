@@ -18,6 +18,7 @@ from jaxem.core import placement
 from jaxem.core.capabilities import (
     collapse,
     conditioning,
+    describing,
     digits,
     holes,
     identified,
@@ -27,6 +28,7 @@ from jaxem.core.capabilities import (
     simulating,
     starts,
 )
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.capabilities.reading import reads_as
 from jaxem.core.contracts import Family, Params, Place, Prior
 
@@ -186,6 +188,14 @@ class Product(Family):
 
     def like_x(self, params: Params) -> dict[str, Any]:
         return self._each(lambda of, own: of.like_x(own), self._named(params, "components"))
+
+    def describe(self, params: Any, columns: Any, levels: Any) -> list[Line]:
+        found, first = [], 0
+        for name, of in self.blocks:
+            last = first + len(describing.column_names(of, params[name]))
+            found += describing.lines(of, params[name], columns[first:last], levels)
+            first = last
+        return found
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> dict[str, Any]:
         given = {} if prior is None else prior

@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters, placement
 from jaxem.core.bessel import log_bessel, ratio_gap
+from jaxem.core.capabilities.describing import Line, by_column
 from jaxem.core.constraints import NonNegative
 from jaxem.core.direction import UNIT, Direction, unit
 from jaxem.core.numerics import einsum
@@ -55,6 +56,10 @@ class VonMisesFisher(PivotFamily):
     cells_are = "values that are missing or infinite"
 
     # ---- host side
+
+    def describe(self, params: VonMisesFisherParams, columns: Any, levels: Any) -> list[Line]:
+        directions = by_column(columns, "direction", params.directions)
+        return [*directions, Line(", ".join(columns), "concentration", params.concentrations)]
 
     def wrong(self, x: Any) -> Any:
         return ~(abs(x) < math.inf)

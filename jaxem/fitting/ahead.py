@@ -39,6 +39,11 @@ def _compile(job: FitPlan) -> None:
     moves = job.moves and job.moves._replace(kept=job.moves.kept[:1])
     uncut(
         job._replace(
-            methods=job.methods[:1], n_starts=1, moves=moves, n_threads=1, max_iter=np.int32(0)
+            methods=job.methods[:1],
+            n_starts=1,
+            moves=moves,
+            n_threads=1,
+            max_iter=np.int32(0),
+            search=None,
         )
     )

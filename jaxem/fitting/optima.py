@@ -14,6 +14,8 @@ _NONE = np.nan
 class Optima(NamedTuple):
     """Regular optima in falling order; starts within 1e-6 relative of the highest are at one.
 
+    So are those within `tol` of it per unit of weight, where that is more: they ended before they
+    could come closer, and a looser tol tells fewer optima apart.
     count: starts that came to each. first: the first of them.
     """
 
@@ -43,7 +45,7 @@ def of(starts: Any) -> Optima:
     highest = own & (values >= np.max(values, initial=-np.inf, where=own))
     places = np.flatnonzero(ended | highest)
     places = places[np.argsort(-values[places], kind="stable")]
-    group = _groups(values[places])
+    group = _groups(values[places], _resolution(starts))
     tops = np.flatnonzero(np.diff(group, prepend=-1))
     first = [int(np.min(places[group == g])) for g in range(len(tops))]
     likelihood = np.asarray(starts.log_likelihood)
@@ -53,19 +55,31 @@ def of(starts: Any) -> Optima:
     )  # fmt: skip
 
 
-def _groups(falling: np.ndarray) -> np.ndarray:
+def _resolution(starts: Any) -> float:
+    each = np.asarray(starts.resolution, float)
+    return float(np.max(each, initial=0, where=np.isfinite(each)))
+
+
+def _lowest(value: float, resolution: float) -> float:
+    """Of the starts at an optimum, of which the highest has the value."""
+    return value - max(SAME * abs(value), resolution)
+
+
+def _groups(falling: np.ndarray, resolution: float) -> np.ndarray:
     """The number of the optimum of each value."""
     group, top, found = -1, np.inf, np.zeros(len(falling), int)
     for i, value in enumerate(falling):
-        if group < 0 or value < top - SAME * abs(top):
+        if group < 0 or value < _lowest(top, resolution):
             group, top = group + 1, value
         found[i] = group
     return found
 
 
 def at(starts: Any, value: float) -> np.ndarray:
-    """Which regular starts are within 1e-6 relative of a value."""
-    return regular(starts) & (np.asarray(starts.log_posterior) >= value - SAME * abs(value))
+    """Which regular starts are at the optimum of a value."""
+    return regular(starts) & (
+        np.asarray(starts.log_posterior) >= _lowest(value, _resolution(starts))
+    )
 
 
 def unseen(starts: Any, fresh: np.ndarray) -> float:

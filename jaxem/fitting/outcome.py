@@ -15,10 +15,11 @@ _NARROW = 0.1  # smallest variance ratio of 2 d rows: (1 - 2^-1/2)^2 (Marchenko 
 
 
 class Thresholds(NamedTuple):
-    """When a component counts as collapsed."""
+    """What starts are judged by: when a component counts as collapsed, and the tol of the fit."""
 
     min_count: Float[Array, ""]
     min_variance_ratio: Float[Array, ""]
+    tol: Float[Array, ""]
 
 
 class Outcome(NamedTuple):
@@ -32,6 +33,7 @@ class Outcome(NamedTuple):
     health: Health
     collapsed: Bool[Array, " k"]
     total_weight: Float[Array, ""]
+    resolution: Float[Array, ""]  # how far under its optimum tol lets it end, in log posterior
     n_free_parameters: Int[Array, ""]
 
 
@@ -55,6 +57,7 @@ def conclude_start(
         health=health,
         collapsed=collapsed,
         total_weight=state.total_weight,
+        resolution=thresholds.tol * state.total_weight,
         n_free_parameters=emissions.n_free_parameters(model, state.params, prior),
     )
 

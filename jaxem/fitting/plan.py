@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from jaxem.core import checks, emissions, placement, pool, remarks
+from jaxem.core import checks, emissions, framed, placement, pool, remarks
 from jaxem.core.capabilities import collapse, identified
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import Dataset
@@ -127,6 +127,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
             data.names,
             data.dtype,
             (*identified.remarks(model), *_trimmed(padded, prior), *found),
+            framed.library(data.given),
         ),
     )
 
@@ -221,7 +222,7 @@ def _thresholds(model: Model, rows: Rows, options: Options) -> Thresholds:
     checks.nonnegative(min_count, "min_count")
     checks.nonnegative(ratio, "min_variance_ratio")
     dtype = rows.weight.dtype
-    return Thresholds(checks.cast(min_count, dtype), checks.cast(ratio, dtype))
+    return Thresholds(*(checks.cast(of, dtype) for of in (min_count, ratio, options.tol)))
 
 
 def _no_moves(

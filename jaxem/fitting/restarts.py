@@ -28,8 +28,9 @@ RECORDED = 32  # iterations a call, at most
 class Restarts(NamedTuple):
     """What each start came to, in the order of the starts; `params` has a leading axis r.
 
-    best: which start the result is of. n_best: how many regular starts are within 1e-6 relative of
-        the best log posterior. moved: which starts were moves of a search from the best one so far.
+    best: which start the result is of. n_best: how many regular starts came to its optimum, as
+        `Optima` tells them apart. moved: which starts were moves of a search from the best one so
+        far. resolution: how far under its optimum `tol` lets a start end, in log posterior.
     """
 
     log_likelihood: Float[Array, "*batch r"]
@@ -40,6 +41,7 @@ class Restarts(NamedTuple):
     best: Int[Array, "*batch"]
     n_best: Int[Array, "*batch"]
     moved: Bool[Array, "*batch r"]
+    resolution: Float[Array, "*batch r"]
 
     @property
     def optima(self) -> optima.Optima:
@@ -232,16 +234,27 @@ def best(
     """
     of = outcomes.tree._replace(params=states.tree.params)
     of = jax.tree.map(lambda leaf: leaf[:n_starts], of)
-    index, n_best = best_of(of.log_posterior, of.status)
+    index, n_best = best_of(of.log_posterior, of.status, of.resolution)
     moved = of.status != of.status if moved is None else moved
     restarts = Restarts(
-        of.log_likelihood, of.log_posterior, of.n_iter, of.status, of.params, index, n_best, moved
+        of.log_likelihood,
+        of.log_posterior,
+        of.n_iter,
+        of.status,
+        of.params,
+        index,
+        n_best,
+        moved,
+        of.resolution,
     )
     return jax.tree.map(lambda leaf: leaf[index], of), restarts
 
 
-def best_of(objective: Float[Either, " r"], status: Int[Either, " r"]) -> tuple[Any, Any]:
-    """-> (the best start, how many regular ones are within 1e-6 relative of it).
+def best_of(
+    objective: Float[Either, " r"], status: Int[Either, " r"], resolution: Float[Either, " r"]
+) -> tuple[Any, Any]:
+    """-> (the best start, how many regular ones are within 1e-6 relative, or the resolution, of
+    it).
 
     A regular start wins over every degenerate one, and that over one that met a NaN. Within 1e-9
     relative one that converged wins; of those that are equal to rounding the first: rounding,
@@ -262,5 +275,5 @@ def best_of(objective: Float[Either, " r"], status: Int[Either, " r"]) -> tuple[
     r = objective.shape[0]
     place = xp.arange(r, dtype=xp.int32)
     index = xp.min(xp.where(chosen, place, r - 1))  # the first of them
-    near = (rank == 2) & (score >= highest - 1e-6 * margin)
+    near = (rank == 2) & (score >= highest - xp.maximum(optima.SAME * margin, resolution))
     return index, xp.sum(near, dtype=xp.int32)

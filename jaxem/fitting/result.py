@@ -9,11 +9,12 @@ import numpy as np
 
 from jaxem.core import checks, html_tables, parameters, placement
 from jaxem.core.contracts import Model
-from jaxem.core.names import name
+from jaxem.core.names import name, of_parts
 from jaxem.core.status import CONVERGED, FitError, Status, tally
 from jaxem.fitting import frequencies
 from jaxem.fitting.outcome import Outcome
 from jaxem.fitting.restarts import Restarts
+from jaxem.fitting.summary import summary
 
 _COLLAPSED = (Status.DEGENERATE, Status.CONSTRAINED)
 _NAME = 16  # letters of a printed line that are its name
@@ -30,6 +31,7 @@ class Provenance:
     columns: tuple[str, ...] | None
     data_dtype: str
     remarks: tuple[str, ...] = ()
+    library: str | None = None  # of the frame that the data came in
 
 
 @jax.tree_util.register_dataclass
@@ -121,6 +123,27 @@ class Result:
             for at in np.argwhere(np.asarray(leaf))
         )
 
+    def summary(self, names: Any = None) -> Any:
+        """The components, or states, a row each, in a frame where the data came in one.
+
+            print(result.summary())
+            result.summary(names=("short", "long")).set_index("component")  # of pandas
+
+        Columns: what they are called; "weight", by which components fall, or of states "initial"
+        and "to ..."; then the numbers of each column of the data, such as "eruptions mean" and
+        "eruptions std. deviation". Of data in no frame a dict of such columns, which prints as a
+        table. With noise weights are shares of the rows that are none.
+        names: of the components as they are numbered, in place of the model's own.
+        Errors: ValueError for several fits, under jit, and for names of another number.
+        """
+        if np.ndim(self.status):
+            raise ValueError(f"these are {np.size(self.status)} fits; take one, results[i]")
+        model, about = self.provenance.model, self.provenance
+        if names is not None:
+            spec: Any = model
+            model = replace(spec, names=names)
+        return summary(model, self.params, about.columns, about.library)
+
     def raise_for_status(self) -> None:
         """FitError unless the fit converged; the text says what to do."""
         if not np.all(self.converged):
@@ -145,18 +168,18 @@ class Result:
                 "no start has a likelihood: look for columns that are constant or duplicated, and "
                 "for fewer rows than columns"
             ]
-        parts = []
+        parts, called = [], of_parts(self.provenance.model, between=" ")
         for i in np.flatnonzero(np.asarray(self.collapsed)):
             rows = f"{count[i]:.3g} of {weight:.6g} rows"
             if int(self.status) == Status.CONSTRAINED:
-                parts.append(f"component {i} has {rows} and is at the bound")
+                parts.append(f"{called[i]} has {rows} and is at the bound")
             elif ratio[i] <= 0 and count[i] > 0.02 * weight and count[i] >= 3:
                 parts.append(
-                    f"component {i} ({rows}) is singular: a point mass of equal rows, "
+                    f"{called[i]} ({rows}) is singular: a point mass of equal rows, "
                     "or columns that are constant or duplicated within it"
                 )
             else:
-                parts.append(f"component {i} has {rows} and variance ratio {ratio[i]:.2g}")
+                parts.append(f"{called[i]} has {rows} and variance ratio {ratio[i]:.2g}")
         return parts + frequencies.told(weight, self.provenance.n_rows, len(count))
 
     def __str__(self) -> str:

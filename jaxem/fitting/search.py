@@ -121,7 +121,7 @@ def _next(job: FitPlan, states: Bundle, outcomes: Any) -> FitPlan:
     kept, labels = np.full((size, job.model.n_components), -1, np.int32), without.labels
     own = np.flatnonzero(moved(job, first + size)[first:])
     if len(own) and _best(outcomes) > -np.inf:
-        best, _ = restarts.best_of(outcomes.log_posterior, outcomes.status)
+        best, _ = restarts.best_of(outcomes.log_posterior, outcomes.status, outcomes.resolution)
         labels, overlap = moves.look(job, jax.tree.map(lambda leaf: leaf[best], states.tree.params))
         rng = np.random.default_rng([pool.seed_of(job.key), first])
         kept[own, :k] = moves.drawn(rng, overlap[:k, :k], len(own))

@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, emissions, parameters
+from jaxem.core import checks, emissions, names, parameters
+from jaxem.core.capabilities import describing
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.contracts import Family, Model, Params, Prepared, Prior, Rows, Statistics
-from jaxem.core.names import spec
 from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import informative_weight
 from jaxem.inference import recursions
@@ -54,7 +55,9 @@ class HMM(Model):
     stay); or a mask, k rows of True and False. What is not possible stays exactly 0.
     recursion: "sequential", t steps of k^2 work a lane; "associative", log2(t) rounds of k^3 work
     and t k^2 numbers; "auto", that on an accelerator where states and lanes are few.
-    Parameters: `HMMParams`. Errors: ValueError for what is no family, and for k below 1.
+    names: what the states are called where they are shown, as those of a `Mixture`.
+    Parameters: `HMMParams`. Errors: ValueError for what is no family, for k below 1, and for names
+    of another number.
     Source: Rabiner (1989), Proc. IEEE 77, 257-286.
     """
 
@@ -63,6 +66,9 @@ class HMM(Model):
     initial: Any = "free"
     transitions: Any = "full"
     recursion: str = recursions.AUTO
+    names: Any = field(default=None, compare=False)
+
+    part = "state"
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, Family):
@@ -72,10 +78,11 @@ class HMM(Model):
         checks.one_of(self.initial, INITIALS, "initial")
         object.__setattr__(self, "transitions", transitions.read(self.transitions, k))
         checks.one_of(self.recursion, (recursions.AUTO, *recursions.RECURSIONS), "recursion")
+        object.__setattr__(self, "names", names.read(self.names, k))
         self.chain.check()
 
     def __repr__(self) -> str:
-        return spec(self)
+        return names.spec(self)
 
     @property
     def chain(self) -> MarkovChain:
@@ -121,9 +128,15 @@ class HMM(Model):
         """A mask is for its own number of states: it becomes "full" for another."""
         kept = isinstance(self.transitions, str) or n == self.n_states
         own = self.transitions if kept else "full"
-        return HMM(self.family, n, self.initial, own, self.recursion)
+        called = self.names if n == self.n_states else None
+        return HMM(self.family, n, self.initial, own, self.recursion, called)
 
     # ---- host side
+
+    def describe(self, params: HMMParams, columns: Any, levels: Any) -> list[Line]:
+        moves = zip(names.of_parts(self, between=" "), params.transition.T, strict=True)
+        law = [Line("", "initial", params.initial), *(Line("", f"to {j}", p) for j, p in moves)]
+        return law + describing.lines(self.family, params.emissions, columns, levels)
 
     def read(self, data: Any, sample_weight: Any, labels: Any, lengths: Any) -> tuple[Rows, Layout]:
         possible = transitions.mask(self.transitions, self.n_states)

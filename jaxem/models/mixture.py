@@ -14,8 +14,9 @@ from jax import lax
 from jax.scipy.special import entr, logsumexp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxem.core import checks, emissions, parameters, tables
-from jaxem.core.capabilities import holes, pivots
+from jaxem.core import checks, emissions, names, parameters, tables
+from jaxem.core.capabilities import describing, holes, pivots
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.contracts import (
     Family,
     Model,
@@ -62,9 +63,16 @@ class Mixture(Model):
         others: p(x) = (1 - e) sum_k weights[k] p_k(x) + e / V. Its label is the last, n_components.
     concomitants: the number of covariates that the weights depend on, by a multinomial logit: data
         (x, Z), Z (n, concomitants), and p(x | z) = sum_k w[k](z) p_k(x). Not with noise.
+    names: what the components are called where they are shown, such as ("short", "long"): columns
+        of probabilities, summaries, pictures. No number depends on them, and models that differ in
+        them alone are equal.
+
+        named = jaxem.Mixture(families.Gaussian("full"), 2, names=("short", "long"))
+        jaxem.predict_proba(named, result.params, frame)  # with columns "short" and "long"
 
     Parameters: `MixtureParams`, with noise `NoisyMixtureParams`, with concomitants
-    `ConcomitantMixtureParams`. Errors: ValueError for what is no family, and for k below 1.
+    `ConcomitantMixtureParams`. Errors: ValueError for what is no family, for k below 1, and for
+    names of another number.
     Source: McLachlan and Peel (2000), Finite Mixture Models.
     """
 
@@ -72,6 +80,7 @@ class Mixture(Model):
     n_components: Any = field()  # any whole number, kept as an int
     noise: Any = False
     concomitants: Any = 0  # any whole number, kept as an int
+    names: Any = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, Family):
@@ -85,11 +94,11 @@ class Mixture(Model):
         object.__setattr__(self, "concomitants", p)
         if self.noise and p:
             raise ValueError("noise has a share of its own in all rows: leave concomitants out")
+        taken = ("noise",) * self.n_beside
+        object.__setattr__(self, "names", names.read(self.names, k, taken))
 
     def __repr__(self) -> str:
-        beside = ", noise=True" if self.noise else ""
-        beside += f", concomitants={self.concomitants}" if self.concomitants else ""
-        return f"Mixture(family={self.family!r}, n_components={self.n_components}{beside})"
+        return names.spec(self)
 
     @property
     def background(self) -> Background:
@@ -129,9 +138,14 @@ class Mixture(Model):
         return self.family.exact_m_step and not self.concomitants
 
     def with_n_components(self, n: int) -> "Mixture":
-        return Mixture(self.family, n, self.noise, self.concomitants)
+        own = self.names if n == self.n_components else None
+        return Mixture(self.family, n, self.noise, self.concomitants, own)
 
     # ---- host side
+
+    def describe(self, params: Any, columns: Any, levels: Any) -> list[Line]:
+        own = describing.lines(self.family, params.components, columns, levels)
+        return [Line("", "weight", params.weights), *own]
 
     def read(self, data: Any, sample_weight: Any, labels: Any, lengths: Any) -> tuple[Rows, None]:
         if lengths is not None:

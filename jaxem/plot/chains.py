@@ -58,7 +58,8 @@ def decoded(
     values = table[:, index]
     if len(drawn) == n:
         ax.plot(at, values, color="0.75", linewidth=0.7, zorder=1)
-    _draw_states(ax, at, values, path, drawn, _means(model, params, index, d))
+    means = _means(model, params, index, d)
+    _draw_states(ax, style.words(model), at, values, path, drawn, means)
     b = len(where.lengths)
     which = f"sequence {sequence % b} of {b}" if b > 1 else ""
     style.note(ax, [which, style.left_out(len(drawn), n, "steps")])
@@ -90,6 +91,9 @@ def transition_matrix(model: Any, params: Params, *, ax: Axes | None = None) -> 
             axis.set_major_locator(MaxNLocator(integer=True))
         return ax
     ax.set(xticks=range(k), yticks=range(k))
+    if model.names is not None:
+        called = list(map(style.printable, model.names))
+        ax.set(xticklabels=called, yticklabels=called)
     size = float(np.interp(k, [4, _MOST_NUMBERS], [11, 6]))
     for i, j in np.argwhere(possible):
         p = float(matrix[i, j])
@@ -139,6 +143,7 @@ def _means(model: HMM, params: Params, index: int, d: int) -> np.ndarray | None:
 
 def _draw_states(
     ax: Axes,
+    words: style.Words,
     at: np.ndarray,
     values: np.ndarray,
     path: np.ndarray,
@@ -147,14 +152,14 @@ def _draw_states(
 ) -> None:
     """Points and dashes at the means, state by state; the legend counts all steps."""
     steps = np.bincount(path)
-    labels = style.part_labels(steps, [f"{n:,} steps" for n in steps], style.STATES)
+    labels = style.part_labels(steps, [f"{n:,} steps" for n in steps], words)
     for i in style.live(steps):
         own = drawn[path[drawn] == i]
         ax.plot(at[own], values[own], ".", color=style.colour(i), markersize=5, label=labels[i])
         if means is not None:
             level = np.full(len(own), means[i])
             ax.plot(at[own], level, "_", color=style.colour(i), markersize=6)
-    style.mention_others(ax, labels, steps, style.STATES)
+    style.mention_others(ax, labels, steps, words)
     if means is not None:
         ax.plot([], [], "_", color="0.3", markersize=6, label="mean in the state")
 

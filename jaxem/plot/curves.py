@@ -48,11 +48,10 @@ def density(
         raise ValueError(f"column {index} of x has no number that was observed; draw another")
     if isinstance(model, HMM):
         shares = evaluate.occupancy(model, params, x, lengths, seen)
-        words, components = style.STATES, params.emissions
+        components = params.emissions
     else:
-        shares, words, components = (
-            evaluate.shares(model, params), style.COMPONENTS, params.components
-        )  # fmt: skip
+        shares, components = evaluate.shares(model, params), params.components
+    words = style.words(model)
     own = columns.column(model.family, shares, components, index, d)
     values = own.values(table[seen, index])
     draw = _draw_frequencies if own.whole else _draw_histogram
@@ -95,7 +94,7 @@ def mixing_weights(
     for ax, weight in zip(array, weights, strict=True):
         changed = _with_weight(model, params, weight)
         own = columns.column(model.family, changed.weights, changed.components, column, d)
-        peaks.append(_draw_density(ax, own, grid))
+        peaks.append(_draw_density(ax, own, grid, style.words(model)))
         ax.set(xlabel=label, ylabel="density")
         ax.set_title(f"weight of component 0: {weight:g}", fontsize="medium")
     for ax in array:
@@ -131,7 +130,8 @@ def responsibilities(
     at = rows.x[np.argsort(rows.x[:, column], kind="stable")]
     joint = evaluate.log_joint(model, params, at)
     weights = evaluate.shares(model, params)
-    labels = style.component_labels(weights, evaluate.is_singular(model, params))
+    singular = evaluate.is_singular(model, params)
+    labels = style.component_labels(weights, singular, style.words(model))
     shares = evaluate.posterior(joint)
     for i in style.live(weights):
         look: dict[str, Any] = {"color": style.colour(i), "label": labels[i] if d > 1 else ""}
@@ -160,9 +160,7 @@ def _with_weight(model: Any, params: Params, weight: float) -> Params:
         )
 
 
-def _draw_density(
-    ax: Axes, column: Column, grid: np.ndarray, words: style.Words = style.COMPONENTS
-) -> float:
+def _draw_density(ax: Axes, column: Column, grid: np.ndarray, words: style.Words) -> float:
     """The curves of a mixture of one column -> the height of the highest."""
     model, params = column.model, column.params
     joint = evaluate.log_joint(model, params, grid[:, None])

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from jaxem.analysis.intervals import ConfidenceIntervals, confidence_intervals
 from jaxem.core.contracts import Model, Params
 from jaxem.core.names import name
-from jaxem.models import HMM
 from jaxem.plot import style
 
 
@@ -50,9 +49,9 @@ def forest(
         if known[i]:
             ax.plot([lower[i], upper[i]], [i, i], color=colour, linewidth=2, zorder=2)
         ax.plot(value, i, "o", color=colour, markerfacecolor=colour if known[i] else "white")
-    part = (style.STATES if isinstance(model, HMM) else style.COMPONENTS).part
-    ax.set_yticks(range(len(estimates)))
-    ax.set(ylim=(len(estimates) - 0.5, -0.5), ylabel=part)
+    called = None if model.names is None else list(map(style.printable, model.names))
+    ax.set_yticks(range(len(estimates)), called)
+    ax.set(ylim=(len(estimates) - 0.5, -0.5), ylabel=model.part)
     of_column = f", {_named(names, values, column)}" if values.ndim > 1 else ""
     ax.set_xlabel(f"{path}{of_column}")
     ax.grid(axis="x", alpha=0.3)

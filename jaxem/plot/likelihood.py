@@ -59,7 +59,8 @@ def trace(
     if true is not None:
         known: Any = evaluate.ready(model, true)
         truth = [known.weights, *evaluate.moments(model.family, known.components)]
-    _draw_components(array[0, 0], trace.params.weights, truth[0], "weight")
+    words = style.words(model)
+    _draw_components(array[0, 0], trace.params.weights, truth[0], "weight", words)
     _draw_climb(array[0, 1], trace)
     for j, (left, right) in enumerate(array[1:]):
         at = [None if value is None else value[:, j] for value in truth[1:]]
@@ -77,13 +78,15 @@ def _moments(model: Any, params: Params) -> tuple[np.ndarray, np.ndarray]:
         return np.asarray(means, float), np.sqrt(np.maximum(np.asarray(values, float), 0.0))
 
 
-def _draw_components(ax: Axes, values: Any, truth: Any, what: str) -> None:
+def _draw_components(
+    ax: Axes, values: Any, truth: Any, what: str, words: style.Words = style.COMPONENTS
+) -> None:
     """A line for each component, (t, k)."""
     values = np.asarray(values, float)
     heaviest = values[-1] if what == "weight" else None
     labels = [""] * values.shape[1]
     if heaviest is not None:
-        labels = style.component_labels(heaviest, np.zeros(len(heaviest), bool))
+        labels = style.component_labels(heaviest, np.zeros(len(heaviest), bool), words)
     for i, line in enumerate(values.T):
         look: dict[str, Any] = {"color": style.colour(i), "marker": "." if len(line) == 1 else ""}
         ax.plot(line, label=labels[i].partition(" (")[0], **look)

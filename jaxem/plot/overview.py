@@ -122,7 +122,11 @@ def _of_chain(
     if d > 1:
         title += f"\nshown: {style.column_names(names, x, d)[column]} (of {d} columns)"
     figure.suptitle(title, fontsize=11)
-    style.share_legend(figure, [axes[name] for name in ("decoded", "density") if name in axes])
+    words = style.words(model)
+    states = [words.name(i) for i in range(model.n_states)]
+    style.share_legend(
+        figure, [axes[name] for name in ("decoded", "density") if name in axes], states
+    )
     return figure
 
 

@@ -99,7 +99,8 @@ def uncertainty(
     else:
         place = points[:, 0] if chosen else np.argsort(np.argsort(doubt, kind="stable")) + 1
         weights = evaluate.shares(model, params)
-        entries = style.component_labels(weights, evaluate.is_singular(model, params))
+        singular = evaluate.is_singular(model, params)
+        entries = style.component_labels(weights, singular, style.words(model))
         noise = ["noise"] * model.n_beside
         _draw_heights(ax, place, doubt, shares.argmax(axis=1), [*entries, *noise], len(weights))
         style.mention_others(ax, entries, weights)
@@ -167,7 +168,7 @@ def _draw_components(ax: Axes, model: Any, params: Params, singular: np.ndarray)
     weights = evaluate.shares(model, params)
     means, factors = params.components.means.astype(float), evaluate.roots(model, params)
     flat = evaluate.is_singular(model, params) | ~np.isfinite(factors).all(axis=(1, 2))
-    labels = style.component_labels(weights, singular | flat)
+    labels = style.component_labels(weights, singular | flat, style.words(model))
     angle = np.linspace(0, 2 * np.pi, 181)
     circle = np.stack([np.cos(angle), np.sin(angle)])
     halo = [withStroke(linewidth=3.5, foreground="white")]  # seen among points of its own colour

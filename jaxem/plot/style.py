@@ -36,17 +36,27 @@ BEST: dict[str, Any] = {
 
 
 class Words(NamedTuple):
-    """What a model's parts, their shares and its data are called."""
+    """What a model's parts, their shares and its data are called; names: of each part."""
 
     part: str
     share: str
     row: str
     together: str
     others: str
+    names: tuple[str, ...] | None = None
+
+    def name(self, i: int) -> str:
+        return f"{self.part} {i}" if self.names is None else printable(self.names[i])
 
 
 COMPONENTS = Words("component", "weight", "row", "mixture {}", "lighter components")
 STATES = Words("state", "share", "step", "{} of all states", "rarer states")
+
+
+def words(model: Any) -> Words:
+    """Those of the model, with the names that it has for its parts."""
+    return (STATES if model.part == STATES.part else COMPONENTS)._replace(names=model.names)
+
 
 _MOST_ENTRIES = 8
 _MOST_LETTERS = 28
@@ -138,7 +148,7 @@ def part_labels(weights: np.ndarray, notes: Sequence[str], words: Words) -> list
     most = _MOST_ENTRIES if n_live <= _MOST_ENTRIES else _MOST_ENTRIES - 1
     listed = set(np.argsort(-weights, kind="stable")[:most])
     return [
-        f"{words.part} {i} ({note})" if i in listed and w > 0 else ""
+        f"{words.name(i)} ({note})" if i in listed and w > 0 else ""
         for i, (w, note) in enumerate(zip(weights, notes, strict=True))
     ]
 
@@ -158,12 +168,17 @@ def legend(ax: Axes, **options: Any) -> None:
     box.set_in_layout(False)
 
 
-def share_legend(figure: Figure, axes: Sequence[Axes], n_columns: int = 4) -> None:
-    """One legend under the panels, in place of one in each; a state as the last of them has it."""
+def share_legend(
+    figure: Figure, axes: Sequence[Axes], states: Sequence[str] = (), n_columns: int = 4
+) -> None:
+    """One legend under the panels, in place of one in each; a state as the last of them has it.
+
+    states: what they are called.
+    """
     found, told = entries(axes), set()
     for text in list(found):
         name = text.partition(" (")[0]
-        if name in told and name.startswith(STATES.part):
+        if name in told and name in states:
             del found[text]
         told.add(name)
     for ax in axes:

@@ -50,3 +50,4 @@ from jaxem.sklearn.estimator import GaussianMixture as GaussianMixture
 from jaxem.sklearn.hidden_markov import HiddenMarkovModel as HiddenMarkovModel
 from jaxem.sklearn.imputer import EMImputer as EMImputer
 from jaxem.sklearn.latent_class import LatentClassAnalysis as LatentClassAnalysis
+from jaxem.sklearn.student import StudentMixture as StudentMixture

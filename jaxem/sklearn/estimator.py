@@ -23,7 +23,7 @@ from jaxem.fitting.em import State
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
 from jaxem.fitting.result import Result
-from jaxem.models.mixture import Mixture, MixturePrior
+from jaxem.models.mixture import Mixture, MixtureParams, MixturePrior
 from jaxem.sklearn import batches, initial, precisions
 from jaxem.sklearn.conversion import as_jaxem
 from jaxem.sklearn.fitted import FittedMixture, as_rows
@@ -69,7 +69,7 @@ class GaussianMixture(FittedMixture):
         all others in float64, whatever JAX's own setting.
     converged_, status_, n_best_ :
         Whether the best start converged; how it ended, a `jaxem.Status`; how many regular starts
-        are within 1e-6 relative of its objective.
+        are within 1e-6 relative of its objective, or within tol per row.
     n_iter_, lower_bound_, lower_bounds_ :
         M-steps of the best start; its objective per row, of exactly the parameters returned; that
         after each M-step, which never falls.
@@ -130,6 +130,16 @@ class GaussianMixture(FittedMixture):
         self.warm_start = warm_start
         self.verbose = verbose
         self.verbose_interval = verbose_interval
+
+    @property
+    def model_(self) -> Mixture:
+        """The jaxem model, for `jaxem.log_prob(model_, params_, x)` and the other verbs."""
+        return as_jaxem(self.covariance_type, self.weights_, self.means_, self.covariances_)[0]
+
+    @property
+    def params_(self) -> MixtureParams:
+        """The jaxem parameters, of NumPy arrays."""
+        return as_jaxem(self.covariance_type, self.weights_, self.means_, self.covariances_)[1]
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "GaussianMixture":
@@ -204,10 +214,6 @@ class GaussianMixture(FittedMixture):
                 f"the batches before were fitted by {before.model!r}; to change n_components or "
                 "covariance_type, begin anew by fit"
             )
-
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
-        """Fit, then the most probable component of each row, (n,)."""
-        return self.fit(X, y, sample_weight).predict(X)
 
     def _begin(self, X: np.ndarray, sample_weight: Any) -> tuple[FitPlan, Bundle]:
         """-> (the checked fit, every start at its starting parameters)."""

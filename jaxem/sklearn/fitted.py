@@ -1,5 +1,6 @@
 """What a fitted mixture says of rows, by scikit-learn's names: scores, components, samples."""
 
+import abc
 from typing import Any
 
 import jax
@@ -10,32 +11,33 @@ from sklearn.utils import check_random_state, validation
 from jaxem.analysis import predict
 from jaxem.core import checks, tables
 from jaxem.models.mixture import Mixture, MixtureParams
-from jaxem.sklearn.conversion import as_jaxem
 
 _LEAST_SAMPLE = 128  # rows drawn at once, from here by doubling: few sizes to compile for
 
 
 class FittedMixture(DensityMixin, BaseEstimator):
-    """Everything after `fit`, from weights_, means_, covariances_, covariance_type alone.
+    """Everything after `fit`, from model_, params_ and the dtype of means_ alone.
 
     Computed in float64, or in float32 where both the rows and the fit are.
     """
 
-    covariance_type: Any
     random_state: Any
-    weights_: np.ndarray
     means_: np.ndarray
-    covariances_: np.ndarray
 
     @property
+    @abc.abstractmethod
     def model_(self) -> Mixture:
         """The jaxem model, for `jaxem.log_prob(model_, params_, x)` and the other verbs."""
-        return as_jaxem(self.covariance_type, self.weights_, self.means_, self.covariances_)[0]
 
     @property
+    @abc.abstractmethod
     def params_(self) -> MixtureParams:
         """The jaxem parameters, of NumPy arrays."""
-        return as_jaxem(self.covariance_type, self.weights_, self.means_, self.covariances_)[1]
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit, then the most probable component of each row, (n,)."""
+        estimator: Any = self
+        return estimator.fit(X, y, sample_weight).predict(X)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """log p(x[n]) of each row, (n,): natural log with every constant."""

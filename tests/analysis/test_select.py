@@ -9,6 +9,7 @@ from jaxem.analysis.select import compare, divided, lowest, plan
 from jaxem.families import Gaussian, Poisson
 from jaxem.fitting import driver as fitting
 from jaxem.fitting.options import Options, Starts
+from jaxem.fitting.starts import begin
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 KEY = jax.random.key(0)
@@ -119,6 +120,22 @@ def test_every_candidate_is_the_fit_alone_with_further_starts(x):
         for name in ("aic", "bic", "icl"):
             expected = getattr(jaxem, name)(model, candidate.result.params, x)
             np.testing.assert_allclose(getattr(candidate, name), expected, rtol=1e-10)
+
+
+@pytest.mark.slow
+def test_each_candidate_may_be_searched(x):
+    """By rounds, whose moves divide components: no further starts do."""
+    models = mixtures(("tied",), (2, 3))
+    selection = jaxem.select(models, x, key=KEY, n_init="auto")
+    for candidate in selection.candidates:
+        restarts = candidate.result.restarts
+        best = BEST["tied", candidate.model.n_components]
+        np.testing.assert_allclose(float(candidate.result.log_likelihood), best, rtol=1e-8)
+        assert 20 <= len(restarts.status) <= 240
+        assert len(restarts.status) == 240 or restarts.unseen <= 0.06
+    assert [
+        job.n_split for job in plan(models, x, begin("portfolio", KEY, "auto", None), Options())
+    ] == [0, 0]
 
 
 @pytest.mark.slow

@@ -76,6 +76,21 @@ def test_the_same_seed_is_the_same_fit(faithful, capsys):
     assert outputs[0] == outputs[1]
 
 
+def test_a_search_makes_as_many_starts_as_it_takes(faithful, capsys):
+    """As `fit` does by itself: the starts that it made are those that are told, and it is done."""
+    given = ["fit", faithful, "--components", "2", "--covariance", "tied", "--starts", "auto"]
+    assert main(given) == 0
+    out, err = capsys.readouterr()
+    assert "interrupted" not in err
+    model = jaxem.Mixture(jaxem.families.Gaussian("tied"), 2)
+    alone = jaxem.fit(model, load_faithful().x, key=jax.random.key(0))
+    n_best, n_starts = int(alone.restarts.n_best), len(alone.restarts.status)
+    assert re.search(rf"^starts at the best +{n_best} of {n_starts} ", out, re.MULTILINE), out
+    for wrong in ("0", "some"):
+        assert main([*given[:-1], wrong]) == 2
+        assert f"{wrong!r}; give a number of starts from 1, or auto" in capsys.readouterr().err
+
+
 def test_out_of_iterations_prints_all_the_same_and_exits_1(faithful, capsys):
     assert fit(faithful, "--max-iter", "3") == 1
     out, err = capsys.readouterr()

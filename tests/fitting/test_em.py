@@ -83,5 +83,5 @@ def test_only_two_statuses_are_success():
 )
 def test_the_rule_of_spurious_optima(count, ratio, expected):
     health = Health(jnp.asarray(count, jnp.float64), jnp.asarray(ratio, jnp.float64))
-    thresholds = Thresholds(jnp.asarray(6.0), jnp.asarray(1e-3))
+    thresholds = Thresholds(jnp.asarray(6.0), jnp.asarray(1e-3), jnp.asarray(1e-6))
     assert has_collapsed(health, thresholds).tolist() == [False, expected]

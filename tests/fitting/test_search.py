@@ -9,6 +9,7 @@ import pytest
 from compilations import compilations
 
 import jaxem
+from jaxem import datasets
 from jaxem.core.dataset import as_dataset
 from jaxem.core.status import Status
 from jaxem.datasets import load_galaxies
@@ -244,16 +245,38 @@ def test_nothing_is_given_up_before_three_looks_or_beside_nothing():
 # ---- optima
 
 
-def outcomes(values, status=None):
+def outcomes(values, status=None, resolution=0.0):
     values = np.asarray(values, float)
     status = np.full(len(values), Status.CONVERGED) if status is None else np.asarray(status)
-    return SimpleNamespace(log_likelihood=values, log_posterior=values, status=status)
+    margin = np.full(len(values), resolution)
+    return SimpleNamespace(
+        log_likelihood=values, log_posterior=values, status=status, resolution=margin
+    )
 
 
 def test_starts_within_a_millionth_are_at_one_optimum():
     found = optima.of(outcomes([-100.0, -90, -100.00005, -90.00001, -95]))
     assert found.count.tolist() == [2, 1, 2] and found.first.tolist() == [1, 4, 0]
     np.testing.assert_array_equal(found.log_likelihood, [-90, -95, -100])
+
+
+def test_a_loose_tol_tells_fewer_optima_apart():
+    found = optima.of(outcomes([-100.0, -90, -100.4, -90.2, -95], resolution=0.5))
+    assert found.count.tolist() == [2, 1, 2] and found.first.tolist() == [1, 4, 0]
+    np.testing.assert_array_equal(found.log_likelihood, [-90, -95, -100])
+
+
+def test_starts_of_one_optimum_are_counted_as_one_whatever_tol():
+    """Each start ends within tol a row of the optimum that it comes to with a tight one."""
+    model, x = jaxem.Mixture(Gaussian("tied"), 2), datasets.load_faithful().x
+    options = {"key": jax.random.key(0), "n_init": 20, "acceleration": None}
+    exact = jaxem.fit(model, x, tol=1e-9, **options).restarts
+    rough = jaxem.fit(model, x, tol=1e-4, **options).restarts
+    assert exact.optima.count.tolist() == rough.optima.count.tolist() == [13, 7]
+    assert exact.n_best == rough.n_best == 13
+    np.testing.assert_allclose(rough.resolution, np.full(20, 1e-4 * 272))
+    apart = rough._replace(resolution=np.zeros(20))  # a millionth alone tells more than there are
+    assert len(apart.optima) > 2
 
 
 def test_what_collapsed_failed_or_was_given_up_is_no_optimum():

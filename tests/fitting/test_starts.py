@@ -120,8 +120,9 @@ def test_a_large_table_is_sampled_by_weight():
 def test_best_of_prefers_regular_then_degenerate_then_anything():
     from jaxem import Status as S
 
-    def best(objective, status):
-        index, near = best_of(jnp.asarray(objective), jnp.asarray(status, jnp.int32))
+    def best(objective, status, resolution=0.0):
+        given = jnp.asarray(objective), jnp.asarray(status, jnp.int32)
+        index, near = best_of(*given, jnp.full(len(objective), resolution))
         return int(index), int(near)
 
     nan = np.nan
@@ -130,6 +131,7 @@ def test_best_of_prefers_regular_then_degenerate_then_anything():
     assert best([nan, -4.0, -3.9], [S.NONFINITE, S.CONVERGED, S.MAX_ITER]) == (2, 1)
     assert best([nan, -4.0, -1.0], [S.NONFINITE, S.DEGENERATE, S.NONFINITE]) == (1, 0)
     assert best([-2.0, nan], [S.NONFINITE, S.NONFINITE]) == (0, 0)
+    assert best([-4.0, -4.1, -4.3], [S.CONVERGED] * 3, 0.2) == (0, 2)
 
 
 def alternating(seed, drawn):

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.compose import make_column_transformer
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
@@ -14,7 +15,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import jaxem
 from jaxem import datasets, families
-from jaxem.sklearn import EMImputer, HiddenMarkovModel, LatentClassAnalysis, MixtureClassifier
+from jaxem.sklearn import (
+    EMImputer,
+    HiddenMarkovModel,
+    LatentClassAnalysis,
+    MixtureClassifier,
+    StudentMixture,
+)
 
 X = datasets.load_iris().x  # (150, 4)
 species = np.repeat(["setosa", "versicolor", "virginica"], 50)
@@ -34,6 +41,7 @@ _FAIL = {
         MixtureClassifier(),
         HiddenMarkovModel(**ONE_START),
         LatentClassAnalysis(**ONE_START),
+        StudentMixture(**ONE_START),
     ],
     expected_failed_checks=lambda estimator: _FAIL if "Latent" in repr(estimator) else {},
 )
@@ -180,3 +188,61 @@ def test_latent_classes_of_text():
     new.loc[0, "a"], new.loc[1, "a"] = "maybe", None
     same = pd.DataFrame({"a": [None, None], "b": new["b"], "c": new["c"]})
     np.testing.assert_array_equal(ours.predict_proba(new), ours.predict_proba(same))
+
+
+# ---- heavy tails
+
+
+@pytest.fixture(scope="module")
+def contaminated():
+    """Two clusters, and outliers far from both."""
+    rng = np.random.default_rng(0)
+    clusters = [rng.normal(c, 1, (60, 2)) for c in (0, 8)]
+    return np.concatenate([*clusters, rng.uniform(-40, 40, (12, 2))])
+
+
+def test_t_mixtures_are_those_of_jaxem(contaminated):
+    ours = StudentMixture(2, n_init=5, reg_covar=0, random_state=0).fit(contaminated)
+    model = jaxem.Mixture(families.StudentT("full"), 2)
+    theirs = jaxem.fit(model, contaminated, key=jax.random.key(1), n_init=5)
+    assert ours.log_likelihood_ == pytest.approx(float(theirs.log_likelihood), rel=1e-7)
+    assert ours.score(contaminated) * 132 == pytest.approx(ours.log_likelihood_, rel=1e-12)
+    density = sum(
+        w * stats.multivariate_t(m, c, nu).pdf(contaminated)
+        for w, m, c, nu in zip(
+            ours.weights_, ours.means_, ours.scales_, ours.degrees_of_freedom_, strict=True
+        )
+    )
+    np.testing.assert_allclose(ours.score_samples(contaminated), np.log(density), rtol=1e-10)
+    p = 1 + 2 * (2 + 3 + 1)
+    expected = -2 * ours.log_likelihood_ + p * np.log(132)
+    assert ours.bic(contaminated) == pytest.approx(expected)
+
+
+def test_outliers_count_little_and_pull_nothing(contaminated):
+    ours = StudentMixture(2, n_init=5, random_state=0).fit(contaminated)
+    weights = ours.outlier_weights(contaminated)
+    assert weights.shape == (132,) and weights[-12:].max() < 0.5 < np.median(weights[:120])
+    means = ours.means_[np.argsort(ours.means_[:, 0])]
+    np.testing.assert_allclose(means, [[0, 0], [8, 8]], atol=0.5)
+    labels = ours.fit_predict(contaminated)
+    assert len(set(labels[:60])) == 1 and len(set(labels[60:120])) == 1
+    rows, components = ours.sample(50)
+    assert rows.shape == (50, 2) and set(components) <= {0, 1}
+
+
+def test_degrees_of_freedom(contaminated):
+    fixed = StudentMixture(degrees_of_freedom=4, n_init=1).fit(contaminated)
+    assert fixed.degrees_of_freedom_.tolist() == [4.0]
+    shared = StudentMixture(2, degrees_of_freedom="shared", n_init=2, random_state=0)
+    assert len(set(shared.fit(contaminated.astype(np.float32)).degrees_of_freedom_)) == 1
+    assert shared.means_.dtype == shared.score_samples(contaminated.astype("f4")).dtype == "f4"
+    with pytest.raises(ValueError, match="'degrees_of_freedom' parameter"):
+        StudentMixture(degrees_of_freedom="own").fit(contaminated)
+
+
+def test_weights_of_t_mixtures_are_frequencies(contaminated):
+    counts = np.resize([1, 2, 0], 132)
+    one = StudentMixture(n_init=1, tol=1e-10).fit(contaminated, sample_weight=counts)
+    other = StudentMixture(n_init=1, tol=1e-10).fit(np.repeat(contaminated, counts, axis=0))
+    np.testing.assert_allclose(one.means_, other.means_, rtol=1e-5, atol=1e-7)

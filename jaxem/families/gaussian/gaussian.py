@@ -21,11 +21,19 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters, placement, tables, ties
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.constraints import Real
 from jaxem.core.contracts import Family, Params, Place, Prior
 from jaxem.core.numerics import einsum, safe_divide
 from jaxem.core.rows import flat
-from jaxem.families.gaussian import eigenvalue_bound, filling, holes, identified, product_form
+from jaxem.families.gaussian import (
+    described,
+    eigenvalue_bound,
+    filling,
+    holes,
+    identified,
+    product_form,
+)
 from jaxem.families.gaussian import prior as priors
 from jaxem.families.gaussian.covariance import Covariance, Factor
 from jaxem.families.gaussian.holes import Holes
@@ -276,6 +284,9 @@ class Gaussian(Family):
         return rough._replace(means=safe_divide(rough.means, variances))
 
     # ---- what is said of a result
+
+    def describe(self, params: GaussianParams, columns: Any, levels: Any) -> list[Line]:
+        return described.lines(self.covariance, *params, columns, "std. deviation")
 
     def variance_ratio(
         self, params: GaussianParams, weights: Float[Array, " k"], prior: GaussianPrior | None

@@ -25,7 +25,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import parameters
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.contracts import Params
+from jaxem.families.gaussian import described
 from jaxem.families.gaussian.gaussian import Gaussian
 from jaxem.families.gaussian.m_step import recentred
 from jaxem.families.gaussian.params import like_x
@@ -87,6 +89,10 @@ class StudentT(NormalScaleMixture):
 
     def like_x(self, params: Params) -> Any:
         return like_x(params, StudentTParams)
+
+    def describe(self, params: StudentTParams, columns: Any, levels: Any) -> list[Line]:
+        located = described.lines(self.covariance, *params.gaussian, columns, "scale")
+        return [*located, Line("", "degrees of freedom", params.degrees_of_freedom)]
 
     # ---- starts
 
