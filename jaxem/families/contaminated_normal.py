@@ -18,9 +18,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.constraints import Between
 from jaxem.core.contracts import Params
 from jaxem.core.numerics import safe_log
+from jaxem.families.gaussian import described
 from jaxem.families.gaussian import m_step as normal_step
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.gaussian import Gaussian
@@ -126,6 +128,11 @@ class ContaminatedNormal(NormalScaleMixture):
 
     def like_x(self, params: Params) -> Any:
         return like_x(params, ContaminatedNormalParams)
+
+    def describe(self, params: ContaminatedNormalParams, columns: Any, levels: Any) -> list[Line]:
+        located = described.lines(self.covariance, *params.gaussian, columns, "std. deviation")
+        share = Line("", "regular share", params.shares)
+        return [*located, share, Line("", "inflation", params.inflations)]
 
     # ---- starts
 

@@ -22,6 +22,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters
+from jaxem.core.capabilities.describing import Line
 from jaxem.core.constraints import Real
 from jaxem.core.contracts import Family, Params
 from jaxem.core.factors import cholesky, inverse_cholesky
@@ -103,6 +104,19 @@ class FactorAnalyzer(Family):
 
     def like_x(self, params: Params) -> Any:
         return like_x(params, FactorAnalyzerParams)
+
+    def describe(self, params: FactorAnalyzerParams, columns: Any, levels: Any) -> list[Line]:
+        stored = jax.device_put(params.uniquenesses)
+        errors = np.asarray(self.kind.each(stored, *params.means.shape))
+        found = []
+        for j, name in enumerate(columns):
+            loadings = enumerate(params.loadings[:, j].T)
+            found += [
+                Line(name, "mean", params.means[:, j]),
+                *(Line(name, f"loading {q}", values) for q, values in loadings),
+                Line(name, "uniqueness", errors[:, j]),
+            ]
+        return found
 
     def default_min_count(self, x: Any) -> float:
         """Twice the numbers that a column is regressed on, and one more."""
