@@ -15,6 +15,7 @@ import jax
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxem.families.gaussian import kernel_trial
 from jaxem.families.gaussian.covariance import Covariance
 from jaxem.families.gaussian.diag import Diag
 from jaxem.families.gaussian.full import Full
@@ -67,9 +68,9 @@ def suited(structure: Covariance, x: Float[Any, "n d"], k: int) -> Covariance:
         return structure
     n, d = x.shape
     large = n >= _LEAST_ROWS and structure.n_products(d) >= _LEAST_PRODUCTS
-    if not large or k > _MOST_COMPONENTS or x.dtype != "float32":
+    if not large or k > _MOST_COMPONENTS or x.dtype != "float32" or structure not in _FUSED:
         return structure
-    return _FUSED.get(structure, structure)
+    return _FUSED[structure] if kernel_trial.passed(structure, k, d) else structure
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
