@@ -154,8 +154,11 @@ def test_it_is_exported_for_gpus_and_others():
     function = jax.jit(partial(fused.quadratic_forms, Full()))
     mesh = jax.sharding.AbstractMesh((), (), abstract_device=CARD)
     with jax.sharding.use_abstract_mesh(mesh):
-        found = export.export(function, platforms=("cpu", "cuda"),
-                              disabled_checks=[export.DisabledSafetyCheck.custom_call("__gpu$xla.gpu.triton")])(*args)
+        found = export.export(
+            function,
+            platforms=("cpu", "cuda"),
+            disabled_checks=[export.DisabledSafetyCheck.custom_call("__gpu$xla.gpu.triton")],
+        )(*args)
     y, c, _, products = made(D, K, N, Full())
     near(found.call(jnp.asarray(c), jnp.asarray(y)), c @ products)
 
