@@ -150,7 +150,7 @@ def test_rows_over_several_gpus():
 
 @lowers
 def test_it_is_exported_for_a_gpu():
-    """For GPUs alone, and unchecked: JAX promises nothing of Triton's programs in later versions."""
+    """For GPUs alone, and unchecked: JAX does not promise to read it later."""
     args = [jax.ShapeDtypeStruct(shape, np.float32) for shape in ((K, D * 9), (N, D))]
     function = jax.jit(partial(fused.quadratic_forms, Full()))
     unchecked = export.DisabledSafetyCheck.custom_call("__gpu$xla.gpu.triton")
