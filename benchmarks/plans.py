@@ -194,7 +194,6 @@ CASES: dict[str, Callable[[], Plan]] = {
     "full, 2M x 64, k 32": lambda: fit(full(32), table(2_000_000, 64)),
     "full, 2M x 64, k 32, products written": lambda: written(full(32), table(2_000_000, 64)),
     "diag, 1M x 128, k 64": lambda: fit(diag(64), table(1_000_000, 128)),
-    "diag, 1M x 128, k 64, products written": lambda: written(diag(64), table(1_000_000, 128)),
     "diag, 1M x 128, k 1024": lambda: fit(diag(1024), table(1_000_000, 128)),
     "tied, 1M x 64, k 32": lambda: fit(tied(32), table(1_000_000, 64)),
     "tied, 1M x 128, k 128": lambda: fit(tied(128), table(1_000_000, 128)),

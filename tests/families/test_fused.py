@@ -14,7 +14,6 @@ import jaxem
 from jaxem import families
 from jaxem.core.numerics import einsum
 from jaxem.families.gaussian import fused, kernel_trial, pair_kernels, pairs
-from jaxem.families.gaussian.diag import Diag
 from jaxem.families.gaussian.full import Full
 from laws.compare import close
 
@@ -43,14 +42,14 @@ def as_if_on_a_gpu(monkeypatch):
     kernel_trial.passed.cache_clear()
 
 
-def made(d, k, n, of):
+def made(d, k, n):
     """-> (rows, coefficients, weights of which some are 0, products in float64)."""
-    rng, p = np.random.default_rng(d), of.n_products(d)
+    rng, p = np.random.default_rng(d), pairs.partners(d).size
     y = rng.normal(size=(n, d)).astype(np.float32)
     c, w = rng.normal(size=(k, p)).astype(np.float32), rng.random((k, n)).astype(np.float32)
     w[:, rng.random(n) < 0.3] = 0
     i, j = np.broadcast_to(np.arange(d), pairs.partners(d).shape).ravel(), pairs.partners(d).ravel()
-    return y, c, w, (y.astype(float)[:, i] * y[:, j])[:, :p].T
+    return y, c, w, (y.astype(float)[:, i] * y[:, j]).T
 
 
 def near(found, expected):
@@ -59,31 +58,25 @@ def near(found, expected):
     close(np.asarray(found, float) / scale, expected / scale, **NEAR)
 
 
-@pytest.mark.parametrize(
-    ("of", "d", "k", "n"),
-    [(Full(), 1, 1, 512), (Full(), 5, 3, 777), (Full(), 64, 70, 520), (Diag(), 31, 17, 1500)],
-)
-def test_kernels_give_the_products_of_columns(of, d, k, n, monkeypatch):
-    """Of odd sizes, of more components than a tile has, with weights of 0."""
+@pytest.mark.parametrize(("d", "k", "n"), [(1, 1, 512), (5, 3, 777), (31, 17, 1500), (64, 32, 520)])
+def test_kernels_give_the_products_of_columns(d, k, n, monkeypatch):
+    """Of odd sizes, with weights of 0."""
     monkeypatch.setattr(pl, "pallas_call", partial(pl.pallas_call, interpret=True))
-    y, c, w, products = made(d, k, n, of)
+    y, c, w, products = made(d, k, n)
     near(pair_kernels.quadratic_forms(jnp.asarray(c), jnp.asarray(y.T)), c @ products)
     found = pair_kernels.second_moments(jnp.asarray(w), jnp.asarray(y), len(products))
     near(found, w @ products.T)
 
 
-@pytest.mark.parametrize("name", ["full", "diag"])
-def test_a_step_on_a_gpu_is_that_of_the_written_products(name, as_if_on_a_gpu, monkeypatch):
-    d = {"full": D, "diag": 128}[name]
-    x = np.random.default_rng(0).normal(size=(N, d)).astype(np.float32) + 3
-    model = jaxem.Mixture(families.Gaussian(name), K)
+def test_a_step_on_a_gpu_is_that_of_the_written_products(as_if_on_a_gpu):
+    x = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32) + 3
+    model = jaxem.Mixture(families.Gaussian("full"), K)
     x[: N // 2] += 2
     start = jaxem.fit(model, x, key=jax.random.key(0), n_init=1, max_iter=2).params
     expected = jaxem.e_step(model, start, x, sample_weight=np.arange(N) % 3)
     as_if_on_a_gpu()
     x[np.arange(N) % 3 == 0] = 1e30
-    taken = fused.suited(model.family.covariance, x, K)
-    assert isinstance(taken, fused.Fused) and taken.of == model.family.covariance
+    assert fused.suited(model.family.covariance, x, K) == fused.FusedFull()
     found = jaxem.e_step(model, start, x, sample_weight=np.arange(N) % 3)
     for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
         scale = np.max(np.abs(b))
@@ -92,13 +85,13 @@ def test_a_step_on_a_gpu_is_that_of_the_written_products(name, as_if_on_a_gpu, m
 
 def test_starts_side_by_side_and_derivatives(as_if_on_a_gpu):
     """Two axes of vmap: starts of each of several data sets."""
-    y, c, w, products = made(4, 2, 512, Full())
+    y, c, w, products = made(4, 2, 512)
     as_if_on_a_gpu()
 
     def both(scale):
         rows = jnp.asarray(y) * scale
-        forms = fused.quadratic_forms(Full(), jnp.asarray(c), rows)
-        return jnp.sum(forms[:, 0]), fused.second_moments(Full(), jnp.asarray(w), rows)[0, 0]
+        forms = fused.quadratic_forms(jnp.asarray(c), rows)
+        return jnp.sum(forms[:, 0]), fused.second_moments(jnp.asarray(w), rows)[0, 0]
 
     scales = jnp.asarray([[1.0, 2.0], [0.5, 3.0]], jnp.float32)
     found = jax.vmap(jax.vmap(both))(scales)
@@ -122,11 +115,11 @@ def lowered(function, *shapes):
 @lowers
 def test_programs_for_a_gpu_have_the_kernels_and_no_products():
     def both(c, y):
-        shares = jnp.exp(fused.quadratic_forms(Full(), c, y))
-        return fused.second_moments(Full(), shares, y)
+        shares = jnp.exp(fused.quadratic_forms(c, y))
+        return fused.second_moments(shares, y)
 
     n, d, k = 20_000, 30, 30
-    p = Full().n_products(d)
+    p = pairs.partners(d).size
     text = lowered(both, (k, p), (n, d))
     assert text.count("gpu.triton") == 2 and f"{p}x{n}x" not in text
     several = lowered(jax.vmap(both, in_axes=(0, None)), (4, k, p), (n, d))
@@ -139,8 +132,8 @@ def test_rows_over_several_gpus():
 
     def local(c, y):
         c = lax.pcast(c, "rows", to="varying")
-        shares = fused.quadratic_forms(Full(), c, y)
-        return lax.psum(fused.second_moments(Full(), shares, y), "rows")
+        shares = fused.quadratic_forms(c, y)
+        return lax.psum(fused.second_moments(shares, y), "rows")
 
     mesh = jax.sharding.AbstractMesh((2,), ("rows",), abstract_device=CARD)
     here, spread = PartitionSpec(), PartitionSpec("rows")
@@ -152,7 +145,7 @@ def test_rows_over_several_gpus():
 def test_it_is_exported_for_a_gpu():
     """For GPUs alone, and unchecked: JAX does not promise to read it later."""
     args = [jax.ShapeDtypeStruct(shape, np.float32) for shape in ((K, D * 9), (N, D))]
-    function = jax.jit(partial(fused.quadratic_forms, Full()))
+    function = jax.jit(fused.quadratic_forms)
     unchecked = export.DisabledSafetyCheck.custom_call("__gpu$xla.gpu.triton")
     with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), (), abstract_device=CARD)):
         export_it = export.export(function, platforms=("cuda",), disabled_checks=[unchecked])
@@ -164,13 +157,16 @@ def test_it_is_exported_for_a_gpu():
 
 def test_where_it_is_taken(monkeypatch):
     def taken(n=N, d=D, k=K, dtype=np.float32, of=FULL):
-        return isinstance(fused.suited(of, np.zeros((n, d), dtype), k), fused.Fused)
+        return isinstance(fused.suited(of, np.zeros((n, d), dtype), k), fused.FusedFull)
 
     assert not taken()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert taken() and taken(d=128, of=Diag())
+    assert taken()
     assert not (taken(n=100) or taken(d=4) or taken(k=200) or taken(dtype=np.float64))
-    assert not taken(of=families.Gaussian("VEV").covariance)
+    assert not (
+        taken(of=families.Gaussian("VEV").covariance)
+        or taken(of=families.Gaussian("diag").covariance)
+    )
     monkeypatch.setenv(fused.SWITCH, "0")
     assert not taken()
 
@@ -180,7 +176,7 @@ def test_a_card_on_which_it_fails_takes_the_products(error, said, as_if_on_a_gpu
     as_if_on_a_gpu()
     gpu = type("Device", (), {"platform": "gpu"})
     monkeypatch.setattr(jax, "local_devices", lambda: [gpu])
-    assert kernel_trial.passed(Full(), 2, 4)
+    assert kernel_trial.passed(2, 4)
     kernel_trial.passed.cache_clear()
 
     def failing(a, b):
@@ -190,4 +186,4 @@ def test_a_card_on_which_it_fails_takes_the_products(error, said, as_if_on_a_gpu
 
     monkeypatch.setattr(pair_kernels, "quadratic_forms", failing)
     with pytest.warns(UserWarning, match=said):
-        assert not kernel_trial.passed(Full(), 2, 4)
+        assert not kernel_trial.passed(2, 4)

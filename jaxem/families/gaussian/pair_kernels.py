@@ -26,7 +26,6 @@ from jaxtyping import Array, Float
 
 _DEPTH = 16  # products, or rows, at a time
 _EACH = 2048  # sums in the registers of a warp: 64 a thread
-_MOST_COMPONENTS = 64  # of a tile
 _WARPS_OF_FORMS, _WARPS_OF_SUMS = 4, 2
 _PROGRAMS = 8192  # blocks of threads that share the rows of the sums, about: ten turns of a card
 _LEAST_ROWS = 256  # of such a block
@@ -38,14 +37,12 @@ def quadratic_forms(
 ) -> Float[Array, "k n"]:
     """y[n]' M[k] y[n], from the coefficients of the pairs."""
     (d, n), (k, p) = y.shape, coefficients.shape
-    tile = _components(k)
+    tile = _power_of_2(k)
     size, n_pairs = _WARPS_OF_FORMS * _EACH // tile, _multiple(p, _DEPTH)
-    n_tiles = -(-k // tile)
-    padding = (0, n_tiles * tile - k), (0, n_pairs - p)
+    padded = jnp.pad(coefficients, ((0, tile - k), (0, n_pairs - p)))
     kernel = partial(_forms, shape=(n, d, n_pairs), tile=(tile, size))
-    out = _array_like(y, n_tiles * tile, n)
-    grid = -(-n // size) * n_tiles
-    return _call(kernel, grid, out, _WARPS_OF_FORMS)(jnp.pad(coefficients, padding), y)[:k]
+    out = _array_like(y, tile, n)
+    return _call(kernel, -(-n // size), out, _WARPS_OF_FORMS)(padded, y)[:k]
 
 
 def second_moments(
@@ -53,15 +50,15 @@ def second_moments(
 ) -> Float[Array, "k p"]:
     """The sums over rows of weight[k] y y' at the pairs."""
     (n, d), k = y.shape, weight.shape[0]
-    tile = _components(k)
+    tile = _power_of_2(k)
     size = min(_WARPS_OF_SUMS * _EACH // tile, _power_of_2(p))
-    n_tiles, n_chunks = -(-k // tile), -(-p // size)
-    share = -(-n * n_tiles * n_chunks // _PROGRAMS)
+    n_chunks = -(-p // size)
+    share = -(-n * n_chunks // _PROGRAMS)
     rows = max(_LEAST_ROWS, _multiple(share, _DEPTH))
     n_parts = -(-n // rows)
     kernel = partial(_sums, shape=(n, d, k), tile=(tile, size), n_chunks=n_chunks, rows=rows)
-    out = _array_like(y, n_parts, n_tiles * tile, n_chunks * size)
-    found = _call(kernel, n_parts * n_tiles * n_chunks, out, _WARPS_OF_SUMS)(weight, y)
+    out = _array_like(y, n_parts, tile, n_chunks * size)
+    found = _call(kernel, n_parts * n_chunks, out, _WARPS_OF_SUMS)(weight, y)
     return jnp.sum(found, axis=0)[:k, :p]
 
 
@@ -71,11 +68,10 @@ def second_moments(
 def _forms(
     coefficients: Any, y: Any, out: Any, *, shape: tuple[int, int, int], tile: tuple[int, int]
 ) -> None:
-    """Of a tile of components and rows; the last rows overlap with those before."""
+    """Of all components and a tile of rows; the last rows overlap with those before."""
     n, d, n_pairs = shape
-    own, place = _divided(pl.program_id(0), -(-n // tile[1]))
-    k = own * tile[0] + _range(tile[0])
-    r = jnp.minimum(place * tile[1], n - tile[1]) + _range(tile[1])
+    k = _range(tile[0])
+    r = jnp.minimum(pl.program_id(0) * tile[1], n - tile[1]) + _range(tile[1])
 
     def add(step: Array, total: Array) -> Array:
         p = step * _DEPTH + _range(_DEPTH)
@@ -98,11 +94,10 @@ def _sums(
     n_chunks: int,
     rows: int,
 ) -> None:
-    """Of a tile of components and pairs, over a part of the rows; rows of others weigh 0."""
+    """Of all components and a tile of pairs, over a part of the rows; those of others weigh 0."""
     n, d, n_components = shape
-    rest, chunk = _divided(pl.program_id(0), n_chunks)
-    part, own = _divided(rest, -(-n_components // tile[0]))
-    k, p = own * tile[0] + _range(tile[0]), chunk * tile[1] + _range(tile[1])
+    part, chunk = _divided(pl.program_id(0), n_chunks)
+    k, p = _range(tile[0]), chunk * tile[1] + _range(tile[1])
     i, j = _pair(p, d)
 
     def add(step: Array, total: Array) -> Array:
@@ -151,12 +146,8 @@ def _call(kernel: Callable[..., None], grid: int, out: Any, n_warps: int) -> Cal
     return pl.pallas_call(kernel, grid=(grid,), out_shape=out, compiler_params=params)
 
 
-def _components(k: int) -> int:
-    """Of a tile: Triton's products have 16 rows at least, and sizes that are powers of 2."""
-    return min(_MOST_COMPONENTS, max(16, _power_of_2(k)))
-
-
 def _power_of_2(size: int) -> int:
+    """As sizes of tiles are, and 16 at least, as sides of Triton's products."""
     return 1 << max(4, (size - 1).bit_length())
 
 
