@@ -10,9 +10,11 @@ since the process began.
 """
 
 import math
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
@@ -26,16 +28,17 @@ from benchmarks.missing import with_holes
 from benchmarks.timing import spread, timed
 from jaxem import families
 from jaxem.core.contracts import Model
+from jaxem.families.gaussian import fused
 
 # ---- right
 
 
-def _clouds(n: int) -> np.ndarray:
-    return data.clusters(n, 12, 3, "float64")
+def _clouds(n: int, d: int = 12) -> np.ndarray:
+    return data.clusters(n, d, 3, "float64")
 
 
-def _gaussian(structure: str) -> Callable[[int], tuple[Model, Any]]:
-    return lambda n: (jaxem.Mixture(families.Gaussian(structure), 3), _clouds(n))
+def _gaussian(structure: str, d: int = 12) -> Callable[[int], tuple[Model, Any]]:
+    return lambda n: (jaxem.Mixture(families.Gaussian(structure), 3), _clouds(n, d))
 
 
 def _holes(patterns: int | None) -> Callable[[int], tuple[Model, Any]]:
@@ -68,6 +71,7 @@ EXAMPLES: dict[str, Callable[[int], tuple[Model, Any]]] = {
     "full": _gaussian("full"),
     "tied": _gaussian("tied"),
     "diag": _gaussian("diag"),
+    "full, fused": _gaussian("full", 32),
     "spherical": _gaussian("spherical"),
     "holes by tiles": _holes(10),
     "holes by rows": _holes(None),
@@ -168,6 +172,31 @@ class Fits:
             return Findings([row])
         what = f"{self.what}, n={self.n:,} d={self.d} k={self.k}: an iteration"
         return Findings([row], [Figure(what, "s", found["median"], self.target, at_least=False)])
+
+
+@dataclass(frozen=True)
+class Fused:
+    """An iteration whose products of columns stay in registers, against one that writes them."""
+
+    n: int
+    d: int
+    k: int
+    budget_s: float = 10.0
+    name: str = "products in registers"
+
+    def run(self, bench: Bench) -> Findings:
+        written, own = (self._row(bench, switch) for switch in ("0", "1"))
+        ratio = (written.median or math.nan) / (own.median or math.nan)
+        what = f"full, n={self.n:,} d={self.d} k={self.k}: products written, over fused"
+        return Findings([written, own], [Figure(what, "x", ratio, 1.0)])
+
+    def _row(self, bench: Bench, switch: str) -> Row:
+        with mock.patch.dict(os.environ, {fused.SWITCH: switch}):
+            jax.clear_caches()  # the switch is read where programs are traced
+            case = Fits("full", self.n, self.d, self.k, budget_s=self.budget_s / 2)
+            row = case.run(bench).rows[0]
+        form = "written" if switch == "0" else "fused"
+        return replace(row, case=self.name, note=f"{form}: {row.note}")
 
 
 def memory_note() -> str:

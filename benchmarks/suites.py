@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks import hidden_markov, missing, processes, refits, streams
 from benchmarks.acceleration import Acceleration, Slow
-from benchmarks.accelerator import Fits, Right
+from benchmarks.accelerator import Fits, Fused, Right
 from benchmarks.bench import Case
 from benchmarks.columns import Columns
 from benchmarks.compilation import Compilation
@@ -261,6 +261,8 @@ GPU = Suite(
         Fits("chains, associative", 100_000, 4, 5, target=1e-3),
         Iteration(1_000_000, 128, 64, "diag", share=45, steps=(1, 21), budget_s=10),
         Iteration(1_000_000, 64, 32, "tied", steps=(1, 21), budget_s=10),
+        Fused(2_000_000, 64, 32),
+        Fused(100_000, 30, 30),
         Fits("holes by rows", 100_000, 20, 5),
         Fits("many sets", 5000, 8, 4, starts=20, sets=2000),
         Fits("full", 100_000, 128, 4, starts=20),

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxem.core import checks
 from jaxem.core.numerics import einsum
-from jaxem.families.gaussian import product_form, residual_form
+from jaxem.families.gaussian import fused, product_form, residual_form
 from jaxem.families.gaussian.covariance import Covariance, Factor
 from jaxem.families.gaussian.residual_form import ResidualForm
 
@@ -49,7 +49,7 @@ class Whole:
         d = x.shape[1]
         if d < structure.least_columns:
             return 4 * k * (d + 1)
-        return structure.n_products(d) + d + 3 * k
+        return fused.suited(structure, x, k).n_products(d) + d + 3 * k
 
     def stable_numbers_per_row(self, structure: Covariance, x: Any, k: int) -> int:
         """The residuals, what they are rotated to, and weighted."""
@@ -74,13 +74,16 @@ class Whole:
     def evaluate(self, structure: Covariance, form: Any, x: Any) -> tuple[Array, Any]:
         if isinstance(form, ResidualForm):
             return residual_form.evaluate(structure, form, x.T)
-        return product_form.evaluate(structure, form, structure.columns(x))
+        own = fused.suited(structure, x, len(form.offset))
+        return product_form.evaluate(own, form, structure.columns(x))
 
     def sums(
         self, structure: Covariance, form: Any, cache: Any, weight: Float[Array, "k n"]
     ) -> tuple[Float[Array, "k d"], Array]:
-        by = residual_form if isinstance(form, ResidualForm) else product_form
-        return by.sums(structure, cache, weight)
+        if isinstance(form, ResidualForm):
+            return residual_form.sums(structure, cache, weight)
+        own = fused.suited(structure, cache.y.T, len(form.offset))
+        return product_form.sums(own, cache, weight)
 
 
 def weighted_moments(
