@@ -229,7 +229,8 @@ def divided(job: FitPlan, results: Sequence[Result]) -> FitPlan:
     labels = likeliest(job.model, padded(job.model, nearest), job.rows, job.block_size)
     labels = job.data.of_starts(labels)
     heaviest = np.argsort(-np.asarray(nearest.health.count), kind="stable")
-    kept = np.full(job.moves.kept.shape, -1, np.int32)
+    moves: Any = job.moves  # made by the plan of starts that divide
+    kept: Any = np.full(moves.kept.shape, -1, np.int32)
     for start, part in enumerate(np.resize(heaviest, job.n_split), job.n_starts - job.n_split):
         kept[start] = np.where(np.arange(kept.shape[1]) == part, -1, np.arange(kept.shape[1]))
     return job._replace(moves=Moves(labels, kept))

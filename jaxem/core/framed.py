@@ -40,7 +40,7 @@ def library(given: Any) -> str | None:
     return None if found is None else found.implementation.value
 
 
-def made(library: str, columns: Mapping[str, np.ndarray]) -> Any:
+def made(library: Any, columns: Mapping[str, np.ndarray]) -> Any:
     """A frame of columns, native, of a library by its name."""
     import narwhals
 

@@ -85,8 +85,9 @@ class StudentMixture(FittedMixture):
     @property
     def params_(self) -> MixtureParams:
         """The jaxem parameters, of NumPy arrays."""
-        own = StudentTParams(self.means_, self.scales_, self.degrees_of_freedom_)
-        return MixtureParams(self.weights_, own)
+        own: tuple[Any, ...] = self.means_, self.scales_, self.degrees_of_freedom_
+        weights: Any = self.weights_
+        return MixtureParams(weights, StudentTParams(*own))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "StudentMixture":

@@ -75,7 +75,7 @@ def _of_leaf(what: str, values: np.ndarray, columns: Sequence[str]) -> list[Line
     own = values.ndim > 1 and values.shape[1] <= len(columns) <= values.shape[1] + 1
     found = []
     for at in np.ndindex(values.shape[1:]):
-        column, rest = (columns[at[0]], at[1:]) if own else ("", at)
+        column, rest = (columns[int(at[0])], at[1:]) if own else ("", at)
         place = str(list(rest)) if rest else ""
         found.append(Line(column, what + place, values[(slice(None), *at)]))
     return found
