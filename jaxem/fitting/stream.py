@@ -18,7 +18,7 @@ from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Model, Rows
 from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.shards import Shards
-from jaxem.core.source import Piece, Source, exact, joined, part
+from jaxem.core.source import Piece, Source, exact, joined, naming, part
 from jaxem.fitting import sizes
 from jaxem.fitting.execution import Execution
 from jaxem.fitting.read_ahead import read_ahead
@@ -79,10 +79,8 @@ def checked(model: Model, piece: Piece) -> Rows | None:
     """The rows as the model takes them, plain; None where all have weight 0."""
     if piece.weight is not None and np.all(np.asarray(piece.weight) == 0):
         return None
-    try:
+    with naming(piece):
         rows, layout = model.read(piece.x, piece.weight, piece.labels, None)
-    except ValueError as error:
-        raise ValueError(f"{piece.where}: {error}") from None
     if layout is not None:
         raise ValueError(f"{model!r} is of sequences, which a source does not hold yet")
     if model.family is not None and _has_pivot(model.family, rows.x):
