@@ -29,6 +29,7 @@ from jaxem.cli import test_k as test_k  # its command
 from jaxem.cli.columns import matching
 from jaxem.cli.command import command, names_of, precision, read_model
 from jaxem.cli.command import run as run
+from jaxem.cli.distributed import is_first, joined
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
 from jaxem.cli.fit_candidates import mixtures, planned, search
 from jaxem.cli.fit_input import FitInput
@@ -54,6 +55,7 @@ def fit(
     standard_errors: options.StandardErrors = None,
     memory: options.Memory = None,
     checkpoint: options.Checkpoint = None,
+    distributed: options.Distributed = False,
     column_options: options.ColumnOptions,
     fit_options: options.FitOptions,
     read_options: options.ReadOptions,
@@ -72,19 +74,27 @@ def fit(
     rows out.
 
     Parquet files that do not fit into memory are read block by block, by Gaussian or t
-    components; then pictures are of some of the rows.
+    components; then pictures are of some of the rows. With --distributed several processes read
+    a share of them each.
     """
     outputs.check([file], model=output, report=pictures)
-    with precision(fit_options.dtype):
-        if streaming.is_wanted(file, memory):
+    if distributed and fit_options.devices is not None:
+        raise BadInput("--distributed takes all devices of the processes: leave out --devices")
+    with joined(distributed) as everyone, precision(fit_options.dtype):
+        if distributed or streaming.is_wanted(file, memory):
             if standard_errors is not None:
                 raise BadInput(f"{file}: --standard-errors need the table in memory")
             with as_bad_input():  # which names the files
-                source, data = streaming.source_of(file, column_options, family, response, holes)
-                jobs, data = streaming.planned(
-                    source, data, components, starts, fit_options, checkpoint, noise
+                source, data = streaming.source_of(
+                    file, column_options, family, response, holes, everyone
                 )
-            report.remark(file, data.remarks)
+                jobs, data = streaming.planned(
+                    source, data, components, starts, fit_options, checkpoint, noise, everyone
+                )
+            if distributed and not is_first():  # which writes
+                output = pictures = None
+            else:
+                report.remark(file, data.remarks)
             with awaited() if checkpoint else nullcontext():
                 return search(jobs, data, fit_options, output, pictures)
         if checkpoint is not None:

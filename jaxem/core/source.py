@@ -64,14 +64,8 @@ class Share(Source):
     source: Source
     begin: int
     end: int
-
-    @property
-    def names(self) -> tuple[str, ...] | None:
-        return self.source.names
-
-    @property
-    def fingerprint(self) -> str:
-        return f"{self.source.fingerprint} {self.begin} {self.end}"
+    names: tuple[str, ...] | None
+    fingerprint: str
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         at = self.begin + first

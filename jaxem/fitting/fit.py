@@ -11,7 +11,16 @@ from jaxem.core.dataset import Dataset, as_dataset, refuse_beside
 from jaxem.core.inputs import waits
 from jaxem.core.source import Source
 from jaxem.core.status import Status
-from jaxem.fitting import constrained, hierarchical, implicit, impossible, sizes, starts, streamed
+from jaxem.fitting import (
+    constrained,
+    hierarchical,
+    implicit,
+    impossible,
+    sizes,
+    starts,
+    stream,
+    streamed,
+)
 from jaxem.fitting.driver import noted, uncut
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
@@ -97,7 +106,8 @@ def fit(
 
     mesh: a `jax.make_mesh`, over all devices of which the rows, or sequences, are spread: each
         iteration adds up its sums over them once. An x that lies over several devices stays there.
-        The blocks of a source are spread over the devices of one process.
+        Where they are of several processes, each reads its share of a source: the same call, in
+        each of them, gives the same result. One whose peer is gone ends with status 1.
 
     x may be a source, of `jaxem.sources`: a table that does not fit into memory is read block by
     block, once an iteration for all starts.
@@ -116,7 +126,7 @@ def fit(
         begin = hierarchical.one_start(key, n_init, search)
     else:
         begin = starts.begin(init, key, n_init, search)
-    if isinstance(x, Source) and (checkpoint is not None or not x.small):
+    if isinstance(x, Source) and (checkpoint is not None or not stream.read_whole(x, mesh)):
         refuse_beside((sample_weight, labels, lengths))
         begin = starts.in_one_round(begin)
         job = streamed.planned(model, x, options, begin, checkpoint, mesh=mesh)
@@ -160,7 +170,7 @@ def em(
     """
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio, max_eigenvalue_ratio, trim)  # fmt: skip
-    if isinstance(x, Source) and not x.small:
+    if isinstance(x, Source) and not stream.read_whole(x, mesh):
         refuse_beside((sample_weight, labels, lengths))
         return _run(streamed.planned(model, x, options, Starts(params), mesh=mesh))
     data = as_dataset(model, x, sample_weight, labels, lengths, mesh)

@@ -18,9 +18,10 @@ from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Model, Rows
 from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.shards import Shards
-from jaxem.core.source import Piece, Source, exact, joined, naming, part
-from jaxem.fitting import sizes
+from jaxem.core.source import Piece, Share, Source, exact, joined, naming, part
+from jaxem.fitting import processes, sizes
 from jaxem.fitting.execution import Execution
+from jaxem.fitting.processes import Team
 from jaxem.fitting.read_ahead import read_ahead
 
 _PART = 1 << 24  # bytes of a table that are read, and go to the device, at a time
@@ -29,13 +30,16 @@ _PART = 1 << 24  # bytes of a table that are read, and go to the device, at a ti
 class Seen(NamedTuple):
     """What one look at a source finds: its size, and the pool of rows that starts look at.
 
-    weight: what those stand for, in their own units; total: the weight of all rows.
+    weight: what those stand for, in their own units; total: the weight of all rows. own: the rows
+    that this process reads, and how many they are; team: the processes, None where it is one.
     """
 
     n_rows: int
     total: float
     pool: Piece
     weight: np.ndarray
+    own: tuple[Source, int]
+    team: Team | None
 
 
 class Part(NamedTuple):
@@ -48,24 +52,69 @@ class Part(NamedTuple):
 # ---- the first look
 
 
-def look(model: Model, source: Source, seed: int) -> Seen:
-    """Every row is read and checked; ValueError where one cannot be fitted."""
+def read_whole(source: Source, mesh: Any) -> bool:
+    """Whether its rows are held in memory; several processes have no need for all of them."""
+    return processes.of_mesh(mesh)[0] is None and source.small
+
+
+class _Looked(NamedTuple):
+    """A look at some rows. priority: of those that are kept; n_there: rows of positive weight."""
+
+    n_rows: int
+    n_there: int
+    total: float
+    priority: np.ndarray
+
+
+def look(model: Model, source: Source, seed: int, mesh: Any = None) -> Seen:
+    """Every row is read and checked, by the processes of the mesh each its share; ValueError where
+    one cannot be fitted."""
+    team, _ = processes.of_mesh(mesh)
+    if team is None:
+        found, kept = _looked(model, source, seed, 0)
+        n_own = found.n_rows
+    else:
+        source = team.share(source)
+        n_own = source.end - source.begin
+        found, kept = _looked_at_by(team, model, source, seed)
+    if kept is None:
+        raise ValueError("the source has no rows of positive weight: there is nothing to fit")
+    weight = pool.weights(kept.weight, found.priority, full=found.n_there > pool.POOL)
+    return Seen(found.n_rows, found.total, kept, weight, (source, n_own), team)
+
+
+def _looked(model: Model, source: Source, seed: int, begin: int) -> tuple[_Looked, Piece | None]:
+    """begin: the place of the first row in the table. -> (what is found, the rows of the pool)."""
     kept: list[Piece] = []
     priority, n_rows, n_there, total = np.zeros(0), 0, 0, 0.0
     for piece in _cut(source):
         if checked(model, piece) is not None:
             total += piece.n_rows if piece.weight is None else np.sum(piece.weight, dtype=float)
-            own = pool.priorities(n_rows, piece.n_rows, piece.weight, seed)
+            own = pool.priorities(begin + n_rows, piece.n_rows, piece.weight, seed)
             n_there += int(np.isfinite(own).sum())
             together = joined([*kept, piece])
             priority = np.concatenate([priority, own])
             some = pool.lowest(priority)
             kept, priority = [part(together, some)], priority[some]
         n_rows += piece.n_rows
-    if not kept:
-        raise ValueError("the source has no rows of positive weight: there is nothing to fit")
-    weight = pool.weights(kept[0].weight, priority, full=n_there > pool.POOL)
-    return Seen(n_rows, float(total), kept[0], weight)
+    return _Looked(n_rows, n_there, float(total), priority), kept[0] if kept else None
+
+
+def _looked_at_by(
+    team: Team, model: Model, source: Share, seed: int
+) -> tuple[_Looked, Piece | None]:
+    """The same of the shares of all processes: alike in each."""
+    own, kept = team.own(lambda: _looked(model, source, seed, source.begin))
+    each = team.told(own)
+    priority = np.concatenate([of.priority for of in each])
+    some = pool.lowest(priority)
+    ends = np.cumsum([len(of.priority) for of in each])
+    first = ends[team.place] - len(own.priority)
+    mine = some[(some >= first) & (some < ends[team.place])] - first
+    parts = team.told(None if kept is None else part(kept, mine))
+    there = [of for of in parts if of is not None]
+    sums = (sum(of[i] for of in each) for i in range(3))
+    return _Looked(*sums, priority[some]), joined(there) if there else None
 
 
 def _cut(source: Source) -> Iterator[Piece]:
@@ -109,14 +158,15 @@ def blocks_a_part(rows: Rows, block_size: int, n_rows: int, n_devices: int = 1) 
     """As many on each device, no more than n_rows need. rows: like those of the table."""
     each = sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize for leaf in jax.tree.leaves(rows))
     most = max(2, _PART // (each * block_size))  # of one block XLA makes another program
-    return n_devices * min(most, -(-n_rows // (n_devices * block_size)))
+    return n_devices * max(1, min(most, -(-n_rows // (n_devices * block_size))))
 
 
 class Stream(NamedTuple):
     """A source as it is fitted. part: blocks that are read at a time; checkpoint: a file.
 
     rows: like those of the source, some or their shapes. reader: one thread for all passes, since
-    memory that a thread leaves is lost. over: the devices that blocks are spread over.
+    memory that a thread leaves is lost. over: the devices that blocks are spread over; team: the
+    processes of which each has such a source, with its share of the rows.
     """
 
     source: Source
@@ -126,6 +176,7 @@ class Stream(NamedTuple):
     reader: ThreadPoolExecutor
     checkpoint: Any
     over: Shards | None
+    team: Team | None = None
 
     def n_parts(self, execution: Execution) -> int:
         return -(-self.n_rows // (self.part * execution.block_size))
@@ -149,21 +200,18 @@ class Stream(NamedTuple):
 
 def opened(
     source: Source,
-    rows: Rows,
     n_rows: int,
+    rows: Rows,
     block_size: int,
     checkpoint: Any = None,
     mesh: Any = None,
 ) -> Stream:
+    """mesh: of several processes, of which this is to read the source."""
+    team, mesh = processes.of_mesh(mesh)
     over = None if mesh is None else shards.of_mesh(mesh)
-    if over is not None and jax.process_count() > 1:
-        raise ValueError(
-            "a source is fitted by the devices of one process; give each process rows in memory, "
-            "and mesh="
-        )
     part = blocks_a_part(rows, block_size, n_rows, 1 if over is None else over.n)
     reader = ThreadPoolExecutor(1, thread_name_prefix="source reader")
-    return Stream(source, rows, n_rows, part, reader, checkpoint, over)
+    return Stream(source, rows, n_rows, part, reader, checkpoint, over, team)
 
 
 def _parts(
@@ -190,14 +238,14 @@ def _last(model: Model, own: Piece, tail: Piece | None, size: int, whole: int) -
     """The rows that are left over, in blocks that are all whole, and filled up to a part."""
     n = own.n_rows
     n_blocks = -(-n // size)
-    seen = n_blocks * size - n  # of the rows that the last block has
-    alone = n - (size - seen)  # rows before the last block's new ones
     together = own if tail is None else joined([tail, own])
-    at = together.n_rows - size  # where the last block begins
+    alone = (n_blocks - 1) * size  # rows before the last block's new ones
+    at = max(0, together.n_rows - size)  # where the last block begins
+    seen = together.n_rows - at - (n - alone)  # of the rows that it has
     rows = np.concatenate(
         [
             np.arange(together.n_rows - n, together.n_rows - n + alone),
-            np.arange(at, at + size),
+            np.arange(at, together.n_rows),
         ]
     )
     filled = np.concatenate([rows, np.full(whole - len(rows), rows[-1])])

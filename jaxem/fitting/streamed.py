@@ -4,7 +4,9 @@ A pass is a trip of `em` for every start that still runs: `propose`, the E-steps
 `update`. In one process, with the same blocks, the fit is that of the table in memory, bit for bit.
 """
 
+import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,6 +27,7 @@ from jaxem.fitting.checkpoint import Checkpoint, Kept, digest
 from jaxem.fitting.one_reading import Group, summed
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare, weighted
+from jaxem.fitting.processes import Team
 from jaxem.fitting.result import Result, gathered
 from jaxem.fitting.stream import Seen
 
@@ -47,9 +50,8 @@ def planned(
             "a checkpoint is for rows that are known again: give the source a fingerprint=, such "
             "as the version of its data"
         )
-    if checkpoint is not None:
-        check_writable(checkpoint)  # before hours of work
-    seen = stream.look(model, source, seed_of(begin)) if seen is None else seen
+    seen = stream.look(model, source, seed_of(begin), mesh) if seen is None else seen
+    checkpoint = _own_file(checkpoint, seen.team)
     data = stream.pool_of(model, seen)
     job, rows = prepare(data, options._replace(block_size=None), begin), data.rows
     trimming.refuse(model, job.prior, "a source")
@@ -61,13 +63,25 @@ def planned(
         start_rows=weighted(rows, seen.weight) if seen.n_rows > pool.POOL else None,
         methods=np.resize(job.methods[: job.n_starts], filled),
         provenance=replace(job.provenance, n_rows=seen.n_rows, columns=source.names),
-        stream=stream.opened(source, rows, seen.n_rows, block, checkpoint, mesh),
+        stream=stream.opened(*seen.own, rows, block, checkpoint, mesh),
     )
 
 
 def seed_of(begin: Starts) -> int:
     """Of the pool."""
     return 0 if begin.key is None else pool.seed_of(begin.key)
+
+
+def _own_file(checkpoint: Any, team: Team | None) -> Any:
+    """The file of this process, once it is known that it can be written: before hours of work."""
+    if checkpoint is None:
+        return None
+    if team is None:
+        check_writable(checkpoint)
+        return checkpoint
+    own = os.fspath(checkpoint) + (f".{team.place}" if team.place else "")
+    team.own(lambda: check_writable(own))
+    return own
 
 
 def about(job: FitPlan) -> dict[str, str]:
@@ -90,17 +104,32 @@ def about(job: FitPlan) -> dict[str, str]:
 def passes(job: FitPlan, states: Bundle) -> Iterator[Bundle]:
     """Yields the states of all starts after each pass, until all have ended; with a checkpoint
     first those that it has."""
-    states, path = jax.device_get(states), job.stream.checkpoint
-    if path is None:
-        yield from _passes(job, states, None, None)
-        return
-    with termination.awaited():
-        checkpoint = Checkpoint(path, about(job))
-        kept = checkpoint.load(states)
-        if kept is not None:
-            states = kept.states
-            yield states
-        yield from _passes(job, states, checkpoint, kept)
+    states, path, team = jax.device_get(states), job.stream.checkpoint, job.stream.team
+    with nullcontext() if team is None else team.watched():
+        if path is None:
+            yield from _passes(job, states, None, None)
+            return
+        with termination.awaited():
+            checkpoint = Checkpoint(path, about(job))
+            kept = _kept(checkpoint, states, team)
+            if kept is not None:
+                states = kept.states
+                yield states
+            yield from _passes(job, states, checkpoint, kept)
+
+
+def _kept(checkpoint: Checkpoint, states: Bundle, team: Team | None) -> Kept | None:
+    """Where the fit was: by process 0, with the sums of this one if it was there too."""
+    if team is None:
+        return checkpoint.load(states)
+    found = team.own(lambda: checkpoint.load(states))
+    if not team.told(found is not None)[0]:
+        return None
+    own = found or Kept(states, None, 0)
+    first = team.of_first(own.states)
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(own.states), strict=True)
+    same = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+    return own if same else Kept(first, None, 0)
 
 
 def _passes(
@@ -116,25 +145,30 @@ def _passes(
             proposal, loses = programs.propose(execution, _at(states, index), job.prior)
             groups.append(Group(index, proposal.prepared, bool(np.any(loses))))
             proposals.append(proposal)
-        reached = None if checkpoint is None else partial(_save, checkpoint, states)
+        reached = None if checkpoint is None else partial(_keep_and_heed, checkpoint, states)
         total, kept = summed(execution, job.stream, groups, kept, reached), None
         for own, proposal, sums in zip(groups, proposals, total, strict=True):
             given = _at(states, own.index), proposal, sums, job.prior, job.tol
             new = programs.update(execution, own.stable, *given)
             states = _with(states, own.index, jax.device_get(new))
+        if job.stream.team is not None:  # whose machines may differ in rounding
+            states = job.stream.team.of_first(states)
         over = not np.any(_running(states, int(job.max_iter)))
-        if checkpoint is not None and over:
-            checkpoint.save(states)
-        elif checkpoint is not None:
-            _save(checkpoint, states)
+        if checkpoint is not None:
+            _keep(checkpoint, states, over)
+            if not over and job.stream.team is None:  # processes heed it together, in a reading
+                termination.heed(checkpoint.path)
         yield states
 
 
-def _save(
-    checkpoint: Checkpoint, states: Bundle, total: list[Sums] | None = None, part: int = 0
-) -> None:
-    if checkpoint.due or termination.asked():
-        checkpoint.save(states, total, part)
+def _keep(checkpoint: Checkpoint, states: Bundle, over: bool = False, *within: Any) -> None:
+    """within: a reading, its sums so far and the part that is next."""
+    if over or checkpoint.due or termination.asked():
+        checkpoint.save(states, *within)
+
+
+def _keep_and_heed(checkpoint: Checkpoint, states: Bundle, total: list[Sums], part: int) -> None:
+    _keep(checkpoint, states, False, total, part)
     termination.heed(checkpoint.path)
 
 
