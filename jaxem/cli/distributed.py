@@ -30,9 +30,7 @@ def joined(wanted: bool) -> Iterator[Any]:
         return
     _join(_given(os.environ))
     cache.use()  # which asks for the devices: not before they are those of all
-    if not is_first():
-        sys.stdout.flush()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _print_alone()
     try:
         yield jax.make_mesh((jax.device_count(),), ("rows",))
     except (BadInput, SystemExit):
@@ -40,6 +38,14 @@ def joined(wanted: bool) -> Iterator[Any]:
         raise
     if not interrupts.pressed():  # else the others are on their way out by themselves
         jax.distributed.shutdown()
+
+
+def _print_alone() -> None:
+    """What is printed is of the first process, and not of libraries, such as Gloo."""
+    sys.stdout.flush()
+    nowhere, own = os.open(os.devnull, os.O_WRONLY), os.dup(1)
+    os.dup2(nowhere, 1)
+    sys.stdout = os.fdopen(own if is_first() else nowhere, "w")
 
 
 def is_first() -> bool:

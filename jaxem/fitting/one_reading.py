@@ -64,7 +64,9 @@ def _read_by(
     except Terminated as asked:
         ended = asked
     like = [_like(execution, each, of.rows) for each in groups]
-    total, n_failed, n_ended = _added(team, own.value, like, bool(own.failed), bool(ended))
+    total, (n_failed, n_ended) = _added(
+        team, own.value, like, [bool(own.failed), ended is not None]
+    )
     if n_failed:
         team.check(team.told(Own(None, own.failed)))
     if ended is not None:
@@ -76,8 +78,8 @@ def _read_by(
 
 
 def _added(
-    team: Team, own: list[Sums] | None, like: list[Sums], *flags: bool
-) -> tuple[list[Sums], float, float]:
+    team: Team, own: list[Sums] | None, like: list[Sums], flags: list[bool]
+) -> tuple[list[Sums], np.ndarray]:
     """The sums of all processes and how many have set each flag: one message, whether or not this
     one has sums."""
     leaves, form = jax.tree.flatten(like)
@@ -90,7 +92,7 @@ def _added(
         part.reshape(leaf.shape).astype(leaf.dtype)
         for part, leaf in zip(parts, leaves, strict=True)
     ]
-    return jax.tree.unflatten(form, new), *map(float, n_set)
+    return jax.tree.unflatten(form, new), n_set
 
 
 def _read(

@@ -113,8 +113,9 @@ def _looked_at_by(
     mine = some[(some >= first) & (some < ends[team.place])] - first
     parts = team.told(None if kept is None else part(kept, mine))
     there = [of for of in parts if of is not None]
-    sums = (sum(of[i] for of in each) for i in range(3))
-    return _Looked(*sums, priority[some]), joined(there) if there else None
+    n_rows, n_there, total = (sum(column) for column in list(zip(*each, strict=True))[:3])
+    found = _Looked(n_rows, n_there, total, priority[some])
+    return found, joined(there) if there else None
 
 
 def _cut(source: Source) -> Iterator[Piece]:
