@@ -31,11 +31,12 @@ from jaxem.cli.command import command, names_of, precision, read_model
 from jaxem.cli.command import run as run
 from jaxem.cli.distributed import is_first, joined
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
-from jaxem.cli.fit_candidates import mixtures, planned, search
+from jaxem.cli.fit_candidates import mixtures, one_fit, planned, search
 from jaxem.cli.fit_input import FitInput
 from jaxem.core import emissions
 from jaxem.datasets import load_faithful
 from jaxem.families.gaussian.gaussian import Gaussian
+from jaxem.fitting import in_memory
 from jaxem.fitting.termination import awaited
 from jaxem.models import HMM
 
@@ -97,15 +98,17 @@ def fit(
                 report.remark(file, data.remarks)
             with awaited() if checkpoint else nullcontext():
                 return search(jobs, data, fit_options, output, pictures)
-        if checkpoint is not None:
-            raise BadInput(f"{file}: --checkpoint is for tables that do not fit into memory")
         with as_bad_input(file):
             table = tables.read(file, *read_options)
             data = fit_input.of_table(file, table, column_options, family, response, holes)
             outputs.check_drawable(pictures, data.families[0])
             jobs = planned(mixtures(data.families, components, noise), data.x, starts, fit_options)
+            if checkpoint is not None:
+                one_fit(jobs)
+                jobs = [in_memory.kept_in(jobs[0], checkpoint)]
         report.remark(file, data.remarks)
-        return search(jobs, data, fit_options, output, pictures, standard_errors)
+        with awaited() if checkpoint else nullcontext():
+            return search(jobs, data, fit_options, output, pictures, standard_errors)
 
 
 @command("jaxem predict flowers.safetensors new.csv --keep -o labelled.csv")

@@ -90,6 +90,12 @@ def mixtures(kinds: Sequence[Family], components: Counts, noise: bool = False) -
     return [Mixture(kind, k, noise) for kind in kinds for k in counts]
 
 
+def one_fit(candidates: Sequence[Any]) -> None:
+    """BadInput for more, of which a checkpoint could not tell which it is of."""
+    if len(candidates) > 1:
+        raise BadInput("--checkpoint is of one fit: give one number of --components")
+
+
 def planned(models: Sequence[Model], x: Any, starts: int, options: FitOptions) -> list[FitPlan]:
     """A fit of each model."""
     with warnings.catch_warnings():  # what holes leave open is said by the names of columns

@@ -14,12 +14,12 @@ from jaxem.cli import tables
 from jaxem.cli.column_types import GAUSSIAN, STUDENT_T
 from jaxem.cli.columns import Columns, families_of
 from jaxem.cli.errors import BadInput, as_bad_input
-from jaxem.cli.fit_candidates import fit_arguments, mesh, mixtures
+from jaxem.cli.fit_candidates import fit_arguments, mesh, mixtures, one_fit
 from jaxem.cli.fit_input import FitInput
 from jaxem.cli.options import ColumnOptions, Counts, FitOptions, ReadOptions
 from jaxem.cli.tables import Table
 from jaxem.core.source import Source
-from jaxem.fitting import processes, stream, streamed
+from jaxem.fitting import first_look, processes, streamed
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan
 from jaxem.fitting.processes import Team
@@ -136,12 +136,12 @@ def planned(
     """A fit of each candidate, after one look at the source; -> (fits, the pool as what is
     drawn)."""
     models = mixtures(data.families, components, noise)
-    if checkpoint is not None and len(models) > 1:
-        raise BadInput("--checkpoint is of one fit: give one number of --components")
+    if checkpoint is not None:
+        one_fit(models)
     key = jax.random.key(options.seed)
     begin, given = Starts("portfolio", key, starts), Options(**fit_arguments(options))
     over = mesh(options.devices) if everyone is None else everyone
-    seen = stream.look(models[0], source, streamed.seed_of(begin), everyone)
+    seen = first_look.look(models[0], source, streamed.seed_of(begin), everyone)
     jobs = [
         streamed.planned(model, source, given, begin, checkpoint, seen, over) for model in models
     ]

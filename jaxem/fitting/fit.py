@@ -100,9 +100,9 @@ def fit(
         a `MixturePrior`; `jaxem.trimmed_weights` tells which rows they are. `log_likelihood` and
         criteria are of the rows that count.
     progress: show a bar, where values are concrete; Ctrl-C then ends the fit without a result.
-    checkpoint: a file that the fit of a source is kept in: called again with the same arguments,
-        it goes on from there, with the same bits. SIGTERM then ends the process at the next block,
-        with status 143, once the file is written.
+    checkpoint: a file that the fit is kept in: called again with the same arguments, it goes on
+        from there, with the same bits. SIGTERM then ends the process at the next block of a source,
+        or within seconds, with status 143, once the file is written. n_init="auto" is 20 starts.
 
     mesh: a `jax.make_mesh`, over all devices of which the rows, or sequences, are spread: each
         iteration adds up its sums over them once. An x that lies over several devices stays there.
@@ -132,11 +132,11 @@ def fit(
         job = streamed.planned(model, x, options, begin, checkpoint, mesh=mesh)
         job = hierarchical.begun(job) if clustered else job
         return _run(job, checks.flag(progress, "progress"))
-    if checkpoint is not None:
-        raise ValueError("checkpoint is for the fit of a source, such as jaxem.sources.npy(path)")
+    begin = begin if checkpoint is None else starts.in_one_round(begin)
     data = as_dataset(model, x, sample_weight, labels, lengths, mesh)
     job = prepare(data, options, begin, _padded_k(data, options, begin))
     job = hierarchical.begun(job) if clustered else job
+    job = job if checkpoint is None else in_memory.kept_in(job, checkpoint)
     result = _run(job, checks.flag(progress, "progress"))
     return result if job.search is None else constrained.instead(result, data, options, begin)
 

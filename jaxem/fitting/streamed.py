@@ -20,16 +20,16 @@ from jaxem.core.files import check_writable
 from jaxem.core.numerics import Sums
 from jaxem.core.source import Source
 from jaxem.core.status import Status
+from jaxem.fitting import first_look, processes, restarts, sizes, stream, termination, trimming
 from jaxem.fitting import pass_programs as programs
-from jaxem.fitting import restarts, sizes, stream, termination, trimming
 from jaxem.fitting.bundles import Bundle, bundle
-from jaxem.fitting.checkpoint import Checkpoint, Kept, digest
+from jaxem.fitting.checkpoint import Checkpoint, Kept, about_fit
+from jaxem.fitting.first_look import Seen
 from jaxem.fitting.one_reading import Group, summed
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare, weighted
 from jaxem.fitting.processes import Team
 from jaxem.fitting.result import Result, gathered
-from jaxem.fitting.stream import Seen
 
 
 def planned(
@@ -50,9 +50,9 @@ def planned(
             "a checkpoint is for rows that are known again: give the source a fingerprint=, such "
             "as the version of its data"
         )
-    seen = stream.look(model, source, seed_of(begin), mesh) if seen is None else seen
-    checkpoint = _own_file(checkpoint, seen.team)
-    data = stream.pool_of(model, seen)
+    checkpoint = _own_file(checkpoint, processes.of_mesh(mesh)[0])  # before hours of work
+    seen = first_look.look(model, source, seed_of(begin), mesh) if seen is None else seen
+    data = first_look.pool_of(model, seen)
     job, rows = prepare(data, options._replace(block_size=None), begin), data.rows
     trimming.refuse(model, job.prior, "a source")
     block = stream.block_size_of(model, rows, seen.n_rows, options.block_size)
@@ -73,7 +73,7 @@ def seed_of(begin: Starts) -> int:
 
 
 def _own_file(checkpoint: Any, team: Team | None) -> Any:
-    """The file of this process, once it is known that it can be written: before hours of work."""
+    """The file of this process, which can be written."""
     if checkpoint is None:
         return None
     if team is None:
@@ -86,16 +86,9 @@ def _own_file(checkpoint: Any, team: Team | None) -> Any:
 
 def about(job: FitPlan) -> dict[str, str]:
     """What a checkpoint is of."""
-    execution, of, dtype = job.execution, job.stream, job.rows.weight.dtype
-    key = None if job.key is None else jax.random.key_data(job.key)
-    return {
-        "model": repr(job.model),
-        "data": f"{of.source.fingerprint} {of.n_rows} {job.provenance.n_columns} {dtype}",
-        "key and starts": digest([key, job.methods, job.params]),
-        "prior": digest(job.prior),
-        "options": f"{execution.acceleration!r} {execution.block_size} {execution.chunk} {of.part} "
-        f"{digest([job.tol])} {1 if of.over is None else of.over.n}",
-    }
+    of = job.stream
+    data = f"{of.source.fingerprint} {of.n_rows} {job.provenance.n_columns} {job.tol.dtype}"
+    return about_fit(job, data, f"{of.part} {1 if of.over is None else of.over.n}")
 
 
 # ---- passes
