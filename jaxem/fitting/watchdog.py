@@ -23,6 +23,7 @@ _TICK = 1.0  # seconds between two signs of life
 _SILENT = 30  # ticks without one: the process is stopped
 _GRACE = 5  # ticks that a fit may still take after a process has left in order
 _PATIENCE = 60.0  # seconds that connections may take
+_ANSWER = 20.0  # of those, for one
 _TOKEN = 16
 _ALIVE, _LEFT, _BROKEN = b".", b"q", b"x%d;"  # the last: which is out of a fit of others
 
@@ -135,7 +136,7 @@ def begun(index: int, n: int, told: Callable[[Any], list[Any]]) -> Watch:
     """told: of a value of each process those of all. Errors: OSError where the network forbids
     it."""
     if index == 0:
-        with socket.create_server(("", 0)) as server:
+        with socket.create_server(("", 0), backlog=n) as server:
             address = Address(_hosts(), server.getsockname()[1], secrets.token_bytes(_TOKEN))
             told(address)
             connections = _accepted(server, n, address.token)
@@ -163,7 +164,7 @@ def _accepted(server: socket.socket, n: int, token: bytes) -> dict[int, socket.s
     while len(found) < n - 1:
         server.settimeout(max(0.01, until - time.monotonic()))
         connection, _ = server.accept()
-        connection.settimeout(5)
+        connection.settimeout(_ANSWER)
         with suppress(OSError, struct.error):
             given = connection.recv(_TOKEN + 4, socket.MSG_WAITALL)
             if hmac.compare_digest(given[:_TOKEN], token):
@@ -176,6 +177,7 @@ def _called(address: Address, index: int) -> socket.socket:
     for host in address.hosts:
         with suppress(OSError):
             connection = socket.create_connection((host, address.port), timeout=5)
+            connection.settimeout(_ANSWER)
             connection.sendall(address.token + struct.pack("!I", index))
             if connection.recv(_TOKEN, socket.MSG_WAITALL) == address.token:
                 return connection
