@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-import jaxem
 import numpy as np
+
+import jaxem
 
 PAGE = Path(__file__).parents[2] / "scripts" / "docs" / "howto" / "processes.md"
 
