@@ -99,6 +99,7 @@ def passes(job: FitPlan, states: Bundle) -> Iterator[Bundle]:
     first those that it has."""
     states, path, team = jax.device_get(states), job.stream.checkpoint, job.stream.team
     with nullcontext() if team is None else team.watched():
+        states = states if team is None else team.of_first(states)  # machines differ in rounding
         if path is None:
             yield from _passes(job, states, None, None)
             return
@@ -144,7 +145,7 @@ def _passes(
             given = _at(states, own.index), proposal, sums, job.prior, job.tol
             new = programs.update(execution, own.stable, *given)
             states = _with(states, own.index, jax.device_get(new))
-        if job.stream.team is not None:  # whose machines may differ in rounding
+        if job.stream.team is not None:
             states = job.stream.team.of_first(states)
         over = not np.any(_running(states, int(job.max_iter)))
         if checkpoint is not None:
