@@ -16,6 +16,7 @@ from jaxem.fitting import (
     hierarchical,
     implicit,
     impossible,
+    in_memory,
     sizes,
     starts,
     stream,

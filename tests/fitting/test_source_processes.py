@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 KEY = jax.random.key
 N = 700
 DIAG = jaxem.Mixture(families.Gaussian("diag"), 2)
-OPTIONS = {"n_init": 2, "max_iter": 8, "block_size": 32}
+OPTIONS = {"n_init": 2, "max_iter": 8, "block_size": 32, "reg_covar": 0.1}
 PATIENCE = 60  # seconds that a process may take to end whose peer is gone
 
 
@@ -84,7 +84,7 @@ def fits(folder, mesh):
     files = sources.parquet(folder / "x-*.parquet", ["a", "b"], sample_weight="w")
     one_group = sources.parquet(folder / "whole.parquet", ["a", "b"])
     given = {"key": KEY(3), "mesh": mesh, **OPTIONS}
-    result = jaxem.fit(DIAG, files, reg_covar=0.1, **given)
+    result = jaxem.fit(DIAG, files, **given)
     statistics, total = jaxem.e_step(DIAG, result.params, files, mesh=mesh)
     found = {
         "files": told(result),
@@ -138,7 +138,7 @@ def _failing(files, fails, at):
 
 def _cut_and_resumed(folder, files, given):
     """A fit that one process is asked to end in a pass, and all go on with; cut twice."""
-    given = given | {"reg_covar": 0.1, "checkpoint": folder / "fit.ckpt"}
+    given = given | {"checkpoint": folder / "fit.ckpt"}
     checkpoint.Checkpoint.due = property(lambda self: False)
     for place, n_read in ((0, 3), (1, 2)):
         own = n_read if jax.process_index() == place else None
