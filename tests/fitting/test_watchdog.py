@@ -10,6 +10,7 @@ from jaxem.fitting import watchdog
 from jaxem.fitting.watchdog import Gone, Watch
 
 TICK = 0.02
+OPEN = []  # sockets
 
 
 class Ended(Exception):
@@ -28,7 +29,17 @@ def fast(monkeypatch):
     monkeypatch.setattr(Watch, "_end", end)
     monkeypatch.setattr(watchdog, "_TICK", TICK)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)  # the thread ends, as it would
-    return said
+    yield said
+    time.sleep(2 * TICK)
+    for connection in OPEN:
+        connection.close()
+    OPEN.clear()
+
+
+def connected():
+    both = socket.socketpair()
+    OPEN.extend(both)
+    return both
 
 
 def after(ticks, said):
@@ -37,7 +48,7 @@ def after(ticks, said):
 
 
 def pair():
-    mine, other = socket.socketpair()
+    mine, other = connected()
     return Watch(0, {1: mine}), other
 
 
@@ -98,15 +109,15 @@ def test_an_addition_that_fails_ends_the_process(fast):
 
 
 def test_process_0_tells_the_others_which_is_lost(fast):
-    lost, mine = socket.socketpair()
-    still, other = socket.socketpair()
+    lost, mine = connected()
+    still, other = connected()
     watch = Watch(0, {1: mine, 2: other})
     with watch.over_fit(()):
         lost.close()
         assert waited(fast) == "process 1 was killed"
         time.sleep(5 * TICK)
         assert b"x1;" in still.recv(1 << 16)
-    a, b = socket.socketpair()
+    a, b = connected()
     fast.clear()
     with Watch(2, {0: a}).over_fit(()):
         b.send(b".x1;")
@@ -135,5 +146,6 @@ def test_connections_are_of_those_that_know_the_token():
         thread.start()
     for thread in threads:
         thread.join()
+    OPEN.extend(own for watch in found.values() for own in watch._connections.values())
     assert sorted(found[0]._connections) == [1, 2]
     assert sorted(found[1]._connections) == sorted(found[2]._connections) == [0]
