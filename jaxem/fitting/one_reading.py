@@ -83,7 +83,9 @@ def _added(
     """The sums of all processes and how many have set each flag: one message, whether or not this
     one has sums."""
     leaves, form = jax.tree.flatten(like)
-    there = jax.tree.leaves(own) or [np.zeros(leaf.shape, leaf.dtype) for leaf in leaves]
+    there = jax.tree.leaves(jax.device_get(own)) or [
+        np.zeros(leaf.shape, leaf.dtype) for leaf in leaves
+    ]
     numbers = [np.asarray(flags, np.float32), *map(np.ravel, there)]
     n_set, *parts = np.split(
         team.added(np.concatenate(numbers)), np.cumsum([len(of) for of in numbers])[:-1]

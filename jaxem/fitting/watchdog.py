@@ -120,7 +120,7 @@ class Watch:
     def _judge(self) -> None:
         """Once a tick, and where a process is lost."""
         silent = [i for i, ticks in self._silent.items() if ticks > _SILENT]
-        if silent and not self._lost:
+        if silent and self._fits and not self._lost:
             self._lose(silent[0], "has stopped")
         self._waited = self._waited + bool(self._in_order) if self._fits else 0
         if self._fits and (self._lost or self._waited > _GRACE):
@@ -170,6 +170,8 @@ def _accepted(server: socket.socket, n: int, token: bytes) -> dict[int, socket.s
             if hmac.compare_digest(given[:_TOKEN], token):
                 connection.sendall(token)
                 found[struct.unpack("!I", given[_TOKEN:])[0]] = connection
+                continue
+        connection.close()
     return found
 
 
@@ -181,6 +183,7 @@ def _called(address: Address, index: int) -> socket.socket:
             connection.sendall(address.token + struct.pack("!I", index))
             if connection.recv(_TOKEN, socket.MSG_WAITALL) == address.token:
                 return connection
+            connection.close()
     raise OSError(
         f"process {index} cannot reach process 0 at {' or '.join(address.hosts)}: let the machines "
         "open ports to each other, as the addition of sums needs them to"
