@@ -228,9 +228,15 @@ def lines(err):
 
 
 def test_a_process_ends_whose_peer_was_killed(tmp_path):
-    code, _, err = ended(tmp_path, signal.SIGKILL, 0)
+    code, _, err = ended(tmp_path, signal.SIGKILL, 1)
     assert code == 1 and len(lines(err)) == 1, err
-    assert "process 0 was killed" in err
+    assert "process 1 was killed" in err
+
+
+def test_a_process_ends_whose_leader_was_killed(tmp_path):
+    """By the watch, or by JAX's own: whichever sees it first."""
+    code, _, _ = ended(tmp_path, signal.SIGKILL, 0)
+    assert code not in (0, None)
 
 
 def test_a_process_ends_whose_peer_has_stopped(tmp_path):
