@@ -1,29 +1,23 @@
 """Filling cells that were not observed, from what was observed of their rows."""
 
-from collections.abc import Mapping
-from functools import partial
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
 
-from jaxem.analysis import decode, predict
-from jaxem.core import checks, emissions, framed, frames, remarks, tables
+from jaxem.analysis import filling
+from jaxem.core import checks, emissions, remarks
 from jaxem.core.capabilities import imputing
-from jaxem.core.contracts import Family, Model, Params, Prior, Rows
-from jaxem.core.dataset import Dataset, alike, as_dataset
+from jaxem.core.contracts import Model, Params, Prior
+from jaxem.core.dataset import Dataset, refuse_beside
 from jaxem.core.inputs import waits
-from jaxem.core.numerics import safe_log
-from jaxem.fitting import identified, sizes
-from jaxem.fitting.blocks import map_rows
-from jaxem.fitting.effort import program
+from jaxem.core.source import Piece, Source, exact, naming
+from jaxem.fitting import identified
 from jaxem.fitting.identified import Open
 
-_BLOCK = 4096  # rows filled at a time
-_MANY = 5  # rows of a component of which none has a column: no accident any more
-_UNSURE = 1e-3  # probability from which on a row is one of such a component
+_ROWS = 1 << 17  # a piece: of one size, for which it is compiled once
 
 
 @waits
@@ -50,7 +44,9 @@ def impute(
         that counts.
     x: as the model takes it; a model that was fitted to whole rows fills holes too. A frame comes
         back as one, its other columns as they were; of draws there is a list of frames. Of (x, Z),
-        with covariates, x comes back alone.
+        with covariates, x comes back alone. Of a source a source, whose rows are filled each time
+        they are read: `jaxem.sources.to_parquet` writes it, and every verb takes it. Draws need
+        rows in memory.
     prior: that of the fit, where it had one.
 
     A hole stays NaN, with a UserWarning, where no row of its component, of several rows that there
@@ -65,173 +61,63 @@ def impute(
         checks.key(key)
         checks.whole(n_draws, "n_draws", least=1)
     imputing.imputes(emissions.with_holes(model).family).check_imputable()
-    data = read(model, x, lengths)
+    if isinstance(x, Source):
+        if key is not None:
+            raise ValueError("draws of a source do not fit into memory: give key and n_draws with "
+                             "rows in memory, such as a piece of it")  # fmt: skip
+        refuse_beside((None, None, lengths))
+        return _filled(model, params, x, prior)
+    data = filling.read(model, x, lengths)
     params = data.model.as_params(params, data.rows)
-    found = left_open(data, params, prior)
-    for remark in identified.remarks(found, data.rows, data.names):
+    found = filling.left_open(data, params, prior)
+    _warn(found, data, data.names)
+    return filling.completed(data, params, found, key, n_draws)
+
+
+def _warn(found: Open, data: Dataset, names: Any) -> None:
+    for remark in identified.remarks(found, data.rows, names):
         remarks.warn(f"{remark}; its holes stay NaN")
-    return completed(data, params, found, key, n_draws)
 
 
-def completed(
-    data: Dataset, params: Params, found: Open, key: Any = None, n_draws: int | None = None
-) -> Any:
-    """`impute` of data that are read and checked. found: what stays open, by these rows and
-    others."""
-    model = data.model
-    shares = jnp.reshape(predict.posterior(data, params), (-1, model.n_components)).T
-    components, cells = model.of_family(params), _cells(data)
-    if model.family != emissions.with_holes(model).family:  # every cell is there
-        filled = jax.tree.map(lambda leaf: jnp.stack([leaf] * n_draws) if n_draws else leaf, cells)
-    elif key is None or n_draws is None:
-        filled = _filled(model.family, components, cells, shares)
-    else:
-        key_labels, key_cells = jax.random.split(key)
-        labels = _labels(data, params, shares, key_labels, n_draws)
-        keys = jax.random.split(key_cells, n_draws)
-        filled = _drawn(model.family, components, cells, labels, keys)
-    filled = _without_open(found, shares, filled)
-    possible = (jnp.sum(shares, axis=0) > 0)[:, None]
-    holes = jax.tree.map(lambda leaf: jnp.isnan(leaf) & possible, jax.tree.leaves(cells))
-    holes = jax.tree.unflatten(jax.tree.structure(filled), holes)
-    if data.layout is None:
-        given = data.given[0] if model.n_covariates else data.given
-        return _completed(given, filled, holes)
-    filled, holes = (jax.tree.map(partial(_arranged, data), of) for of in (filled, holes))
-    if data.layout.form != "list":
-        return _completed(data.given, filled, holes)
-    own = [
-        jax.tree.map(lambda parts: parts[i], (filled, holes), is_leaf=_is_list)  # noqa: B023
-        for i in range(len(data.given))
-    ]
-    return [_completed(of, *both) for of, both in zip(data.given, own, strict=True)]
+@dataclass(frozen=True, eq=False)
+class Filled(Source):
+    """The rows of a source, their holes filled when they are read. left_open: by all rows."""
+
+    source: Source
+    model: Model
+    params: Params
+    left_open: Open
+    names: tuple[str, ...] | None
+    fingerprint: str = ""  # another model fills in other numbers
+
+    def pieces(self, first: int = 0) -> Iterator[Piece]:
+        for piece in exact(self.source.pieces(first), itertools.repeat(_ROWS)):
+            with naming(piece):
+                data = _read(self.model, piece)
+                params = data.model.as_params(self.params, data.rows)
+                x = filling.completed(data, params, self.left_open)
+            yield piece._replace(x=x)
+
+    def cuts(self, n: int) -> np.ndarray:
+        return self.source.cuts(n)
 
 
-def _cells(data: Dataset) -> Any:
-    """The rows as the family takes them, NaN in the steps of which nothing was observed."""
-    x, observed = emissions.family_rows(data.model, data.rows), data.rows.observed
-    if observed is None:
-        return x
-    seen = jnp.reshape(observed, -1)[:, None]
-    return jax.tree.map(lambda leaf: jnp.where(seen, leaf, jnp.nan), x)
+def _filled(model: Model, params: Params, source: Source, prior: Prior | None) -> Filled:
+    """Every row is read once, for what all of them leave open."""
+    counts, data = [], None
+    for piece in exact(source.pieces(), itertools.repeat(_ROWS)):
+        with naming(piece):
+            data = _read(model, piece)
+            counts += filling.counted(data, data.model.as_params(params, data.rows))
+    if data is None:
+        raise ValueError("the source has no rows; there is nothing to fill")
+    found = filling.open_in_parts(data, counts, prior)
+    _warn(found, data, source.names)
+    return Filled(source, model, params, found, source.names)
 
 
-def _arranged(data: Dataset, leaf: Array) -> Any:
-    """(n, columns), or (draws, n, columns) -> as the sequences are."""
-    steps = jnp.reshape(leaf, (*leaf.shape[:-2], *data.rows.weight.shape, leaf.shape[-1]))
-    if leaf.ndim == 2:
-        return data.arrange(steps)
-    found = data.arrange(jnp.moveaxis(steps, 0, -1))
-    if _is_list(found):
-        return [np.moveaxis(own, -1, 0) for own in found]
-    return jnp.moveaxis(found, -1, 0)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-@program("family")
-def _filled(family: Family, components: Params, x: Any, shares: Float[Array, "k n"]) -> Any:
-    def of_block(rows: Rows) -> Any:
-        x, shares = rows.x
-        return jax.tree.map(
-            jnp.transpose, imputing.imputes(family).impute_mean(components, x, shares.T)
-        )
-
-    rows = Rows((x, shares.T), jnp.ones(shares.shape[1], shares.dtype), None)
-    return jax.tree.map(jnp.transpose, map_rows(of_block, rows, min(_BLOCK, shares.shape[1])))
-
-
-@program("family")
-def _drawn(
-    family: Family, components: Params, x: Any, labels: Int[Array, "m n"], keys: Array
-) -> Any:
-    def one(of: tuple[Array, Array]) -> Any:
-        key, labels = of
-        return imputing.impute_draw(family, key, components, x, labels)
-
-    return jax.lax.map(one, (keys, labels))
-
-
-def _labels(
-    data: Dataset, params: Params, shares: Float[Array, "k n"], key: Array, n_draws: int
-) -> Int[Array, "m n"]:
-    """A component for each row of each draw, or a path of states for each sequence."""
-    if data.layout is None:
-        return _components(key, shares, n_draws)
-    return jnp.reshape(decode.draw_paths(data, params, key, n_draws), (n_draws, -1))
-
-
-@program("n_draws")
-def _components(key: Array, shares: Float[Array, "k n"], n_draws: int) -> Int[Array, "m n"]:
-    shape = n_draws, shares.shape[1]
-    drawn = jax.random.categorical(key, safe_log(shares), axis=0, shape=shape)
-    return drawn.astype(jnp.int32)
-
-
-def left_open(data: Dataset, params: Params, prior: Prior | None) -> Open:
-    """Columns that these rows tell nothing of, in several rows of a component; where values are
-    traced, none."""
-    model, rows = data.model, data.rows
-    if not checks.is_concrete(rows, params):
-        return Open(np.zeros(model.n_components), {})
-    prior = model.as_prior(prior, None, emissions.like(model, rows))
-    found = identified.left_open(model, params, rows, prior, sizes.block_size(model, rows))
-    return of_several(model, rows, found)
-
-
-def of_several(model: Model, rows: Rows, found: Open) -> Open:
-    """What is open by no accident. rows: some, for their kind."""
-    many = found.counts >= max(_MANY, emissions.default_min_count(model, rows))
-    several = np.sum(found.counts >= 1)
-    # What no part has, these rows were not fitted by: a model of others fills it.
-    places = {
-        place: tuple(i for i in parts if many[i])
-        for place, parts in found.places.items()
-        if len(place[1]) == 1 and len(parts) < several
-    }
-    return found._replace(places={place: parts for place, parts in places.items() if parts})
-
-
-def _without_open(found: Open, shares: Any, filled: Any) -> Any:
-    """Filled cells set back to NaN where nothing is known of them."""
-    for ((path), (j,)), parts in found.places.items():
-        lost = jnp.sum(shares[np.array(parts)], axis=0) > _UNSURE
-        filled = _blanked(filled, path, j, lost)
-    return filled
-
-
-def _blanked(filled: Any, path: tuple[str, ...], j: int, lost: Array) -> Any:
-    """NaN in a column of the rows that are lost; path: of the block that it is in."""
-    if path:
-        return {**filled, path[0]: _blanked(filled[path[0]], path[1:], j, lost)}
-    return filled.at[..., j].set(jnp.where(lost, jnp.nan, filled[..., j]))
-
-
-def read(model: Model, x: Any, lengths: Any = None) -> Dataset:
-    """The data read for a model with holes; a Dataset of whole rows has none, and stays so."""
-    if isinstance(x, Dataset) and alike(x, model):
-        return as_dataset(model, x, lengths=lengths)
-    return as_dataset(emissions.with_holes(model), x, lengths=lengths)
-
-
-def _completed(given: Any, filled: Any, holes: Any) -> Any:
-    """What was given, with what is filled in its holes; whole numbers stay whole numbers."""
-    if isinstance(given, Mapping):
-        return {name: _completed(given[name], filled[name], holes[name]) for name in filled}
-    frame = frames.opened(given)
-    if frame is not None and checks.is_concrete(filled, holes):
-        drawn, holes = np.asarray(filled), np.asarray(holes)
-        if drawn.ndim == holes.ndim:
-            return framed.completed(frame, drawn, holes)
-        return [framed.completed(frame, own, holes) for own in drawn]
-    cells = tables.array(given, "x")
-    numpy: Any = np if checks.is_concrete(cells, filled, holes) else jnp
-    cells, filled, holes = (numpy.asarray(of) for of in (cells, filled, holes))
-    filled = filled.reshape(*filled.shape[: filled.ndim - holes.ndim], *cells.shape)
-    whole = numpy.where(holes.reshape(cells.shape), filled.astype(cells.dtype), cells)
-    plain = isinstance(given, np.ndarray | jax.Array) and not np.ma.is_masked(given)
-    if not (plain and np.issubdtype(given.dtype, np.integer)):
-        return whole
-    return numpy.where(numpy.isnan(whole), -1, whole).astype(given.dtype)  # -1: a missing category
+def _read(model: Model, piece: Piece) -> Dataset:
+    data = filling.read(model, piece.x)
+    if data.layout is not None:
+        raise ValueError(f"{model!r} is of sequences, which a source does not hold yet")
+    return data

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxem.core.contracts import Model
 from jaxem.core.dataset import Dataset, as_dataset
-from jaxem.core.source import Piece, Source, exact
+from jaxem.core.source import Piece, Source, exact, naming
 from jaxem.core.source import whole as read_whole
 
 _ROWS = 1 << 17  # a piece: of one size, for which a verb is compiled once
@@ -55,10 +55,8 @@ def _over_pieces(
 def _read(model: Model, piece: Piece, whole: bool) -> Dataset:
     """whole: with its weights and labels."""
     beside = (piece.weight, piece.labels) if whole else ()
-    try:
+    with naming(piece):
         return as_dataset(model, piece.x, *beside)
-    except ValueError as error:
-        raise ValueError(f"{piece.where}: {error}") from None
 
 
 def _pieces(model: Model, source: Source, whole: bool) -> Iterator[Dataset]:

@@ -20,9 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jaxem.cli import cache
             from jaxem.cli.app import run
 
-            if arguments is None:
+            given = sys.argv[1:] if arguments is None else list(arguments)
+            if arguments is None and "--distributed" not in given:  # which does so itself, later
                 cache.use()
-            return run(sys.argv[1:] if arguments is None else list(arguments))
+            return run(given)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in EXTRAS:

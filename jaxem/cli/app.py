@@ -29,6 +29,7 @@ from jaxem.cli import test_k as test_k  # its command
 from jaxem.cli.columns import matching
 from jaxem.cli.command import app, command, names_of, precision, read_model
 from jaxem.cli.command import run as run
+from jaxem.cli.distributed import is_first, joined
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
 from jaxem.cli.fit_candidates import mixtures, planned, search
 from jaxem.cli.fit_input import FitInput, Wanted
@@ -55,6 +56,7 @@ def fit(
     standard_errors: options.StandardErrors = None,
     memory: options.Memory = None,
     checkpoint: options.Checkpoint = None,
+    distributed: options.Distributed = False,
     column_options: options.ColumnOptions,
     fit_options: options.FitOptions,
     read_options: options.ReadOptions,
@@ -73,31 +75,39 @@ def fit(
     rows out.
 
     Parquet files that do not fit into memory are read block by block, by Gaussian or t
-    components; then pictures are of some of the rows.
+    components; then pictures are of some of the rows. With --distributed several processes read
+    a share of them each.
     """
     outputs.check([file], model=output, report=pictures)
+    if distributed and fit_options.devices is not None:
+        raise BadInput("--distributed takes all devices of the processes: leave out --devices")
     wanted = Wanted(output, pictures, standard_errors, command_line)
-    with precision(fit_options.dtype):
-        if streaming.is_wanted(file, memory):
+    with joined(distributed) as everyone, precision(fit_options.dtype):
+        if distributed or streaming.is_wanted(file, memory):
             if standard_errors is not None:
                 raise BadInput(f"{file}: --standard-errors need the table in memory")
             with as_bad_input():  # which names the files
-                source, data = streaming.source_of(file, column_options, family, response, holes)
-                jobs, data = streaming.planned(
-                    source, data, components, starts, fit_options, checkpoint, noise
+                source, data = streaming.source_of(
+                    file, column_options, family, response, holes, everyone
                 )
-            report.remark(file, data.remarks)
+                jobs, data = streaming.planned(
+                    source, data, components, starts, fit_options, checkpoint, noise, everyone
+                )
+            if distributed and not is_first():  # which writes
+                wanted = Wanted()
+            else:
+                report.remark(file, data.remarks)
             with awaited() if checkpoint else nullcontext():
                 return search(jobs, data, fit_options, wanted)
-        if checkpoint is not None:
-            raise BadInput(f"{file}: --checkpoint is for tables that do not fit into memory")
         with as_bad_input(file):
             table = tables.read(file, *read_options)
             data = fit_input.of_table(file, table, column_options, family, response, holes)
             outputs.check_drawable(pictures, data.families[0])
-            jobs = planned(mixtures(data.families, components, noise), data.x, starts, fit_options)
+            candidates = mixtures(data.families, components, noise)
+            jobs = planned(candidates, data.x, starts, fit_options, checkpoint)
         report.remark(file, data.remarks)
-        return search(jobs, data, fit_options, wanted)
+        with awaited() if checkpoint else nullcontext():
+            return search(jobs, data, fit_options, wanted)
 
 
 @command("jaxem predict flowers.safetensors new.csv --keep -o labelled.csv")

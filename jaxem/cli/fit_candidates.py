@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -25,7 +26,7 @@ from jaxem.cli.found import Fitted, Found, left_open
 from jaxem.cli.options import Counts, FitOptions
 from jaxem.cli.progress import Run
 from jaxem.core.contracts import Family, Model
-from jaxem.fitting import starts
+from jaxem.fitting import in_memory, starts
 from jaxem.fitting.ahead import compiled_ahead
 from jaxem.fitting.options import Options
 from jaxem.fitting.plan import FitPlan
@@ -70,13 +71,30 @@ def mixtures(kinds: Sequence[Family], components: Counts, noise: bool = False) -
     return [Mixture(kind, k, noise) for kind in kinds for k in counts]
 
 
-def planned(models: Sequence[Model], x: Any, n_init: Any, options: FitOptions) -> list[FitPlan]:
-    """A fit of each model. n_init: starts, or "auto"."""
+def one_fit(candidates: Sequence[Any]) -> None:
+    """BadInput for more, of which a checkpoint could not tell which it is of."""
+    if len(candidates) > 1:
+        raise BadInput("--checkpoint is of one fit: give one number of --components")
+
+
+def planned(
+    models: Sequence[Model],
+    x: Any,
+    n_init: Any,
+    options: FitOptions,
+    checkpoint: Path | None = None,
+) -> list[FitPlan]:
+    """A fit of each model. n_init: starts, or "auto"; with a checkpoint one round of them."""
     with warnings.catch_warnings():  # what holes leave open is said by the names of columns
         warnings.simplefilter("ignore")
         begin = starts.begin("portfolio", jax.random.key(options.seed), n_init, None)
         beside = (None, None, None, mesh(options.devices))
-        return select.plan(models, x, begin, Options(**fit_arguments(options)), beside)
+        given = Options(**fit_arguments(options))
+        if checkpoint is None:
+            return select.plan(models, x, begin, given, beside)
+        one_fit(models)
+        jobs = select.plan(models, x, starts.in_one_round(begin), given, beside)
+        return [in_memory.kept_in(job, checkpoint) for job in jobs]
 
 
 def mesh(n: int | None) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from jaxem import io
-from jaxem.analysis import impute, patterns
+from jaxem.analysis import filling, patterns
 from jaxem.analysis.patterns import Patterns
 from jaxem.cli import impute_summary, missing_cells, outputs, report, streaming
 from jaxem.cli.command import precision
@@ -20,9 +20,7 @@ from jaxem.cli.filled_columns import completed, filled_columns, filled_type
 from jaxem.cli.impute_task import Task, is_chain, of_model
 from jaxem.cli.options import ReadOptions, SequenceOptions
 from jaxem.cli.tables import Table
-from jaxem.core import emissions
 from jaxem.core.contracts import Params
-from jaxem.fitting import identified, sizes
 from jaxem.fitting.identified import Open
 
 
@@ -81,7 +79,7 @@ def _filled(
             columns = []
             if task.missing.any():
                 data, params = _read(saved, task)
-                found = impute.completed(data, params, seen.left_open)
+                found = filling.completed(data, params, seen.left_open)
                 each = jax.tree.map(lambda leaf: leaf[None], found)
                 columns = filled_columns(table.columns, task.names, task.levels, task.whole, each)
             left.subtract({column.name: int(column.missing.sum()) for column in columns})
@@ -90,7 +88,7 @@ def _filled(
 
 
 def _read(saved: io.Saved, task: Task) -> tuple[Any, Params]:
-    data = impute.read(saved.model, task.x)
+    data = filling.read(saved.model, task.x)
     return data, data.model.as_params(saved.params, data.rows)
 
 
@@ -109,15 +107,13 @@ def _look(given: Given, saved: io.Saved) -> Seen:
             schemas.append(table.cells.schema)
             report.remark(own, table.remarks)
             data, params = _read(saved, task)
-            if emissions.may_leave_open(data.model):
-                size = sizes.block_size(data.model, data.rows)
-                counts.append(identified.counted(data.model, params, data.rows, size))
+            counts += filling.counted(data, params)
     found = patterns.together(each)
     with as_bad_input(given.file):
         schema = _filled_schema(
             pa.unify_schemas(schemas, promote_options="permissive"), task, found
         )
-    return Seen(found, others, schema, _left_open(data, counts))
+    return Seen(found, others, schema, filling.open_in_parts(data, counts))
 
 
 def _filled_schema(schema: pa.Schema, task: Task, found: Patterns) -> pa.Schema:
@@ -131,15 +127,6 @@ def _filled_schema(schema: pa.Schema, task: Task, found: Patterns) -> pa.Schema:
     if schema.types != types:
         return schema.remove_metadata()  # what pandas notes there is of the old types
     return schema
-
-
-def _left_open(data: Any, counts: list[Any]) -> Open:
-    """data: of any part."""
-    model = data.model
-    if not counts:
-        return Open(np.zeros(model.n_components), {})
-    found = identified.of_counts(model, identified.added(counts), None)
-    return impute.of_several(model, data.rows, found)
 
 
 def _tell(out: Any, file: Path, seen: Seen) -> None:

@@ -167,10 +167,12 @@ _MEMORY = (
     "Read Parquet files block by block if they are larger, such as 4GB; default: half of what is "
     "free."
 )
-_CHECKPOINT = (
-    "Keep a fit that reads block by block in this file, and go on from there when it is begun "
-    "again."
+_CHECKPOINT = "Keep the fit in this file, and go on from there when it is begun again."
+_DISTRIBUTED = (
+    "Share the rows of Parquet files with the other processes that run this command: by srun, "
+    "mpirun or the like, or by JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID."
 )
+Distributed = Annotated[bool, typer.Option("--distributed", help=_DISTRIBUTED)]
 Memory = Annotated[int | None, typer.Option(parser=_memory, metavar="SIZE", help=_MEMORY)]
 Checkpoint = Annotated[Path | None, typer.Option(help=_CHECKPOINT)]
 ModelFile = Annotated[Path, typer.Argument(help="A file that jaxem fit -o or jaxem.save wrote.")]

@@ -14,14 +14,15 @@ from jaxem.cli import tables
 from jaxem.cli.column_types import GAUSSIAN, STUDENT_T
 from jaxem.cli.columns import Columns, families_of
 from jaxem.cli.errors import BadInput, as_bad_input
-from jaxem.cli.fit_candidates import fit_arguments, mesh, mixtures
+from jaxem.cli.fit_candidates import fit_arguments, mesh, mixtures, one_fit
 from jaxem.cli.fit_input import FitInput
 from jaxem.cli.options import ColumnOptions, Counts, FitOptions, ReadOptions
 from jaxem.cli.tables import Table
 from jaxem.core.source import Source
-from jaxem.fitting import starts, stream, streamed
+from jaxem.fitting import first_look, processes, starts, streamed
 from jaxem.fitting.options import Options
 from jaxem.fitting.plan import FitPlan
+from jaxem.fitting.processes import Team
 from jaxem.sources import parquet
 
 _SUFFIXES = (".parquet", ".pq")
@@ -83,9 +84,17 @@ def half_of_what_is_free() -> int:
 
 
 def source_of(
-    file: Path, options: ColumnOptions, family: str, response: str | None, holes: str
+    file: Path,
+    options: ColumnOptions,
+    family: str,
+    response: str | None,
+    holes: str,
+    everyone: Any = None,
 ) -> tuple[Source, FitInput]:
-    """The columns that are asked for, which are numbers, for Gaussian components."""
+    """The columns that are asked for, which are numbers, for Gaussian components.
+
+    everyone: a mesh over the devices of all processes that run the command.
+    """
     if family not in (GAUSSIAN, STUDENT_T) or response is not None or options.column_family:
         raise BadInput(
             f"{file}: a table that is read block by block is fitted by Gaussian components, or by "
@@ -95,15 +104,23 @@ def source_of(
     if holes == "drop":
         raise BadInput(f"{file}: --missing drop needs the table in memory; give --missing fit")
     wanted = None if options.columns is None else [c.strip() for c in options.columns.split(",")]
-    source = parquet(str(file), columns=wanted)
+    team, _ = processes.of_mesh(everyone)
+
+    def opened() -> Source:
+        return parquet(str(file), columns=wanted)
+
+    source = opened() if team is None else team.own(opened)
     names: Any = source.names
-    holed = names if family == GAUSSIAN and holes == "fit" and _has_holes(source) else ()
+    holed = names if family == GAUSSIAN and holes == "fit" and _has_holes(source, team) else ()
     families = families_of(Columns({family: names}, None, {}, ()), options, holed)
     return source, FitInput(str(file), names, None, {}, families)
 
 
-def _has_holes(source: Source) -> bool:
-    return any(np.isnan(piece.x).any() for piece in source.pieces())
+def _has_holes(source: Source, team: Team | None) -> bool:
+    if team is None:
+        return any(np.isnan(piece.x).any() for piece in source.pieces())
+    share = team.share(source)
+    return any(team.together(lambda: _has_holes(share, None)))
 
 
 def planned(
@@ -114,17 +131,18 @@ def planned(
     options: FitOptions,
     checkpoint: Path | None,
     noise: bool,
+    everyone: Any = None,
 ) -> tuple[Sequence[FitPlan], FitInput]:
     """A fit of each candidate, after one look at the source; -> (fits, the pool as what is
     drawn)."""
     models = mixtures(data.families, components, noise)
-    if checkpoint is not None and len(models) > 1:
-        raise BadInput("--checkpoint is of one fit: give one number of --components")
+    if checkpoint is not None:
+        one_fit(models)
     key = jax.random.key(options.seed)
     begin = starts.in_one_round(starts.begin("portfolio", key, n_init, None))
     given = Options(**fit_arguments(options))
-    seen = stream.look(models[0], source, streamed.seed_of(begin))
-    over = mesh(options.devices)
+    over = mesh(options.devices) if everyone is None else everyone
+    seen = first_look.look(models[0], source, streamed.seed_of(begin), everyone)
     jobs = [
         streamed.planned(model, source, given, begin, checkpoint, seen, over) for model in models
     ]

@@ -16,7 +16,7 @@ from jaxem.core.inputs import owned
 from jaxem.core.model import Model
 from jaxem.core.rows import Rows, reordered
 from jaxem.core.shards import Shards
-from jaxem.core.source import WHOLE, Source, whole
+from jaxem.core.source import WHOLE, Source, naming, whole
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -161,13 +161,12 @@ def _of_source(source: Source, model: Model, beside: tuple) -> Dataset:
         raise ValueError(
             f"x is a source of more than {WHOLE >> 20} MB: fit, em, fit_online, e_step, "
             "log_likelihood, aic, bic, icl, standard_errors, parameter_covariance, "
-            "confidence_intervals, log_prob, predict and predict_proba read it block by block; "
+            "confidence_intervals, log_prob, predict, predict_proba and impute read it block by "
+            "block; "
             "give this verb rows in memory, such as some of them"
         )
-    try:
+    with naming(found):
         data = as_dataset(model, found.x, found.weight, found.labels)
-    except ValueError as error:
-        raise ValueError(f"{found.where}: {error}") from None
     return replace(data, names=source.names)
 
 

@@ -6,6 +6,8 @@ x, with weights and labels where there are some, and `fit` reads the pieces as i
 
 import abc
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -42,6 +44,39 @@ class Source(abc.ABC):
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         """The rows from row `first` on, in order; alike each time, for the passes of a fit."""
 
+    def cuts(self, n: int) -> np.ndarray:
+        """Where n shares of the rows begin, and the end of the last: (n + 1,). Some may be empty.
+
+        This reads all rows, to count them: a source that knows better tells so.
+        """
+        return evenly(sum(piece.n_rows for piece in self.pieces()), n)
+
+
+def evenly(n_rows: int, n: int) -> np.ndarray:
+    """`cuts` of shares that differ by one row at most."""
+    return n_rows * np.arange(n + 1) // n
+
+
+@dataclass(frozen=True, eq=False)
+class Share(Source):
+    """The rows of a source from row `begin` to row `end`, which is not among them."""
+
+    source: Source
+    begin: int
+    end: int
+    names: tuple[str, ...] | None
+    fingerprint: str
+
+    def pieces(self, first: int = 0) -> Iterator[Piece]:
+        at = self.begin + first
+        if at >= self.end:
+            return
+        for piece in self.source.pieces(at):
+            yield part(piece, slice(self.end - at))
+            at += piece.n_rows
+            if at >= self.end:
+                return
+
 
 def whole(source: Source) -> Piece | None:
     """All rows, where they take no more than WHOLE bytes."""
@@ -71,6 +106,15 @@ def joined(pieces: list[Piece]) -> Piece:
         together(*labels),
         where[0] if len(set(where)) == 1 else f"{where[0]} to {where[-1]}",
     )
+
+
+@contextmanager
+def naming(piece: Piece) -> Iterator[None]:
+    """Inside, a ValueError says of which rows it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{piece.where}: {error}") from None
 
 
 def part(piece: Piece, rows: Any) -> Piece:

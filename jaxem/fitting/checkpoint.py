@@ -20,6 +20,7 @@ import numpy as np
 
 from jaxem.core.files import describe_os_errors, replacing
 from jaxem.fitting.bundles import Bundle
+from jaxem.fitting.plan import FitPlan
 
 _SHARE = 100  # times what a file takes to write lies between two of them
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -117,6 +118,20 @@ def _kept(arrays: dict[str, np.ndarray], like: Bundle) -> Kept:
         for g in range(groups)
     ]
     return Kept(states, sums, part)
+
+
+def about_fit(job: FitPlan, data: str, how: str) -> dict[str, str]:
+    """What the checkpoint of a fit is of. how: what else the order of its sums follows from."""
+    execution = job.execution
+    key = None if job.key is None else jax.random.key_data(job.key)
+    return {
+        "model": repr(job.model),
+        "data": data,
+        "key and starts": digest([key, job.methods, job.params]),
+        "prior": digest(job.prior),
+        "options": f"{execution.acceleration!r} {execution.block_size} {execution.chunk} {how} "
+        f"{digest([job.tol])}",
+    }
 
 
 def digest(tree: Any) -> str:

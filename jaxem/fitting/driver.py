@@ -16,6 +16,7 @@ from jaxem.core.contracts import Model, Params, Rows
 from jaxem.core.status import Status
 from jaxem.fitting import (
     identified,
+    in_memory,
     launch,
     padded_components,
     restarts,
@@ -35,7 +36,7 @@ from jaxem.fitting.result import Result, gathered
 def uncut(job: FitPlan) -> Result:
     """The fit in one piece."""
     states = start(job)
-    if job.stream is None and job.search is None:
+    if job.stream is None and job.search is None and job.checkpoint is None:
         return finish(job, advance(job, states, job.max_iter))
     for later in pieces(job, states):
         states = later
@@ -52,6 +53,8 @@ def pieces(job: FitPlan, states: Bundle, seconds: float | None = None) -> Iterat
         return streamed.passes(job, states)
     if job.search is not None:
         return search.rounds(job, states, seconds)
+    if job.checkpoint is not None:
+        return in_memory.pieces(job, states, seconds)
     return launch.pieces(job, states, job.max_iter, seconds)
 
 

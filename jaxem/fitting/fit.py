@@ -11,7 +11,17 @@ from jaxem.core.dataset import Dataset, as_dataset, refuse_beside
 from jaxem.core.inputs import waits
 from jaxem.core.source import Source
 from jaxem.core.status import Status
-from jaxem.fitting import constrained, hierarchical, implicit, impossible, sizes, starts, streamed
+from jaxem.fitting import (
+    constrained,
+    hierarchical,
+    implicit,
+    impossible,
+    in_memory,
+    sizes,
+    starts,
+    stream,
+    streamed,
+)
 from jaxem.fitting.driver import noted, uncut
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare
@@ -91,13 +101,14 @@ def fit(
         a `MixturePrior`; `jaxem.trimmed_weights` tells which rows they are. `log_likelihood` and
         criteria are of the rows that count.
     progress: show a bar, where values are concrete; Ctrl-C then ends the fit without a result.
-    checkpoint: a file that the fit of a source is kept in: called again with the same arguments,
-        it goes on from there, with the same bits. SIGTERM then ends the process at the next block,
-        with status 143, once the file is written.
+    checkpoint: a file that the fit is kept in: called again with the same arguments, it goes on
+        from there, with the same bits. SIGTERM then ends the process at the next block of a source,
+        or within seconds, with status 143, once the file is written. n_init="auto" is 20 starts.
 
     mesh: a `jax.make_mesh`, over all devices of which the rows, or sequences, are spread: each
         iteration adds up its sums over them once. An x that lies over several devices stays there.
-        The blocks of a source are spread over the devices of one process.
+        Where they are of several processes, each reads its share of a source: the same call, in
+        each of them, gives the same result. One whose peer is gone ends with status 1.
 
     x may be a source, of `jaxem.sources`: a table that does not fit into memory is read block by
     block, once an iteration for all starts.
@@ -116,17 +127,17 @@ def fit(
         begin = hierarchical.one_start(key, n_init, search)
     else:
         begin = starts.begin(init, key, n_init, search)
-    if isinstance(x, Source) and (checkpoint is not None or not x.small):
+    if isinstance(x, Source) and (checkpoint is not None or not stream.read_whole(x, mesh)):
         refuse_beside((sample_weight, labels, lengths))
         begin = starts.in_one_round(begin)
         job = streamed.planned(model, x, options, begin, checkpoint, mesh=mesh)
         job = hierarchical.begun(job) if clustered else job
         return _run(job, checks.flag(progress, "progress"))
-    if checkpoint is not None:
-        raise ValueError("checkpoint is for the fit of a source, such as jaxem.sources.npy(path)")
+    begin = begin if checkpoint is None else starts.in_one_round(begin)
     data = as_dataset(model, x, sample_weight, labels, lengths, mesh)
     job = prepare(data, options, begin, _padded_k(data, options, begin))
     job = hierarchical.begun(job) if clustered else job
+    job = job if checkpoint is None else in_memory.kept_in(job, checkpoint)
     result = _run(job, checks.flag(progress, "progress"))
     return result if job.search is None else constrained.instead(result, data, options, begin)
 
@@ -160,7 +171,7 @@ def em(
     """
     options = Options(prior, fixed, tol, max_iter, reg_covar, acceleration, block_size, min_count,
                       min_variance_ratio, max_eigenvalue_ratio, trim)  # fmt: skip
-    if isinstance(x, Source) and not x.small:
+    if isinstance(x, Source) and not stream.read_whole(x, mesh):
         refuse_beside((sample_weight, labels, lengths))
         return _run(streamed.planned(model, x, options, Starts(params), mesh=mesh))
     data = as_dataset(model, x, sample_weight, labels, lengths, mesh)

@@ -13,10 +13,14 @@ from jaxem.core import shards
 from jaxem.core.contracts import Prepared, Rows
 from jaxem.core.numerics import Sums
 from jaxem.fitting import pass_programs as programs
-from jaxem.fitting import stream
+from jaxem.fitting import stream, termination
 from jaxem.fitting.checkpoint import Kept
 from jaxem.fitting.execution import Execution
+from jaxem.fitting.processes import Own, Team, attempted
 from jaxem.fitting.stream import Stream
+from jaxem.fitting.termination import Terminated
+
+Reached = Callable[[list[Sums], int], None]
 
 
 class Group(NamedTuple):
@@ -32,14 +36,77 @@ def summed(
     of: Stream,
     groups: list[Group],
     kept: Kept | None = None,
-    reached: Callable[[list[Sums], int], None] | None = None,
+    reached: Reached | None = None,
 ) -> list[Sums]:
-    """The E-steps of all blocks for each group: one reading.
+    """The E-steps of all blocks for each group: one reading, in each process of its share.
 
     kept: where a reading was, from which it goes on. reached: called after each part but the last
     with the sums so far and the number of the next.
     """
+    if of.team is None:
+        return _read(execution, of, groups, kept, reached)
+    with of.team.watched():
+        return _read_by(of.team, execution, of, groups, kept, reached)
+
+
+def _read_by(
+    team: Team,
+    execution: Execution,
+    of: Stream,
+    groups: list[Group],
+    kept: Kept | None,
+    reached: Reached | None,
+) -> list[Sums]:
+    """What one has to say of its share, that it failed or is to end, all heed."""
+    own, ended = Own([], ""), None
+    try:
+        own = attempted(lambda: _read(execution, of, groups, kept, reached))
+    except Terminated as asked:
+        ended = asked
+    like = [_like(execution, each, of.rows) for each in groups]
+    total, (n_failed, n_ended) = _added(
+        team, own.value, like, [bool(own.failed), ended is not None]
+    )
+    if n_failed:
+        team.check(team.told(Own(None, own.failed)))
+    if ended is not None:
+        raise ended
+    if n_ended and reached is not None:
+        termination.ask()
+        reached(own.value, of.n_parts(execution))
+    return total
+
+
+def _added(
+    team: Team, own: list[Sums] | None, like: list[Sums], flags: list[bool]
+) -> tuple[list[Sums], np.ndarray]:
+    """The sums of all processes and how many have set each flag: one message, whether or not this
+    one has sums."""
+    leaves, form = jax.tree.flatten(like)
+    there = jax.tree.leaves(jax.device_get(own)) or [
+        np.zeros(leaf.shape, leaf.dtype) for leaf in leaves
+    ]
+    numbers = [np.asarray(flags, np.float32), *map(np.ravel, there)]
+    n_set, *parts = np.split(
+        team.added(np.concatenate(numbers)), np.cumsum([len(of) for of in numbers])[:-1]
+    )
+    new = [
+        part.reshape(leaf.shape).astype(leaf.dtype)
+        for part, leaf in zip(parts, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(form, new), n_set
+
+
+def _read(
+    execution: Execution,
+    of: Stream,
+    groups: list[Group],
+    kept: Kept | None,
+    reached: Reached | None,
+) -> list[Sums]:
     begin, total = _resumed(execution, of, groups, kept)
+    if begin == of.n_parts(execution):  # what was kept is of the whole share, or that has no rows
+        return total
     for number, own in enumerate(of.parts(execution, begin), begin):
         if own is None:
             continue
@@ -54,7 +121,7 @@ def summed(
         jax.block_until_ready(total)  # parts that wait for each other would fill the memory
         if reached is not None and number + 1 < of.n_parts(execution):
             reached(total, number + 1)
-    if of.over is None:
+    if of.over is None or not total:
         return total
     return [jax.device_get(shards.total(of.over, sums)) for sums in total]
 
@@ -70,8 +137,7 @@ def _begun(execution: Execution, groups: list[Group], rows: Rows) -> tuple[Array
 def _no_sums(execution: Execution, group: Group, rows: Rows) -> Sums:
     """Those of each of several devices, before its first block."""
     over: Any = rows.shards
-    begin = partial(programs.begin, execution, group.stable)
-    like = jax.eval_shape(begin, group.prepared, rows._replace(shards=None))
+    like = _like(execution, group, rows)
     return over.put(jax.tree.map(lambda leaf: np.zeros((over.n, *leaf.shape), leaf.dtype), like))
 
 
@@ -81,12 +147,18 @@ def _resumed(
     """-> (the part that is next, the sums of those before)."""
     if kept is None or kept.sums is None:
         return 0, []
-    rows = stream.like_rows(of.rows, execution.block_size)
 
     def like(leaves: list[np.ndarray], group: Group) -> Sums:
-        begin = partial(programs.begin, execution, group.stable)
-        structure = jax.tree.structure(jax.eval_shape(begin, group.prepared, rows))
+        structure = jax.tree.structure(_like(execution, group, of.rows))
         sums = jax.tree.unflatten(structure, leaves)
-        return jax.device_put(sums) if of.over is None else of.over.put(sums)
+        whole = kept.part == of.n_parts(execution)
+        return jax.device_put(sums) if of.over is None or whole else of.over.put(sums)
 
     return kept.part, [like(*of) for of in zip(kept.sums, groups, strict=True)]
+
+
+def _like(execution: Execution, group: Group, rows: Rows) -> Sums:
+    """Shapes and dtypes of the sums of a group. rows: like those of the source."""
+    begin = partial(programs.begin, execution, group.stable)
+    like = stream.like_rows(rows, execution.block_size)
+    return jax.eval_shape(begin, group.prepared, like._replace(shards=None))

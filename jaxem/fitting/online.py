@@ -24,7 +24,7 @@ from jaxem.core.dataset import Dataset, with_rows
 from jaxem.core.inputs import waits
 from jaxem.core.rows import take_rows
 from jaxem.core.source import Source
-from jaxem.fitting import stream, streamed
+from jaxem.fitting import first_look, stream, streamed
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.driver import uncut
 from jaxem.fitting.execution import Execution
@@ -97,7 +97,7 @@ def fit_online(
     options = Options(prior, fixed, reg_covar=reg_covar, block_size=batch_size,
                       min_count=min_count, min_variance_ratio=min_variance_ratio)  # fmt: skip
     begin = Starts(init, key, n_init)
-    seen = stream.look(model, source, streamed.seed_of(begin))
+    seen = first_look.look(model, source, streamed.seed_of(begin))
     job = streamed.planned(model, source, options, begin, seen=seen)
     sample = _sample(job, seen.weight)
     n_batches = n_passes * -(-seen.n_rows // job.block_size)

@@ -42,6 +42,7 @@ class FitPlan(NamedTuple):
     stream: Any = None  # a `Stream`; None where all rows are in memory
     search: Any = None  # a `Search`; None where all starts are one round
     first: int = 0  # the place of its first start, among those of a search
+    checkpoint: Any = None  # the file that a fit of rows in memory is kept in
 
     @property
     def model(self) -> Model:

@@ -41,9 +41,11 @@ def begin(init: Any, key: Any, n_init: Any, search: Any) -> Starts:
 
 
 def in_one_round(begin: Starts) -> Starts:
-    """For rows that are read again in each iteration: all starts go through one reading."""
+    """Where all starts go side by side: through each reading of a source, and in a checkpoint."""
     if begin.search == "race":
-        raise ValueError("search='race' is for rows in memory; leave it out for a source")
+        raise ValueError(
+            "search='race' is for rows in memory; leave it out for a source, and with checkpoint="
+        )
     return begin if begin.search is None else begin._replace(n_init=ROUND, search=None)
 
 

@@ -13,29 +13,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxem.core import placement, pool, shards
+from jaxem.core import placement, shards
 from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Model, Rows
-from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.shards import Shards
-from jaxem.core.source import Piece, Source, exact, joined, part
-from jaxem.fitting import sizes
+from jaxem.core.source import Piece, Source, exact, joined, naming, part
+from jaxem.fitting import processes, sizes
 from jaxem.fitting.execution import Execution
+from jaxem.fitting.processes import Team
 from jaxem.fitting.read_ahead import read_ahead
 
 _PART = 1 << 24  # bytes of a table that are read, and go to the device, at a time
-
-
-class Seen(NamedTuple):
-    """What one look at a source finds: its size, and the pool of rows that starts look at.
-
-    weight: what those stand for, in their own units; total: the weight of all rows.
-    """
-
-    n_rows: int
-    total: float
-    pool: Piece
-    weight: np.ndarray
 
 
 class Part(NamedTuple):
@@ -45,44 +33,17 @@ class Part(NamedTuple):
     n_blocks: int
 
 
-# ---- the first look
-
-
-def look(model: Model, source: Source, seed: int) -> Seen:
-    """Every row is read and checked; ValueError where one cannot be fitted."""
-    kept: list[Piece] = []
-    priority, n_rows, n_there, total = np.zeros(0), 0, 0, 0.0
-    for piece in _cut(source):
-        if checked(model, piece) is not None:
-            total += piece.n_rows if piece.weight is None else np.sum(piece.weight, dtype=float)
-            own = pool.priorities(n_rows, piece.n_rows, piece.weight, seed)
-            n_there += int(np.isfinite(own).sum())
-            together = joined([*kept, piece])
-            priority = np.concatenate([priority, own])
-            some = pool.lowest(priority)
-            kept, priority = [part(together, some)], priority[some]
-        n_rows += piece.n_rows
-    if not kept:
-        raise ValueError("the source has no rows of positive weight: there is nothing to fit")
-    weight = pool.weights(kept[0].weight, priority, full=n_there > pool.POOL)
-    return Seen(n_rows, float(total), kept[0], weight)
-
-
-def _cut(source: Source) -> Iterator[Piece]:
-    """Pieces of no more rows than a pool has."""
-    for piece in source.pieces():
-        for first in range(0, piece.n_rows, pool.POOL):
-            yield part(piece, slice(first, first + pool.POOL))
+def read_whole(source: Source, mesh: Any) -> bool:
+    """Whether its rows are held in memory; several processes have no need for all of them."""
+    return processes.of_mesh(mesh)[0] is None and source.small
 
 
 def checked(model: Model, piece: Piece) -> Rows | None:
     """The rows as the model takes them, plain; None where all have weight 0."""
     if piece.weight is not None and np.all(np.asarray(piece.weight) == 0):
         return None
-    try:
+    with naming(piece):
         rows, layout = model.read(piece.x, piece.weight, piece.labels, None)
-    except ValueError as error:
-        raise ValueError(f"{piece.where}: {error}") from None
     if layout is not None:
         raise ValueError(f"{model!r} is of sequences, which a source does not hold yet")
     if model.family is not None and _has_pivot(model.family, rows.x):
@@ -99,26 +60,19 @@ def _has_pivot(family: Any, x: Any) -> bool:
     return jax.tree.structure(given) != jax.tree.structure(x)
 
 
-def pool_of(model: Model, seen: Seen) -> Dataset:
-    """The pool as a table, its rows with their own weights."""
-    return as_dataset(model, seen.pool.x, seen.pool.weight, seen.pool.labels)
-
-
-# ---- a pass
-
-
 def blocks_a_part(rows: Rows, block_size: int, n_rows: int, n_devices: int = 1) -> int:
     """As many on each device, no more than n_rows need. rows: like those of the table."""
     each = sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize for leaf in jax.tree.leaves(rows))
     most = max(2, _PART // (each * block_size))  # of one block XLA makes another program
-    return n_devices * min(most, -(-n_rows // (n_devices * block_size)))
+    return n_devices * max(1, min(most, -(-n_rows // (n_devices * block_size))))
 
 
 class Stream(NamedTuple):
     """A source as it is fitted. part: blocks that are read at a time; checkpoint: a file.
 
     rows: like those of the source, some or their shapes. reader: one thread for all passes, since
-    memory that a thread leaves is lost. over: the devices that blocks are spread over.
+    memory that a thread leaves is lost. over: the devices that blocks are spread over; team: the
+    processes of which each has such a source, with its share of the rows.
     """
 
     source: Source
@@ -128,6 +82,7 @@ class Stream(NamedTuple):
     reader: ThreadPoolExecutor
     checkpoint: Any
     over: Shards | None
+    team: Team | None = None
 
     def n_parts(self, execution: Execution) -> int:
         return -(-self.n_rows // (self.part * execution.block_size))
@@ -151,21 +106,18 @@ class Stream(NamedTuple):
 
 def opened(
     source: Source,
-    rows: Rows,
     n_rows: int,
+    rows: Rows,
     block_size: int,
     checkpoint: Any = None,
     mesh: Any = None,
 ) -> Stream:
+    """mesh: of several processes, of which this is to read the source."""
+    team, mesh = processes.of_mesh(mesh)
     over = None if mesh is None else shards.of_mesh(mesh)
-    if over is not None and jax.process_count() > 1:
-        raise ValueError(
-            "a source is fitted by the devices of one process; give each process rows in memory, "
-            "and mesh="
-        )
     part = blocks_a_part(rows, block_size, n_rows, 1 if over is None else over.n)
     reader = ThreadPoolExecutor(1, thread_name_prefix="source reader")
-    return Stream(source, rows, n_rows, part, reader, checkpoint, over)
+    return Stream(source, rows, n_rows, part, reader, checkpoint, over, team)
 
 
 def _parts(
@@ -192,14 +144,14 @@ def _last(model: Model, own: Piece, tail: Piece | None, size: int, whole: int) -
     """The rows that are left over, in blocks that are all whole, and filled up to a part."""
     n = own.n_rows
     n_blocks = -(-n // size)
-    seen = n_blocks * size - n  # of the rows that the last block has
-    alone = n - (size - seen)  # rows before the last block's new ones
     together = own if tail is None else joined([tail, own])
-    at = together.n_rows - size  # where the last block begins
+    alone = (n_blocks - 1) * size  # rows before the last block's new ones
+    at = max(0, together.n_rows - size)  # where the last block begins
+    seen = together.n_rows - at - (n - alone)  # of the rows that it has
     rows = np.concatenate(
         [
             np.arange(together.n_rows - n, together.n_rows - n + alone),
-            np.arange(at, at + size),
+            np.arange(at, together.n_rows),
         ]
     )
     filled = np.concatenate([rows, np.full(whole - len(rows), rows[-1])])

@@ -4,7 +4,9 @@ A pass is a trip of `em` for every start that still runs: `propose`, the E-steps
 `update`. In one process, with the same blocks, the fit is that of the table in memory, bit for bit.
 """
 
+import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,15 +20,16 @@ from jaxem.core.files import check_writable
 from jaxem.core.numerics import Sums
 from jaxem.core.source import Source
 from jaxem.core.status import Status
+from jaxem.fitting import first_look, processes, restarts, sizes, stream, termination, trimming
 from jaxem.fitting import pass_programs as programs
-from jaxem.fitting import restarts, sizes, stream, termination, trimming
 from jaxem.fitting.bundles import Bundle, bundle
-from jaxem.fitting.checkpoint import Checkpoint, Kept, digest
+from jaxem.fitting.checkpoint import Checkpoint, Kept, about_fit
+from jaxem.fitting.first_look import Seen
 from jaxem.fitting.one_reading import Group, summed
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare, weighted
+from jaxem.fitting.processes import Team
 from jaxem.fitting.result import Result, gathered
-from jaxem.fitting.stream import Seen
 
 
 def planned(
@@ -47,10 +50,9 @@ def planned(
             "a checkpoint is for rows that are known again: give the source a fingerprint=, such "
             "as the version of its data"
         )
-    if checkpoint is not None:
-        check_writable(checkpoint)  # before hours of work
-    seen = stream.look(model, source, seed_of(begin)) if seen is None else seen
-    data = stream.pool_of(model, seen)
+    checkpoint = _own_file(checkpoint, processes.of_mesh(mesh)[0])  # before hours of work
+    seen = first_look.look(model, source, seed_of(begin), mesh) if seen is None else seen
+    data = first_look.pool_of(model, seen)
     job, rows = prepare(data, options._replace(block_size=None), begin), data.rows
     trimming.refuse(model, job.prior, "a source")
     block = stream.block_size_of(model, rows, seen.n_rows, options.block_size)
@@ -61,7 +63,7 @@ def planned(
         start_rows=weighted(rows, seen.weight) if seen.n_rows > pool.POOL else None,
         methods=np.resize(job.methods[: job.n_starts], filled),
         provenance=replace(job.provenance, n_rows=seen.n_rows, columns=source.names),
-        stream=stream.opened(source, rows, seen.n_rows, block, checkpoint, mesh),
+        stream=stream.opened(*seen.own, rows, block, checkpoint, mesh),
     )
 
 
@@ -70,18 +72,23 @@ def seed_of(begin: Starts) -> int:
     return 0 if begin.key is None else pool.seed_of(begin.key)
 
 
+def _own_file(checkpoint: Any, team: Team | None) -> Any:
+    """The file of this process, which can be written."""
+    if checkpoint is None:
+        return None
+    if team is None:
+        check_writable(checkpoint)
+        return checkpoint
+    own = os.fspath(checkpoint) + (f".{team.place}" if team.place else "")
+    team.own(lambda: check_writable(own))
+    return own
+
+
 def about(job: FitPlan) -> dict[str, str]:
     """What a checkpoint is of."""
-    execution, of, dtype = job.execution, job.stream, job.rows.weight.dtype
-    key = None if job.key is None else jax.random.key_data(job.key)
-    return {
-        "model": repr(job.model),
-        "data": f"{of.source.fingerprint} {of.n_rows} {job.provenance.n_columns} {dtype}",
-        "key and starts": digest([key, job.methods, job.params]),
-        "prior": digest(job.prior),
-        "options": f"{execution.acceleration!r} {execution.block_size} {execution.chunk} {of.part} "
-        f"{digest([job.tol])} {1 if of.over is None else of.over.n}",
-    }
+    of = job.stream
+    data = f"{of.source.fingerprint} {of.n_rows} {job.provenance.n_columns} {job.tol.dtype}"
+    return about_fit(job, data, f"{of.part} {1 if of.over is None else of.over.n}")
 
 
 # ---- passes
@@ -90,17 +97,33 @@ def about(job: FitPlan) -> dict[str, str]:
 def passes(job: FitPlan, states: Bundle) -> Iterator[Bundle]:
     """Yields the states of all starts after each pass, until all have ended; with a checkpoint
     first those that it has."""
-    states, path = jax.device_get(states), job.stream.checkpoint
-    if path is None:
-        yield from _passes(job, states, None, None)
-        return
-    with termination.awaited():
-        checkpoint = Checkpoint(path, about(job))
-        kept = checkpoint.load(states)
-        if kept is not None:
-            states = kept.states
-            yield states
-        yield from _passes(job, states, checkpoint, kept)
+    states, path, team = jax.device_get(states), job.stream.checkpoint, job.stream.team
+    with nullcontext() if team is None else team.watched():
+        states = states if team is None else team.of_first(states)  # machines differ in rounding
+        if path is None:
+            yield from _passes(job, states, None, None)
+            return
+        with termination.awaited():
+            checkpoint = Checkpoint(path, about(job))
+            kept = _kept(checkpoint, states, team)
+            if kept is not None:
+                states = kept.states
+                yield states
+            yield from _passes(job, states, checkpoint, kept)
+
+
+def _kept(checkpoint: Checkpoint, states: Bundle, team: Team | None) -> Kept | None:
+    """Where the fit was: by process 0, with the sums of this one if it was there too."""
+    if team is None:
+        return checkpoint.load(states)
+    found = team.own(lambda: checkpoint.load(states))
+    if not team.told(found is not None)[0]:
+        return None
+    own = found or Kept(states, None, 0)
+    first = team.of_first(own.states)
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(own.states), strict=True)
+    same = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+    return own if same else Kept(first, None, 0)
 
 
 def _passes(
@@ -116,25 +139,30 @@ def _passes(
             proposal, loses = programs.propose(execution, _at(states, index), job.prior)
             groups.append(Group(index, proposal.prepared, bool(np.any(loses))))
             proposals.append(proposal)
-        reached = None if checkpoint is None else partial(_save, checkpoint, states)
+        reached = None if checkpoint is None else partial(_keep_and_heed, checkpoint, states)
         total, kept = summed(execution, job.stream, groups, kept, reached), None
         for own, proposal, sums in zip(groups, proposals, total, strict=True):
             given = _at(states, own.index), proposal, sums, job.prior, job.tol
             new = programs.update(execution, own.stable, *given)
             states = _with(states, own.index, jax.device_get(new))
+        if job.stream.team is not None:
+            states = job.stream.team.of_first(states)
         over = not np.any(_running(states, int(job.max_iter)))
-        if checkpoint is not None and over:
-            checkpoint.save(states)
-        elif checkpoint is not None:
-            _save(checkpoint, states)
+        if checkpoint is not None:
+            _keep(checkpoint, states, over)
+            if not over and job.stream.team is None:  # processes heed it together, in a reading
+                termination.heed(checkpoint.path)
         yield states
 
 
-def _save(
-    checkpoint: Checkpoint, states: Bundle, total: list[Sums] | None = None, part: int = 0
-) -> None:
-    if checkpoint.due or termination.asked():
-        checkpoint.save(states, total, part)
+def _keep(checkpoint: Checkpoint, states: Bundle, over: bool = False, *within: Any) -> None:
+    """within: a reading, its sums so far and the part that is next."""
+    if over or checkpoint.due or termination.asked():
+        checkpoint.save(states, *within)
+
+
+def _keep_and_heed(checkpoint: Checkpoint, states: Bundle, total: list[Sums], part: int) -> None:
+    _keep(checkpoint, states, False, total, part)
     termination.heed(checkpoint.path)
 
 

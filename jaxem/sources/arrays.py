@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxem.core import tables
 from jaxem.core.files import describe_os_errors
-from jaxem.core.source import Piece, Source
+from jaxem.core.source import Piece, Source, evenly
 from jaxem.sources.fingerprints import of_files
 
 _ROWS = 1 << 16  # a piece
@@ -71,6 +71,9 @@ class Array(Source):
             )
             where = f"{self.where}, rows {at:,} to {stop - 1:,}"
             yield Piece(np.array(self.x[at:stop]), weight, labels, where)
+
+    def cuts(self, n: int) -> np.ndarray:
+        return evenly(len(self.x), n)
 
 
 def _check_whole(array: Any) -> None:

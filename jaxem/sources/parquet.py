@@ -33,28 +33,36 @@ def parquet(
     and for columns that are not there or are no numbers.
     """
     found = _files(paths)
-    n_rows, schemas = zip(*map(_looked_at, found), strict=True)
+    groups, schemas = zip(*map(_looked_at, found), strict=True)
     own = chosen(_together(found, schemas), found[0], columns, sample_weight, labels)
     told = of_files(found, own.tree, sample_weight, labels)
-    return Parquet(found, n_rows, own, own.names, told)
+    return Parquet(found, groups, own, own.names, told)
 
 
 @dataclass(frozen=True, eq=False)
 class Parquet(Source):
     paths: tuple[str, ...]
-    n_rows: tuple[int, ...]  # of each file
+    groups: tuple[np.ndarray, ...]  # of each file its row groups: (g, 2) rows and bytes
     columns: Columns
     names: tuple[str, ...] | None
     fingerprint: str
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         skip = first
-        for path, n in zip(self.paths, self.n_rows, strict=True):
-            with _opened(path) as file:
-                self._check(path, file, n)
-                if skip < n:
+        for path, groups in zip(self.paths, self.groups, strict=True):
+            n = int(groups[:, 0].sum())
+            if not skip or skip < n:
+                with _opened(path) as file:
+                    self._check(path, file, n)
                     yield from self._of_file(path, file, skip)
-                skip = max(0, skip - n)
+            skip = max(0, skip - n)
+
+    def cuts(self, n: int) -> np.ndarray:
+        """Between row groups, for as many bytes each as those allow."""
+        rows, size = np.cumsum([(0, 0), *np.concatenate(self.groups)], axis=0).T
+        nearest = np.abs(size[:, None] - size[-1] * np.arange(n + 1) / n).argmin(axis=0)
+        nearest[-1] = len(rows) - 1
+        return rows[nearest]
 
     def _check(self, path: str, file: Any, had: int) -> None:
         """ValueError for a file that has become another."""
@@ -70,6 +78,8 @@ class Parquet(Source):
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
         stops = np.cumsum(sizes)
         groups = np.flatnonzero(stops > first)
+        if not len(groups):
+            return
         at = int(stops[groups[0]]) - sizes[groups[0]]
         batches = file.iter_batches(_ROWS, groups.tolist(), list(self.columns.kinds))
         for batch in _read(path, batches):
@@ -97,25 +107,29 @@ def _files(paths: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _opened(path: str) -> Any:
+def pyarrow() -> Any:
+    """The library, which is an extra; ValueError where it is not there."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ModuleNotFoundError:
         raise ValueError("Parquet is read by pyarrow: pip install 'jaxem[stream]'") from None
+    return pyarrow
+
+
+def _opened(path: str) -> Any:
+    arrow = pyarrow()
     with describe_os_errors(path, "cannot be read"):
         try:
-            return pyarrow.parquet.ParquetFile(path)
-        except pyarrow.ArrowInvalid as error:
+            return arrow.parquet.ParquetFile(path)
+        except arrow.ArrowInvalid as error:
             raise ValueError(f"{path} is no Parquet file, or is cut short: {error}") from None
 
 
 def _read(path: str, batches: Any) -> Iterator[Any]:
-    import pyarrow
-
     try:
         yield from batches
-    except (OSError, pyarrow.ArrowInvalid) as error:
+    except (OSError, pyarrow().ArrowInvalid) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
@@ -135,7 +149,9 @@ def _together(paths: Sequence[str], schemas: Sequence[Schema]) -> Schema:
     return found
 
 
-def _looked_at(path: str) -> tuple[int, Schema]:
-    """-> (its rows, its columns)."""
+def _looked_at(path: str) -> tuple[np.ndarray, Schema]:
+    """-> (the rows and bytes of its row groups, its columns)."""
     with _opened(path) as file:
-        return file.metadata.num_rows, schema_of(file.schema_arrow)
+        groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+        sizes = [(group.num_rows, group.total_byte_size) for group in groups]
+        return np.array(sizes, np.int64).reshape(-1, 2), schema_of(file.schema_arrow)

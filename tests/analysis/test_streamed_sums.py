@@ -1,12 +1,14 @@
 """What is said of a source at fitted parameters is what is said of the same rows in memory."""
 
+import warnings
+
 import jax
 import numpy as np
 import pytest
 
 import jaxem
 from jaxem import families, sources
-from jaxem.analysis import in_pieces
+from jaxem.analysis import impute, in_pieces
 from jaxem.core import source
 from jaxem.fitting import sizes, stream
 from laws.compare import close
@@ -130,3 +132,79 @@ def test_what_is_wrong_is_said_with_its_place(params):
         jaxem.e_step(DIAG, params, cut(weight=0 * WEIGHT))
     with pytest.raises(ValueError, match="rows in memory, such as some of them"):
         jaxem.likelihood_slice(DIAG, params, cut(), "weights[0]", [0.5])
+
+
+# ---- holes
+
+
+def holed():
+    x = np.where(np.random.default_rng(1).random((N, 2)) < 0.3, np.nan, X)
+    x[:5] = np.nan
+    return x
+
+
+def test_what_is_filled_in_a_source_is_what_is_filled_in_memory(params, tmp_path, monkeypatch):
+    monkeypatch.setattr(impute, "_ROWS", 600)
+    x = holed()
+    expected = jaxem.impute(DIAG, params, x)
+    found = jaxem.impute(DIAG, params, cut(x))
+    for first in (0, 1999):
+        rows = source.joined(list(found.pieces(first)))
+        close(rows.x, expected[first:], rtol=1e-12)
+        np.testing.assert_array_equal(rows.weight, WEIGHT[first:])
+    sources.to_parquet(found, tmp_path / "filled.parquet")
+    again = sources.parquet(
+        tmp_path / "filled.parquet", sample_weight="sample_weight", labels="labels"
+    )
+    assert again.names == ("column_1", "column_2")
+    rows = source.joined(list(again.pieces()))
+    np.testing.assert_array_equal(rows.x, source.joined(list(found.pieces())).x)
+    np.testing.assert_array_equal(rows.labels, LABELS)
+    close(
+        jaxem.log_likelihood(DIAG, params, found),
+        jaxem.log_likelihood(DIAG, params, jaxem.read(DIAG, expected, WEIGHT, LABELS)),
+        rtol=1e-12,
+    )
+
+
+def test_what_no_row_has_is_told_of_all_pieces(monkeypatch):
+    """The first pieces alone would leave nothing open in the second component, and the last all."""
+    monkeypatch.setattr(impute, "_ROWS", 600)
+    means = np.array([[0.0, 0.0], [40.0, 40.0]])
+    params = jaxem.MixtureParams(np.full(2, 0.5), families.GaussianParams(means, np.ones((2, 2))))
+    x, second = X + 37 * GROUP[:, None], GROUP == 1
+    for have in (second & (np.arange(N) < 700), np.zeros(N, bool)):
+        x[:, 1] = np.where(second & ~have, np.nan, X[:, 1] + 37 * GROUP)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            expected, found = jaxem.impute(DIAG, params, x), jaxem.impute(DIAG, params, cut(x))
+        assert len({str(of.message) for of in told}) == len(told) / 2 == float(not have.any())
+        rows = source.joined(list(found.pieces()))
+        np.testing.assert_array_equal(np.isnan(rows.x), np.isnan(expected))
+
+
+def test_what_cannot_be_filled_or_written_is_said(params, tmp_path):
+    with pytest.raises(ValueError, match="draws of a source do not fit"):
+        jaxem.impute(DIAG, params, cut(holed()), key=KEY, n_draws=2)
+    with pytest.raises(ValueError, match="batch 0 to batch 2: x has 3 columns"):
+        jaxem.impute(DIAG, params, cut(np.ones((N, 3))))
+    with pytest.raises(ValueError, match="no rows"):
+        jaxem.impute(DIAG, params, sources.batches(list))
+    path = tmp_path / "rows.parquet"
+    path.write_text("of before")
+    gone = sources.batches(lambda: (np.load(tmp_path / f"{of}.npy") for of in "ab"))
+    np.save(tmp_path / "a.npy", X)
+    with pytest.raises(ValueError, match=r"b\.npy"):
+        sources.to_parquet(gone, path)
+    with pytest.raises(ValueError, match="no rows"):
+        sources.to_parquet(sources.batches(list), path)
+    assert path.read_text() == "of before" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_blocks_and_their_columns_are_written_by_name(tmp_path):
+    rows = {"a": X, "b": WEIGHT}
+    sources.to_parquet(sources.batches(lambda: [rows, rows]), tmp_path / "rows.parquet")
+    names = {"a": ["a_1", "a_2"], "b": "b_1"}
+    found = source.joined(list(sources.parquet(tmp_path / "rows.parquet", names).pieces()))
+    np.testing.assert_array_equal(found.x["a"], np.concatenate([X, X]))
+    np.testing.assert_array_equal(found.x["b"][:N, 0], WEIGHT)

@@ -85,7 +85,9 @@ def test_cells_that_are_missing_are_holes(folder, capsys):
 WRONG = {
     "nothing": (["no-*.parquet"], "there is no such file, and none that matches it"),
     "size": (["part-0.parquet", "--memory", "4XB"], "give a size such as 500MB or 4GB"),
-    "checkpoint": (["part-0.parquet", "--checkpoint", "c"], "do not fit into memory"),
+    "checkpoint": (
+        ["part-0.parquet", "--checkpoint", "c", "--components", "1:2"], "--checkpoint is of one fit"
+    ),
     "several": (
         ["part-*.parquet", "--checkpoint", "c", "--components", "1:2"], "--checkpoint is of one fit"
     ),

@@ -174,7 +174,6 @@ def test_what_is_wrong_is_said_with_its_place():
     assert "no rows of positive weight" in wrong(cut(X, 0 * WEIGHT))
     assert "sample_weight of a source come" in wrong(cut(X), sample_weight=WEIGHT)
     assert "sequences" in wrong(cut(X), jaxem.HMM(families.Gaussian("diag"), 2))
-    assert "for the fit of a source" in wrong(X, checkpoint="a file")
     far = jaxem.Mixture(families.LinearRegression(), 2)
     assert "batch 0: regressors lie so far from 0" in wrong(cut((X + 1e9, X.sum(1))), far)
 

@@ -10,7 +10,7 @@ import pytest
 
 import jaxem
 from jaxem import families, sources
-from jaxem.core.source import exact, joined
+from jaxem.core.source import Share, exact, joined
 
 N = 1000
 X = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
@@ -178,3 +178,35 @@ def test_files_that_become_others_are_named(folder):
     os.truncate(folder / "flat.npy", 400)
     with pytest.raises(ValueError, match=r"flat\.npy was cut short"):
         list(source.pieces())
+
+
+# ---- shares
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "npy", "batches"])
+def test_shares_are_all_rows_once(kind, folder):
+    source = made(kind, folder)
+    for n in (1, 3, 40):
+        cuts = source.cuts(n)
+        assert len(cuts) == n + 1 and cuts[0] == 0 and cuts[-1] == N and np.all(np.diff(cuts) >= 0)
+        shares = [Share(source, *map(int, cuts[i : i + 2]), source.names, "") for i in range(n)]
+        for share, begin, end in zip(shares, cuts[:-1], cuts[1:], strict=True):
+            pieces = list(share.pieces())
+            assert sum(piece.n_rows for piece in pieces) == end - begin
+            if pieces:
+                np.testing.assert_array_equal(joined(pieces).x, X[begin:end])
+                np.testing.assert_array_equal(joined(pieces).weight, WEIGHT[begin:end])
+            assert sum(piece.n_rows for piece in share.pieces(5)) == max(0, end - begin - 5)
+
+
+def test_shares_of_parquet_files_end_with_row_groups_and_have_as_many_bytes(tmp_path):
+    """Rows of the second file are of ten columns, those of the first of one that repeats."""
+    rng, names = np.random.default_rng(0), [f"c{j}" for j in range(10)]
+    for number, x in enumerate((np.zeros((1000, 10)), rng.normal(size=(1000, 10)))):
+        own = pa.table({name: x[:, j] for j, name in enumerate(names)})
+        pq.write_table(own, tmp_path / f"{number}.parquet", row_group_size=100)
+    cuts = sources.parquet(tmp_path / "*.parquet").cuts(2)
+    assert cuts[1] % 100 == 0 and 1300 <= cuts[1] <= 1600
+    one = sources.parquet(tmp_path / "0.parquet")
+    assert sorted(np.diff(sources.parquet(tmp_path / "0.parquet").cuts(11)))[0] == 0
+    assert one.cuts(1).tolist() == [0, 1000]
