@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from jaxem.core import checks
@@ -19,10 +21,12 @@ from jaxem.models.mixture import Mixture, MixtureParams
 @waits
 def conditional(
     model: Model, params: Params, given: Mapping, columns: Any = None
-) -> tuple[Mixture, MixtureParams]:
+) -> tuple[Mixture, Params]:
     """The mixture of the remaining columns, given values of others: (model, params).
 
     p(x_r | x_g) = sum_k P(k | x_g) p_k(x_r | x_g),    P(k | x_g) proportional to w[k] p_k(x_g)
+
+    Noise stays noise, spread over the box of the columns left, with its share given x_g.
 
     given: values by index, {0: 1.5}, or by name where `columns` has the names of all of them. For a
         `Product` by block: {"size": {0: 1.5}}, or the block's whole row, {"colour": 2}.
@@ -51,10 +55,9 @@ def conditional(
         raise ValueError(f"all of the columns are given: {sorted(map(str, given))}; none is left")
     rest, components, log_density = conditioning.conditional(family, own, chosen)
     logs = safe_log(params.weights) + log_density
-    shifted = jnp.exp(logs - jnp.max(logs))
-    weights = shifted / jnp.sum(shifted)
-    rest = Mixture(rest, model.n_components, names=model.names)
-    return rest, MixtureParams(weights, components)
+    beside = model.background.given(params, chosen, logsumexp(logs))
+    rest = Mixture(rest, model.n_components, model.noise, names=model.names)
+    return rest, rest.params_type(jax.nn.softmax(logs), components, *beside)
 
 
 class Moments(NamedTuple):

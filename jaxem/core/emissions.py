@@ -203,7 +203,7 @@ def check_identified(data: Dataset, model: Model) -> Remarks:
     if not (weight > 0).any():
         raise ValueError("x has no row that tells anything: what is to be fitted is all NaN")
     found = identified.check_identified(model.family, x, weight, data.names)
-    return (*found, *identified.check_covariates(model, data.rows))
+    return (*found, *identified.check_weights(model, data.rows, data.names))
 
 
 def unbounded(data: Dataset, model: Model) -> Remarks:

@@ -61,6 +61,8 @@ class Mixture(Model):
 
     noise: one more component, spread evenly over the box of the data, for rows that are like no
         others: p(x) = (1 - e) sum_k weights[k] p_k(x) + e / V. Its label is the last, n_components.
+        The box is that of the rows that starts look at (65,536 of a larger table), or as given:
+        fixed=jaxem.NoisyMixtureParams(None, None, jaxem.Noise(None, low, high)).
     concomitants: the number of covariates that the weights depend on, by a multinomial logit: data
         (x, Z), Z (n, concomitants), and p(x | z) = sum_k w[k](z) p_k(x). Not with noise.
     names: what the components are called where they are shown, such as ("short", "long"): columns
@@ -156,7 +158,7 @@ class Mixture(Model):
         weight = checks.weights(sample_weight, n)
         labels = checks.labels(labels, n, self.n_components)
         self.family.check(x, weight, tables.column_names(data))
-        self.background.check(x, weight, tables.column_names(data))
+        self.background.check(x)
         observed = holes.observed(self.family, x)
         rows = as_rows(pivots.measured(self.family, x, weight), weight, labels, observed)
         return rows._replace(covariates=self.weighting.read(covariates, rows)), None
@@ -183,7 +185,8 @@ class Mixture(Model):
     ) -> MixturePrior | None:
         return mixture_params.as_prior(self, prior, reg_covar, x, fixed)
 
-    def check_covariates(self, rows: Rows) -> tuple[str, ...]:
+    def check_weights(self, rows: Rows, names: Any) -> tuple[str, ...]:
+        self.background.check_fit(rows.x, rows.weight, names)
         return self.weighting.check_identified(rows)
 
     def separated(self, statistics: MixtureStatistics, rows: Rows) -> tuple[str, ...]:
@@ -210,6 +213,7 @@ class Mixture(Model):
         prior: MixturePrior | None,
     ) -> Params:
         """One M-step from hard labels; the weights have a pseudo-row for each component."""
+        rest = self.background.start(rows.x, rows.weight)  # alike in every start: of all rows
         if shared is None:
             key_sample, key = jax.random.split(key)
             rows = seeding.sample(key_sample, rows)
@@ -231,7 +235,6 @@ class Mixture(Model):
         own, fixed = None if prior is None else prior.components, emissions.fixed(prior)
         fixed = None if fixed is None else fixed.components
         components = seeding.components(self.family, shared, seeds, own, fixed)
-        rest = self.background.start(rows.x, rows.weight)
         return self.params_type(weights, components, *beside, *rest)
 
     # ---- the two steps

@@ -7,6 +7,7 @@ as one more component whose density does not change: e = N[noise] / N.
 """
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -79,8 +80,12 @@ class Background(abc.ABC):
         """Host side: those fields, checked; like: rows, or what says their shapes."""
 
     @abc.abstractmethod
-    def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
-        """Host side: ValueError for rows that have no such background."""
+    def check(self, x: Any) -> None:
+        """Host side: ValueError for rows of a kind that has no such background."""
+
+    @abc.abstractmethod
+    def check_fit(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
+        """Host side: ValueError for rows from which it cannot be told."""
 
     @abc.abstractmethod
     def start(self, x: Any, weight: Array) -> tuple[Any, ...]:
@@ -96,6 +101,13 @@ class Background(abc.ABC):
     @abc.abstractmethod
     def marginal(self, params: Any, columns: Any) -> tuple[Any, ...]:
         """Those fields of the columns at these indices."""
+
+    @abc.abstractmethod
+    def given(
+        self, params: Any, values: Mapping[int, Any], log_density: Float[Array, ""]
+    ) -> tuple[Any, ...]:
+        """Those fields of the columns left, given values of others by index. log_density: of the
+        components there."""
 
     @abc.abstractmethod
     def spoil(self, key: Array, params: Any, x: Any, labels: Array) -> tuple[Any, Array]:
@@ -115,7 +127,10 @@ class Nothing(Background):
     def read(self, params: Any, like: Any) -> tuple[()]:
         return ()
 
-    def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
+    def check(self, x: Any) -> None:
+        pass
+
+    def check_fit(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
         pass
 
     def start(self, x: Any, weight: Array) -> tuple[()]:
@@ -128,6 +143,9 @@ class Nothing(Background):
         return ()
 
     def marginal(self, params: Any, columns: Any) -> tuple[()]:
+        return ()
+
+    def given(self, params: Any, values: Any, log_density: Any) -> tuple[()]:
         return ()
 
     def spoil(self, key: Array, params: Any, x: Any, labels: Array) -> tuple[Any, Array]:
@@ -161,14 +179,14 @@ class Uniform(Background):
             raise ValueError("noise.high has to be above noise.low in every column")
         return (Noise(share, low, high),)
 
-    def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
+    def check(self, x: Any) -> None:
         if not hasattr(x, "ndim") or x.ndim != 2:
             raise ValueError(
                 "noise is spread over a box: it is for rows of numbers without holes, of one table"
             )
-        if not checks.is_concrete(x, weight):
-            return
-        own = np.asarray(x) if weight is None else np.asarray(x)[np.asarray(weight) > 0]
+
+    def check_fit(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:
+        own = np.asarray(x)[np.asarray(weight) > 0]
         flat = np.flatnonzero(np.ptp(own, axis=0) == 0)
         if len(flat):
             column = flat[0] if names is None else repr(names[flat[0]])
@@ -196,6 +214,18 @@ class Uniform(Background):
     def marginal(self, params: NoisyMixtureParams, columns: Any) -> tuple[Noise]:
         share, low, high = params.noise
         return (Noise(share, low[columns], high[columns]),)
+
+    def given(
+        self,
+        params: NoisyMixtureParams,
+        values: Mapping[int, Any],
+        log_density: Float[Array, ""],
+    ) -> tuple[Noise]:
+        seen = np.isin(np.arange(len(params.noise.low)), list(values))
+        (there,), (left,) = (self.marginal(params, np.flatnonzero(of)) for of in (seen, ~seen))
+        logs = self.log_shares(params._replace(noise=there))
+        share = jax.nn.sigmoid(logs.noise - logs.components - log_density)
+        return (left._replace(share=share),)
 
     def spoil(
         self,

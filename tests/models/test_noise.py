@@ -59,11 +59,47 @@ def test_box_is_no_free_parameter(noisy):
     assert float(errors.share) == pytest.approx(np.sqrt(share * (1 - share) / 300), rel=0.1)
 
 
+def test_box_is_that_of_all_rows_in_every_start():
+    """Starts of many rows look at some of them each; a smaller box would be a higher density."""
+    x = np.random.default_rng(0).normal(size=(9000, 2))
+    x[[17, 4321]] = [[-50, 40], [60, -70]]
+    fit = jaxem.fit(MODEL, x, key=jax.random.key(1), n_init=4, max_iter=3)
+    noise = fit.restarts.params.noise
+    np.testing.assert_array_equal(noise.low, np.tile([-50.0, -70.0], (4, 1)))
+    np.testing.assert_array_equal(noise.high, np.tile([60.0, 40.0], (4, 1)))
+
+
+def test_box_may_be_given():
+    box = jaxem.Noise(None, np.array([-20.0, -20.0]), np.array([30.0, 30.0]))
+    known = jaxem.NoisyMixtureParams(None, None, box)
+    fit = jaxem.fit(MODEL, SPOILT, key=jax.random.key(0), n_init=3, fixed=known)
+    np.testing.assert_array_equal(fit.params.noise.low, box.low)
+    np.testing.assert_array_equal(fit.params.noise.high, box.high)
+    inside = jaxem.log_prob(MODEL, fit.params, SPOILT)
+    np.testing.assert_allclose(fit.log_likelihood, np.sum(inside), rtol=1e-12)
+
+
 def test_share_may_be_fixed():
     nothing = jaxem.Noise(0.2, None, None)
     fixed = jaxem.NoisyMixtureParams(None, None, nothing)
     result = jaxem.fit(MODEL, SPOILT, key=jax.random.key(0), n_init=10, fixed=fixed)
     assert result.params.noise.share == 0.2 and result.n_free_parameters == 11
+
+
+def test_noise_given_a_column_is_noise(noisy):
+    """The density of the columns left is that of both over that of what is given."""
+    low, high = SPOILT.min(axis=0), SPOILT.max(axis=0)
+    grid = np.linspace(low[0] - 300, high[0] + 300, 200_001)  # on which the first is integrated out
+    for value in (SPOILT[280, 1], SPOILT[3, 1]):
+        rest, params = jaxem.conditional(MODEL, noisy.params, {1: value})
+        assert rest.noise and params.noise.low == low[0] and params.noise.high == high[0]
+        points = np.stack([grid, np.full_like(grid, value)], axis=1)
+        joint = np.exp(np.asarray(jaxem.log_prob(MODEL, noisy.params, points)))
+        share, volume = float(noisy.params.noise.share), np.prod(high - low)
+        inside = (grid >= low[0]) & (grid <= high[0])
+        beside = np.trapezoid(joint - share / volume, grid) + share / (high[1] - low[1])
+        found = np.exp(np.asarray(jaxem.log_prob(rest, params, grid[inside])))
+        np.testing.assert_allclose(found, joint[inside] / beside, rtol=1e-6)
 
 
 def test_drawn_rows_have_their_shares(noisy):
@@ -86,6 +122,12 @@ def test_pictures_show_noise(noisy):
     figure = plot.overview(noisy, SPOILT)
     entries = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "noise" in entries
+
+
+def test_a_row_alone_is_labelled(noisy):
+    """A box is asked for where one is fitted."""
+    alone = [int(jaxem.predict(MODEL, noisy.params, SPOILT[i : i + 1])[0]) for i in (0, 280)]
+    assert alone == np.asarray(jaxem.predict(MODEL, noisy.params, SPOILT[[0, 280]])).tolist()
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,11 @@ def check_identified(family: Family, x: PyTree, weight: Any, names: Names) -> Re
 
 
 @runtime_checkable
-class HasCovariates(Protocol):
-    """A model whose weights depend on covariates of the rows."""
+class HasWeights(Protocol):
+    """A model with weights, which may depend on covariates of the rows."""
 
-    def check_covariates(self, rows: Rows) -> Remarks:
-        """What the rows do not identify of their coefficients."""
+    def check_weights(self, rows: Rows, names: Names) -> Remarks:
+        """What the rows do not identify of them; ValueError for rows that cannot be fitted."""
         ...
 
     def separated(self, statistics: Statistics, rows: Rows) -> Remarks:
@@ -55,12 +55,12 @@ class HasCovariates(Protocol):
         ...
 
 
-def check_covariates(model: Any, rows: Rows) -> Remarks:
-    return model.check_covariates(rows) if isinstance(model, HasCovariates) else ()
+def check_weights(model: Any, rows: Rows, names: Names) -> Remarks:
+    return model.check_weights(rows, names) if isinstance(model, HasWeights) else ()
 
 
 def separated(model: Any, statistics: Statistics, rows: Rows) -> Remarks:
-    return model.separated(statistics, rows) if isinstance(model, HasCovariates) else ()
+    return model.separated(statistics, rows) if isinstance(model, HasWeights) else ()
 
 
 @runtime_checkable
