@@ -15,8 +15,11 @@ from jaxem.cli.column_types import Levels
 from jaxem.cli.fit_input import FitInput
 from jaxem.cli.options import FitOptions
 from jaxem.cli.parameter_tables import parts_of
+from jaxem.core import parameters
+from jaxem.core.constraints import Covariance
 from jaxem.core.names import names
 from jaxem.families import Bernoulli, Categorical
+from jaxem.families.gaussian.linked import Linked
 from jaxem.fitting.result import Result
 
 LEVEL = 0.95
@@ -38,13 +41,12 @@ def of(result: Result, data: FitInput, method: str, options: FitOptions) -> tupl
             else _wald(result, data.x, method, options)
         )
     table = report.table("parameter", "estimate", "std. error", f"{100 * LEVEL:g} % from", "to")
-    figures = [
-        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
-        for tree in (result.params, *trees)
-    ]
+    figures = map(_flat, (result.params, *trees))
     called = _called(result, data.names, data.levels)
-    for name, *values in zip(names(result.params), *figures, strict=True):
-        if not _twice(name):
+    constraints = result.provenance.model.constraints
+    repeated = _flat(parameters.each(is_repeated, constraints, result.params))
+    for name, twice, *values in zip(names(result.params), repeated, *figures, strict=True):
+        if not twice:
             table.add_row(called.get(name, _short(name)), *map(_number, values))
     said = (str(warning.message) for warning in caught)
     within = "--standard-errors bootstrap stays within"
@@ -93,12 +95,15 @@ def _resampled(result: Result, x: Any, options: FitOptions) -> tuple[tuple[Any, 
     return (found.standard_errors, *found.intervals(LEVEL)), [failed] if found.n_failed else []
 
 
-def _twice(name: str) -> bool:
-    """Whether it is in the upper triangle of a covariance matrix, whose lower one is there."""
-    field, _, index = name.rpartition(".")[2].partition("[")
-    places = index.rstrip("]").split(", ")
-    matrix = field in ("covariances", "scales") and len(places) > 1
-    return matrix and int(places[-1]) > int(places[-2])
+def _flat(tree: Any) -> np.ndarray:
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+def is_repeated(of: Any, value: Any) -> np.ndarray:
+    """Which numbers are above the diagonal of a covariance matrix, whose lower ones are there."""
+    matrix = isinstance(of, Covariance) or (isinstance(of, Linked) and np.ndim(value) == 3)
+    every = np.ones(np.shape(value), bool)
+    return np.triu(every, 1) if matrix else ~every
 
 
 def _short(name: str) -> str:

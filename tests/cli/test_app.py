@@ -15,6 +15,7 @@ from outliers import SPOILT
 import jaxem
 from jaxem.cli import command, interval_table, main, options, progress
 from jaxem.datasets import load_faithful
+from jaxem.families import Gaussian, LogNormal
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 BEST_OF_TWO = -1130.26396  # Old Faithful, k = 2, full: R mclust and scikit-learn
@@ -437,6 +438,23 @@ def test_standard_errors_are_printed_with_intervals(faithful, capsys):
     assert [low, high] == pytest.approx(ends, rel=1e-4)
     assert fit(faithful, "--max-iter", "1", "--standard-errors", "observed") != 0
     assert "no standard errors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("family", "shape", "n_shown"),
+    [
+        (Gaussian("full"), (2, 2, 2), 6),
+        (Gaussian("tied"), (2, 2), 3),
+        (Gaussian("diag"), (2, 2), 4),
+        (Gaussian("VEI"), (2, 2), 4),
+        (Gaussian("VVE"), (2, 2, 2), 6),
+        (Gaussian("spherical"), (2,), 2),
+        (LogNormal(), (2, 2), 4),
+    ],
+)
+def test_each_number_has_one_interval(family, shape, n_shown):
+    _, spread = family.constraints
+    assert np.sum(~interval_table.is_repeated(spread, np.ones(shape))) == n_shown
 
 
 @pytest.mark.slow
