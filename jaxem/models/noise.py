@@ -104,7 +104,7 @@ class Background(abc.ABC):
 
     @abc.abstractmethod
     def given(
-        self, params: Any, values: Mapping[int, Any], log_density: Float[Array, ""]
+        self, params: Any, values: Mapping[Any, Any], log_density: Float[Array, ""]
     ) -> tuple[Any, ...]:
         """Those fields of the columns left, given values of others by index. log_density: of the
         components there."""
@@ -218,7 +218,7 @@ class Uniform(Background):
     def given(
         self,
         params: NoisyMixtureParams,
-        values: Mapping[int, Any],
+        values: Mapping[Any, Any],
         log_density: Float[Array, ""],
     ) -> tuple[Noise]:
         seen = np.isin(np.arange(len(params.noise.low)), list(values))
