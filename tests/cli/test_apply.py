@@ -239,7 +239,7 @@ BAD_TABLES = {
                                                              "wating time": X[:, 1]},
     "no column 'eruptions'": {"what": ["x"] * len(X)},
     "no numbers in the columns eruptions": {"eruptions": ["x"] * len(X), "waiting time": X[:, 1]},
-    r"1 missing cells, in columns: eruptions \(1\); drop those": {
+    r"1 missing cell, in columns: eruptions \(1\); drop those": {
         "eruptions": [None, *X[1:, 0]], "waiting time": X[:, 1]
     },
 }  # fmt: skip

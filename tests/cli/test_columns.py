@@ -88,7 +88,7 @@ def test_wrong_names(wanted):
 
 def test_no_numeric_columns():
     with pytest.raises(
-        ValueError, match=r"no columns that can be gaussian \(it has species\); check"
+        ValueError, match=r"no columns that can be gaussian \(it has species\); give --columns"
     ):
         choose(TABLE.select(["species"]))
 
@@ -130,7 +130,7 @@ def test_matching_says_what_is_not_there():
     with pytest.raises(ValueError, match="no numbers in the columns species; the model was fitted"):
         matching(TABLE, ("whole", "species"), 2)
     table = pa.table({"a": pa.array([1, None, 3], pa.int64())})
-    with pytest.raises(ValueError, match=r"1 missing cells, in columns: a \(1\); drop those rows"):
+    with pytest.raises(ValueError, match=r"1 missing cell, in columns: a \(1\); drop those rows"):
         matching(table, ("a",), 1)
 
 
