@@ -56,6 +56,9 @@ def given(n):
         tails=jaxem.MixtureParams(np.full(2, 0.5), jaxem.families.StudentTParams(
             *mixture().components, np.full(2, 5.0)
         )),
+        by_covariates=jaxem.ConcomitantMixtureParams(
+            *mixture(), np.array([[0.0, 0, 0], [0.1, 0.5, -0.5]])
+        ),
         factors=jaxem.MixtureParams(np.ones(1), jaxem.families.FactorAnalyzerParams(
             np.zeros((1, 2)), np.full((1, 2, 1), 0.5), np.ones((1, 2))
         )),
@@ -66,6 +69,7 @@ def given(n):
 ONE = jaxem.Mixture(Gaussian("full"), 1)
 TAILS = jaxem.Mixture(jaxem.families.StudentT("full"), 2)
 FACTORS = jaxem.Mixture(jaxem.families.FactorAnalyzer(1), 1)
+BY_COVARIATES = jaxem.Mixture(jaxem.families.Gaussian("full"), 2, concomitants=2)
 VERBS = {
     "fit": (MANY, lambda a: jaxem.fit(MODEL, a["x"], key=KEY, n_init=2, max_iter=3)),
     "fit with all": (FEW, lambda a: jaxem.fit(
@@ -123,6 +127,9 @@ VERBS = {
     "factor_scores": (MANY, lambda a: jaxem.factor_scores(FACTORS, a["factors"], a["x"])),
     "communalities": (FEW, lambda a: jaxem.communalities(FACTORS, a["factors"])),
     "varimax": (FEW, lambda a: jaxem.varimax(FACTORS, a["factors"])),
+    "promax": (FEW, lambda a: jaxem.promax(FACTORS, a["factors"])),
+    "concomitant_weights": (MANY, lambda a: jaxem.concomitant_weights(
+        BY_COVARIATES, a["by_covariates"], a["x"])),
     "latent_classes": (FEW, lambda a: jaxem.latent_classes(CLASSES, a["shares"], a["codes"])),
     "lr_test": (FEW, lambda a: jaxem.lr_test(
         ONE, a["x"], key=KEY, n_boot=2, n_init=1, max_iter=2).replicates),
