@@ -245,6 +245,7 @@ def test_models_that_cannot_be_converted():
         to_hmmlearn(model, params._replace(emissions=singular))
 
 
+@pytest.mark.slow
 def test_without_hmmlearn_it_says_what_to_install():
     code = "import sys; sys.modules['hmmlearn'] = None; import jaxem.hmmlearn"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -62,6 +62,7 @@ def failure(page):
         plt.close("all")
 
 
+@pytest.mark.slow
 def test_the_two_commands_are_one_line_each():
     demo, test = (line for line in blocks("sh")[0].splitlines() if line)
     assert demo.startswith("python3 ") and demo.endswith("jaxem demo")

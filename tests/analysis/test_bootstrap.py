@@ -351,6 +351,7 @@ def test_a_permuted_fit_comes_back(block):
         close(own, params, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_draws_never_take_what_has_no_odds():
     odds = jnp.array([0.0, 1, 0, 2, 0])
     assert set(np.asarray(draw(KEY, odds, (1000,))).tolist()) == {1, 3}

@@ -50,6 +50,7 @@ def test_the_remaining_gain_is_what_a_fit_gains(x, best):
     assert "not converged" in str(jaxem.diagnose(MODEL, far, x))
 
 
+@pytest.mark.slow
 def test_nothing_is_missing_of_one_component(x):
     one = Mixture(families.Gaussian("full"), 1)
     params = jaxem.fit(one, x, key=jax.random.key(0), n_init=1).params

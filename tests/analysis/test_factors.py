@@ -72,6 +72,7 @@ def test_promax_is_a_regression_on_powers_of_varimax():
         jaxem.promax(MODEL, PARAMS, power=0.5)
 
 
+@pytest.mark.slow
 def test_a_heywood_case_is_told_of_and_bic_chooses_the_factors():
     """Two factors of rows that one made, where one column is all of a factor."""
     rng = np.random.default_rng(4)

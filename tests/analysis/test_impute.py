@@ -77,6 +77,7 @@ def test_expected_cells_are_those_of_the_formulas(structure):
     np.testing.assert_allclose(inside, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow(but=("tied",))
 @pytest.mark.parametrize("structure", ["full", "tied", "diag"])
 def test_draws_have_the_conditional_law(structure):
     """One row many times: means and covariances of its draws, mixed over the components."""

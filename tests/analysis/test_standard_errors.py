@@ -158,6 +158,7 @@ def test_numderiv_galaxies():
     np.testing.assert_allclose(of_deviations, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_numderiv_latent_classes():
     items = [
         [0.963630110609988, 0.806428171418426, 0.686637126882052, 0.845418841065338,

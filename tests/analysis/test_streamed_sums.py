@@ -143,6 +143,7 @@ def holed():
     return x
 
 
+@pytest.mark.slow
 def test_what_is_filled_in_a_source_is_what_is_filled_in_memory(params, tmp_path, monkeypatch):
     monkeypatch.setattr(impute, "_ROWS", 600)
     x = holed()
@@ -167,6 +168,7 @@ def test_what_is_filled_in_a_source_is_what_is_filled_in_memory(params, tmp_path
     )
 
 
+@pytest.mark.slow
 def test_what_no_row_has_is_told_of_all_pieces(monkeypatch):
     """The first pieces alone would leave nothing open in the second component, and the last all."""
     monkeypatch.setattr(impute, "_ROWS", 600)

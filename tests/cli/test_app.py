@@ -77,6 +77,7 @@ def test_the_same_seed_is_the_same_fit(faithful, capsys):
     assert outputs[0] == outputs[1]
 
 
+@pytest.mark.slow
 def test_a_search_makes_as_many_starts_as_it_takes(faithful, capsys):
     """As `fit` does by itself: the starts that it made are those that are told, and it is done."""
     given = ["fit", faithful, "--components", "2", "--covariance", "tied", "--starts", "auto"]
@@ -245,6 +246,7 @@ def test_a_degenerate_candidate_never_wins(tmp_path, capsys):
     assert rows[1, "full"][0] == "*" and rows[2, "full"][2] == "-"
 
 
+@pytest.mark.slow
 def test_without_a_likelihood_nothing_is_written(tmp_path, capsys):
     path, model = tmp_path / "one row.csv", tmp_path / "m.safetensors"
     path.write_text("a,b\n1,2\n")

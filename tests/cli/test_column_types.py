@@ -73,6 +73,7 @@ def test_a_family_for_each_column_is_printed_and_found_again(people, tmp_path, c
     assert "P(red)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_value_that_was_never_seen(people, tmp_path, capsys):
     path, _ = people
     model = tmp_path / "m.safetensors"
@@ -253,6 +254,7 @@ def test_families_with_settings_by_name():
         assert family_of(choose(table, family=name), "full", options) == family
 
 
+@pytest.mark.slow
 def test_factors_and_limits(tmp_path, capsys):
     """Loadings and uniquenesses are printed, and a truncated column has its limits in the file."""
     rng, n = np.random.default_rng(1), 150

@@ -73,6 +73,7 @@ def ends(launcher, *arguments):
             process.kill()
 
 
+@pytest.mark.slow
 def test_the_first_of_two_processes_prints_and_writes(folder, monkeypatch, capsys):
     saved, files = folder / "model.safetensors", folder / "part-*.parquet"
     first, second = ends(by_slurm, files, "-o", saved)
@@ -88,6 +89,7 @@ def test_the_first_of_two_processes_prints_and_writes(folder, monkeypatch, capsy
     assert np.all(np.diff(params.weights) <= 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", [by_hand, by_open_mpi])
 def test_a_file_that_is_damaged_ends_all_in_one_line(folder, launcher):
     """In its rows, which are in the share of one process alone; its footer is whole."""

@@ -94,6 +94,7 @@ def percents(texts):
     return [float(text.removesuffix(" %")) / 100 for text in texts]
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_else(people):
     page = people[0]
     assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
@@ -181,6 +182,7 @@ def test_missing_cells_and_families_are_remarked(people):
     assert "The best number of components, 2, is the largest that was tried." in text
 
 
+@pytest.mark.slow
 def test_counts_that_are_no_counts(tmp_path):
     income = np.random.default_rng(2).normal(40000, 9000, 80).astype(int)
     file, page = tmp_path / "income.csv", tmp_path / "page.html"
@@ -192,6 +194,7 @@ def test_counts_that_are_no_counts(tmp_path):
     assert "--column-family income=negative-binomial" in text
 
 
+@pytest.mark.slow
 def test_a_chain(tmp_path):
     counts = datasets.load_earthquakes().x[:, 1]
     file, page = tmp_path / "quakes.csv", tmp_path / "page.html"
@@ -208,6 +211,7 @@ def test_a_chain(tmp_path):
     assert len([tag for tag, _ in found.tags if tag == "img"]) == 4
 
 
+@pytest.mark.slow
 def test_a_collapsed_fit_says_what_to_do(tmp_path, capsys):
     x = np.random.default_rng(0).normal(size=(24, 3))
     x[:8] = x[0]
@@ -221,6 +225,7 @@ def test_a_collapsed_fit_says_what_to_do(tmp_path, capsys):
     assert "None of 4 starts is regular. 4 collapsed onto a few rows" in text
 
 
+@pytest.mark.slow
 def test_it_is_written_whole_or_not_at_all(tmp_path, monkeypatch, capsys):
     file, page = tmp_path / "x.csv", tmp_path / "page.html"
     np.savetxt(file, np.random.default_rng(1).normal(size=(24, 3)), delimiter=",", header="a,b,c",

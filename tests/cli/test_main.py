@@ -191,6 +191,7 @@ def same_bits_as_python(path, x):
         np.testing.assert_array_equal(ours, theirs[order])
 
 
+@pytest.mark.slow
 def test_without_a_cache_folder_it_works_as_well(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))

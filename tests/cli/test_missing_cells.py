@@ -93,6 +93,7 @@ def same_value(one, other):
         return one == other
 
 
+@pytest.mark.slow
 def test_cells_that_are_there_keep_their_values(model, table, tmp_path, capsys):
     out = tmp_path / "out.csv"
     assert main(["impute", table, "--model", model, "-o", str(out)]) == 0
@@ -286,6 +287,7 @@ def test_categories_and_counts_stay_whole(mixed, tmp_path):
     assert rows[4] == ["green", "9.5", "9", "false", "1"]
 
 
+@pytest.mark.slow
 def test_a_typed_file_keeps_its_types_of_categories(mixed, tmp_path):
     path, out = tmp_path / "t.arrow", tmp_path / "out.arrow"
     colour = pa.array(["green", None, "blue"]).dictionary_encode()

@@ -101,6 +101,7 @@ def test_a_frame_under_jit_and_grad_is_an_array():
     np.testing.assert_allclose(filled, jaxem.impute(MODEL, PARAMS, HOLED), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sequence_and_a_list_of_them(kind):
     frame, series = KINDS[kind]

@@ -113,6 +113,7 @@ def test_pictures(monkeypatch):
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_they_are_carried_through_a_fit_and_jit():
     result = jaxem.fit(NAMED, FRAME, key=jax.random.key(0), n_init=2)
     assert result.provenance.model.names == ("short", "long")

@@ -40,6 +40,7 @@ def test_as_many_components_as_values_are_told(model, data):
     assert "5 distinct values" in text and "without bound" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [Gaussian("tied"), Gaussian("diag")], ids=repr)
 def test_fewer_components_or_own_variances_are_not(model):
     k = 4 if model == Gaussian("tied") else 5

@@ -13,6 +13,7 @@ EDGES = np.array([-np.inf, -2, -1, 0, 1, 2, 3, 4, 5, np.inf])
 NUMBERS = np.concatenate([RNG.normal(0, 0.8, 600), RNG.normal(3.2, 0.7, 400)])
 
 
+@pytest.mark.slow
 def test_counts_of_a_histogram_are_weights():
     """Two normal components, by a search of scipy's in the likelihood of the counts."""
     counts = np.histogram(NUMBERS, EDGES)[0]

@@ -56,11 +56,13 @@ def test_every_step_rises_from_any_start():
         last, params = float(log_likelihood), jaxem.m_step(model, params, sums)
 
 
+@pytest.mark.slow
 def test_equal_numbers_are_degenerate():
     result = fit(families.CensoredNormal(), (np.full(30, 5.0), np.zeros(30)))
     assert result.status == jaxem.Status.DEGENERATE
 
 
+@pytest.mark.slow
 def test_limits_far_out_are_finite():
     family, params = families.CensoredNormal(), families.CensoredNormalParams(0.0, 1.0)
     own = jax.tree.map(lambda value: jnp.full((1, 1), value), params)

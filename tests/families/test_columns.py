@@ -200,6 +200,7 @@ def test_a_spread_that_rounding_hides_is_not_taken_for_none(name):
     np.testing.assert_allclose(family.mean(new), [[0.3]], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_step_of_weibulls_moves_both_at_once():
     """The scale goes along with the shape: an error of 1 % leaves one of its square."""
     family = families.Weibull()
@@ -262,6 +263,7 @@ def test_a_mixture_of_sizes_is_scipys():
     np.testing.assert_allclose(-best.fun, result.log_likelihood, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_fewer_zeros_than_poissons_are_no_inflation():
     x = np.random.default_rng(0).binomial(6, 0.5, 200).astype(float)
     result = fit(families.ZeroInflatedPoisson(), x)
@@ -270,6 +272,7 @@ def test_fewer_zeros_than_poissons_are_no_inflation():
     assert result.converged and "inflations" in str(result.boundary)
 
 
+@pytest.mark.slow
 def test_nothing_but_zeros():
     result = fit(families.ZeroInflatedPoisson(), np.zeros((20, 1)))
     assert result.converged and float(result.log_likelihood) == 0

@@ -13,6 +13,7 @@ X = np.concatenate([RNG.normal(0, 1, (120, 2)), RNG.normal(8, 1, (120, 2)), 9 * 
 MODEL = jaxem.Mixture(families.ContaminatedNormal("full"), 2)
 
 
+@pytest.mark.slow
 def test_outlier_weights_are_probabilities_of_regular_rows():
     """Two rows far from both groups are outliers; the numbers by scipy's densities."""
     result = jaxem.fit(MODEL, X, key=jax.random.key(0), n_init=4)

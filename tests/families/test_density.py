@@ -165,6 +165,7 @@ def test_starts_are_the_persons_own(heeds_weights):
     assert result.restarts.n_best >= 6
 
 
+@pytest.mark.slow
 def test_newton_keeps_what_it_cannot_better():
     """Where steps only lead to no number, the fit of one component is the person's start."""
 

@@ -42,6 +42,7 @@ def test_narrow_gammas(dtype, mean, sd, log_likelihood, shape, within):
     np.testing.assert_allclose(result.params.components.shapes, [[shape]], rtol=within)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "mean", "log_likelihood"),
     [

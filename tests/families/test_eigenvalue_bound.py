@@ -44,6 +44,7 @@ def test_clipped_eigenvalues_are_the_maximiser(seed):
     assert np.max(own) <= ratio * np.min(own) * (1 + 1e-14)
 
 
+@pytest.mark.slow
 def test_what_is_within_the_bound_stays():
     v = jnp.array([1.0, 3.0, 2.9] * 3)
     within, _ = _clipped(v, jnp.ones(9), jnp.array(3.0))
@@ -94,6 +95,7 @@ def test_hidden_states_within_the_bound():
     assert result.converged
 
 
+@pytest.mark.slow
 def test_scales_of_t_components_within_the_bound():
     x = np.asarray(datasets.load_faithful().x)
     model = jaxem.Mixture(families.StudentT("diag", degrees_of_freedom=5), 2)

@@ -68,6 +68,7 @@ def test_kernels_give_the_products_of_columns(d, k, n, monkeypatch):
     near(found, w @ products.T)
 
 
+@pytest.mark.slow
 def test_a_step_on_a_gpu_is_that_of_the_written_products(as_if_on_a_gpu):
     x = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32) + 3
     model = jaxem.Mixture(families.Gaussian("full"), K)
@@ -83,6 +84,7 @@ def test_a_step_on_a_gpu_is_that_of_the_written_products(as_if_on_a_gpu):
         close(np.asarray(a / scale, float), np.asarray(b / scale, float), rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_starts_side_by_side_and_derivatives(as_if_on_a_gpu):
     """Two axes of vmap: starts of each of several data sets."""
     y, c, w, products = made(4, 2, 512)

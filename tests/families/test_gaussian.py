@@ -109,6 +109,7 @@ def apart(covariance, d, distance):
     return GaussianParams(*(jnp.asarray(a, jnp.float32) for a in (means, covariances)))
 
 
+@pytest.mark.slow(but=("spherical",))
 @pytest.mark.parametrize("covariance", FORMS)
 def test_products_are_taken_while_they_lose_little(covariance):
     """On the near side of the bound float32 densities are good to 1e-3, on the far side as well."""
@@ -154,6 +155,7 @@ def test_clusters_far_apart_come_out_right_in_float32(covariance):
     np.testing.assert_allclose(variances, expected, rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_one_lane_far_apart_takes_all_to_the_residuals_and_none_runs_both():
     model = jaxem.Mixture(Gaussian("full"), 2)
     near, far = (apart("full", 5, distance) for distance in (2.0, 500.0))

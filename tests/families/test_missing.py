@@ -89,6 +89,7 @@ def test_the_e_step_is_the_reference(structure, x):
     )
 
 
+@pytest.mark.slow(but=("diag",))
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_without_holes_it_is_the_plain_family(structure, x):
     params = params_of(structure)

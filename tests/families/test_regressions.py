@@ -142,6 +142,7 @@ def test_float32_keeps_years():
         np.testing.assert_allclose(again, log_likelihood, atol=1e-6 * N)
 
 
+@pytest.mark.slow
 def test_an_offset_that_leaves_no_digits_is_said():
     model = jaxem.Mixture(families.LinearRegression(), 1)
     with jax.enable_x64(False):
@@ -313,6 +314,7 @@ def test_large_counts_keep_their_digits(dtype):
             assert abs(value - float(exact)) < 8 * (rounding + of_eta)
 
 
+@pytest.mark.slow
 def test_counts_of_a_million_converge_from_afar():
     y = np.random.default_rng(1).poisson(np.exp(14 + 0.5 * U)).astype(float)
     slope, _ = irls(U, y / 1e6, lambda e: np.exp(e), lambda e: np.exp(e))

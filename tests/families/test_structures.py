@@ -274,6 +274,7 @@ def test_mclusts_choice_on_iris(iris):
     )
 
 
+@pytest.mark.slow
 def test_columns_given_others_are_unlinked(iris):
     model, x, result = iris
     rest, params = jaxem.conditional(model, result.params, {0: 5.0})

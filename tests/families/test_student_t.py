@@ -220,6 +220,7 @@ def test_newcombs_measurements():
     np.testing.assert_allclose(errors.degrees_of_freedom[0], 0.662310453063142, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_moments_and_marginals():
     family = StudentT()
     params = StudentTParams(

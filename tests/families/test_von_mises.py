@@ -20,6 +20,7 @@ def test_degrees_are_told(degrees):
         jaxem.fit(MODEL, x, key=jax.random.key(0), n_init=1, max_iter=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turned", [WINDS, np.mod(WINDS, 2 * np.pi), WINDS + 2 * np.pi,
                                     WINDS + 400, 1000 * WINDS])  # fmt: skip
 def test_radians_of_any_turn_are_not(turned):

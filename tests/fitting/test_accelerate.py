@@ -34,6 +34,7 @@ def plain(x):
     return jaxem.em(MODEL, START, x, tol=1e-9, max_iter=20_000, acceleration=None)
 
 
+@pytest.mark.slow
 def test_the_same_optimum_in_fewer_steps(x, plain):
     fast = jaxem.em(MODEL, START, x, tol=1e-9, max_iter=20_000, acceleration="squarem")
     assert plain.converged and fast.converged

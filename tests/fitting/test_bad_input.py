@@ -177,6 +177,7 @@ def test_singular_covariances_are_a_status(dtype):
         assert int(result.status) in (jaxem.Status.DEGENERATE, jaxem.Status.NONFINITE)
 
 
+@pytest.mark.slow
 def test_parameters_may_be_lists():
     lists = jaxem.MixtureParams(
         [0.5, 0.5], GaussianParams([[0, 0, 0], [1, 1, 1]], np.stack([np.eye(3)] * 2).tolist())

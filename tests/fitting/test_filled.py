@@ -74,6 +74,7 @@ def test_what_is_said_of_rows_finds_them_too(first):
     assert not names
 
 
+@pytest.mark.slow
 def test_folds_and_samples_drawn_again_share_them(first):
     def drawn(n_boot, x):
         return jaxem.bootstrap(MODEL, first.params, x, key=KEY, n_boot=n_boot, max_iter=5)

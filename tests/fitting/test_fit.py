@@ -49,6 +49,7 @@ def test_frames_lists_and_whole_numbers_are_accepted(x):
         assert result.provenance.columns == (("a", "b c") if named else None)
 
 
+@pytest.mark.slow
 def test_one_feature_may_be_flat(x):
     close(fit(x[:, 0]).params, fit(x[:, :1]).params, rtol=0, atol=0)
     assert fit(pandas.Series(x[:, 0])).params.components.means.shape == (2, 1)

@@ -38,6 +38,7 @@ def test_a_fit_to_shares_tells_their_sum_and_the_remedy(weight):
     np.testing.assert_allclose(result.log_likelihood, expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_collapse_of_shares_tells_them_too():
     """A narrow group counts as a spike where its weights say that it has a third of a row."""
     drawn = np.random.default_rng(0).normal(np.r_[np.zeros(300), np.full(600, 6.0)], 1.0)

@@ -28,6 +28,7 @@ def test_galaxies_winner_is_regular_although_collapsed_starts_are_higher():
     assert higher.sum() > 10
 
 
+@pytest.mark.slow(but=("spherical",))
 @pytest.mark.parametrize("covariance", ["full", "diag", "spherical"])
 def test_thin_but_well_supported_clusters_are_regular(covariance):
     """Standard deviations that differ 100 times, 200 rows each."""
@@ -119,6 +120,7 @@ def test_absent_components_are_no_part_of_what_is_measured():
     np.testing.assert_allclose(beside.health.variance_ratio, alone.health.variance_ratio, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_single_component_cannot_leave_rows():
     x = np.array([[0.0, 1.0], [2.0, 0.0], [1.0, 3.0]])
     fit = jaxem.fit(jaxem.Mixture(Gaussian("full"), 1), x, key=jax.random.key(0), n_init=1)
@@ -136,6 +138,7 @@ def test_a_constant_column_is_named():
     assert fit(x, 2, "spherical", n_init=6).converged
 
 
+@pytest.mark.slow
 def test_nine_tenths_duplicate_rows_are_a_point_mass():
     rng = np.random.default_rng(0)
     x = np.concatenate([np.full((900, 2), 1.25), rng.normal(size=(100, 2))])

@@ -34,6 +34,7 @@ def test_nothing_is_drawn():
     assert one.converged and np.shape(one.restarts.status) == (1,)
 
 
+@pytest.mark.slow
 def test_large_tables_are_clustered_by_some_rows():
     """Each other row is of the nearest mean: far groups come out whole."""
     rng = np.random.default_rng(0)

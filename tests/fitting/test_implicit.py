@@ -213,6 +213,7 @@ def test_what_a_fit_says_of_itself_has_its_total_derivative():
     np.testing.assert_allclose(found, differences, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_loose_fit_has_exact_gradients_of_functions_that_are_not_linear():
     x = two_normals()
 
@@ -295,6 +296,7 @@ def mean_of(model, start, x, **options):
     return jax.grad(first)(x), jax.jvp(first, (x,), (x,))[1]
 
 
+@pytest.mark.slow
 def test_without_convergence_there_is_no_gradient():
     x = two_normals()
     for gradient in mean_of(ONE_D, START, x, max_iter=3):

@@ -84,6 +84,7 @@ def test_one_component_is_that_of_all_rows(pull):
     close(found.params, expected.params, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_steps_are_those_of_the_equation(monkeypatch):
     """With weights 1/t a step ends at the mean of the batches so far, and the fit at the mean of
     the last half of those means. A batch has rows from all over a part."""
@@ -114,6 +115,7 @@ def test_weights_holes_and_priors():
     assert found.total_weight == best.total_weight
 
 
+@pytest.mark.slow
 def test_a_component_that_collapses_is_named():
     """A third of the rows lie on a line."""
     model = jaxem.Mixture(families.LinearRegression(), 3)

@@ -163,6 +163,7 @@ def test_nothing_compiles_for_another_schedule(galaxies, raced):
     assert names == []
 
 
+@pytest.mark.slow
 def test_on_an_accelerator_starts_go_side_by_side(galaxies, raced, monkeypatch):
     """In lanes of one size, however many still run: no other program for fewer."""
     monkeypatch.setattr(sizes, "on_cpu", lambda rows=None: False)
@@ -300,6 +301,7 @@ def test_unseen_optima_are_those_of_boender_and_rinnooy_kan():
     assert optima.unseen(outcomes([-1.0, -2, -3]), np.ones(3, bool)) == 1
 
 
+@pytest.mark.slow
 def test_the_optima_of_many_fits_are_those_of_one_at_a_time(galaxies):
     sets = np.stack([galaxies[:60], galaxies[-60:]])
     many = jaxem.fit_many(jaxem.Mixture(Gaussian("tied"), 2), sets, key=jax.random.key(0), n_init=4)
@@ -340,6 +342,7 @@ def test_moves_survive_parts_without_rows():
     assert moves.drawn(np.random.default_rng(0), overlap, 5).shape == (5, 3)
 
 
+@pytest.mark.slow
 def test_the_overlap_is_that_of_the_responsibilities(galaxies, raced):
     job = planned(galaxies, 20, "race")
     padded = padded_components.with_absent(job.model, raced.params, 4)

@@ -122,6 +122,7 @@ def test_cells_that_are_missing_are_holes():
     close(found.log_likelihood, expected.log_likelihood, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_one_reading_serves_all_starts():
     readings = 0
 
@@ -135,6 +136,7 @@ def test_one_reading_serves_all_starts():
     assert readings == small + look + int(np.max(found.restarts.n_iter)) + 1
 
 
+@pytest.mark.slow
 def test_em_goes_on_from_parameters():
     start = jaxem.fit(DIAG, X, **OPTIONS | {"max_iter": 2}).params
     options = {"max_iter": 6, "block_size": 256}
@@ -209,6 +211,7 @@ def always_due(monkeypatch):
     monkeypatch.setattr(checkpoint.Checkpoint, "due", True)
 
 
+@pytest.mark.slow
 def test_a_fit_goes_on_where_it_was(tmp_path, always_due):
     """A reading has 11 pieces: cut in the first pass, within one, and between two."""
     expected = jaxem.fit(DIAG, killed_at(None), **OPTIONS)
@@ -232,6 +235,7 @@ def test_a_fit_goes_on_where_it_was(tmp_path, always_due):
     assert_same_bits(jaxem.fit(DIAG, killed_at(None), **OPTIONS, checkpoint=path), expected)
 
 
+@pytest.mark.slow
 def test_a_fit_goes_on_before_rows_of_weight_0(tmp_path, always_due):
     """What was summed is kept where nothing is left to add."""
     weight = np.where(np.arange(N) < 1500, 1.0, 0.0)

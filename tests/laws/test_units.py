@@ -124,6 +124,7 @@ def check_singly(case, family, x, units):
     check(case, family, np.asarray(x, np.float32), single, digits=2e-4)
 
 
+@pytest.mark.slow(but=("exponential",))
 @pytest.mark.parametrize("name", ["gamma", "exponential", "log_normal"])
 def test_positive_columns(name):
     case = FAMILY_CASES[name]()
@@ -132,12 +133,14 @@ def test_positive_columns(name):
         check_singly(case, case.family, case.x, scaled([b, 1 / b]))
 
 
+@pytest.mark.slow
 def test_exposures():
     case = FAMILY_CASES["poisson_with_exposure"]()
     for b in SCALES:
         check(case, case.family, case.x, exposed(b))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:columns .* have angles")
 def test_angles():
     case = FAMILY_CASES["von_mises"]()
@@ -147,6 +150,7 @@ def test_angles():
         check(case, case.family, x, turned(a))
 
 
+@pytest.mark.slow(but=("full-False",))
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_gaussians(structure, missing):

@@ -48,6 +48,7 @@ def fitted():
     return jaxem.fit(MODEL, (X, Z), key=KEY, n_init=8, tol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("offset", "width"), [(0.0, 1.0), (2015.0, 5.0)])
 def test_known_components_are_a_multinomial_regression(offset, width):
     """Also where the covariates are years, which lie far from 0."""
@@ -74,6 +75,7 @@ def vector(params):
     return np.concatenate([np.ravel(params.coefficients[1:]), means, np.log(scales)])
 
 
+@pytest.mark.slow
 def test_the_fit_is_where_a_search_of_the_likelihood_ends(fitted):
     here = vector(fitted.params)
     np.testing.assert_allclose(float(fitted.log_likelihood), -marginal(here), rtol=1e-12)
@@ -98,6 +100,7 @@ def _moments(params):
     return np.ravel(params.components.means), np.sqrt(np.ravel(params.components.covariances))
 
 
+@pytest.mark.slow
 def test_standard_errors_are_of_the_curvature(fitted):
     """By differences of the log-likelihood; the first component and the weights have none."""
     here, step = vector(fitted.params), 1e-3
@@ -112,6 +115,7 @@ def test_standard_errors_are_of_the_curvature(fitted):
     assert np.all(found.coefficients[0] == 0) and np.all(np.isnan(found.weights))
 
 
+@pytest.mark.slow
 def test_slopes_of_0_are_a_plain_mixture():
     zero = np.where(np.arange(3) == 0, np.nan, np.zeros((K, 3)))
     fixed = jaxem.ConcomitantMixtureParams(None, None, zero)
@@ -147,6 +151,7 @@ def test_fixed_intercepts_of_far_covariates_are_kept():
     np.testing.assert_allclose(result.params.coefficients[1, 1], best, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_separated_components_are_told_of_and_a_precision_mends_them():
     split = (Z[:, 0] > 0).astype(int) + (Z[:, 0] > 1)
     result = jaxem.fit(MODEL, (X, Z), key=KEY, n_init=1, labels=split, min_count=0)
@@ -182,6 +187,7 @@ def test_model_files_hold_coefficients(fitted, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, params, fitted.params)
 
 
+@pytest.mark.slow
 def test_selection_finds_the_number_of_components():
     models = [jaxem.Mixture(families.Gaussian("diag"), k, concomitants=2) for k in (2, 3)]
     found = jaxem.select(models, (X, Z), key=KEY, n_init=8)

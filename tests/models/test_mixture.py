@@ -94,6 +94,7 @@ def test_weights_are_frequencies():
     assert float(weighted.total_weight) == times.sum()
 
 
+@pytest.mark.slow
 def test_all_labels_known_is_discriminant_analysis():
     """Closed form: class shares, class means, class covariances; each start gives it."""
     x = two_groups()
@@ -112,6 +113,7 @@ def test_all_labels_known_is_discriminant_analysis():
     close(one_step.params, result.params)
 
 
+@pytest.mark.slow
 def test_some_labels_known_name_the_components():
     """Six labelled rows of 200 decide which component is which, in every start."""
     rng = np.random.default_rng(0)
@@ -188,6 +190,7 @@ def test_reg_covar_is_exact_ascent():
     np.testing.assert_allclose(added, np.stack([0.3 * np.eye(2)] * 3), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_proper_prior_on_the_covariances_is_exempt_from_the_rule_of_few_rows():
     x = np.concatenate([two_groups(), [[40.0, -40.0]]])
     model = jaxem.Mixture(Gaussian("full"), 2)
@@ -200,6 +203,7 @@ def test_a_proper_prior_on_the_covariances_is_exempt_from_the_rule_of_few_rows()
     assert result.converged and result.health.count[1] == 1
 
 
+@pytest.mark.slow(but=("diag",))
 @pytest.mark.parametrize("covariance", STRUCTURES)
 def test_a_component_without_rows_goes_where_the_prior_says(covariance):
     """Its responsibilities underflow, its Dirichlet weight does not: the posterior still counts."""

@@ -79,6 +79,7 @@ def test_box_may_be_given():
     np.testing.assert_allclose(fit.log_likelihood, np.sum(inside), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_share_may_be_fixed():
     nothing = jaxem.Noise(0.2, None, None)
     fixed = jaxem.NoisyMixtureParams(None, None, nothing)

@@ -33,6 +33,7 @@ def sequences_of(rows):
     return np.where(weight > 0, np.cumsum(first, axis=0) + lane, -1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_windows_are_means_over_neighbours_of_the_same_sequence(rows, seed):
     t, lanes = rows.weight.shape

@@ -109,6 +109,7 @@ def linkage_density(theta, x):
     return scipy.stats.multinomial.logpmf(x, np.sum(x, axis=-1), p)
 
 
+@pytest.mark.slow
 def test_genetic_linkage(capsys):
     import example_linkage as example
 

@@ -4,12 +4,14 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import jaxem
 
 PAGE = Path(__file__).parents[2] / "scripts" / "docs" / "howto" / "processes.md"
 
 
+@pytest.mark.slow
 def test_em_by_a_mapped_function_is_em():
     code = "\n".join(re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S))
     own = {}

@@ -80,6 +80,7 @@ def test_what_a_fit_says_of_itself():
     np.testing.assert_array_equal(GaussianMixture(**given("full")).fit_predict(X), fit.predict(X))
 
 
+@pytest.mark.slow
 def test_dtype_follows_the_data_whatever_the_process_says():
     options = given("full")
     double = GaussianMixture(**options).fit(X)

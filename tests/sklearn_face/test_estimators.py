@@ -108,6 +108,7 @@ def test_frames_come_out_where_they_are_asked_for(holed):
 # ---- classes
 
 
+@pytest.mark.slow
 def test_equal_covariances_are_linear_discriminant_analysis():
     ours = MixtureClassifier(covariance_type="EEE", reg_covar=0).fit(X, species)
     theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(X, species)
@@ -201,6 +202,7 @@ def contaminated():
     return np.concatenate([*clusters, rng.uniform(-40, 40, (12, 2))])
 
 
+@pytest.mark.slow
 def test_t_mixtures_are_those_of_jaxem(contaminated):
     ours = StudentMixture(2, n_init=5, reg_covar=0, random_state=0).fit(contaminated)
     model = jaxem.Mixture(families.StudentT("full"), 2)
@@ -219,6 +221,7 @@ def test_t_mixtures_are_those_of_jaxem(contaminated):
     assert ours.bic(contaminated) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_outliers_count_little_and_pull_nothing(contaminated):
     ours = StudentMixture(2, n_init=5, random_state=0).fit(contaminated)
     weights = ours.outlier_weights(contaminated)
@@ -231,6 +234,7 @@ def test_outliers_count_little_and_pull_nothing(contaminated):
     assert rows.shape == (50, 2) and set(components) <= {0, 1}
 
 
+@pytest.mark.slow
 def test_degrees_of_freedom(contaminated):
     fixed = StudentMixture(degrees_of_freedom=4, n_init=1).fit(contaminated)
     assert fixed.degrees_of_freedom_.tolist() == [4.0]
@@ -241,6 +245,7 @@ def test_degrees_of_freedom(contaminated):
         StudentMixture(degrees_of_freedom="own").fit(contaminated)
 
 
+@pytest.mark.slow
 def test_weights_of_t_mixtures_are_frequencies(contaminated):
     counts = np.resize([1, 2, 0], 132)
     one = StudentMixture(n_init=1, tol=1e-10).fit(contaminated, sample_weight=counts)

@@ -36,7 +36,9 @@ NOT_APPLICABLE = {
 SLOW = (
     "test_multiple_init", "test_gaussian_mixture_fit_best_params", "test_sample",
     "test_gaussian_mixture_fit", "test_gaussian_mixture_fit_convergence_warning",
-    "test_gaussian_mixture_aic_bic", "test_check_precisions",
+    "test_gaussian_mixture_aic_bic", "test_check_precisions", "test_bic_1d_1component",
+    "test_warm_start", "test_gaussian_mixture_estimate_log_prob_resp", "test_init",
+    "test_gaussian_mixture_fit_predict_n_init", "test_gaussian_mixture_n_parameters",
 )  # fmt: skip
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

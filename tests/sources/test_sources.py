@@ -183,6 +183,7 @@ def test_files_that_become_others_are_named(folder):
 # ---- shares
 
 
+@pytest.mark.slow(but=("parquet",))
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "npy", "batches"])
 def test_shares_are_all_rows_once(kind, folder):
     source = made(kind, folder)
