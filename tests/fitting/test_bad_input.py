@@ -91,7 +91,7 @@ def test_data(x, text):
         (dict(init="kmeans"), r"'kmeans'; it must be one of 'portfolio', 'k-means\+\+'"),
         (
             dict(prior=0.1),
-            r"prior is a float; give MixturePrior\(weights, components, fixed, trim\)",
+            r"prior is a float; give MixturePrior\(weights, components, fixed, trim, precision\)",
         ),
         (
             dict(prior=jaxem.MixturePrior(weights=0.0)),
