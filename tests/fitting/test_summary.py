@@ -114,13 +114,22 @@ def test_columns_of_other_families():
 
 
 def test_a_family_that_says_nothing_of_itself():
-    """Every number by its path, those that are shared in each row."""
+    """Every number by its path."""
+    params = families.WeibullParams(MEANS, 10 * MEANS)
+    found = values(of(families.Weibull(), params, ("a", "b")))
+    shapes, scales = (np.asarray(leaf)[[1, 0]] for leaf in params)
+    assert found["a shape"] == list(shapes[:, 0]) and found["b scale"] == list(scales[:, 1])
+    assert [*found] == ["component", "weight", "a shape", "a scale", "b shape", "b scale"]
+
+
+def test_factors_are_told_column_by_column():
+    """What the components share is in each row."""
     factors = families.FactorAnalyzer(n_factors=2, uniquenesses="shared")
     params = families.FactorAnalyzerParams(
         MEANS, np.arange(8.0).reshape(2, 2, 2), np.array([5.0, 6.0])
     )
     found = values(of(factors, params, ("a", "b")))
-    assert found["a mean"] == [3.0, 1.0] and found["b loading[1]"] == [7.0, 3.0]
+    assert found["a mean"] == [3.0, 1.0] and found["b loading 1"] == [7.0, 3.0]
     assert found["b uniqueness"] == [6.0, 6.0]
     assert [name.split()[0] for name in found] == ["component", "weight"] + ["a"] * 4 + ["b"] * 4
 
