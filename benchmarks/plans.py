@@ -62,9 +62,9 @@ def compiled(function: Any, *args: Any) -> Plan:
             return leaf
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=there)
 
-    traced = function.trace(*jax.tree.map(shape, args))
     kind = jax.sharding.AbstractDevice("NVIDIA H100", 132, "gpu")  # of which Pallas asks
     with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), (), abstract_device=kind)):
+        traced = function.trace(*jax.tree.map(shape, args))
         program = traced.lower(lowering_platforms=("cuda",)).compile()
     memory = program.memory_analysis()
     return Plan(
