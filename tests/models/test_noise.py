@@ -61,7 +61,7 @@ def test_box_is_no_free_parameter(noisy):
 
 def test_box_is_that_of_all_rows_in_every_start():
     """Starts of many rows look at some of them each; a smaller box would be a higher density."""
-    x = np.random.default_rng(0).normal(size=(9000, 2))
+    x = np.random.default_rng(0).normal(size=(20_000, 2))
     x[[17, 4321]] = [[-50, 40], [60, -70]]
     fit = jaxem.fit(MODEL, x, key=jax.random.key(1), n_init=4, max_iter=3)
     noise = fit.restarts.params.noise
