@@ -20,6 +20,7 @@ from benchmarks.many_starts import ManyStarts
 from benchmarks.memory import Memory
 from benchmarks.searching import Searching
 from benchmarks.starting import Starting
+from benchmarks.structures import AgainstMclust, Structures
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ QUICK = Suite(
         missing.Iteration(2000, 3, 2, patterns=4, rounds=1),
         Latency("hmm", rounds=1),
         missing.HeldOut("iris", shares=(0.2,), repetitions=1, most=1),
+        AgainstMclust(150, 3, structures=("VEV",), starts=2, rounds=1),
+        Structures(500, 3, 2, structures=("EII", "EVE"), rounds=1),
         hidden_markov.Starts(t=60, k=2, d=1, starts=2, target=10, rounds=1),
         Acceleration(n=500, sets=(Slow("1-D, overlapping", 1, 2, 2, 1.0),), most=50,
                      target_median=2.5, target_least=0.9, rounds=2),
@@ -199,12 +202,28 @@ LATENCY = Suite(
         Latency("errors faithful", target=3),
         Latency("errors iris", target=3),
         Latency("bootstrap", target=4),
+        Latency("table", "mclust", target=40, target_again=20),
         Latency("grid", "scikit-learn", of_peer=True),
         Command(("fit", "flowers.csv", "--components", "1:4", "--covariance", "all"), target=8,
                 target_again=3),
         Command(("fit", "flowers.csv", "--components", "1:9", "--covariance", "all"), target=20,
                 target_again=12),
         Command(("--help",)),
+    ),
+)  # fmt: skip
+
+STRUCTURES = Suite(
+    name="structures",
+    platform="cpu",
+    programs=("jaxem",),
+    dtypes=("float32", "float64"),
+    product_size=3072,
+    copy_size=1 << 27,
+    cases=(
+        AgainstMclust(150, 3, target=5),
+        AgainstMclust(5000, 5, 8, target=5),
+        AgainstMclust(100_000, 5, 10, starts=4, target=5),
+        Structures(*MAIN, target=1.3),
     ),
 )  # fmt: skip
 
@@ -290,6 +309,7 @@ SUITES = {
         GRADIENTS,
         REFITS,
         LATENCY,
+        STRUCTURES,
         STREAMS,
         SEARCH,
         GPU,

@@ -42,8 +42,8 @@ def _case_of(item):
 
 def _is_left_out(item):
     """`@pytest.mark.slow`, and of `@pytest.mark.slow(but=("a",))` all but the case "a"."""
-    slow = item.get_closest_marker("slow")
-    return slow is not None and _case_of(item) not in slow.kwargs.get("but", ())
+    marks, case = item.iter_markers("slow"), _case_of(item)
+    return any(case not in slow.kwargs.get("but", ()) for slow in marks)
 
 
 def pytest_collection_modifyitems(config, items):

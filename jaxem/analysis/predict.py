@@ -134,7 +134,8 @@ def n_free_parameters(model: Model, params: Params, fixed: Any = None) -> Array:
 def _posterior(data: Dataset, params: Params, what: str) -> Array:
     model, rows = data.model, data.filled
     k, concrete = model.n_components, checks.is_concrete(params, rows)
-    padded = model.with_n_components(sizes.padded_k(model, rows)) if concrete else model
+    padded_k = sizes.padded_k(model, rows, search=True) if concrete else k
+    padded = model.with_n_components(padded_k)
     if padded != model:
         params = with_absent(padded, params, k)
     found: Any = _of_rows(padded, params, rows, sizes.block_size(padded, rows), what)

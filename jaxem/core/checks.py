@@ -397,15 +397,16 @@ def fields(value: Any, kind: type, what: str) -> None:
 
 def broadcast(value: Any, shape: tuple[int, ...], dtype: Any, name: str) -> jax.Array:
     """The value as an array of that shape; ValueError where it does not broadcast or is NaN."""
-    array = jnp.asarray(value, dtype)
-    if is_concrete(array) and not np.isfinite(np.asarray(array)).all():
+    xp: Any = np if is_concrete(value) else jnp  # where nothing compiles
+    array = xp.asarray(value, dtype)
+    if xp is np and not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinite values")
     missing = len(shape) - array.ndim
     if missing < 0 or any(
         have not in (1, want) for have, want in zip(array.shape, shape[missing:], strict=True)
     ):
         raise ValueError(f"{name} has shape {array.shape}, which does not broadcast to {shape}")
-    return jnp.broadcast_to(jnp.reshape(array, (1,) * missing + array.shape), shape)
+    return jax.device_put(xp.broadcast_to(array, shape))
 
 
 def positive_array(value: Any, name: str, zero_allowed: bool = False) -> None:

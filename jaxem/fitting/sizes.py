@@ -199,12 +199,13 @@ def padded_k(model: Model, rows: Rows, search: bool = False) -> int:
     """The parts that a fit of small data is compiled for: one program for 1 and 2, 3 and 4, ...
 
     Absent parts cost as much as others, which is little there, and less than compiling.
-    search: whether fits of many k, of one start or few, are the rule: one program for 1 to 4, ...
+    search: whether few starts of many k, or one pass, are the rule: one program for 1 to 8, ...
     """
     k = model.n_components
     if not model.nested_in_k or not is_small(rows):
         return k
-    return k + k % 2 if k <= 8 and not search else k + -k % 4
+    multiple = 8 if search else 2 if k <= 8 else 4
+    return k + -k % multiple
 
 
 def starts_a_group(model: Model, rows: Rows, n_starts: int) -> int | None:

@@ -10,6 +10,7 @@ import pytest
 import jaxem
 from jaxem.core.dataset import as_dataset
 from jaxem.families import Categorical, Gaussian, GaussianParams, Poisson
+from laws.compare import cases
 
 KEY = jax.random.key(0)
 MODEL = jaxem.Mixture(Gaussian("full"), 2)
@@ -158,7 +159,14 @@ def overwrite(tree):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("name", VERBS)
+SLOW = {
+    "fit of chains", "lr_test", "impute", "standard_errors", "fit_online", "fit with all",
+    "fit_many", "fit from params", "sample_paths", "bootstrap", "occupancy", "select",
+    "conditional", "diagnose", "trimmed_weights", "viterbi", "smooth",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", cases(VERBS, SLOW))
 def test_inputs_may_change_as_soon_as_a_verb_returns(name):
     n, verb = VERBS[name]
     inputs = given(n)

@@ -71,6 +71,7 @@ def test_parameters_that_run_off_do_not_win():
     assert result.restarts.n_best >= 6
 
 
+@pytest.mark.slow
 def test_the_limit_of_a_density_is_found_and_left_alone():
     """Without overdispersion a and b have no maximum: what is found is the binomial's."""
     x = _trials(np.random.default_rng(3), np.full(240, 0.3))

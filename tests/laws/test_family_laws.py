@@ -299,6 +299,7 @@ def test_a_model_file_brings_them_back(case, tmp_path):
 # ---- transformations
 
 
+@pytest.mark.slow(but=("full", "categorical", "poisson", "student_t", "product"))
 def test_jit_and_vmap_change_nothing(case, r):
     def step(params: Any) -> Any:
         return _step(case.family, params, case.x, r)
@@ -330,6 +331,7 @@ def test_another_step_of_the_same_shapes_is_not_traced(case, r):
 # ---- draws
 
 
+@pytest.mark.slow(but=("full", "categorical", "poisson", "VVE"))
 def test_drawn_rows_recover_what_they_were_drawn_from(case):
     """2 (max log-likelihood - that of the truth) is chi-squared, a degree for each free number.
 

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -78,18 +79,19 @@ def read(prior: Any, reg_covar: Any, structure: Covariance, x: Any, k: int) -> G
             f"{'mean' if precise else 'mean_precision'} is missing"
         )
     flat = structure.flat_degrees_of_freedom(d)
-    one = structure.per_covariance(jnp.ones(k, dtype)).shape
+    one = jax.eval_shape(structure.per_covariance, jax.ShapeDtypeStruct((k,), dtype)).shape
     shape = structure.shape(k, d)
 
     def spread(value: Any, shape: tuple[int, ...], name: str) -> Array:
         return checks.broadcast(value, shape, dtype, f"the prior's {name}")
 
     dof = flat if not given_dof else prior.degrees_of_freedom
-    if np.ndim(dof) == 1 and one:
-        dof = jnp.reshape(jnp.asarray(dof, dtype), (-1, *one[1:]))
     scale = 0.0 if not given_scale else prior.scale
+    xp: Any = np if checks.is_concrete(dof, scale) else jnp  # where nothing compiles
+    if np.ndim(dof) == 1 and one:
+        dof = xp.reshape(xp.asarray(dof, dtype), (-1, *one[1:]))
     if np.ndim(scale) == 0 and structure.matrices:
-        scale = jnp.asarray(scale, dtype) * jnp.eye(d, dtype=dtype)
+        scale = xp.asarray(scale, dtype) * xp.eye(d, dtype=dtype)
     elif structure.matrices and np.shape(scale)[-2:] != (d, d):
         raise ValueError(
             f"the prior's scale has shape {np.shape(scale)}; give ({d}, {d}) or a number "
