@@ -158,7 +158,6 @@ def overwrite(tree):
         leaf[...] = 1
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 SLOW = {
     "fit of chains", "lr_test", "impute", "standard_errors", "fit_online", "fit with all",
     "fit_many", "fit from params", "sample_paths", "bootstrap", "occupancy", "select",
@@ -166,6 +165,7 @@ SLOW = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", cases(VERBS, SLOW))
 def test_inputs_may_change_as_soon_as_a_verb_returns(name):
     n, verb = VERBS[name]
