@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxem.analysis import decode, predict
-from jaxem.core import checks, emissions, framed, frames, tables
+from jaxem.core import checks, emissions, filled_rows, framed, frames, placement, tables
 from jaxem.core.capabilities import imputing
 from jaxem.core.contracts import Family, Model, Params, Prior, Rows
 from jaxem.core.dataset import Dataset, alike, as_dataset
@@ -31,20 +31,23 @@ def completed(
     """`impute` of data that are read and checked. found: what stays open, by these rows and
     others."""
     model = data.model
-    shares = jnp.reshape(predict.posterior(data, params), (-1, model.n_components)).T
-    components, cells = model.of_family(params), _cells(data)
+    shares, cells = _on_host(predict.posterior(data, params)), _cells(data)
+    shares = shares.reshape(-1, model.n_components).T
+    numpy, components = placement.numpy_of(shares), model.of_family(params)
     if model.family != emissions.with_holes(model).family:  # every cell is there
-        filled = jax.tree.map(lambda leaf: jnp.stack([leaf] * n_draws) if n_draws else leaf, cells)
+        filled = jax.tree.map(
+            lambda leaf: numpy.stack([leaf] * n_draws) if n_draws else leaf, cells
+        )
     elif key is None or n_draws is None:
-        filled = _filled(model.family, components, cells, shares)
+        filled = _means(model.family, components, cells, shares)
     else:
         key_labels, key_cells = jax.random.split(key)
         labels = _labels(data, params, shares, key_labels, n_draws)
         keys = jax.random.split(key_cells, n_draws)
         filled = _drawn(model.family, components, cells, labels, keys)
     filled = _without_open(found, shares, filled)
-    possible = (jnp.sum(shares, axis=0) > 0)[:, None]
-    holes = jax.tree.map(lambda leaf: jnp.isnan(leaf) & possible, jax.tree.leaves(cells))
+    possible = (numpy.sum(shares, axis=0) > 0)[:, None]
+    holes = jax.tree.map(lambda leaf: numpy.isnan(leaf) & possible, jax.tree.leaves(cells))
     holes = jax.tree.unflatten(jax.tree.structure(filled), holes)
     if data.layout is None:
         given = data.given[0] if model.n_covariates else data.given
@@ -59,16 +62,25 @@ def completed(
     return [_completed(of, *both) for of, both in zip(data.given, own, strict=True)]
 
 
+def _on_host(tree: Any) -> Any:
+    """Arrays of a CPU as those of NumPy: nothing compiles for another number of rows."""
+    leaves = jax.tree.leaves(tree)
+    if not checks.is_concrete(leaves) or not all(map(placement.lies_on_host, leaves)):
+        return tree
+    return jax.tree.map(np.asarray, tree)
+
+
 def _cells(data: Dataset) -> Any:
     """The rows as the family takes them, NaN in the steps of which nothing was observed."""
-    x, observed = emissions.family_rows(data.model, data.rows), data.rows.observed
+    of = emissions.family_rows(data.model, data.rows), data.rows.observed
+    x, observed = _on_host(of)
     if observed is None:
         return x
-    seen = jnp.reshape(observed, -1)[:, None]
-    return jax.tree.map(lambda leaf: jnp.where(seen, leaf, jnp.nan), x)
+    numpy, seen = placement.numpy_of(observed), observed.reshape(-1, 1)
+    return jax.tree.map(lambda leaf: numpy.where(seen, leaf, np.nan), x)
 
 
-def _arranged(data: Dataset, leaf: Array) -> Any:
+def _arranged(data: Dataset, leaf: Any) -> Any:
     """(n, columns), or (draws, n, columns) -> as the sequences are."""
     steps = jnp.reshape(leaf, (*leaf.shape[:-2], *data.rows.weight.shape, leaf.shape[-1]))
     if leaf.ndim == 2:
@@ -81,6 +93,18 @@ def _arranged(data: Dataset, leaf: Array) -> Any:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, list)
+
+
+def _means(family: Family, components: Params, cells: Any, shares: Float[Any, "k n"]) -> Any:
+    """What is expected in every cell; the rows are filled up on a host, as those of a fit are."""
+    if placement.numpy_of(shares) is jnp:
+        return _filled(family, components, cells, shares)
+    n = shares.shape[1]
+    place = np.arange(filled_rows.size(n, checks.n_numbers(cells, n) * n))
+    place[n:] = 0
+    more, of_more = jax.tree.map(lambda leaf: leaf[place], cells), shares[:, place]
+    found = _filled(family, components, more, of_more)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:n], found)
 
 
 @program("family")
@@ -107,7 +131,7 @@ def _drawn(
 
 
 def _labels(
-    data: Dataset, params: Params, shares: Float[Array, "k n"], key: Array, n_draws: int
+    data: Dataset, params: Params, shares: Float[Any, "k n"], key: Array, n_draws: int
 ) -> Int[Array, "m n"]:
     """A component for each row of each draw, or a path of states for each sequence."""
     if data.layout is None:
@@ -125,7 +149,7 @@ def _components(key: Array, shares: Float[Array, "k n"], n_draws: int) -> Int[Ar
 def left_open(data: Dataset, params: Params, prior: Prior | None) -> Open:
     """Columns that these rows tell nothing of, in several rows of a component; where values are
     traced, none."""
-    model, rows = data.model, data.rows
+    model, rows = data.model, data.filled
     if not checks.is_concrete(rows, params):
         return Open(np.zeros(model.n_components), {})
     prior = model.as_prior(prior, None, emissions.like(model, rows))
@@ -138,8 +162,8 @@ def counted(data: Dataset, params: Params) -> list[Counted]:
     open."""
     if not emissions.may_leave_open(data.model):
         return []
-    size = sizes.block_size(data.model, data.rows)
-    return [identified.counted(data.model, params, data.rows, size)]
+    size = sizes.block_size(data.model, data.filled)
+    return [identified.counted(data.model, params, data.filled, size)]
 
 
 def open_in_parts(data: Dataset, counts: Sequence[Counted], prior: Prior | None = None) -> Open:
@@ -167,16 +191,18 @@ def _of_several(model: Model, rows: Rows, found: Open) -> Open:
 def _without_open(found: Open, shares: Any, filled: Any) -> Any:
     """Filled cells set back to NaN where nothing is known of them."""
     for ((path), (j,)), parts in found.places.items():
-        lost = jnp.sum(shares[np.array(parts)], axis=0) > _UNSURE
+        lost = placement.numpy_of(shares).sum(shares[np.array(parts)], axis=0) > _UNSURE
         filled = _blanked(filled, path, j, lost)
     return filled
 
 
-def _blanked(filled: Any, path: tuple[str, ...], j: int, lost: Array) -> Any:
+def _blanked(filled: Any, path: tuple[str, ...], j: int, lost: Any) -> Any:
     """NaN in a column of the rows that are lost; path: of the block that it is in."""
     if path:
         return {**filled, path[0]: _blanked(filled[path[0]], path[1:], j, lost)}
-    return filled.at[..., j].set(jnp.where(lost, jnp.nan, filled[..., j]))
+    numpy = placement.numpy_of(filled)
+    cells = lost[:, None] & (np.arange(filled.shape[-1]) == j)
+    return numpy.where(numpy.broadcast_to(cells, filled.shape), np.nan, filled)
 
 
 def read(model: Model, x: Any, lengths: Any = None) -> Dataset:

@@ -74,6 +74,18 @@ def test_what_is_said_of_rows_finds_them_too(first):
     assert not names
 
 
+def test_holes_of_other_rows_are_filled_by_the_same_programs(first):
+    def filled(x):
+        return jaxem.impute(MODEL, first.params, x)
+
+    whole = filled(HOLED)
+    with compilations() as names:
+        fewer = filled(HOLED[:147])
+    assert not names
+    np.testing.assert_array_equal(fewer, whole[:147])
+    assert not np.isnan(whole).any()
+
+
 @pytest.mark.slow
 def test_folds_and_samples_drawn_again_share_them(first):
     def drawn(n_boot, x):
