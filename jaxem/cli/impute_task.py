@@ -74,10 +74,10 @@ def filling_model(path: Path) -> io.Saved:
 def _check_fills(family: Family) -> None:
     parts = [of for _, of in family.blocks] if isinstance(family, families.Product) else [family]
     for of in parts:
-        if isinstance(of, IndependentColumns):
-            of.check_imputable()
         if isinstance(of, _WHOLE_ROWS):
             raise ValueError(f"{of!r} takes whole rows alone: jaxem impute cannot fill by it")
+        if isinstance(of, IndependentColumns):
+            of.check_imputable()
 
 
 def is_chain(saved: io.Saved | None) -> bool:
