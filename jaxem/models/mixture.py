@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import checks, emissions, names, parameters, tables
 from jaxem.core.capabilities import describing, holes, pivots
 from jaxem.core.capabilities.describing import Line
+from jaxem.core.capabilities.ranges import Range
 from jaxem.core.contracts import (
     Family,
     Model,
@@ -61,7 +62,7 @@ class Mixture(Model):
 
     noise: one more component, spread evenly over the box of the data, for rows that are like no
         others: p(x) = (1 - e) sum_k weights[k] p_k(x) + e / V. Its label is the last, n_components.
-        The box is that of the rows that starts look at (65,536 of a larger table), or as given:
+        The box is that of all rows of positive weight, or as given:
         fixed=jaxem.NoisyMixtureParams(None, None, jaxem.Noise(None, low, high)).
     concomitants: the number of covariates that the weights depend on, by a multinomial logit: data
         (x, Z), Z (n, concomitants), and p(x | z) = sum_k w[k](z) p_k(x). Not with noise.
@@ -236,6 +237,13 @@ class Mixture(Model):
         fixed = None if fixed is None else fixed.components
         components = seeding.components(self.family, shared, seeds, own, fixed)
         return self.params_type(weights, components, *beside, *rest)
+
+    @property
+    def has_range(self) -> bool:
+        return self.noise
+
+    def with_range(self, params: Any, range: Range) -> Params:
+        return self.background.with_range(params, range)
 
     # ---- the two steps
 

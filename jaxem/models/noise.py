@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters
+from jaxem.core.capabilities.ranges import Range
 from jaxem.core.constraints import Probability, Real
 from jaxem.core.numerics import safe_divide, safe_log
 from jaxem.models.mixture_params import MixtureParams
@@ -90,6 +91,10 @@ class Background(abc.ABC):
     @abc.abstractmethod
     def start(self, x: Any, weight: Array) -> tuple[Any, ...]:
         """Those fields in a start."""
+
+    def with_range(self, params: Any, range: Range) -> Any:
+        """The parameters of a start that looked at some of the rows, given the range of all."""
+        return params
 
     @abc.abstractmethod
     def log_shares(self, params: Any) -> LogShares | None: ...
@@ -200,6 +205,11 @@ class Uniform(Background):
         low = jnp.min(jnp.where(there, x, jnp.inf), axis=0)
         high = jnp.max(jnp.where(there, x, -jnp.inf), axis=0)
         return (Noise(jnp.full((), _SHARE, x.dtype), low, high),)
+
+    def with_range(self, params: Any, range: Range) -> Any:
+        dtype = params.noise.low.dtype
+        low, high = (jnp.asarray(end, dtype) for end in range)
+        return params._replace(noise=params.noise._replace(low=low, high=high))
 
     def log_shares(self, params: NoisyMixtureParams) -> LogShares:
         share, low, high = params.noise
