@@ -76,7 +76,9 @@ def tables(model: Any, params: Any, names: Sequence[str], levels: Levels) -> lis
             made.append(_located(part, heads))
         else:
             rows += rows_of(part, levels)
-    odds = [_odds(log_odds(params, names, levels), called)] if model.n_covariates else []
+    odds = []
+    if model.n_covariates:
+        odds = [_odds(log_odds(params, names, levels), (*called, *["noise"] * model.n_beside))]
     return [*chain, *made, *([_side_by_side(heads, rows)] if rows else []), *odds]
 
 
@@ -91,7 +93,7 @@ def log_odds(params: Any, names: Sequence[str], levels: Levels) -> list[Line]:
 
 def _odds(lines: list[Line], called: Sequence[str]) -> Table:
     first, *others = called
-    against = (f"component {name}" for name in others)
+    against = (name if name == "noise" else f"component {name}" for name in others)
     table = report.table(f"log odds against component {first}", *against)
     for line in lines:
         table.add_row(line.column, *(f"{value:.5g}" for value in line.values[1:]))

@@ -188,6 +188,23 @@ def test_flexmix_has_the_same_log_odds(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_noise_beside_weights_by_columns(samples, tmp_path, capsys):
+    columns = samples[1]
+    spoilt, model = tmp_path / "s.csv", tmp_path / "m.safetensors"
+    far = np.where(np.arange(200) % 12 == 0, 40.0 - np.arange(200), columns["size"])
+    pyarrow.csv.write_csv(pa.table({"size": far, "age": columns["age"]}), spoilt)
+    given = ("--columns", "size", "--concomitants", "age", "--noise", "-o", str(model))
+    assert fit(spoilt, *given, "--report", str(tmp_path / "r.html")) == 0
+    out = capsys.readouterr().out
+    heads = next(line for line in out.splitlines() if line.startswith("log odds against"))
+    assert heads.split()[-2:] == ["1", "noise"] and "rows that are noise" in out
+    assert "noise" in (tmp_path / "r.html").read_text()
+    assert main(["predict", str(model), str(spoilt), "-o", str(tmp_path / "p.csv")]) == 0
+    weights = np.column_stack([read(tmp_path / "p.csv", f"weight_{k}") for k in range(3)])
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-12)
+
+
+@pytest.mark.slow
 def test_holes_are_filled_by_what_covariates_tell(samples, tmp_path):
     path, columns = samples
     model, filled, holed = (tmp_path / name for name in ("m.safetensors", "f.csv", "h.csv"))

@@ -60,6 +60,19 @@ def test_box_is_no_free_parameter(noisy):
     assert float(errors.share) == pytest.approx(np.sqrt(share * (1 - share) / 300), rel=0.1)
 
 
+@pytest.mark.slow
+def test_errors_of_a_box_below_0_are_those_of_one_above(noisy):
+    moved = noisy.params._replace(
+        components=noisy.params.components._replace(means=noisy.params.components.means + 100),
+        noise=noisy.params.noise._replace(
+            low=noisy.params.noise.low + 100, high=noisy.params.noise.high + 100
+        ),
+    )
+    here = jaxem.standard_errors(MODEL, noisy.params, SPOILT)
+    there = jaxem.standard_errors(MODEL, moved, SPOILT + 100)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), here, there)
+
+
 def test_box_is_that_of_all_rows_in_every_start():
     """Starts of many rows look at some of them each; a smaller box would be a higher density."""
     x = np.random.default_rng(0).normal(size=(20_000, 2))

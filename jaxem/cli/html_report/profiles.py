@@ -71,6 +71,7 @@ def _odds(fitted: Fitted, heads: Sequence[Html]) -> list[Html]:
     data = fitted.data
     found = parameter_tables.log_odds(fitted.result.params, data.names, data.levels)
     rows = [[Cell(line.column, "name"), *map(_plain, line.values[1:])] for line in found]
+    beside = ["noise"] * fitted.result.provenance.model.n_beside
     return [
         element("h3", "What the weights depend on"),
         paragraphs(
@@ -78,7 +79,7 @@ def _odds(fitted: Fitted, heads: Sequence[Html]) -> list[Html]:
             "odds are larger by a factor of exp of its number. The weights above are means over "
             "the rows."
         ),
-        table(("column", *heads[1:]), rows, "log odds of the components"),
+        table(("column", *heads[1:], *beside), rows, "log odds of the components"),
     ]
 
 
