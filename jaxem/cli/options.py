@@ -371,7 +371,10 @@ class SequenceOptions(NamedTuple):
 
 DTYPE = "Without it, float64 on a CPU and float32 on an accelerator."
 _DEVICES = "Spread the rows, or sequences, over so many devices; default: one has them all."
-_TRIM = "Leave so large a share of the rows out of the fit, the least likely ones, such as 0.05."
+_TRIM = (
+    "Leave so large a share of the rows out of the fit, the least likely ones, such as 0.05; of a "
+    "chain whole sequences."
+)
 _RATIO = "Keep the largest eigenvalue of the covariances at most so many times the smallest."
 _TOL = "Stop a start when less log-likelihood per row than this is left to gain."
 

@@ -77,6 +77,8 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
     prior = _prior(padded, options, x)
     if rows.shards is not None:
         trimming.refuse(padded, prior, "a device of several")
+    if data.layout is not None:
+        trimming.check_sequences(padded, prior, len(data.layout.lengths))
     searched = None
     if isinstance(begin.init, str):
         starts.check(begin.init)
@@ -131,7 +133,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
             emissions.n_columns(padded, rows),
             data.names,
             data.dtype,
-            (*identified.remarks(model), *_trimmed(padded, prior), *found),
+            (*identified.remarks(model), *_trimmed(padded, prior, data.layout is not None), *found),
             framed.library(data.given),
         ),
     )
@@ -156,11 +158,14 @@ def _prior(model: Model, options: Options, x: Any) -> Prior | None:
     return prior
 
 
-def _trimmed(model: Model, prior: Prior | None) -> tuple[str, ...]:
+def _trimmed(model: Model, prior: Prior | None, chain: bool) -> tuple[str, ...]:
     trim = model.trim(prior)
     if trim is None or not checks.is_concrete(trim):
         return ()
-    return (f"the {100 * float(trim):g} % least likely rows do not count (trim)",)
+    share = f"the {100 * float(trim):.4g} %"
+    if chain:
+        return (f"{share} of the steps in the least likely sequences do not count (trim)",)
+    return (f"{share} least likely rows do not count (trim)",)
 
 
 def _n_starts(begin: Starts) -> int:
