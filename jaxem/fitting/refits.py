@@ -115,9 +115,7 @@ def _fit(
         if methods.size:
             index = jnp.arange(methods.size, dtype=jnp.int32)
             begin = restarts.Begin(index, methods, None)
-            begun.append(
-                restarts.start(execution, rows, prior, key, begin, restarts.Known(), n_active)
-            )
+            begun.append(restarts.start(execution, rows, prior, key, begin, None, n_active))
         states = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *begun)
         states = restarts.advance(execution, rows, prior, states, tol, max_iter)
         r = jax.tree.leaves(states)[0].shape[0]

@@ -90,7 +90,7 @@ def start(
     prior: Prior | None,
     key: Array,
     begin: Begin,
-    known: Known,
+    known: Known | None,
     n_active: Int[Array, ""],
     count: Int[Array, ""] | None = None,
 ) -> Bundle:
@@ -102,14 +102,14 @@ def start(
         prior: Prior | None,
         key: Array,
         begin: Begin,
-        known: Known,
+        known: Known | None,
         n_active: Int[Array, ""],
         count: Int[Array, ""] | None,
     ) -> Bundle:
         shared = model.shared_start_statistics(rows)
 
         def one(begin: Begin) -> Bundle:
-            labels, range = known
+            labels, range = known or Known()
             own = rows if labels is None else _labelled(rows, labels, jnp.asarray(begin.kept))
             own_key, method = jax.random.fold_in(key, begin.index), jnp.asarray(begin.method)
             params = model.start(own_key, own, shared, method, n_active, prior)
