@@ -69,6 +69,9 @@ from jaxem.io import save as save
 from jaxem.models.concomitants import (
     ConcomitantMixtureParams as ConcomitantMixtureParams,
 )
+from jaxem.models.concomitants import (
+    NoisyConcomitantMixtureParams as NoisyConcomitantMixtureParams,
+)
 from jaxem.models.hmm import HMM as HMM
 from jaxem.models.hmm import HMMParams as HMMParams
 from jaxem.models.hmm import HMMPrior as HMMPrior

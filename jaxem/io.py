@@ -65,8 +65,9 @@ def save(
     """Write a model and its parameters to a file, whole or not at all; needs safetensors.
 
     params: kept bit for bit, in the dtypes they have. columns: the names of the columns of x, one
-    for each number of a row. levels: {column: names of its categories}, in the order of the codes.
-    notes: str -> str, number, bool or None; a number that is not finite is kept as None.
+    for each number of a row; those of concomitants may follow. levels: {column: names of its
+    categories}, in the order of the codes. notes: str -> str, number, bool or None; a number that
+    is not finite is kept as None.
     Errors: ValueError when the parameters do not fit the model, or have no values (inside jit);
     OSError, of its usual kinds, when the disk refuses: a file that was there is then unchanged.
     """
@@ -258,14 +259,18 @@ def _columns(columns: Any) -> tuple[str, ...] | None:
 
 
 def _check_columns(columns: Any, model: Model, params: Params) -> None:
-    """ValueError unless there is a name for each column of x."""
+    """ValueError unless there is a name for each column of x, or of x and of the covariates."""
     names = _columns(columns)
     if names is None:
         return
     row = jax.tree.leaves(emissions.like_x(model, params))
     d = sum(leaf.shape[1] if leaf.ndim == 2 else 1 for leaf in row)
-    if len(set(names)) != d:
-        raise ValueError(f"columns is {columns!r}; the model is of {d} columns: name each once")
+    p = model.n_covariates
+    if len(set(names)) != len(names) or len(names) not in (d, d + p):
+        beside = f" and {p} covariates" if p else ""
+        raise ValueError(
+            f"columns is {columns!r}; the model is of {d} columns{beside}: name each once"
+        )
 
 
 def _levels(levels: Any) -> dict[str, tuple[str, ...]]:

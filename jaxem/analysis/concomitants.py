@@ -13,7 +13,8 @@ from jaxem.models.mixture import Mixture
 
 @waits
 def concomitant_weights(model: Model, params: Params, Z: Any) -> Array:
-    """The weights of the components for rows of these covariates, (n, k); rows sum to 1.
+    """The weights of the components for rows of these covariates, (n, k), and with noise its share
+    after them, (n, k + 1); rows sum to 1.
 
     w[k](z) = exp(b[k]' (1, z)) / sum_j exp(b[j]' (1, z))
 

@@ -53,7 +53,7 @@ def settled(model: Model, params: Params) -> Params:
     """Numbers that converge to 0, and whose squares underflow, set to 0: 1 / 0 is guarded."""
 
     def of(leaf: Array, mark: Array) -> Array:
-        return jnp.where(mark & (leaf < jnp.finfo(leaf.dtype).tiny ** 0.5), 0, leaf)
+        return jnp.where(mark & (jnp.abs(leaf) < jnp.finfo(leaf.dtype).tiny ** 0.5), 0, leaf)
 
     return jax.tree.map(of, params, without_error(model, params))
 

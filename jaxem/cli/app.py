@@ -49,6 +49,7 @@ def fit(
     family: options.FamilyName = "gaussian",
     response: options.Response = None,
     noise: options.Noise = False,
+    concomitants: options.Concomitants = None,
     holes: options.Missing = "fit",
     starts: options.Starts = 100,
     output: options.ModelOutput = None,
@@ -74,6 +75,10 @@ def fit(
     which is right where cells are missing at random, and loses no row; --missing drop leaves such
     rows out.
 
+    With --concomitants the weights of the components depend on further columns, by a multinomial
+    logit, whose log odds are printed: rows have then weights of their own, which jaxem predict
+    writes too.
+
     Parquet files that do not fit into memory are read block by block, by Gaussian or t
     components; then pictures are of some of the rows. With --distributed several processes read
     a share of them each.
@@ -86,6 +91,8 @@ def fit(
         if distributed or streaming.is_wanted(file, memory):
             if standard_errors is not None:
                 raise BadInput(f"{file}: --standard-errors need the table in memory")
+            if concomitants is not None:
+                raise BadInput(f"{file}: --concomitants need the table in memory")
             with as_bad_input():  # which names the files
                 source, data = streaming.source_of(
                     file, column_options, family, response, holes, everyone
@@ -101,9 +108,11 @@ def fit(
                 return search(jobs, data, fit_options, wanted)
         with as_bad_input(file):
             table = tables.read(file, *read_options)
-            data = fit_input.of_table(file, table, column_options, family, response, holes)
-            outputs.check_drawable(pictures, data.families[0])
-            candidates = mixtures(data.families, components, noise)
+            data = fit_input.of_table(
+                file, table, column_options, family, response, holes, concomitants
+            )
+            candidates = mixtures(data.families, components, noise, data.n_covariates)
+            outputs.check_drawable(pictures, candidates[0])
             jobs = planned(candidates, data.x, starts, fit_options, checkpoint)
         report.remark(file, data.remarks)
         with awaited() if checkpoint else nullcontext():
@@ -126,6 +135,8 @@ def predict(
     Columns: label, probability_0, probability_1, ... and log_density (natural logarithm); with
     --keep after those of FILE, and with an underscore where a name is taken. Components are
     numbered as jaxem fit and jaxem show print them. The columns of the model are found by name.
+    Where the weights of the components depend on columns, those of the row, weight_0, weight_1,
+    ..., come last: what these columns alone say of it.
 
     Parquet files that do not fit into memory are read, and written, some rows at a time.
     """
@@ -136,20 +147,33 @@ def predict(
     def labelled(own: Path, table: tables.Table) -> pa.Table:
         with as_bad_input(own):
             like = emissions.like_x(model_of, saved.params)
-            x = matching(table.columns, model_of.family, like, saved.columns, saved.levels, unseen)
+            x = matching(
+                table.columns, model_of.family, like, saved.columns, saved.levels, unseen,
+                n_covariates=model_of.n_covariates,
+            )  # fmt: skip
             arguments = saved.model, saved.params, x
             labels = np.asarray(jaxem.predict(*arguments))
             probabilities = np.asarray(jaxem.predict_proba(*arguments))
             log_density = np.asarray(jaxem.log_prob(*arguments))
+            weights = _weights(model_of, saved.params, x)
         report.remark(own, table.remarks)
         shares = {f"probability_{k}": column for k, column in enumerate(probabilities.T)}
-        found = outputs.table({"label": labels, **shares, "log_density": log_density})
+        columns = {"label": labels, **shares, "log_density": log_density, **weights}
+        found = outputs.table(columns)
         return outputs.beside(table.cells, found) if keep else found
 
     with precision(saved.dtype):
         parts = streaming.parts(file, memory, read_options)
         outputs.write_parts(output, itertools.starmap(labelled, parts))
     return DONE
+
+
+def _weights(model: Any, params: Any, x: Any) -> dict[str, np.ndarray]:
+    """Those of each row, where they depend on covariates."""
+    if not model.n_covariates:
+        return {}
+    weights = np.asarray(jaxem.concomitant_weights(model, params, x[1]))
+    return {f"weight_{k}": column for k, column in enumerate(weights.T)}
 
 
 @command("jaxem sample flowers.safetensors -n 500 --seed 1 -o drawn.csv")
@@ -173,6 +197,11 @@ def sample(
             raise BadInput(
                 f"{model}: a regression says nothing of the columns that the response depends on: "
                 "it has no rows to draw; use jaxem.sample in Python for regressors drawn anyhow"
+            )
+        if model_of.n_covariates:
+            raise BadInput(
+                f"{model}: says nothing of the columns that its weights depend on: it has no rows "
+                "to draw; use jaxem.sample in Python for covariates drawn anyhow"
             )
         x, labels = jaxem.sample(saved.model, saved.params, jax.random.key(seed), n)
         rows = outputs.decoded(x, names_of(saved), saved.levels)

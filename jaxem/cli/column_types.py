@@ -36,7 +36,8 @@ class Setup(NamedTuple):
 class Kind:
     """refuses: why a column cannot be of it, "" where it can; coded: its cells are categories.
 
-    settings: the names of the `ColumnOptions` that are of it alone.
+    settings: the names of the `ColumnOptions` that are of it alone. beside: which columns stand
+    beside its own in a row: one for the "row", one for each "cell", or none.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Kind:
     coded: bool = False
     regression: Callable[[], Family] | None = None  # of a response of this kind
     settings: tuple[str, ...] = ()
+    beside: str = ""
 
 
 def _numbers(test: Callable[[pa.ChunkedArray], bool], why: str) -> Callable[[Any], str]:
@@ -104,10 +106,16 @@ KINDS = {
              settings=("low", "high")),
         Kind("binned-normal", _COUNTS, lambda of: families.BinnedNormal(of.options.edges),
              settings=("edges",)),
+        Kind("censored-normal", _NUMBERS, lambda _: families.CensoredNormal(), settings=("side",),
+             beside="cell"),
+        Kind("censored-exponential", _POSITIVE, lambda _: families.CensoredExponential(),
+             settings=("side",), beside="cell"),
         Kind("bernoulli", _not_two, lambda _: families.Bernoulli(), coded=True,
              regression=families.LogisticRegression),
         Kind("categorical", _not_categories, lambda of: families.Categorical(tuple(of.levels)),
              coded=True),
+        Kind("binomial", _COUNTS, lambda of: families.Binomial(_of_all(of.options.trials)),
+             settings=("trials",), beside="row"),
         Kind("poisson", _COUNTS, lambda _: families.Poisson(),
              regression=families.PoissonRegression),
         Kind("negative-binomial", _COUNTS, lambda _: families.NegativeBinomial()),
@@ -128,6 +136,11 @@ def _limits(options: Any) -> tuple[float, float]:
     """Of --low and --high; without one there is none."""
     low, high = options.low, options.high
     return -np.inf if low is None else low, np.inf if high is None else high
+
+
+def _of_all(trials: Any) -> int | None:
+    """The number of trials of every row; None where a column has them."""
+    return trials if isinstance(trials, int) else None
 
 
 def guess(column: pa.ChunkedArray) -> str:
@@ -204,6 +217,24 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
         values = numbers(column) + 0.0  # -0 is 0
         column = pa.chunked_array([pa.array(values, from_pandas=True)])
     return pc.cast(column, pa.string())
+
+
+_SIDES = {"<": -1, "=": 0, ">": 1, "-1": -1, "0": 0, "1": 1}
+
+
+def sides(column: pa.ChunkedArray, name: str) -> np.ndarray:
+    """1 where a number is only known to be above a limit, -1 below; 0, also of an empty cell, where
+    it is known."""
+    text = _text(column)
+    unknown = [of for of in pc.unique(text).drop_null().to_pylist() if of not in _SIDES]
+    if unknown:
+        raise ValueError(
+            f"has {unknown[0]!r} in the column {name}, which tells limits: give = or 0 where the "
+            "number is known, < or -1 where it is below that limit, > or 1 where above"
+        )
+    places = pc.index_in(text, value_set=pa.array(list(_SIDES)))
+    found = np.array([*_SIDES.values(), 0], float)
+    return found[pc.fill_null(places, len(_SIDES)).to_numpy()]
 
 
 def is_whole(column: pa.ChunkedArray) -> bool:

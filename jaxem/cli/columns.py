@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -25,18 +26,35 @@ class Columns(NamedTuple):
 
     by_kind: their names, by the name of their kind. response: the column that depends on the others
     in a regression. levels: those of columns of categories. left_out: what was not taken, and why.
+    beside: columns that stand after those of a kind, by its name: numbers of trials, or sides of
+    limits. covariates: those that the weights depend on.
     """
 
     by_kind: dict[str, tuple[str, ...]]
     response: str | None
     levels: Levels
     left_out: tuple[str, ...]
+    beside: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    covariates: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """In the order of the numbers of a row."""
-        names = tuple(name for kind in sorted(self.by_kind) for name in self.by_kind[kind])
-        return names if self.response is None else (*names, self.response)
+        kinds = sorted(self.by_kind)
+        names = [n for kind in kinds for n in (*self.by_kind[kind], *self.beside.get(kind, ()))]
+        return (*names, *([] if self.response is None else [self.response]), *self.covariates)
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """Those that are told of by a distribution."""
+        names = [name for kind in sorted(self.by_kind) for name in self.by_kind[kind]]
+        return (*names, *([] if self.response is None else [self.response]))
+
+    @property
+    def complete(self) -> tuple[str, ...]:
+        """Those in which an empty cell is a missing one: all but sides of limits."""
+        told = [own for kind, own in self.beside.items() if KINDS[kind].beside == "cell"]
+        return tuple(name for name in self.names if not any(name in own for own in told))
 
     @property
     def remarks(self) -> list[str]:
@@ -178,23 +196,54 @@ def family_of(
 
 def values(table: pa.Table, columns: Columns, family: Family, gaps: bool = False) -> Any:
     """The columns as the family takes them; gaps: rows without any number are legal."""
-    names = columns.names
-    if columns.response is not None:
-        like: Any = (_row(len(names) - 1), jax.ShapeDtypeStruct((1,), np.float64))
-    elif isinstance(family, families.Product):
-        like = {kind: _row(len(own)) for kind, own in columns.by_kind.items()}
-    else:
-        like = _row(len(names))
     remedy = (
         "drop those rows (jaxem fit --missing drop), fill them by jaxem impute, or leave the "
         "columns out by --columns"
     )
-    cells = _cells(table, names, columns.levels)
-    return _arranged(cells, names, family, like, remedy, gaps)
+    layout = _layout(family, _like(columns), len(columns.covariates))
+    cells = _cells(table, columns.names, columns.levels, layout)
+    return _arranged(cells, columns.names, layout, remedy, gaps)
+
+
+def _like(columns: Columns) -> Any:
+    """A row of those that are fitted, as their family takes it."""
+    one = jax.ShapeDtypeStruct((1,), np.float64)
+
+    def of(kind: str, names: Sequence[str]) -> Any:
+        own = _row(len(names))
+        if columns.response is not None:
+            return own, one
+        if kind not in columns.beside or not columns.beside[kind]:
+            return own
+        return own, one if KINDS[kind].beside == "row" else own
+
+    each = {kind: of(kind, names) for kind, names in columns.by_kind.items()}
+    return next(iter(each.values())) if len(each) == 1 else each
 
 
 def _row(d: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((1, d), np.float64)
+
+
+class _Layout(NamedTuple):
+    """like: a row of the data. Of each of its arrays, whole: whether no cell may be missing, and
+    sides: whether it tells limits."""
+
+    like: Any
+    whole: list[bool]
+    sides: list[bool]
+
+    def by_column(self, marks: list[bool]) -> list[bool]:
+        """Marks of arrays for each of their columns."""
+        pairs = zip(marks, jax.tree.leaves(self.like), strict=True)
+        return [mark for mark, leaf in pairs for _ in range(n_columns(leaf))]
+
+
+def _layout(family: Family, like: Any, n_covariates: int) -> _Layout:
+    own = _Layout(like, _whole(family, like), _sides(family, like))
+    if not n_covariates:
+        return own
+    return _Layout((like, _row(n_covariates)), [*own.whole, True], [*own.sides, False])
 
 
 def matching(
@@ -205,44 +254,56 @@ def matching(
     levels: Levels,
     unseen: str = "error",
     gaps: bool = False,
+    n_covariates: int = 0,
 ) -> Any:
     """The columns that a model was fitted on, wherever they are in the table.
 
-    like: a row of them. names: of those columns; None, where the model does not know them, is every
-    numeric column.
+    like: a row of them, without covariates. names: of all; None, where the model does not know
+    them, is every numeric column.
     """
-    names = matching_names(table, like, names)
+    layout = _layout(family, like, n_covariates)
+    names = matching_names(table, layout.like, names)
     check_names(table, names, f"the model was fitted on {listed(names)}")
-    text = [n for n in names if n not in levels and not is_numeric(table.schema.field(n).type)]
+    pairs = zip(names, layout.by_column(layout.sides), strict=True)
+    numbers = [name for name, side in pairs if not side and name not in levels]
+    text = [name for name in numbers if not is_numeric(table.schema.field(name).type)]
     if text:
         raise ValueError(
             f"has no numbers in the columns {listed(text)}; the model was fitted on numbers there"
         )
     remedy = "drop those rows, or fill them by jaxem impute"
-    return _arranged(_cells(table, names, levels, unseen), names, family, like, remedy, gaps)
+    cells = _cells(table, names, levels, layout, unseen)
+    return _arranged(cells, names, layout, remedy, gaps)
 
 
 def _cells(
-    table: pa.Table, names: Sequence[str], levels: Levels, unseen: str = "error"
+    table: pa.Table,
+    names: Sequence[str],
+    levels: Levels,
+    layout: _Layout,
+    unseen: str = "error",
 ) -> np.ndarray:
     """(n, d), NaN where a cell is missing."""
-    each = [
-        column_types.codes(table[name], levels[name], name, unseen)
-        if name in levels
-        else column_types.numbers(table[name])
-        for name in names
-    ]
-    return np.stack(each, axis=1)
+
+    def of(name: str, side: bool) -> np.ndarray:
+        if side:
+            return column_types.sides(table[name], name)
+        if name in levels:
+            return column_types.codes(table[name], levels[name], name, unseen)
+        return column_types.numbers(table[name])
+
+    each = map(of, names, layout.by_column(layout.sides))
+    return np.stack(list(each), axis=1)
 
 
 def _arranged(
-    cells: np.ndarray, names: Sequence[str], family: Family, like: Any, remedy: str, gaps: bool
+    cells: np.ndarray, names: Sequence[str], layout: _Layout, remedy: str, gaps: bool
 ) -> Any:
-    """As the family takes them: arrays (n, d) or (n,) in the tree of `like`, a row."""
-    leaves, tree = jax.tree.flatten(like)
+    """As the model takes them: arrays (n, d) or (n,) in the tree of a row."""
+    leaves, tree = jax.tree.flatten(layout.like)
     gone = gaps & np.isnan(cells).all(axis=1)
     arrays, first = [], 0
-    for leaf, whole in zip(leaves, _whole(family, like), strict=True):
+    for leaf, whole in zip(leaves, layout.whole, strict=True):
         own = slice(first, first + (leaf.shape[1] if leaf.ndim == 2 else 1))
         first = own.stop
         _check_cells(cells[~gone, own], names[own], remedy, whole)
@@ -270,6 +331,7 @@ def n_columns(like: Any) -> int:
 
 
 _WHOLE_ROWS = families.Multinomial, families.VonMisesFisher
+_CENSORED = families.CensoredNormal, families.CensoredExponential
 
 
 def _whole(family: Family, like: Any) -> list[bool]:
@@ -278,11 +340,21 @@ def _whole(family: Family, like: Any) -> list[bool]:
         return [whole for name, of in family.blocks for whole in _whole(of, like[name])]
     if isinstance(like, tuple) and not isinstance(family, IndependentColumns):
         return [True, False]  # a response may be missing, what it depends on may not
+    if isinstance(like, tuple) and isinstance(family, families.Binomial):
+        return [False, True]  # successes may be missing, trials may not
     if isinstance(family, families.Gaussian):
         holes = family.missing
     else:
         holes = isinstance(family, IndependentColumns) and not isinstance(family, _WHOLE_ROWS)
     return [not holes] * len(jax.tree.leaves(like))
+
+
+def _sides(family: Family, like: Any) -> list[bool]:
+    """Which arrays of the data tell limits."""
+    if isinstance(family, families.Product):
+        return [side for name, of in family.blocks for side in _sides(of, like[name])]
+    n = len(jax.tree.leaves(like))
+    return [False, True] if isinstance(family, _CENSORED) else [False] * n
 
 
 def _named(table: pa.Table) -> list[str]:

@@ -157,11 +157,6 @@ def read_model(path: Path, chain: bool | None = None) -> io.Saved:
     needs("safetensors")
     with as_bad_input():
         saved = io.read(path)
-    if saved.model.n_covariates:
-        raise BadInput(
-            f"{path}: the weights of its mixture depend on covariates, of which the commands know "
-            "nothing; use jaxem.load and jaxem.predict"
-        )
     if chain is not None and isinstance(saved.model, HMM) != chain:
         what, command = (
             ("a mixture", "jaxem predict") if chain else ("a hidden Markov model", "jaxem decode")
@@ -171,7 +166,7 @@ def read_model(path: Path, chain: bool | None = None) -> io.Saved:
 
 
 def names_of(saved: io.Saved) -> tuple[str, ...]:
-    d = n_columns(emissions.like_x(saved.model, saved.params))
+    d = n_columns(emissions.like_x(saved.model, saved.params)) + saved.model.n_covariates
     return saved.columns or tuple(f"column_{j + 1}" for j in range(d))
 
 

@@ -65,10 +65,12 @@ def search(
     return status
 
 
-def mixtures(kinds: Sequence[Family], components: Counts, noise: bool = False) -> list[Mixture]:
+def mixtures(
+    kinds: Sequence[Family], components: Counts, noise: bool = False, n_covariates: int = 0
+) -> list[Mixture]:
     """One of each kind and each number of components."""
     counts = range(components.first, components.last + 1)
-    return [Mixture(kind, k, noise) for kind in kinds for k in counts]
+    return [Mixture(kind, k, noise, n_covariates) for kind in kinds for k in counts]
 
 
 def one_fit(candidates: Sequence[Any]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from jaxem.analysis.patterns import Patterns, patterns_of
-from jaxem.cli import missing_cells, report
+from jaxem.cli import beside, missing_cells, report
 from jaxem.cli.column_types import Levels
 from jaxem.cli.columns import Columns, choose, families_of, values
 from jaxem.cli.options import ColumnOptions
@@ -27,7 +27,8 @@ class FitInput(NamedTuple):
 
     about: what it is called. names, levels: of the columns, and of their categories. x: the rows,
     as the families take them: a family for each covariance structure. notes: further facts for the
-    model file. remarks: what is to be said before it is fitted.
+    model file. remarks: what is to be said before it is fitted. n_covariates: how many of the
+    columns, the last ones, the weights depend on.
     """
 
     about: str
@@ -37,6 +38,7 @@ class FitInput(NamedTuple):
     families: Sequence[Family] = ()
     notes: Mapping[str, Any] = MappingProxyType({})
     remarks: Sequence[str] = ()
+    n_covariates: int = 0
 
 
 class Wanted(NamedTuple):
@@ -72,16 +74,21 @@ def of_table(
     family: str,
     response: str | None = None,
     missing: str = "steps",
+    concomitants: str | None = None,
 ) -> FitInput:
     """The columns that are asked for, and about their missing cells what --missing asks for.
 
     missing: "fit", "drop" or "error", or "steps" where the rows are those of sequences: no step is
-    left out, which would close the gap.
+    left out, which would close the gap. concomitants: the columns that the weights depend on.
     """
-    choosing = partial(
-        choose, wanted=options.columns, family=family, assigned=options.column_family,
-        response=response,
-    )  # fmt: skip
+
+    def choosing(table: pa.Table, holes: bool = False) -> Columns:
+        of_the_others = partial(
+            choose, wanted=options.columns, family=family, assigned=options.column_family,
+            response=response, holes=holes,
+        )  # fmt: skip
+        return beside.chosen(table, options, of_the_others, concomitants)
+
     settled = _settle(table.columns, choosing, missing, options.covariance)
     columns = settled.columns
     families = families_of(columns, options, settled.holed)
@@ -90,17 +97,22 @@ def of_table(
     if not isinstance(families[0], Gaussian):
         remarks.append(report.families(columns))
     notes = {"missing": settled.note} if settled.note else {}
-    return FitInput(str(file), columns.names, x, columns.levels, families, notes, remarks)
+    if columns.covariates:
+        notes["concomitants"] = ", ".join(columns.covariates)
+    about, levels = str(file), columns.levels
+    n = len(columns.covariates)
+    return FitInput(about, columns.names, x, levels, families, notes, remarks, n)
 
 
 def _settle(
     table: pa.Table, choosing: Callable[..., Columns], how: str, covariances: Sequence[str]
 ) -> _Settled:
     columns = choosing(table, holes=how != "error")
-    missing = missing_cells.marks(table, columns.names)
+    names = columns.complete if how in ("drop", "error") else columns.fitted
+    missing = missing_cells.marks(table, names)
     if not missing.any():
         return _Settled(table, columns)
-    patterns = patterns_of(missing, columns.names)
+    patterns = patterns_of(missing, names)
     if how == "error":
         raise ValueError(
             f"has {missing_cells.counted(patterns)}; --missing fit uses what the rows have, "
@@ -110,7 +122,7 @@ def _settle(
     if how == "drop":
         return _dropped(table, choosing, missing)
     some = ~missing.all(axis=1)
-    holed = tuple(np.array(columns.names)[missing[some].any(axis=0)])
+    holed = tuple(np.array(names)[missing[some].any(axis=0)])
     remarks = _remark(patterns, how), *missing_cells.apart(patterns, columns, covariances)
     note = f"{missing.sum()}, in {report.several(patterns.n_incomplete, 'row')}"
     kept = table if how == "steps" else table.filter(pa.array(some))

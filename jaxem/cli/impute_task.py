@@ -1,6 +1,7 @@
 """What `jaxem impute` can fill: the holes of a table, by a model or by a family to be fitted."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from jaxem import families, io
 from jaxem.analysis.patterns import Patterns, patterns_of
-from jaxem.cli import column_types, missing_cells, report, sequence_order
+from jaxem.cli import beside, column_types, missing_cells, report, sequence_order
 from jaxem.cli.column_types import AUTO, GAUSSIAN, Levels
 from jaxem.cli.columns import Columns, choose, families_of, listed, matching, matching_names, values
 from jaxem.cli.command import read_model
@@ -24,6 +25,7 @@ from jaxem.core.capabilities import holes
 from jaxem.core.contracts import Family
 from jaxem.families.gaussian.structures import STRUCTURES
 from jaxem.families.generalized_regression import GeneralizedRegression
+from jaxem.families.independent_columns import IndependentColumns
 from jaxem.models import HMM
 
 _WHOLE_ROWS = (
@@ -74,6 +76,8 @@ def _check_fills(family: Family) -> None:
     for of in parts:
         if isinstance(of, _WHOLE_ROWS):
             raise ValueError(f"{of!r} takes whole rows alone: jaxem impute cannot fill by it")
+        if isinstance(of, IndependentColumns):
+            of.check_imputable()
 
 
 def is_chain(saved: io.Saved | None) -> bool:
@@ -85,17 +89,24 @@ def of_model(saved: io.Saved, table: pa.Table, unseen: str, options: SequenceOpt
     steps = sequence_order.as_fitted(table, saved.notes, options) if is_chain(saved) else None
     model: Any = saved.model
     like, family = emissions.like_x(model, saved.params), holes.with_holes(model.family)
-    names = matching_names(table, like, saved.columns)
-    x = matching(table, family, like, names, saved.levels, unseen)
-    marks, whole = missing_cells.marks(table, names), whole_by_family(family, x)
+    p = model.n_covariates
+    names = matching_names(table, (like, jax.ShapeDtypeStruct((1, p), float)), saved.columns)
+    x = matching(table, family, like, names, saved.levels, unseen, n_covariates=p)
+    names = names[: len(names) - p]  # of which holes may be filled
+    marks = missing_cells.marks(table, names)
+    whole = whole_by_family(family, x[0] if p else x)
     remarks = () if steps is None else steps.remarks
     return Task(names, saved.levels, x, marks, whole, remarks=remarks, steps=steps)
 
 
 def of_table(table: pa.Table, family: str, options: ColumnOptions) -> Task:
     """Columns of a table that are to be fitted; each must have a value somewhere."""
-    covariances, guess = options.covariance, column_types.guess_to_fill
-    chosen = choose(table, options.columns, family, options.column_family, holes=True, guess=guess)
+    covariances = options.covariance
+    of_the_others = partial(
+        choose, wanted=options.columns, family=family, assigned=options.column_family, holes=True,
+        guess=column_types.guess_to_fill,
+    )  # fmt: skip
+    chosen = beside.chosen(table, options, of_the_others)
     gone = missing_cells.marks(table, chosen.names)
     patterns = patterns_of(gone, chosen.names)
     missing_cells.check_observed(patterns)

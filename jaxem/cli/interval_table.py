@@ -14,13 +14,14 @@ from jaxem.cli import report
 from jaxem.cli.column_types import Levels
 from jaxem.cli.fit_input import FitInput
 from jaxem.cli.options import FitOptions
-from jaxem.cli.parameter_tables import parts_of
+from jaxem.cli.parameter_tables import log_odds, parts_of
 from jaxem.core import parameters
 from jaxem.core.constraints import Covariance
 from jaxem.core.names import names
 from jaxem.families import Bernoulli, Categorical
 from jaxem.families.gaussian.linked import Linked
 from jaxem.fitting.result import Result
+from jaxem.models.log_odds import AgainstFirst
 
 LEVEL = 0.95
 REFITS = 1000  # of a bootstrap
@@ -56,7 +57,12 @@ def of(result: Result, data: FitInput, method: str, options: FitOptions) -> tupl
 def _called(result: Result, columns: Sequence[str], levels: Levels) -> dict[str, str]:
     """What probabilities of categories are called, by their names: P(colour = red)[2]."""
     called = {}
-    for path, family, params, names_ in parts_of(result.provenance.model, result.params, columns):
+    if result.provenance.model.n_covariates:
+        for j, line in enumerate(log_odds(result.params, columns, levels)):
+            for k in range(len(line.values)):
+                called[f"coefficients[{k}, {j}]"] = f"log odds, {line.column}[{k}]"
+    for part in parts_of(result.provenance.model, result.params, columns):
+        path, family, params, names_, _ = part
         lead = f"{path}.probabilities"
         for j, column in enumerate(names_):
             known = levels.get(column, ())
@@ -100,7 +106,10 @@ def _flat(tree: Any) -> np.ndarray:
 
 
 def is_repeated(of: Any, value: Any) -> np.ndarray:
-    """Which numbers are above the diagonal of a covariance matrix, whose lower ones are there."""
+    """Which numbers say nothing of their own: those above the diagonal of a covariance matrix, as
+    the lower ones are there, and log odds of the first component, against which all are."""
+    if isinstance(of, AgainstFirst):
+        return np.broadcast_to(np.arange(len(value))[:, None] == 0, np.shape(value))
     matrix = isinstance(of, Covariance) or (isinstance(of, Linked) and np.ndim(value) == 3)
     every = np.ones(np.shape(value), bool)
     return np.triu(every, 1) if matrix else ~every

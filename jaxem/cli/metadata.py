@@ -25,6 +25,7 @@ _WORDS = {
     "n_counted": ("rows that count", "{n_counted:g}"),
     "noise": ("rows that are noise", "{noise:.4g} of all"),
     "missing": ("missing cells", "{missing}"),
+    "concomitants": ("weights depend on", "{concomitants}"),
     "n_sequences": ("sequences", "{n_sequences}"),
     "group_by": ("told apart by", "{group_by}"),
     "order_by": ("in the order of", "{order_by}"),

@@ -34,6 +34,13 @@ class Assignment(NamedTuple):
     family: str
 
 
+class Side(NamedTuple):
+    """A censored column, and that which tells its limits."""
+
+    column: str
+    side: str
+
+
 class Names(tuple):
     """Names of covariance structures, each once."""
 
@@ -126,6 +133,25 @@ def _edges(text: str) -> tuple[float, ...]:
         ) from None
 
 
+def _trials(text: str) -> Any:
+    """A number, or the name of a column."""
+    text = text.strip()
+    if not text.isdecimal():
+        return text
+    if int(text) < 1:
+        raise typer.BadParameter(f"{text!r}; give a number of trials from 1, or a column of them")
+    return int(text)
+
+
+def _side(text: str) -> Side:
+    column, equals, side = text.partition("=")
+    if not (column and equals and side):
+        raise typer.BadParameter(
+            f"{text!r}; give a column and that of its limits, such as lead=lead_limit"
+        )
+    return Side(column.strip(), side.strip())
+
+
 def _assignment(text: str) -> Assignment:
     name, equals, family = text.rpartition("=")
     if not (name and equals):
@@ -203,6 +229,11 @@ _FAMILY = (
     "which is printed. With --response what the response is: gaussian, poisson, bernoulli."
 )
 FamilyName = Annotated[str, typer.Option(parser=_family, metavar="NAME", help=_FAMILY)]
+_CONCOMITANTS = (
+    "Columns that the weights of the components depend on, names between commas: of numbers, or of "
+    "text with two values."
+)
+Concomitants = Annotated[str | None, typer.Option(metavar="COLUMNS", help=_CONCOMITANTS)]
 Response = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="Fit a mixture of regressions of this column on others."),
@@ -279,6 +310,12 @@ _EDGES = (
     "Of binned-normal columns, whose cells are numbers of bins from 0: the edges of the bins, "
     "between commas, such as -inf,0,1,2,inf."
 )
+_TRIALS = "Of binomial columns: the column of the numbers of trials, or one number for all rows."
+_SIDE = (
+    "Of a censored column: the column that tells its limits, by = or 0 (or an empty cell) where "
+    "the number is known, < or -1 where it is below that number, > or 1 where above; for each of "
+    "several."
+)
 _COLUMN_FAMILY = "The family of one column; may be given for several."
 _COLUMNS = (
     "Names between commas, a name with a comma in double quotes; without it, every column that is "
@@ -304,6 +341,12 @@ class ColumnOptions(NamedTuple):
     low: Annotated[float | None, typer.Option(help=_LOW)] = None
     high: Annotated[float | None, typer.Option(help=_HIGH)] = None
     edges: Annotated[Any, typer.Option(parser=_edges, metavar="NUMBERS", help=_EDGES)] = None
+    trials: Annotated[Any, typer.Option(parser=_trials, metavar="COLUMN|NUMBER", help=_TRIALS)] = (
+        None
+    )
+    side: Annotated[
+        list[Side] | None, typer.Option(parser=_side, metavar="COLUMN=LIMITS", help=_SIDE)
+    ] = None
 
 
 _GROUP = "The column whose values tell the sequences apart."
@@ -328,7 +371,10 @@ class SequenceOptions(NamedTuple):
 
 DTYPE = "Without it, float64 on a CPU and float32 on an accelerator."
 _DEVICES = "Spread the rows, or sequences, over so many devices; default: one has them all."
-_TRIM = "Leave so large a share of the rows out of the fit, the least likely ones, such as 0.05."
+_TRIM = (
+    "Leave so large a share of the rows out of the fit, the least likely ones, such as 0.05; of a "
+    "chain whole sequences."
+)
 _RATIO = "Keep the largest eigenvalue of the covariances at most so many times the smallest."
 _TOL = "Stop a start when less log-likelihood per row than this is left to gain."
 

@@ -23,7 +23,6 @@ from jaxem.cli.fit_input import Wanted
 from jaxem.cli.found import Fitted
 from jaxem.cli.tables import first_sentence
 from jaxem.core import files
-from jaxem.core.contracts import Family
 from jaxem.families import Bernoulli, Categorical, Gaussian, StudentT
 from jaxem.models import HMM
 
@@ -67,14 +66,16 @@ def check(
             raise BadInput(f"{model}: --output is a model file, not a table; {better}")
 
 
-def check_drawable(path: Path | None, family: Family) -> None:
-    """BadInput for families that have no page of pictures."""
+def check_drawable(path: Path | None, model: Any) -> None:
+    """BadInput for models that have no page of pictures."""
     if path is None or _is_html(path):
         return
-    if not isinstance(family, Gaussian | StudentT | Categorical | Bernoulli):
+    classes = isinstance(model.family, Categorical | Bernoulli)
+    if not classes and (model.n_covariates or not isinstance(model.family, Gaussian | StudentT)):
+        beside = " whose weights depend on no columns" if model.n_covariates else ""
         raise BadInput(
-            f"{path}: --report draws Gaussian mixtures, t mixtures and latent classes, and this "
-            f"is none of them; give {path.stem}.html, which tells of every kind"
+            f"{path}: --report draws Gaussian mixtures, t mixtures{beside} and latent classes, and "
+            f"this is none of them; give {path.stem}.html, which tells of every kind"
         )
 
 
@@ -111,7 +112,8 @@ def _pictures(fitted: Fitted, selection: Selection | None) -> Any:
     model: Any = result.provenance.model
     if isinstance(model, HMM) or isinstance(model.family, Gaussian | StudentT):
         return plot.overview(result, data.x, selection, data.names)
-    classes = jaxem.latent_classes(model, result.params, data.x, columns=data.names)
+    items = data.names[: len(data.names) - data.n_covariates]
+    classes = jaxem.latent_classes(model, result.params, data.x, columns=items)
     figure = Figure(layout="constrained")
     plot.item_profiles(classes, levels=data.levels, ax=figure.subplots())
     return figure
@@ -129,7 +131,8 @@ def table(columns: Mapping[str, Any]) -> pa.Table:
 
 def decoded(x: Any, names: Sequence[str], levels: Levels) -> pa.Table:
     """Rows of a model as a table; categories by their names."""
-    columns = [column for leaf in jax.tree.leaves(x) for column in np.asarray(leaf).T]
+    leaves = (np.asarray(leaf) for leaf in jax.tree.leaves(x))
+    columns = [column for leaf in leaves for column in leaf.reshape(len(leaf), -1).T]
     return table(
         {
             name: np.array(levels[name])[column.astype(int)] if name in levels else column

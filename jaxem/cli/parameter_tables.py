@@ -13,6 +13,7 @@ from jaxem.cli.column_types import Levels
 from jaxem.cli.columns import n_columns
 from jaxem.core.capabilities import describing
 from jaxem.core.capabilities.describing import Line
+from jaxem.families.independent_columns import IndependentColumns
 from jaxem.models import HMM, transitions
 
 
@@ -26,12 +27,16 @@ class Heads(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One family of a model: its path in the parameters, its own of them, and its columns."""
+    """One family of a model: its path in the parameters, its own of them, and its columns.
+
+    place: where in a row the columns are.
+    """
 
     path: str
     family: Any
     params: Any
     names: Sequence[str]
+    place: slice
 
 
 def parts_of(model: Any, params: Any, names: Sequence[str]) -> list[Part]:
@@ -42,14 +47,22 @@ def parts_of(model: Any, params: Any, names: Sequence[str]) -> list[Part]:
         each = [(f"{lead}[{name!r}]", of, own[name]) for name, of in family.blocks]
     found, first = [], 0
     for path, of, mine in each:
-        last = first + n_columns(of.like_x(mine))
-        found.append(Part(path, of, mine, names[first:last]))
-        first = last
+        like = of.like_x(mine)
+        own = slice(first, first + n_columns(_without_beside(of, like)))
+        found.append(Part(path, of, mine, names[own], own))
+        first += n_columns(like)
     return found
 
 
+def _without_beside(family: Any, like: Any) -> Any:
+    """A row without the numbers that no parameter is of: trials, and sides of limits."""
+    beside = isinstance(like, tuple) and isinstance(family, IndependentColumns)
+    return like[0] if beside else like
+
+
 def tables(model: Any, params: Any, names: Sequence[str], levels: Levels) -> list[Table]:
-    """One of Gaussian or t columns, one of all others; of a hidden Markov model the chain first."""
+    """One of Gaussian or t columns, one of all others; of a hidden Markov model the chain first; of
+    weights that depend on columns their log odds last."""
     called = model.names or tuple(map(str, range(model.n_components)))
     chain = [_chain(params, called)] if isinstance(model, HMM) else []
     if chain:
@@ -63,7 +76,28 @@ def tables(model: Any, params: Any, names: Sequence[str], levels: Levels) -> lis
             made.append(_located(part, heads))
         else:
             rows += rows_of(part, levels)
-    return [*chain, *made, *([_side_by_side(heads, rows)] if rows else [])]
+    odds = []
+    if model.n_covariates:
+        odds = [_odds(log_odds(params, names, levels), (*called, *["noise"] * model.n_beside))]
+    return [*chain, *made, *([_side_by_side(heads, rows)] if rows else []), *odds]
+
+
+def log_odds(params: Any, names: Sequence[str], levels: Levels) -> list[Line]:
+    """Of the components against the first, by covariate. names: the last are those of these."""
+    b = np.asarray(params.coefficients)
+    own = names[len(names) - b.shape[1] + 1 :]
+    told = (f"{name} = {levels[name][-1]}" if name in levels else name for name in own)
+    called = ["(intercept)", *told]
+    return describing.by_column(called, "log odds", b)
+
+
+def _odds(lines: list[Line], called: Sequence[str]) -> Table:
+    first, *others = called
+    against = (name if name == "noise" else f"component {name}" for name in others)
+    table = report.table(f"log odds against component {first}", *against)
+    for line in lines:
+        table.add_row(line.column, *(f"{value:.5g}" for value in line.values[1:]))
+    return table
 
 
 LOCATED: dict[type, tuple[str, ...]] = {  # what follows the mean of a column

@@ -68,7 +68,9 @@ def say(console: Console, text: str) -> None:
 def kind(model: Any) -> str:
     """How many components or states, and of what kind."""
     if not isinstance(model, HMM):
-        return f"{several(model.n_components, 'component')}, {family(model)}"
+        p = model.n_covariates
+        beside = f", weights by {several(p, 'covariate')}" if p else ""
+        return f"{several(model.n_components, 'component')}, {family(model)}{beside}"
     parts = [several(model.n_components, "state"), family(model)]
     parts += [f"{model.initial} initial law"] if model.initial != "free" else []
     if model.transitions != "full":
@@ -113,8 +115,12 @@ def families(columns: Columns) -> str:
         levels = columns.levels.get(name)
         return f"{name} ({several(len(levels), 'level')})" if levels else name
 
+    def beside(kind: str) -> str:
+        names = columns.beside.get(kind)
+        return f" (with {', '.join(names)})" if names else ""
+
     each = columns.by_kind.items()
-    return "; ".join(f"{kind}: {', '.join(map(told, names))}" for kind, names in each)
+    return "; ".join(f"{kind}: {', '.join(map(told, own))}{beside(kind)}" for kind, own in each)
 
 
 def rows_of(n_rows: int, names: Sequence[str]) -> str:

@@ -115,7 +115,7 @@ class Model(abc.ABC):
 
     def with_trim(self, prior: Prior | None, trim: Any) -> Prior:
         """Host side: the prior as a person has it, with a share of the rows that does not count."""
-        raise ValueError(f"trim is for mixtures, whose rows are independent; {self!r} is none")
+        raise ValueError(f"trim is for mixtures and hidden Markov models; {self!r} is neither")
 
     def trim(self, prior: Prior | None) -> Any:
         """The share of the rows that does not count; None: all do."""

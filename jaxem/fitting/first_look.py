@@ -3,12 +3,14 @@
 Of several processes each looks at its share; what they find is that of one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxem.core import pool
+from jaxem.core.capabilities import ranges
+from jaxem.core.capabilities.ranges import Range
 from jaxem.core.contracts import Model
 from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.source import Piece, Share, Source, joined, part
@@ -20,7 +22,7 @@ from jaxem.fitting.stream import checked
 class Seen(NamedTuple):
     """What is found. weight: what the rows of the pool stand for, in their own units; total: that
     of all rows. own: the rows that this process reads, and how many they are; team: the processes,
-    None where it is one.
+    None where it is one. range: of all rows, where the model has parameters that follow from it.
     """
 
     n_rows: int
@@ -29,6 +31,7 @@ class Seen(NamedTuple):
     weight: np.ndarray
     own: tuple[Source, int]
     team: Team | None
+    range: Range | None = None
 
 
 class _Looked(NamedTuple):
@@ -38,6 +41,7 @@ class _Looked(NamedTuple):
     n_there: int
     total: float
     priority: np.ndarray
+    range: Range | None
 
 
 def look(model: Model, source: Source, seed: int, mesh: Any = None) -> Seen:
@@ -54,15 +58,18 @@ def look(model: Model, source: Source, seed: int, mesh: Any = None) -> Seen:
     if kept is None:
         raise ValueError("the source has no rows of positive weight: there is nothing to fit")
     weight = pool.weights(kept.weight, found.priority, full=found.n_there > pool.POOL)
-    return Seen(found.n_rows, found.total, kept, weight, (source, n_own), team)
+    return Seen(found.n_rows, found.total, kept, weight, (source, n_own), team, found.range)
 
 
 def _looked(model: Model, source: Source, seed: int, begin: int) -> tuple[_Looked, Piece | None]:
     """begin: the place of the first row in the table. -> (what is found, the rows of the pool)."""
     kept: list[Piece] = []
+    ends: list[Range] = []
     priority, n_rows, n_there, total = np.zeros(0), 0, 0, 0.0
     for piece in _cut(source):
-        if checked(model, piece) is not None:
+        rows = checked(model, piece)
+        if rows is not None:
+            ends += [ranges.of_rows(rows)] if ranges.has_range(model) else []
             total += piece.n_rows if piece.weight is None else np.sum(piece.weight, dtype=float)
             own = pool.priorities(begin + n_rows, piece.n_rows, piece.weight, seed)
             n_there += int(np.isfinite(own).sum())
@@ -71,7 +78,12 @@ def _looked(model: Model, source: Source, seed: int, begin: int) -> tuple[_Looke
             some = pool.lowest(priority)
             kept, priority = [part(together, some)], priority[some]
         n_rows += piece.n_rows
-    return _Looked(n_rows, n_there, float(total), priority), kept[0] if kept else None
+    found = _Looked(n_rows, n_there, float(total), priority, _together(ends))
+    return found, kept[0] if kept else None
+
+
+def _together(ends: Sequence[Range]) -> Range | None:
+    return ranges.of_all(ends) if ends else None
 
 
 def _looked_at_by(
@@ -88,7 +100,8 @@ def _looked_at_by(
     parts = team.told(None if kept is None else part(kept, mine))
     there = [of for of in parts if of is not None]
     n_rows, n_there, total = (sum(column) for column in list(zip(*each, strict=True))[:3])
-    found = _Looked(n_rows, n_there, total, priority[some])
+    own_ends = [of.range for of in each if of.range is not None]
+    found = _Looked(n_rows, n_there, total, priority[some], _together(own_ends))
     return found, joined(there) if there else None
 
 

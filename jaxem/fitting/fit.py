@@ -97,9 +97,11 @@ def fit(
     max_eigenvalue_ratio: a bound on the largest eigenvalue of all covariances over the smallest:
         shorthand for that field of the Gaussian's prior. With it no component collapses.
     trim: the share of the rows, by weight, that does not count: those least likely under the
-        parameters, which are found beside them (trimmed likelihood). Shorthand for that field of
-        a `MixturePrior`; `jaxem.trimmed_weights` tells which rows they are. `log_likelihood` and
-        criteria are of the rows that count.
+        parameters, which are found beside them (trimmed likelihood); of a chain the share of the
+        steps, in whole sequences, those least likely by the mean over their steps. Shorthand for
+        that field of a `MixturePrior` or `HMMPrior`; `jaxem.trimmed_weights` tells which rows they
+        are. `log_likelihood` and criteria are of the rows that count. Not of a source, nor of rows
+        on several devices: the border would take a reading of its own.
     progress: show a bar, where values are concrete; Ctrl-C then ends the fit without a result.
     checkpoint: a file that the fit is kept in: called again with the same arguments, it goes on
         from there, with the same bits. SIGTERM then ends the process at the next block of a source,

@@ -32,13 +32,14 @@ def _start(job: FitPlan) -> Bundle:
         return restarts.start_from(job.execution, job.rows, job.params)
     labels, kept = (None, None) if job.moves is None else job.moves
     rows = job.rows if job.start_rows is None else job.start_rows
+    known = restarts.Known(labels, job.range)
 
     def run(index: np.ndarray, count: Any = None) -> Bundle:
         own = None if kept is None else kept[index]
         place = (index + job.first).astype(np.int32)
         begin = restarts.Begin(place, job.methods[index], own)
         return restarts.start(
-            job.execution, rows, job.prior, job.key, begin, labels, job.n_active, count
+            job.execution, rows, job.prior, job.key, begin, known, job.n_active, count
         )
 
     r, size = len(job.methods), group(job, (job.key, job.moves))

@@ -136,7 +136,7 @@ def _start(job: FitPlan, sample: Dataset, options: Options, begin: Starts) -> Pa
     if job.params is not None:
         return jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), job.params)
     short = options._replace(block_size=None, max_iter=_SHORT)
-    return uncut(prepare(sample, short, begin)).params
+    return uncut(prepare(sample, short, begin)._replace(range=job.range)).params
 
 
 def _evaluated(job: FitPlan, params: Params) -> Result:

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxem.core import checks, emissions, framed, placement, pool, remarks
-from jaxem.core.capabilities import collapse, identified
+from jaxem.core.capabilities import collapse, identified, ranges
+from jaxem.core.capabilities.ranges import Range
 from jaxem.core.contracts import Model, Params, Prior, Rows
 from jaxem.core.dataset import Dataset
 from jaxem.fitting import frequencies, padded_components, sizes, starts, trimming
@@ -25,6 +26,7 @@ class FitPlan(NamedTuple):
     execution: Execution
     rows: Rows  # of the data, as they are fitted
     start_rows: Rows | None  # those that starts look at; None: all
+    range: Range | None  # of all rows, where starts look at some and parameters follow from it
     prior: Prior | None
     key: Array | None
     methods: np.ndarray  # (r,) codes, filled up to whole chunks
@@ -75,6 +77,8 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
     prior = _prior(padded, options, x)
     if rows.shards is not None:
         trimming.refuse(padded, prior, "a device of several")
+    if data.layout is not None:
+        trimming.check_sequences(padded, prior, len(data.layout.lengths))
     searched = None
     if isinstance(begin.init, str):
         starts.check(begin.init)
@@ -102,11 +106,13 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
         begin.init if params is None else "portfolio", filled, rows.first is not None
     )
     found = _remarks(data, prior)
+    few = _start_rows(data, begin)
     return FitPlan(
         data=data,
         execution=Execution(padded, block, chunk, acceleration(options.acceleration)),
         rows=rows,
-        start_rows=_start_rows(data, begin),
+        start_rows=few,
+        range=None if few is None or not ranges.has_range(model) else data.once(_range),
         prior=prior,
         key=begin.key,
         methods=codes,
@@ -127,7 +133,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
             emissions.n_columns(padded, rows),
             data.names,
             data.dtype,
-            (*identified.remarks(model), *_trimmed(padded, prior), *found),
+            (*identified.remarks(model), *_trimmed(padded, prior, data.layout is not None), *found),
             framed.library(data.given),
         ),
     )
@@ -152,11 +158,14 @@ def _prior(model: Model, options: Options, x: Any) -> Prior | None:
     return prior
 
 
-def _trimmed(model: Model, prior: Prior | None) -> tuple[str, ...]:
+def _trimmed(model: Model, prior: Prior | None, chain: bool) -> tuple[str, ...]:
     trim = model.trim(prior)
     if trim is None or not checks.is_concrete(trim):
         return ()
-    return (f"the {100 * float(trim):g} % least likely rows do not count (trim)",)
+    share = f"the {100 * float(trim):.4g} %"
+    if chain:
+        return (f"{share} of the steps in the least likely sequences do not count (trim)",)
+    return (f"{share} least likely rows do not count (trim)",)
 
 
 def _n_starts(begin: Starts) -> int:
@@ -198,6 +207,10 @@ def _pool_rows(data: Dataset, seed: int) -> Rows:
     weight = placement.in_place(rows.weight) if data.weighted else None
     places, own = pool.drawn(rows.weight.size, weight, seed)
     return weighted(jax.tree.map(lambda leaf: placement.in_place(leaf)[places], rows), own)
+
+
+def _range(data: Dataset) -> Range:
+    return ranges.of_rows(data.rows)
 
 
 def weighted(rows: Rows, weight: np.ndarray) -> Rows:

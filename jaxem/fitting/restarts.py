@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxem.core.capabilities.ranges import Range
 from jaxem.core.contracts import Params, Prior, Rows
 from jaxem.core.status import Status
 from jaxem.fitting import em, optima
@@ -74,6 +75,14 @@ class Begin(NamedTuple):
     kept: Int[Either, "*r k"] | None
 
 
+class Known(NamedTuple):
+    """What starts know beside the rows that they look at. labels: of `Moves`; range: of all rows,
+    where they look at some of them and parameters follow from it."""
+
+    labels: Int[Array, "*rows"] | None = None
+    range: Range | None = None
+
+
 @program("execution")
 def start(
     execution: Execution,
@@ -81,36 +90,35 @@ def start(
     prior: Prior | None,
     key: Array,
     begin: Begin,
-    labels: Int[Array, "*rows"] | None,
+    known: Known | None,
     n_active: Int[Array, ""],
     count: Int[Array, ""] | None = None,
 ) -> Bundle:
-    """Starts at their starting parameters, the first `count` of them where that is given.
-
-    labels: of `Moves`.
-    """
-    model = execution.model
+    """Starts at their starting parameters, the first `count` of them where that is given."""
+    model: Any = execution.model
 
     def some(
         rows: Rows,
         prior: Prior | None,
         key: Array,
         begin: Begin,
-        labels: Int[Array, "*rows"] | None,
+        known: Known | None,
         n_active: Int[Array, ""],
         count: Int[Array, ""] | None,
     ) -> Bundle:
         shared = model.shared_start_statistics(rows)
 
         def one(begin: Begin) -> Bundle:
+            labels, range = known or Known()
             own = rows if labels is None else _labelled(rows, labels, jnp.asarray(begin.kept))
             own_key, method = jax.random.fold_in(key, begin.index), jnp.asarray(begin.method)
             params = model.start(own_key, own, shared, method, n_active, prior)
+            params = params if range is None else model.with_range(params, range)
             return bundle(em.begin(execution, params, rows.weight.dtype))
 
         return each(one, begin, execution.chunk, count)
 
-    return lanes_in_turn(some)(rows, prior, key, begin, labels, n_active, count)
+    return lanes_in_turn(some)(rows, prior, key, begin, known, n_active, count)
 
 
 def _labelled(rows: Rows, labels: Int[Array, "*rows"], kept: Int[Array, " k"]) -> Rows:

@@ -61,6 +61,7 @@ def planned(
     return job._replace(
         execution=replace(job.execution, block_size=block, chunk=chunk),
         start_rows=weighted(rows, seen.weight) if seen.n_rows > pool.POOL else None,
+        range=seen.range,
         methods=np.resize(job.methods[: job.n_starts], filled),
         provenance=replace(job.provenance, n_rows=seen.n_rows, columns=source.names),
         stream=stream.opened(*seen.own, rows, block, checkpoint, mesh),

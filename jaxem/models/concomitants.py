@@ -10,9 +10,10 @@ H[k, l] = sum_n v[n] w[k](z[n]) (1[k = l] - w[l](z[n])) u[n] u[n]'
 
 it is the damped Newton step b + t inv(H) g, t = log(1 + h) / h, with h the mean change of the log
 odds: as in `families/generalized_regression.py`, a generalized EM (Lange 1995), which the loop
-halves where it is too long.
+halves where it is too long. Noise beside the components is one more class of the logit.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from jaxem.core.rows import flat, informative_weight, replace_absent
 from jaxem.inference import collinearity, pivot
 from jaxem.inference.least_squares import solve_fixed
 from jaxem.models.log_odds import AgainstFirst, MeanShares
+from jaxem.models.noise import SHARE
 from jaxem.models.weighting import Weighting
 
 
@@ -41,17 +43,28 @@ class ConcomitantMixtureParams(NamedTuple):
     coefficients: Array
 
 
+class NoisyConcomitantMixtureParams(NamedTuple):
+    """weights (k,): those of the rows that are no noise, as in `ConcomitantMixtureParams`;
+    components: the family's; coefficients (k + 1, 1 + p): the last are those of the noise; noise:
+    `Noise`, its share the mean of those of the fitted rows."""
+
+    weights: Array
+    components: Any
+    coefficients: Array
+    noise: Any
+
+
 class LogOdds(NamedTuple):
-    coefficients: Float[Array, "k p"]
-    active: Bool[Array, " k"]
+    coefficients: Float[Array, "m p"]
+    active: Bool[Array, " m"]
 
 
 class Slopes(NamedTuple):
     """g and H; pivot: that of the covariates, times the rows, whose number is `count`; spread: sum
     v (1 - sum_k w[k]^2) / 2."""
 
-    gradient: Float[Array, "k p"]
-    hessian: Float[Array, "k p k p"]
+    gradient: Float[Array, "m p"]
+    hessian: Float[Array, "m p m p"]
     pivot: Float[Array, " d"]
     count: Float[Array, ""]
     spread: Float[Array, ""]
@@ -59,11 +72,14 @@ class Slopes(NamedTuple):
 
 @dataclass(frozen=True)
 class Concomitants(Weighting):
-    """Data (x, Z), with Z (n, n_covariates)."""
+    """Data (x, Z), with Z (n, n_covariates). n_beside: classes after the components: 1 of noise."""
 
     n_covariates: int
+    n_beside: int = 0
 
-    constraints = MeanShares(), AgainstFirst()
+    @property
+    def constraints(self) -> tuple[Any, Any]:
+        return MeanShares(), AgainstFirst(n_beside=self.n_beside)
 
     # ---- host side
 
@@ -86,10 +102,11 @@ class Concomitants(Weighting):
         return replace_absent(own, rows.weight)
 
     def like(self, k: int, dtype: Any) -> tuple[Any]:
-        return (jax.ShapeDtypeStruct((k, 1 + self.n_covariates), dtype),)
+        return (jax.ShapeDtypeStruct((k + self.n_beside, 1 + self.n_covariates), dtype),)
 
     def as_params(self, params: Any, k: int, dtype: Any) -> tuple[Array]:
-        shape, made_for = (k, 1 + self.n_covariates), f"{k} components and {self.n_covariates}"
+        shape = k + self.n_beside, 1 + self.n_covariates
+        made_for = f"{k} components{' and noise' * self.n_beside} and {self.n_covariates}"
         own = checks.parameter(
             params.coefficients, shape, dtype, "coefficients", f"{made_for} covariates"
         )
@@ -117,28 +134,35 @@ class Concomitants(Weighting):
         there = np.full(len(own), count) * (np.trace(curvature, axis1=1, axis2=2) > 0)
         found = collinearity.flat_along(curvature, there, *_regressors(rows), True, "Z")
         return tuple(
-            f"component {k} is separated: {called} tell its rows without error, so that the "
-            "likelihood rises for ever, and its coefficients have no meaning; give them a prior "
-            "precision, such as jaxem.MixturePrior(precision=1.0)"
+            f"{self._called(k, len(own))} is separated: {called} tell its rows without error, so "
+            "that the likelihood rises for ever, and its coefficients have no meaning; give them a "
+            "prior precision, such as jaxem.MixturePrior(precision=1.0)"
             for k, called in found.items()
         )
+
+    def _called(self, k: int, n_classes: int) -> str:
+        return f"component {k}" if k < n_classes - self.n_beside else "the noise"
 
     # ---- steps
 
     def start(self, weights: Float[Array, " k"], rows: Rows) -> tuple[Array, Array]:
         """The same for every row."""
         logs = jnp.where(weights > 0, safe_log(jnp.where(weights > 0, weights, 1)), 0)
-        slopes = jnp.zeros((weights.shape[0], self.n_covariates), weights.dtype)
+        logs = jnp.pad(logs, (0, self.n_beside), constant_values=math.log(SHARE / (1 - SHARE)))
+        slopes = jnp.zeros((logs.shape[0], self.n_covariates), weights.dtype)
         return weights, jnp.concatenate([(logs - logs[0])[:, None], slopes], axis=1)
 
-    def prepare(self, params: Any) -> LogOdds:
-        return LogOdds(params.coefficients, params.weights > 0)
+    def _active(self, params: Any) -> Bool[Array, " m"]:
+        return jnp.pad(params.weights > 0, (0, self.n_beside), constant_values=True)
 
-    def log_weights(self, prepared: LogOdds, rows: Rows) -> Float[Array, "k n"]:
+    def prepare(self, params: Any) -> LogOdds:
+        return LogOdds(params.coefficients, self._active(params))
+
+    def log_weights(self, prepared: LogOdds, rows: Rows) -> Float[Array, "m n"]:
         return _log_weights(prepared, _covariates(rows))[0]
 
     def statistics(
-        self, prepared: LogOdds, rows: Rows, responsibilities: Float[Array, "k n"]
+        self, prepared: LogOdds, rows: Rows, responsibilities: Float[Array, "m n"]
     ) -> Slopes:
         z = _covariates(rows)
         logs, u = _log_weights(prepared, z)
@@ -159,7 +183,8 @@ class Concomitants(Weighting):
         fixed = emissions.fixed(prior)
         known = jnp.full_like(b, jnp.nan) if fixed is None else fixed.coefficients
         precision = jnp.zeros((), b.dtype) if prior is None else prior.precision
-        return weights, _stepped(params, statistics.weighting, known, precision)
+        at = self.prepare(params)
+        return weights, _stepped(at, statistics.weighting, known, precision)
 
     def log_prior(self, params: Any, prior: Prior) -> Float[Array, ""]:
         return -0.5 * prior.precision * jnp.sum(params.coefficients[:, 1:] ** 2)
@@ -191,15 +216,15 @@ def _covariates(rows: Rows) -> Any:
     return flat(rows.covariates, rows.weight.ndim)
 
 
-def _log_weights(prepared: LogOdds, z: Any) -> tuple[Float[Array, "k n"], Float[Array, "p n"]]:
+def _log_weights(prepared: LogOdds, z: Any) -> tuple[Float[Array, "m n"], Float[Array, "p n"]]:
     """-> (log w, the regressors from their pivot)."""
     eta, u = pivot.predictor(prepared.coefficients, z, True)
     return jax.nn.log_softmax(jnp.where(prepared.active[:, None], eta, -jnp.inf), axis=0), u
 
 
 def _hessian(
-    w: Float[Array, "k n"], weight: Float[Array, " n"], u: Float[Array, "p n"]
-) -> Float[Array, "k p k p"]:
+    w: Float[Array, "m n"], weight: Float[Array, " n"], u: Float[Array, "p n"]
+) -> Float[Array, "m p m p"]:
     (k, n), p = w.shape, u.shape[0]
     each = jnp.reshape(w[:, None] * u[None], (k * p, n))
     crossed = jnp.reshape(einsum("an,bn->ab", weight[None] * each, each), (k, p, k, p))
@@ -209,11 +234,11 @@ def _hessian(
 
 
 def _stepped(
-    params: Any, sums: Slopes, fixed: Float[Array, "k p"], precision: Float[Array, ""]
-) -> Float[Array, "k p"]:
+    at: LogOdds, sums: Slopes, fixed: Float[Array, "m p"], precision: Float[Array, ""]
+) -> Float[Array, "m p"]:
     """The step is of the values at the pivot and of the slopes; where an intercept is fixed, of
     itself."""
-    b, active = params.coefficients, params.weights > 0
+    b, active = at
     k, p = b.shape
     pivot_itself = safe_divide(sums.pivot, jnp.broadcast_to(sums.count, sums.pivot.shape))[None]
     about = jnp.where(jnp.isnan(fixed[:, :1]), 0, pivot_itself)
@@ -232,8 +257,8 @@ def _stepped(
 
 
 def _about(
-    sums: Slopes, origin: Float[Array, "k d"]
-) -> tuple[Float[Array, "k p"], Float[Array, "k p k p"]]:
+    sums: Slopes, origin: Float[Array, "m d"]
+) -> tuple[Float[Array, "m p"], Float[Array, "m p m p"]]:
     """g and H with the covariates of each component measured from that far below their pivot."""
     k, p = sums.gradient.shape
     turn = jnp.broadcast_to(jnp.eye(p, dtype=origin.dtype), (k, p, p)).at[:, 1:, 0].add(origin)

@@ -153,6 +153,12 @@ class HMM(Model):
     def flat_prior(self) -> HMMPrior:
         return HMMPrior()
 
+    def with_trim(self, prior: HMMPrior | None, trim: Any) -> HMMPrior:
+        return (self.flat_prior if prior is None else prior)._replace(trim=trim)
+
+    def trim(self, prior: HMMPrior | None) -> Any:
+        return None if prior is None else prior.trim
+
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, fixed: Any = None) -> HMMPrior | None:
         found = hmm_params.as_prior(self, prior, reg_covar, x, fixed)
         own = emissions.fixed(found)

@@ -24,13 +24,15 @@ class HMMParams(NamedTuple):
 class HMMPrior(NamedTuple):
     """Dirichlet(initial) on the initial law and Dirichlet(transition) on the rows of the
     transition matrix, numbers or (k,) and (k, k), with `sticky` added on its diagonal; emissions:
-    the family's prior; fixed: `HMMParams` that are known, NaN or None where they are free."""
+    the family's prior; fixed: `HMMParams` that are known, NaN or None where they are free; trim:
+    the share of the steps that does not count, of the least likely sequences; None: all do."""
 
     initial: Any = 1.0
     transition: Any = 1.0
     sticky: Any = 0.0
     emissions: Prior = None
     fixed: Any = None
+    trim: Any = None
 
 
 def as_params(family: Family, k: int, kind: Any, params: Params, x: Any) -> HMMParams:
@@ -74,6 +76,7 @@ def as_prior(model: Any, prior: Any, reg_covar: Any, x: Any, fixed: Any) -> HMMP
         priors.strength(prior.sticky, (k,), 0, dtype, "sticky"),
         priors.of_family(family, prior.emissions, reg_covar, x, k),
         fixed,
+        None if prior.trim is None else checks.cast(checks.share(prior.trim, "trim"), dtype),
     )
 
 

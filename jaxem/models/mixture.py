@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core import checks, emissions, names, parameters, tables
 from jaxem.core.capabilities import describing, holes, pivots
 from jaxem.core.capabilities.describing import Line
+from jaxem.core.capabilities.ranges import Range
 from jaxem.core.contracts import (
     Family,
     Model,
@@ -29,10 +30,14 @@ from jaxem.core.contracts import (
 from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import as_rows, informative, informative_weight, materialize_order
 from jaxem.models import mixture_params, seeding
-from jaxem.models.concomitants import ConcomitantMixtureParams, Concomitants
+from jaxem.models.concomitants import (
+    ConcomitantMixtureParams,
+    Concomitants,
+    NoisyConcomitantMixtureParams,
+)
 from jaxem.models.mixture_params import MixtureParams as MixtureParams
 from jaxem.models.mixture_params import MixturePrior as MixturePrior
-from jaxem.models.noise import BACKGROUNDS, Background
+from jaxem.models.noise import BACKGROUNDS, BY_COVARIATES, Background
 from jaxem.models.seeding import SharedStartStatistics
 from jaxem.models.weighting import Common, Weighting
 
@@ -53,6 +58,16 @@ class MixturePrepared(NamedTuple):
     log_noise: Float[Array, ""] | None  # log density of the noise with its share
 
 
+class _Joint(NamedTuple):
+    """log w[k] + log p_k(x[n]), and the same of the noise, of each row or of all; x as the family
+    takes it, and its cache."""
+
+    components: Float[Array, "k n"]
+    noise: Float[Array, "*n"] | None
+    x: Any
+    cache: Any
+
+
 @dataclass(frozen=True, repr=False)
 class Mixture(Model):
     """A mixture of `n_components` components of one family.
@@ -61,10 +76,11 @@ class Mixture(Model):
 
     noise: one more component, spread evenly over the box of the data, for rows that are like no
         others: p(x) = (1 - e) sum_k weights[k] p_k(x) + e / V. Its label is the last, n_components.
-        The box is that of the rows that starts look at (65,536 of a larger table), or as given:
+        The box is that of all rows of positive weight, or as given:
         fixed=jaxem.NoisyMixtureParams(None, None, jaxem.Noise(None, low, high)).
     concomitants: the number of covariates that the weights depend on, by a multinomial logit: data
-        (x, Z), Z (n, concomitants), and p(x | z) = sum_k w[k](z) p_k(x). Not with noise.
+        (x, Z), Z (n, concomitants), and p(x | z) = sum_k w[k](z) p_k(x). Noise is then one more
+        class of the logit: its share e(z) depends on them too.
     names: what the components are called where they are shown, such as ("short", "long"): columns
         of probabilities, summaries, pictures. No number depends on them, and models that differ in
         them alone are equal.
@@ -73,8 +89,8 @@ class Mixture(Model):
         jaxem.predict_proba(named, result.params, frame)  # with columns "short" and "long"
 
     Parameters: `MixtureParams`, with noise `NoisyMixtureParams`, with concomitants
-    `ConcomitantMixtureParams`. Errors: ValueError for what is no family, for k below 1, and for
-    names of another number.
+    `ConcomitantMixtureParams`, with both `NoisyConcomitantMixtureParams`. Errors: ValueError for
+    what is no family, for k below 1, and for names of another number.
     Source: McLachlan and Peel (2000), Finite Mixture Models.
     """
 
@@ -94,8 +110,6 @@ class Mixture(Model):
         object.__setattr__(self, "noise", checks.flag(self.noise, "noise"))
         p = checks.whole(self.concomitants, "concomitants", least=0)
         object.__setattr__(self, "concomitants", p)
-        if self.noise and p:
-            raise ValueError("noise has a share of its own in all rows: leave concomitants out")
         taken = ("noise",) * self.n_beside
         object.__setattr__(self, "names", names.read(self.names, k, taken))
 
@@ -105,16 +119,18 @@ class Mixture(Model):
     @property
     def background(self) -> Background:
         """What is beside the components."""
-        return BACKGROUNDS[self.noise]
+        return BY_COVARIATES if self.noise and self.concomitants else BACKGROUNDS[self.noise]
 
     @property
     def weighting(self) -> Weighting:
         """What the weights are before a row is seen."""
-        return Concomitants(self.concomitants) if self.concomitants else Common()
+        return Concomitants(self.concomitants, self.n_beside) if self.concomitants else Common()
 
     @property
     def params_type(self) -> Any:
-        return ConcomitantMixtureParams if self.concomitants else self.background.params_type
+        if not self.concomitants:
+            return self.background.params_type
+        return NoisyConcomitantMixtureParams if self.noise else ConcomitantMixtureParams
 
     @property
     def constraints(self) -> Any:
@@ -237,6 +253,13 @@ class Mixture(Model):
         components = seeding.components(self.family, shared, seeds, own, fixed)
         return self.params_type(weights, components, *beside, *rest)
 
+    @property
+    def has_range(self) -> bool:
+        return self.noise
+
+    def with_range(self, params: Any, range: Range) -> Params:
+        return self.background.with_range(params, range)
+
     # ---- the two steps
 
     def prepare(self, params: Any, prior: MixturePrior | None) -> MixturePrepared:
@@ -248,54 +271,59 @@ class Mixture(Model):
         shares = self.weighting.prepare(params)
         if logs is None:
             return MixturePrepared(shares, own, None)
-        return MixturePrepared(shares + logs.components, own, logs.noise)
+        shares = self.weighting.scaled(shares, logs.components)
+        return MixturePrepared(shares, own, logs.noise)
 
     def e_step(
         self, prepared: MixturePrepared, rows: Rows
     ) -> tuple[MixtureStatistics, Float[Array, ""]]:
-        log_joint, x, cache = self._joint(prepared, rows)
+        log_joint, log_noise, x, cache = self._joint(prepared, rows)
         weight = jnp.reshape(rows.weight, -1)
-        shifted, total, largest = _shift(log_joint, prepared.log_noise)
+        shifted, total, largest = _shift(log_joint, log_noise)
         present = weight > 0
         log_density = jnp.where(present, largest + jnp.log(total), jnp.zeros_like(total))
         share = jnp.where(present, weight / total, jnp.zeros_like(total))
         responsibilities = shifted * share[None]
-        noise = None
-        if prepared.log_noise is not None:
-            noise = jnp.sum(jnp.exp(prepared.log_noise - largest) * share)
+        noise, each = None, responsibilities
+        if log_noise is not None:
+            of_noise = jnp.exp(log_noise - largest) * share
+            noise = jnp.sum(of_noise)
+            each = (
+                jnp.concatenate([responsibilities, of_noise[None]]) if self.concomitants else each
+            )
         statistics = MixtureStatistics(
             total_weight=jnp.sum(informative_weight(rows)),
             counts=jnp.sum(responsibilities, axis=1),
             components=self.family.statistics(prepared.components, x, cache, responsibilities),
             noise=noise,
-            weighting=self.weighting.statistics(prepared.weighting, rows, responsibilities),
+            weighting=self.weighting.statistics(prepared.weighting, rows, each),
         )
         return statistics, jnp.sum(weight * log_density)
 
     def posterior(
         self, prepared: MixturePrepared, rows: Rows
     ) -> tuple[Float[Array, "*n"], Float[Array, "k *n"]]:
-        log_joint, *_ = self._joint(prepared, rows)
-        shifted, total, largest = _shift(log_joint, prepared.log_noise)
+        log_joint, log_noise, *_ = self._joint(prepared, rows)
+        shifted, total, largest = _shift(log_joint, log_noise)
         shape = rows.weight.shape
         shares = jnp.reshape(shifted / total[None], (-1, *shape))
         return jnp.reshape(largest + jnp.log(total), shape), shares
 
     def log_density(self, prepared: MixturePrepared, rows: Rows) -> Float[Array, "*n"]:
-        log_joint = self._joint(prepared, rows)[0]
-        return jnp.reshape(logsumexp(_all(log_joint, prepared), axis=0), rows.weight.shape)
+        log_joint = _all(self._joint(prepared, rows))
+        return jnp.reshape(logsumexp(log_joint, axis=0), rows.weight.shape)
 
     def expected(
         self, prepared: MixturePrepared, then: MixturePrepared, rows: Rows
     ) -> Float[Array, ""]:
         """sum_n weight[n] sum_k r[k, n] log(w[k] p_k(x[n])), with r those of `then`."""
         weight = jnp.reshape(rows.weight, -1)[None]
-        shares = weight * jax.nn.softmax(_all(self._joint(then, rows)[0], then), axis=0)
-        log_joint = _all(self._joint(prepared, rows)[0], prepared)
+        shares = weight * jax.nn.softmax(_all(self._joint(then, rows)), axis=0)
+        log_joint = _all(self._joint(prepared, rows))
         return jnp.sum(shares * jnp.where(shares > 0, log_joint, 0))
 
     def entropy(self, prepared: MixturePrepared, rows: Rows) -> Float[Array, "*n"]:
-        shares = jax.nn.softmax(_all(self._joint(prepared, rows)[0], prepared), axis=0)
+        shares = jax.nn.softmax(_all(self._joint(prepared, rows)), axis=0)
         own = jnp.reshape(jnp.sum(entr(shares), axis=0), rows.weight.shape)
         return jnp.where(informative(rows), own, 0)
 
@@ -330,7 +358,8 @@ class Mixture(Model):
     def sample(self, key: Array, params: Any, n: int) -> tuple[Any, Int[Array, " n"]]:
         key_labels, key_rows = jax.random.split(key)
         labels, covariates = self.weighting.sample(key_labels, params, n)
-        x = self.family.sample(key_rows, params.components, labels)
+        of = jnp.minimum(labels, self.n_components - 1)  # beside them is noise
+        x = self.family.sample(key_rows, params.components, of)
         key_noise = jax.random.fold_in(key, _NOISE)
         x, labels = self.background.spoil(key_noise, params, x, labels)
         return self.weighting.joined(x, covariates), labels
@@ -338,7 +367,8 @@ class Mixture(Model):
     def resample_like(self, key: Array, params: Any, rows: Rows) -> Rows:
         key_labels, key_rows = jax.random.split(key)
         labels = self.weighting.labels(key_labels, params, rows)
-        drawn = emissions.resample_rows(self, key_rows, params.components, rows, labels)
+        of = jnp.minimum(labels, self.n_components - 1)
+        drawn = emissions.resample_rows(self, key_rows, params.components, rows, of)
         key_noise = jax.random.fold_in(key, _NOISE)
         return drawn._replace(x=self.background.spoil(key_noise, params, drawn.x, labels)[0])
 
@@ -350,31 +380,32 @@ class Mixture(Model):
     def n_covariates(self) -> int:
         return self.concomitants
 
-    def _joint(self, prepared: MixturePrepared, rows: Rows) -> tuple[Float[Array, "k n"], Any, Any]:
-        """-> (log w[k] + log p_k(x[n]), x as the family takes it, its cache).
-
-        -inf for absent components and for labels that rule it out.
-        """
+    def _joint(self, prepared: MixturePrepared, rows: Rows) -> _Joint:
+        """-inf for absent components and for labels that rule it out."""
         x = emissions.family_rows(self, rows)
         log_density, cache = self.family.evaluate(prepared.components, x)
-        log_joint = log_density + self.weighting.log_weights(prepared.weighting, rows)
+        log_weights = self.weighting.log_weights(prepared.weighting, rows)
+        log_noise = prepared.log_noise
+        if log_noise is not None and self.weighting.n_beside:
+            log_weights, log_noise = log_weights[:-1], log_weights[-1] + log_noise
+        log_joint = log_density + log_weights
         if rows.labels is not None:
             labels = jnp.reshape(rows.labels, (1, -1))
             k = jnp.arange(self.n_components, dtype=jnp.int32)[:, None]
             log_joint = jnp.where((labels < 0) | (labels == k), log_joint, -jnp.inf)
-        return log_joint, x, cache
+        return _Joint(log_joint, log_noise, x, cache)
 
 
-def _all(log_joint: Float[Array, "k n"], prepared: MixturePrepared) -> Float[Array, "m n"]:
+def _all(joint: _Joint) -> Float[Array, "m n"]:
     """That of the noise too, where there is noise."""
-    if prepared.log_noise is None:
-        return log_joint
-    noise = jnp.broadcast_to(prepared.log_noise, (1, log_joint.shape[1]))
-    return jnp.concatenate([log_joint, noise])
+    if joint.noise is None:
+        return joint.components
+    noise = jnp.broadcast_to(joint.noise, (1, joint.components.shape[1]))
+    return jnp.concatenate([joint.components, noise])
 
 
 def _shift(
-    log_joint: Float[Array, "k n"], log_noise: Float[Array, ""] | None
+    log_joint: Float[Array, "k n"], log_noise: Float[Array, "*n"] | None
 ) -> tuple[Float[Array, "k n"], Float[Array, " n"], Float[Array, " n"]]:
     """-> (exp(a - max a), their sum, max a): one exponential serves the log-likelihood and the
     shares; sum and maximum are over the noise too.

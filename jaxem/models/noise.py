@@ -17,11 +17,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxem.core import checks, parameters
+from jaxem.core.capabilities.ranges import Range
 from jaxem.core.constraints import Probability, Real
 from jaxem.core.numerics import safe_divide, safe_log
+from jaxem.models.log_odds import FollowingShare
 from jaxem.models.mixture_params import MixtureParams
 
-_SHARE = 0.05  # that a start has
+SHARE = 0.05  # that a start has
 
 
 class Noise(NamedTuple):
@@ -90,6 +92,10 @@ class Background(abc.ABC):
     @abc.abstractmethod
     def start(self, x: Any, weight: Array) -> tuple[Any, ...]:
         """Those fields in a start."""
+
+    def with_range(self, params: Any, range: Range) -> Any:
+        """The parameters of a start that looked at some of the rows, given the range of all."""
+        return params
 
     @abc.abstractmethod
     def log_shares(self, params: Any) -> LogShares | None: ...
@@ -199,16 +205,19 @@ class Uniform(Background):
         there = (weight > 0)[:, None]
         low = jnp.min(jnp.where(there, x, jnp.inf), axis=0)
         high = jnp.max(jnp.where(there, x, -jnp.inf), axis=0)
-        return (Noise(jnp.full((), _SHARE, x.dtype), low, high),)
+        return (Noise(jnp.full((), SHARE, x.dtype), low, high),)
+
+    def with_range(self, params: Any, range: Range) -> Any:
+        dtype = params.noise.low.dtype
+        low, high = (jnp.asarray(end, dtype) for end in range)
+        return params._replace(noise=params.noise._replace(low=low, high=high))
 
     def log_shares(self, params: NoisyMixtureParams) -> LogShares:
         share, low, high = params.noise
         volume = jnp.sum(jnp.log(high - low))
         return LogShares(jnp.log1p(-share), safe_log(share) - volume)
 
-    def update(
-        self, params: NoisyMixtureParams, count: Float[Array, ""], total: Float[Array, ""]
-    ) -> tuple[Noise]:
+    def update(self, params: Any, count: Float[Array, ""], total: Float[Array, ""]) -> tuple[Noise]:
         return (params.noise._replace(share=safe_divide(count, count + total)),)
 
     def marginal(self, params: NoisyMixtureParams, columns: Any) -> tuple[Noise]:
@@ -242,4 +251,29 @@ class Uniform(Background):
         return jnp.where(own[:, None], place, x), jnp.where(own, label, labels)
 
 
-BACKGROUNDS = {False: Nothing(), True: Uniform()}
+@dataclass(frozen=True)
+class UniformByCovariates(Uniform):
+    """The same, of a share that the covariates of a row tell, as they tell the weights."""
+
+    constraints = (
+        parameters.tree(Noise, FollowingShare(shared=True), Kept(shared=True), Kept(shared=True)),
+    )
+
+    def log_shares(self, params: Any) -> LogShares:
+        low, high = params.noise.low, params.noise.high
+        return LogShares(jnp.zeros((), low.dtype), -jnp.sum(jnp.log(high - low)))
+
+    def spoil(
+        self,
+        key: Array,
+        params: Any,
+        x: Float[Array, "n d"],
+        labels: Int[Array, " n"],
+    ) -> tuple[Float[Array, "n d"], Int[Array, " n"]]:
+        """The labels tell which rows are noise."""
+        _, low, high = params.noise
+        place = jax.random.uniform(key, x.shape, x.dtype, low[None], high[None])
+        return jnp.where((labels == len(params.weights))[:, None], place, x), labels
+
+
+BACKGROUNDS, BY_COVARIATES = {False: Nothing(), True: Uniform()}, UniformByCovariates()

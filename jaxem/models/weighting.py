@@ -21,7 +21,12 @@ class Weighting(abc.ABC):
     """A frozen spec. Parameters have `weights` (k,), 0 for an absent component, and fields of its
     own after the components: its methods give them in that order."""
 
-    constraints: tuple[Any, ...]  # of `weights`, and of the fields of its own
+    n_beside: int = 0  # parts beside the components whose weights it tells too, after theirs
+
+    @property
+    @abc.abstractmethod
+    def constraints(self) -> tuple[Any, ...]:
+        """Of `weights`, and of the fields of its own."""
 
     @abc.abstractmethod
     def split(self, data: Any) -> tuple[Any, Any]:
@@ -62,13 +67,17 @@ class Weighting(abc.ABC):
     @abc.abstractmethod
     def prepare(self, params: Any) -> Any: ...
 
+    def scaled(self, prepared: Any, log_share: Float[Array, ""]) -> Any:
+        """With weights of all rows that are no noise, whose share that is."""
+        return prepared
+
     @abc.abstractmethod
-    def log_weights(self, prepared: Any, rows: Rows) -> Float[Array, "k #n"]:
-        """Of each row, or of all; -inf for an absent component."""
+    def log_weights(self, prepared: Any, rows: Rows) -> Float[Array, "m #n"]:
+        """Of each row, or of all; -inf for an absent component. m: k + n_beside."""
 
     @abc.abstractmethod
     def statistics(
-        self, prepared: Any, rows: Rows, responsibilities: Float[Array, "k n"]
+        self, prepared: Any, rows: Rows, responsibilities: Float[Array, "m n"]
     ) -> Any: ...
 
     @abc.abstractmethod
@@ -80,18 +89,20 @@ class Weighting(abc.ABC):
 
     @abc.abstractmethod
     def sample(self, key: Array, params: Any, n: int) -> tuple[Int[Array, " n"], Any]:
-        """-> (labels, covariates or None)."""
+        """-> (labels, from k on of what is beside the components, covariates or None)."""
 
     @abc.abstractmethod
     def labels(self, key: Array, params: Any, rows: Rows) -> Int[Array, "*n"]:
-        """A component for each row."""
+        """For each row a component, or from k on what is beside them."""
 
 
 @dataclass(frozen=True)
 class Common(Weighting):
     """The same for every row."""
 
-    constraints = (Shares(),)
+    @property
+    def constraints(self) -> tuple[Any]:
+        return (Shares(),)
 
     def split(self, data: Any) -> tuple[Any, None]:
         return data, None
@@ -120,6 +131,9 @@ class Common(Weighting):
 
     def prepare(self, params: Any) -> Float[Array, " k"]:
         return safe_log(params.weights)
+
+    def scaled(self, prepared: Float[Array, " k"], log_share: Float[Array, ""]) -> Any:
+        return prepared + log_share
 
     def log_weights(self, prepared: Float[Array, " k"], rows: Rows) -> Float[Array, "k 1"]:
         return prepared[:, None]

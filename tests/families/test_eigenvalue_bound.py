@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 import jaxem
 from jaxem import datasets, families
@@ -55,8 +55,35 @@ def test_what_is_within_the_bound_stays():
     np.testing.assert_array_equal(same, c)
 
 
+def test_no_common_spectrum_within_the_bound_is_better():
+    """EEV: against a search of scipy among spectra within the bound, along the scatters' axes."""
+    rng, k, d, ratio = np.random.default_rng(4), 3, 4, 6.0
+    rows = np.array([30.0, 50.0, 90.0])
+    half = rng.normal(size=(k, d, 9)) * np.exp(rng.normal(0, 1.5, size=(k, d, 1)))
+    sums = half @ np.swapaxes(half, 1, 2) * rows[:, None, None] / 9
+    structure, weight = STRUCTURES["EEV"], jnp.asarray(rows)[:, None, None]
+    free = structure.estimate(weight, jnp.asarray(sums), jnp.asarray(sums))
+    found = np.asarray(eigenvalue_bound.bounded(structure, free, weight, jnp.array(ratio)))
+    spectra = np.linalg.eigvalsh(found)
+    np.testing.assert_allclose(spectra, spectra[:1].repeat(k, 0), rtol=1e-12)
+    assert spectra[0, -1] == pytest.approx(ratio * spectra[0, 0], rel=1e-12)
+    squares = np.linalg.eigvalsh(sums).sum(axis=0)
+
+    def loss(logs):
+        return logs.sum() + np.sum(squares / rows.sum() * np.exp(-logs))
+
+    inside = [{"type": "ineq", "fun": lambda logs: np.log(ratio) - np.ptp(logs)}]
+    start = np.full(d, np.log(squares.mean() / rows.sum()))
+    within = list(zip(start - 5, start + 5, strict=True))
+    best = minimize(loss, start, bounds=within, constraints=inside, options={"ftol": 1e-14})
+    precisions = np.linalg.inv(found)
+    ours = np.sum(rows * np.linalg.slogdet(found)[1]) + np.einsum("kij,kji", precisions, sums)
+    assert ours / rows.sum() <= best.fun + 1e-8 * abs(best.fun)
+    np.testing.assert_allclose(ours / rows.sum(), loss(np.log(spectra[0])), rtol=1e-12)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical", "EEV"])
 def test_fit_within_the_bound(structure):
     """Every start is regular, within the bound, and none ends by a step that leads down."""
     x = np.asarray(datasets.load_faithful().x)
@@ -108,7 +135,8 @@ def test_scales_of_t_components_within_the_bound():
 @pytest.mark.parametrize(
     ("family", "options", "told"),
     [
-        (families.Gaussian("VEV"), {"max_eigenvalue_ratio": 3.0}, "linked"),
+        (families.Gaussian("VEV"), {"max_eigenvalue_ratio": 3.0}, "linked .shapes alone are"),
+        (families.Gaussian("VVE"), {"max_eigenvalue_ratio": 3.0}, "linked .axes alone are"),
         (families.Gaussian("full"), {"max_eigenvalue_ratio": 0.5}, "from 1"),
         (families.Poisson(), {"max_eigenvalue_ratio": 3.0}, "Poisson.* has none"),
         (families.Gaussian("full"), {"trim": 1.0}, "from 0 to under 1"),

@@ -61,6 +61,7 @@ CASES = {
         jaxem.Mixture(families.Gaussian("tied"), 3), X, None, None, {"reg_covar": 0.1}
     ),
     "diag_plain_em": (DIAG, X, None, None, {"acceleration": None}),
+    "noise": (jaxem.Mixture(families.Gaussian("diag"), 3, noise=True), X, WEIGHT, None, {}),
     "counts": (jaxem.Mixture(families.Poisson(), 3), COUNTS, WEIGHT + 1, None, {}),
     "categories": (
         jaxem.Mixture(families.Categorical(12), 2), np.minimum(COUNTS, 11), None, None, {}

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from outliers import GROUPS, SPOILT
+from scipy import optimize
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
@@ -120,6 +121,82 @@ def test_where_rows_are_not_together_it_is_refused(tmp_path):
     with pytest.raises(ValueError, match="a device of several never has together"):
         mesh = jax.make_mesh((2,), ("rows",))
         jaxem.fit(MODEL, SPOILT, key=jax.random.key(0), n_init=2, trim=0.1, mesh=mesh)
-    with pytest.raises(ValueError, match="trim is for mixtures"):
+    with pytest.raises(ValueError, match=r"whole sequences out, .* and there is one"):
         hmm = jaxem.HMM(families.Gaussian("full"), 2)
         jaxem.fit(hmm, SPOILT, key=jax.random.key(0), n_init=2, trim=0.1)
+
+
+# ---- chains
+
+
+CHAIN = jaxem.HMM(families.Gaussian("diag"), 2)
+LENGTHS = np.array([30, 12, 45, 20, 30, 8, 25, 40, 33, 17, 22, 30])
+BAD = [3, 8]  # sequences of something else, 53 of 312 steps
+LAW = jaxem.HMMParams(
+    np.array([0.5, 0.5]), np.array([[0.9, 0.1], [0.2, 0.8]]),
+    families.GaussianParams(np.array([[0.0], [4.0]]), np.ones((2, 1))),
+)  # fmt: skip
+KEYS = jax.random.split(jax.random.key(5), len(LENGTHS))
+CLEAN = [
+    np.asarray(jaxem.sample(CHAIN, LAW, key, int(n))[0])
+    for key, n in zip(KEYS, LENGTHS, strict=True)
+]
+SEQUENCES = [30 + 10 * np.cos(x) if i in BAD else x for i, x in enumerate(CLEAN)]
+SHARE = float(LENGTHS[BAD].sum() / LENGTHS.sum())
+
+
+@pytest.fixture(scope="module")
+def chain():
+    return jaxem.fit(CHAIN, SEQUENCES, key=jax.random.key(0), n_init=10, trim=SHARE, tol=1e-10)
+
+
+@pytest.mark.slow
+def test_sequences_that_are_left_out_move_nothing(chain):
+    """The fit is that of the others."""
+    others = [x for i, x in enumerate(SEQUENCES) if i not in BAD]
+    clean = jaxem.fit(CHAIN, others, key=jax.random.key(0), n_init=10, tol=1e-10)
+    assert chain.log_likelihood == pytest.approx(float(clean.log_likelihood), rel=1e-8)
+    assert float(chain.total_weight) == pytest.approx(LENGTHS.sum() - LENGTHS[BAD].sum())
+    means = [np.sort(np.ravel(of.params.emissions.means)) for of in (chain, clean)]
+    np.testing.assert_allclose(*means, atol=1e-4)
+    weight = jaxem.trimmed_weights(CHAIN, chain.params, SEQUENCES, SHARE)
+    np.testing.assert_allclose(weight, np.isin(np.arange(12), BAD, invert=True), atol=1e-9)
+    assert "16.99 % of the steps in the least likely sequences do not count" in str(chain)
+
+
+@pytest.mark.parametrize("trim", [0.1, 0.37])
+@pytest.mark.parametrize("form", ["list", "batch"])
+def test_the_sequences_that_count_have_the_largest_sum(trim, form):
+    """Against scipy's linear program: of all shares that add up to those steps."""
+    x, lengths = CLEAN, None
+    if form == "batch":
+        x = np.stack([np.pad(own, ((0, 45 - len(own)), (0, 0))) for own in CLEAN])
+        lengths = LENGTHS
+    each = np.asarray(jaxem.log_prob(CHAIN, LAW, x, lengths=lengths))
+    times = np.where(np.arange(12) == 4, 3.0, 1.0)
+    most = [(0, of) for of in times]
+    total = (1 - trim) * np.sum(times * LENGTHS)
+    best = optimize.linprog(-each, A_eq=LENGTHS[None], b_eq=[total], bounds=most)
+    found = jaxem.trimmed_weights(CHAIN, LAW, x, trim, sample_weight=times, lengths=lengths)
+    np.testing.assert_allclose(found, best.x, atol=1e-8)
+    prior = jaxem.HMMPrior(trim=trim)
+    data = jaxem.read(CHAIN, x, sample_weight=times, lengths=lengths)
+    statistics, value = jaxem.e_step(CHAIN, LAW, data, prior=prior)
+    assert float(value) == pytest.approx(-best.fun, rel=1e-9)
+    assert float(statistics.total_weight) == pytest.approx(total)
+
+
+@pytest.mark.slow
+def test_no_step_of_a_trimmed_chain_leads_down():
+    params = LAW._replace(
+        emissions=families.GaussianParams(np.array([[-5.0], [20.0]]), 50 * np.ones((2, 1)))
+    )
+    values = [
+        float(
+            jaxem.em(
+                CHAIN, params, SEQUENCES, trim=0.25, max_iter=n, acceleration=None
+            ).log_likelihood
+        )
+        for n in range(10)
+    ]
+    assert np.all(np.diff(values) >= -1e-9) and values[-1] > values[0] + 1

@@ -146,6 +146,34 @@ def concomitants() -> ModelCase:
     return ModelCase(model, params, draw, e_step, lambda *_: None)
 
 
+def concomitants_and_noise() -> ModelCase:
+    """Noise is the likelier the smaller the covariate is."""
+    of = FAMILY_CASES["full"]()
+    model = Mixture(of.family, 2, noise=True, concomitants=1)
+    coefficients = np.array([[0.0, 0.0], [0.4, 1.5], [-1.5, -1.0]])
+    box = jaxem.Noise(np.array(0.15), np.array([-10.0, -8.0]), np.array([12.0, 9.0]))
+    weights = np.array([0.45, 0.55])
+    params = jaxem.NoisyConcomitantMixtureParams(weights, _COLUMNS, coefficients, box)
+
+    def joint(params, data):
+        x, z = map(np.asarray, data)
+        eta = np.asarray(params.coefficients) @ np.c_[np.ones(len(z)), z].T
+        _, low, high = params.noise
+        beside = np.full((1, len(x)), -np.log(high - low).sum())
+        each = np.concatenate([of.log_prob(params.components, x), beside])
+        return each + log_softmax(eta, axis=0)
+
+    def e_step(params, data):
+        logs = joint(params, data)
+        total = logsumexp(logs, axis=0)
+        return Expected((logs.shape[1], np.exp(logs - total).sum(1)[:2]), total.sum())
+
+    def draw(key):
+        return jaxem.sample(model, params, key, N_ROWS)[0]
+
+    return ModelCase(model, params, draw, e_step, lambda *_: None)
+
+
 # ---- chains
 
 
@@ -263,6 +291,7 @@ MODEL_CASES: dict[str, Callable[[], ModelCase]] = {
     "mixture_with_holes": holes,
     "mixture_with_noise": noise,
     "mixture_with_concomitants": concomitants,
+    "mixture_with_concomitants_and_noise": concomitants_and_noise,
     "mixture_of_a_dict": partial(mixture, "product", _MIXED),
     "mixture_of_searches": partial(mixture, "poisson_regression", _RATES),
     "mixture_of_densities": partial(

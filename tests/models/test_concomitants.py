@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 import jaxem
 from jaxem import families
+from jaxem.core import parameters
 
 KEY = jax.random.key(0)
 N, K = 240, 3
@@ -205,6 +206,94 @@ def test_holes_are_filled_by_what_covariates_tell(fitted):
     np.testing.assert_array_equal(filled[3:, 0], X[3:])
 
 
+SPOILT = np.where(_RNG.random(N) < 0.1 + 0.3 * (Z[:, 0] > 0.5), _RNG.uniform(-20, 30, N), X)
+NOISY = jaxem.Mixture(families.Gaussian("diag"), K, noise=True, concomitants=2)
+
+
+def noisy_marginal(t):
+    """The same of a mixture with noise over the box of the rows, one more class of the logit."""
+    logs = log_weights(np.vstack([np.zeros(3), t[:9].reshape(3, 3)]), Z)
+    logs[:, :3] += norm.logpdf(SPOILT[:, None], t[9:12], np.exp(t[12:]))
+    logs[:, 3] -= np.log(np.ptp(SPOILT))
+    return -logsumexp(logs, axis=1).sum()
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    return jaxem.fit(NOISY, (SPOILT, Z), key=KEY, n_init=8, tol=1e-11)
+
+
+def test_noise_is_one_more_class_of_the_logit(noisy):
+    """A search of the likelihood from nearby ends at the fit; shares are means over the rows."""
+    here, params = vector(noisy.params), noisy.params
+    assert params.coefficients.shape == (4, 3) and here.size == noisy.n_free_parameters == 15
+    np.testing.assert_allclose(float(noisy.log_likelihood), -noisy_marginal(here), rtol=1e-12)
+    away = here + 0.05 * _RNG.normal(size=here.size)
+    found = optimize.minimize(noisy_marginal, away, method="BFGS", options={"gtol": 1e-6})
+    np.testing.assert_allclose(noisy.log_likelihood, -found.fun, rtol=1e-9)
+    own = np.asarray(jaxem.concomitant_weights(NOISY, params, Z))
+    np.testing.assert_allclose(own, np.exp(log_weights(params.coefficients, Z)), rtol=1e-12)
+    mean = own.mean(axis=0)
+    np.testing.assert_allclose(params.noise.share, mean[3], atol=1e-5)
+    np.testing.assert_allclose(params.weights, mean[:3] / mean[:3].sum(), atol=1e-5)
+    shares = np.asarray(jaxem.predict_proba(NOISY, params, (SPOILT, Z)))
+    density = norm.pdf(SPOILT[:, None], *_moments(params))
+    joint = own * np.c_[density, np.full(N, 1 / np.ptp(SPOILT))]
+    np.testing.assert_allclose(shares, joint / joint.sum(1, keepdims=True), rtol=1e-8, atol=1e-13)
+
+
+@pytest.mark.slow
+def test_standard_errors_of_the_log_odds_of_noise(noisy):
+    """Of the curvature, by differences; the box reaches below 0."""
+    here, step = vector(noisy.params), 1e-3
+    unit = step * np.eye(here.size)
+    curvature = np.array([
+        [noisy_marginal(here + a + b) - noisy_marginal(here + a - b) - noisy_marginal(here - a + b)
+         + noisy_marginal(here - a - b) for b in unit] for a in unit
+    ]) / (4 * step**2)  # fmt: skip
+    expected = np.sqrt(np.diagonal(np.linalg.inv(curvature)))[:9].reshape(3, 3)
+    found = jaxem.standard_errors(NOISY, noisy.params, (SPOILT, Z))
+    np.testing.assert_allclose(found.coefficients[1:], expected, rtol=1e-3)
+    assert np.isnan(found.noise.share) and np.all(np.isnan(found.noise.low))
+
+
+@pytest.mark.slow
+def test_noisy_slopes_of_0_are_a_plain_noisy_mixture():
+    zero = np.where(np.arange(3) == 0, np.nan, np.zeros((K + 1, 3)))
+    fixed = jaxem.NoisyConcomitantMixtureParams(None, None, zero, None)
+    plain = jaxem.Mixture(families.Gaussian("diag"), K, noise=True)
+    options = {"key": KEY, "n_init": 8, "tol": 1e-12}
+    held = jaxem.fit(NOISY, (SPOILT, Z), fixed=fixed, **options)
+    free = jaxem.fit(plain, SPOILT, **options)
+    np.testing.assert_allclose(held.log_likelihood, free.log_likelihood, rtol=1e-9)
+    np.testing.assert_allclose(held.params.noise.share, free.params.noise.share, atol=1e-4)
+    assert held.n_free_parameters == free.n_free_parameters
+
+
+@pytest.mark.slow
+def test_components_of_a_noisy_fit_in_another_order(noisy, tmp_path):
+    """Log odds are against the first, whichever it is; the noise stays last; files hold it all."""
+    turned = parameters.take(NOISY.constraints, jax.device_get(noisy.params), np.array([2, 0, 1]))
+    found = jaxem.log_prob(NOISY, turned, (SPOILT, Z))
+    expected = jaxem.log_prob(NOISY, noisy.params, (SPOILT, Z))
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    jaxem.save(tmp_path / "model.safetensors", NOISY, turned)
+    model, params = jaxem.load(tmp_path / "model.safetensors")
+    assert model == NOISY
+    jax.tree.map(np.testing.assert_array_equal, params, turned)
+
+
+@pytest.mark.slow
+def test_drawn_noise_has_its_weights(noisy):
+    (x, z), labels = jaxem.sample(NOISY, noisy.params, KEY, 4000)
+    own = np.exp(log_weights(noisy.params.coefficients, z))
+    error = np.sqrt((own * (1 - own)).sum(axis=0))
+    chosen = np.eye(K + 1)[np.asarray(labels)]
+    assert np.all(np.abs((chosen - own).sum(axis=0)) < 4 * error)
+    beside = np.asarray(x)[np.asarray(labels) == K]
+    assert np.min(beside) < -10 and np.max(beside) > 20
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [
@@ -219,8 +308,10 @@ def test_other_data_are_refused(data, told):
 
 
 def test_what_has_no_meaning_is_refused(fitted):
-    with pytest.raises(ValueError, match="noise"):
-        jaxem.Mixture(families.Gaussian("diag"), 2, noise=True, concomitants=1)
+    with pytest.raises(ValueError, match="follows from the coefficients"):
+        noisy = jaxem.Mixture(families.Gaussian("diag"), 2, noise=True, concomitants=2)
+        known = jaxem.NoisyConcomitantMixtureParams(None, None, None, jaxem.Noise(0.1, None, None))
+        jaxem.fit(noisy, (X, Z), key=KEY, n_init=1, fixed=known)
     with pytest.raises(ValueError, match="depend on covariates give precision"):
         prior = jaxem.MixturePrior(weights=2.0)
         jaxem.fit(MODEL, (X, Z), key=KEY, n_init=1, prior=prior)

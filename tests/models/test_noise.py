@@ -7,6 +7,7 @@ from outliers import GROUPS, SPOILT
 
 import jaxem
 from jaxem import families, plot
+from jaxem.core import pool, source
 
 MODEL = jaxem.Mixture(families.Gaussian("full"), 2, noise=True)
 
@@ -59,6 +60,19 @@ def test_box_is_no_free_parameter(noisy):
     assert float(errors.share) == pytest.approx(np.sqrt(share * (1 - share) / 300), rel=0.1)
 
 
+@pytest.mark.slow
+def test_errors_of_a_box_below_0_are_those_of_one_above(noisy):
+    moved = noisy.params._replace(
+        components=noisy.params.components._replace(means=noisy.params.components.means + 100),
+        noise=noisy.params.noise._replace(
+            low=noisy.params.noise.low + 100, high=noisy.params.noise.high + 100
+        ),
+    )
+    here = jaxem.standard_errors(MODEL, noisy.params, SPOILT)
+    there = jaxem.standard_errors(MODEL, moved, SPOILT + 100)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), here, there)
+
+
 def test_box_is_that_of_all_rows_in_every_start():
     """Starts of many rows look at some of them each; a smaller box would be a higher density."""
     x = np.random.default_rng(0).normal(size=(20_000, 2))
@@ -67,6 +81,45 @@ def test_box_is_that_of_all_rows_in_every_start():
     noise = fit.restarts.params.noise
     np.testing.assert_array_equal(noise.low, np.tile([-50.0, -70.0], (4, 1)))
     np.testing.assert_array_equal(noise.high, np.tile([60.0, 40.0], (4, 1)))
+
+
+def _large(monkeypatch):
+    """3000 rows count as many, and starts look at 400, which are not the four that make the box; a
+    row that is further out has weight 0."""
+    monkeypatch.setattr(pool, "POOL", 400)
+    monkeypatch.setattr(source, "WHOLE", 1 << 10)
+    x = np.random.default_rng(0).normal(size=(3000, 2))
+    weight = np.where(np.arange(3000) == 5, 0.0, 1.0)
+    places, _ = pool.drawn(3000, weight, pool.seed_of(jax.random.key(1)))
+    others = np.setdiff1d(np.arange(100, 3000), places)[[10, 500, 1000, 2000]]
+    x[others] = [[-50, 40], [60, -70], [0, 45], [-55, 0]]
+    x[5] = 1e4
+    return x, weight
+
+
+def test_box_of_a_large_table_is_that_of_all_its_rows(monkeypatch):
+    """Outside of a box that some rows give, the noise would have the density that it has within."""
+    x, weight = _large(monkeypatch)
+    model = jaxem.Mixture(families.Gaussian("diag"), 2, noise=True)
+    options = {"key": jax.random.key(1), "n_init": 2, "max_iter": 8}
+    fit = jaxem.fit(model, x, sample_weight=weight, **options)
+    np.testing.assert_array_equal(fit.params.noise.low, [-55.0, -70.0])
+    np.testing.assert_array_equal(fit.params.noise.high, [60.0, 45.0])
+    parts = [(x[at : at + 500], weight[at : at + 500], None) for at in range(0, 3000, 500)]
+    rows = jaxem.sources.batches(lambda: iter(parts))
+    streamed = jaxem.fit(model, rows, **options)
+    jax.tree.map(np.testing.assert_array_equal, streamed.params.noise[1:], fit.params.noise[1:])
+    np.testing.assert_allclose(streamed.log_likelihood, fit.log_likelihood, rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_box_of_online_em_is_that_of_all_rows(monkeypatch):
+    x, weight = _large(monkeypatch)
+    rows = jaxem.sources.batches(lambda: iter([(x, weight, None)]))
+    model = jaxem.Mixture(families.Gaussian("diag"), 2, noise=True)
+    fit = jaxem.fit_online(model, rows, key=jax.random.key(1), n_init=2)
+    np.testing.assert_array_equal(fit.params.noise.low, [-55.0, -70.0])
+    np.testing.assert_array_equal(fit.params.noise.high, [60.0, 45.0])
 
 
 def test_box_may_be_given():

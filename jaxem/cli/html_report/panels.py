@@ -63,10 +63,11 @@ def _of_model(fitted: Fitted, rows: Rows) -> Iterator[Drawing]:
     if isinstance(model, HMM):
         yield from _of_chain(fitted, model)
     elif isinstance(model.family, Categorical | Bernoulli):
-        classes = jaxem.latent_classes(model, result.params, data.x, columns=data.names)
+        items = data.names[: len(data.names) - data.n_covariates]
+        classes = jaxem.latent_classes(model, result.params, data.x, columns=items)
         draw = partial(plot.item_profiles, classes, levels=data.levels)
         yield Drawing("What each component answers", draw)
-    else:
+    elif not model.n_covariates:  # whose rows have densities of their own
         if isinstance(model.family, Gaussian | StudentT):
             yield from _of_points(fitted, model, rows)
         yield from _of_columns(fitted)
@@ -90,7 +91,7 @@ def _of_columns(fitted: Fitted) -> Iterator[Drawing]:
     """The densities of the columns that tell the components apart most."""
     first = _telling(fitted)[:_MOST]
     for model, part, x in _parts(fitted):
-        if columns.kind(part.family, len(part.names)) is None:
+        if isinstance(x, tuple) or columns.kind(part.family, len(part.names)) is None:
             continue
         for j, name in enumerate(part.names):
             if name in first and not isinstance(part.family, Categorical | Bernoulli):

@@ -62,18 +62,34 @@ def section(fitted: Fitted) -> Html:
         paragraphs(_explained(part, found)),
         element("ul", *(_told(k, part, v, found) for k, v in enumerate(shares))),
         table(("column", "", *heads, "all rows"), rows, f"profiles of the {part}s"),
+        *(_odds(fitted, heads) if model.n_covariates else ()),
     )
+
+
+def _odds(fitted: Fitted, heads: Sequence[Html]) -> list[Html]:
+    """What the columns that the weights depend on do to them."""
+    data = fitted.data
+    found = parameter_tables.log_odds(fitted.result.params, data.names, data.levels)
+    rows = [[Cell(line.column, "name"), *map(_plain, line.values[1:])] for line in found]
+    beside = ["noise"] * fitted.result.provenance.model.n_beside
+    return [
+        element("h3", "What the weights depend on"),
+        paragraphs(
+            "Log odds of each component against component 0: where a column is larger by one, the "
+            "odds are larger by a factor of exp of its number. The weights above are means over "
+            "the rows."
+        ),
+        table(("column", *heads[1:], *beside), rows, "log odds of the components"),
+    ]
 
 
 def lines(fitted: Fitted) -> list[Line]:
     """Those of every column; what the whole table has is of the rows that were fitted."""
     result, data = fitted.result, fitted.data
     cells = cells_of(data.x)
-    found, first = [], 0
+    found = []
     for part in parts_of(result.provenance.model, result.params, data.names):
-        last = first + len(part.names)
-        found += _lines_of(part, cells[:, first:last], data.levels)
-        first = last
+        found += _lines_of(part, cells[:, part.place], data.levels)
     return found + _stays(result)
 
 

@@ -44,15 +44,16 @@ def section(fitted: Fitted) -> Html:
     """The model, how its fit ended, and its figures."""
     model: Any = fitted.result.provenance.model
     _, data, notes, _ = fitted
-    told = f"{report.several(len(data.names), 'column')} fitted: {listed(data.names)}"
+    n = len(data.names) - data.n_covariates
+    own, covariates = data.names[:n], data.names[n:]
+    told = f"{report.several(n, 'column')} fitted: {listed(own)}"
+    told += f"; the weights depend on {listed(covariates)}" if covariates else ""
     size = f": {fitted.result.provenance.n_rows:,} rows, {told}."
     size = joined([element("strong", data.about), size])
     facts = table(("", ""), metadata.words(notes).items(), "figures of the fit")
     return element(
         "section",
-        paragraphs(
-            size, joined([_divided(model), " ", _kind(model, len(data.names))]), _ended(fitted)
-        ),
+        paragraphs(size, joined([_divided(model), " ", _kind(model, n)]), _ended(fitted)),
         element("details", element("summary", "All figures of the fit"), facts),
     )
 

@@ -11,6 +11,13 @@ by e = clip(v, m, c m), and m where both sides of
 
 are equal, of which the left one rises with m and the right one falls: the place is found among the
 sorted v and v / c (Fritz, García-Escudero and Mayo-Iscar 2013, section 3).
+
+So it is where eigenvalues are free, of each component or in common: of EEV too, whose components
+have one set of them along axes of their own, in an order that no clipping changes. Volumes or
+shapes that alone are in common are linked across the bound: then what is clipped in one component
+moves the others, and clipping is no maximiser; and where axes alone are in common, the best ones
+depend on what is clipped. García-Escudero, Mayo-Iscar and Riani (2022, Stat. Comput. 32, 2) bound
+volumes and shapes apart there, which is another model.
 """
 
 from typing import Any
@@ -22,15 +29,25 @@ from jaxem.core import checks
 from jaxem.core.factors import eigh, smallest_eigenvalue
 from jaxem.core.numerics import einsum
 from jaxem.families.gaussian.covariance import Covariance
+from jaxem.families.gaussian.linked import Linked
 
 SAFE = 1e3  # a larger ratio leaves room for components that have collapsed
 _SLACK = 64.0  # units of rounding by which a ratio may be over the bound
-_ONE_BY_ONE = ("full", "tied", "diag", "spherical", "EEI", "EII")
+_WHY = {
+    "EVI": "volumes alone are in common",
+    "EVV": "volumes alone are in common",
+    "VEI": "shapes alone are in common",
+    "VEV": "shapes alone are in common",
+    "VEE": "shapes and axes are in common, but not volumes",
+    "EVE": "volumes and axes are in common, but not shapes",
+    "VVE": "axes alone are in common",
+}
+_POSSIBLE = ("full", "tied", "diag", "spherical", "EEI", "EII", "EEV")
 
 
 def possible(structure: Covariance) -> bool:
-    """Whether its eigenvalues are estimated one by one."""
-    return structure.name in _ONE_BY_ONE
+    """Whether clipped eigenvalues are the maximiser."""
+    return structure.name in _POSSIBLE
 
 
 def check(structure: Covariance, ratio: Any) -> None:
@@ -43,8 +60,9 @@ def check(structure: Covariance, ratio: Any) -> None:
         )
     if not possible(structure):
         raise ValueError(
-            f"max_eigenvalue_ratio bounds eigenvalues that are estimated one by one; those of "
-            f"{structure.name!r} are linked: take one of {', '.join(map(repr, _ONE_BY_ONE))}"
+            f"max_eigenvalue_ratio clips eigenvalues, and in {structure.name!r} they are linked "
+            f"({_WHY[structure.name]}): what is clipped in one component would move the others, "
+            f"and no step is sure to lead up; take one of {', '.join(map(repr, _POSSIBLE))}"
         )
 
 
@@ -72,6 +90,12 @@ def bounded(
     within, values = _clipped(values, weight, ratio)
     clipped = einsum("...ij,...j,...kj->...ik", vectors, values, vectors)
     return jnp.where(within, covariances, clipped)
+
+
+def settled(structure: Covariance, active: Bool[Array, " k"], inside: Array, old: Array) -> Array:
+    """Those of absent components as they were, but for what they have in common with others."""
+    linked = isinstance(structure.constraint, Linked)
+    return inside if linked else structure.select(active, inside, old)
 
 
 def _clipped(

@@ -165,9 +165,8 @@ class Gaussian(Family):
         inside = eigenvalue_bound.bounded(
             self.covariance, params.covariances, rows, prior.max_eigenvalue_ratio
         )
-        return params._replace(
-            covariances=self.covariance.select(active, inside, params.covariances)
-        )
+        own = eigenvalue_bound.settled(self.covariance, active, inside, params.covariances)
+        return params._replace(covariances=own)
 
     def as_prior(self, prior: Prior, reg_covar: Any, x: Any, k: int) -> GaussianPrior:
         return priors.read(prior, reg_covar, self.covariance, x, k)

@@ -73,5 +73,5 @@ def m_step(
     covariances = structure.estimate(total, scatter, params.covariances)
     if prior.max_eigenvalue_ratio is not None:
         inside = eigenvalue_bound.bounded(structure, covariances, total, prior.max_eigenvalue_ratio)
-        covariances = structure.select(active, inside, params.covariances)
+        covariances = eigenvalue_bound.settled(structure, active, inside, params.covariances)
     return GaussianParams(jnp.where(active[:, None], means, params.means), covariances)
