@@ -5,7 +5,7 @@ x, with weights and labels where there are some, and `fit` reads the pieces as i
 """
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -34,6 +34,11 @@ class Source(abc.ABC):
 
     names: tuple[str, ...] | None = None  # of the columns of a table
     fingerprint: str = ""  # what tells it from another, without reading it whole
+
+    @property
+    def levels(self) -> Mapping[str, tuple[str, ...]]:
+        """Of columns of categories, in the order of their codes; reads them where that must be."""
+        return {}
 
     @property
     def small(self) -> bool:

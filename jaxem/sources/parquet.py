@@ -4,20 +4,28 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxem.core.files import describe_os_errors
 from jaxem.core.source import Piece, Source
-from jaxem.sources.columns import Columns, Schema, chosen, schema_of
+from jaxem.sources.categories import Levels
+from jaxem.sources.columns import Columns, chosen
 from jaxem.sources.fingerprints import of_files
+from jaxem.sources.schema import Schema, called, schema_of, together
 
 _ROWS = 1 << 16  # a piece
 
 
 def parquet(
-    paths: Any, columns: Any = None, sample_weight: str | None = None, labels: str | None = None
+    paths: Any,
+    columns: Any = None,
+    sample_weight: str | None = None,
+    labels: str | None = None,
+    categories: Any = (),
+    missing: Sequence[str] = (),
 ) -> Source:
     """The rows of Parquet files as one table, file after file.
 
@@ -26,17 +34,39 @@ def parquet(
         another form a tuple or a dict of such lists, as `fit` takes x: (["a", "b"], "y") of a
         regression, {"size": ["a", "b"], "colour": ["c"]} of a `families.Product`.
     sample_weight, labels: names of columns.
+    categories: names of columns whose values, most often text, are categories; or a dict with the
+        levels of each, such as the `levels` of the source that a model was fitted to. They become
+        whole numbers from 0, the places among the levels, as `families.Categorical` takes them.
+        Without levels the first use of the source reads these columns, and `source.levels` has what
+        there is in all files, sorted: `Categorical(tuple(map(len, source.levels.values())))`.
+    missing: words, such as "NA", that stand for a category that is missing, as null does.
 
     Numbers of several kinds become the widest of them; null is NaN.
 
     Errors: OSError where a file cannot be read; ValueError for files that differ, which are named,
-    and for columns that are not there or are no numbers.
+    for columns that are not there or are no numbers, and for a value that is none of the levels.
     """
+    found = files(paths)
+    schema, first = found.schema, found.paths[0]
+    own = chosen(schema, first, columns, sample_weight, labels, categories, missing)
+    coded = sorted(own.levels.items()), own.unknown, own.absent
+    told = of_files(found.paths, own.tree, sample_weight, labels, *(coded if own.coded else ()))
+    return Parquet(found.paths, found.groups, own, own.names, told)
+
+
+class Files(NamedTuple):
+    """What footers say. groups: of each file its row groups, (g, 2) rows and bytes."""
+
+    paths: tuple[str, ...]
+    groups: tuple[np.ndarray, ...]
+    schema: Schema
+
+
+def files(paths: Any) -> Files:
+    """Errors: OSError where a file cannot be read; ValueError for files that differ."""
     found = _files(paths)
     groups, schemas = zip(*map(_looked_at, found), strict=True)
-    own = chosen(_together(found, schemas), found[0], columns, sample_weight, labels)
-    told = of_files(found, own.tree, sample_weight, labels)
-    return Parquet(found, groups, own, own.names, told)
+    return Files(found, groups, _together(found, schemas))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +76,22 @@ class Parquet(Source):
     columns: Columns
     names: tuple[str, ...] | None
     fingerprint: str
+
+    @property
+    def levels(self) -> Levels:
+        return self._known.levels
+
+    @cached_property
+    def _known(self) -> Columns:
+        """The columns, and the levels of all files."""
+        own = self.columns
+        return own.known(self._batches(own.unknown)) if own.unknown else own
+
+    def _batches(self, names: Sequence[str]) -> Iterator[Any]:
+        for path, groups in zip(self.paths, self.groups, strict=True):
+            with _opened(path) as file:
+                self._check(path, file, int(groups[:, 0].sum()))
+                yield from _read(path, file.iter_batches(_ROWS, columns=list(names)))
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         skip = first
@@ -81,13 +127,14 @@ class Parquet(Source):
         if not len(groups):
             return
         at = int(stops[groups[0]]) - sizes[groups[0]]
-        batches = file.iter_batches(_ROWS, groups.tolist(), list(self.columns.kinds))
+        columns = self._known
+        batches = file.iter_batches(_ROWS, groups.tolist(), list(columns.kinds))
         for batch in _read(path, batches):
             stop = at + batch.num_rows
             if stop > first:
                 begin = max(at, first)
                 where = f"{path}, rows {begin:,} to {stop - 1:,}"
-                yield self.columns.piece(batch.slice(begin - at), where)
+                yield columns.piece(batch.slice(begin - at), where)
             at = stop
 
 
@@ -134,18 +181,18 @@ def _read(path: str, batches: Any) -> Iterator[Any]:
 
 
 def _together(paths: Sequence[str], schemas: Sequence[Schema]) -> Schema:
-    """The dtype of each column over all files."""
+    """The kind of each column over all files."""
     first, found = paths[0], dict(schemas[0])
     for path, own in zip(paths[1:], schemas[1:], strict=True):
         for name in [*found, *own]:
             if name not in own or name not in found:
                 lacks, has = (path, first) if name not in own else (first, path)
                 raise ValueError(f"{lacks} has no column {name}, which {has} has")
-            if (own[name] is None) != (found[name] is None):
-                numbers, other = (first, path) if own[name] is None else (path, first)
-                raise ValueError(f"column {name} is of numbers in {numbers}, and not in {other}")
-            if own[name] is not None:
-                found[name] = np.result_type(found[name], own[name])
+            wide = together(found[name], own[name])
+            if wide is None:
+                here, there = called(own[name]), called(found[name])
+                raise ValueError(f"column {name} is of {there} in {first}, and of {here} in {path}")
+            found[name] = wide
     return found
 
 
