@@ -57,7 +57,7 @@ def read(path: Path, separator: str | None = None, header: bool | None = None) -
         raise ValueError(f"cannot be read ({first_sentence(error)}); check the file") from None
     if cells.num_rows == 0:
         raise ValueError("has column names but no rows; there is nothing to work on")
-    return _table(cells, remarks)
+    return cleaned(cells, remarks)
 
 
 def _beside(path: Path) -> list[str]:
@@ -68,7 +68,8 @@ def _beside(path: Path) -> list[str]:
         return []
 
 
-def _table(cells: pa.Table, remarks: tuple[str, ...]) -> Table:
+def cleaned(cells: pa.Table, remarks: tuple[str, ...] = ()) -> Table:
+    """What a file holds, or a part of it, as `read` gives it."""
     columns, left_out = _without_index(cells)
     names = columns.column_names
     twice = sorted({name for name in names if name and names.count(name) > 1})
@@ -82,7 +83,7 @@ def parts(path: Path) -> Iterator[Table]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             for i, batch in enumerate(file.iter_batches(_ROWS)):
-                own = _table(pa.Table.from_batches([batch], file.schema_arrow), ())
+                own = cleaned(pa.Table.from_batches([batch], file.schema_arrow), ())
                 yield own._replace(remarks=()) if i else own
     except FileNotFoundError:
         raise ValueError("there is no such file; check the path") from None

@@ -1,22 +1,18 @@
 """Parquet files as one table, read a few row groups at a time."""
 
-import glob
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from jaxem.core.files import describe_os_errors
 from jaxem.core.source import Piece, Source
 from jaxem.sources.categories import Levels
 from jaxem.sources.columns import Columns, chosen
 from jaxem.sources.fingerprints import of_files
-from jaxem.sources.schema import Schema, called, schema_of, together
-
-_ROWS = 1 << 16  # a piece
+from jaxem.sources.parquet_files import ROWS, files, opened, read
+from jaxem.sources.schema import schema_of
 
 
 def parquet(
@@ -54,21 +50,6 @@ def parquet(
     return Parquet(found.paths, found.groups, own, own.names, told)
 
 
-class Files(NamedTuple):
-    """What footers say. groups: of each file its row groups, (g, 2) rows and bytes."""
-
-    paths: tuple[str, ...]
-    groups: tuple[np.ndarray, ...]
-    schema: Schema
-
-
-def files(paths: Any) -> Files:
-    """Errors: OSError where a file cannot be read; ValueError for files that differ."""
-    found = _files(paths)
-    groups, schemas = zip(*map(_looked_at, found), strict=True)
-    return Files(found, groups, _together(found, schemas))
-
-
 @dataclass(frozen=True, eq=False)
 class Parquet(Source):
     paths: tuple[str, ...]
@@ -89,16 +70,16 @@ class Parquet(Source):
 
     def _batches(self, names: Sequence[str]) -> Iterator[Any]:
         for path, groups in zip(self.paths, self.groups, strict=True):
-            with _opened(path) as file:
+            with opened(path) as file:
                 self._check(path, file, int(groups[:, 0].sum()))
-                yield from _read(path, file.iter_batches(_ROWS, columns=list(names)))
+                yield from read(path, file.iter_batches(ROWS, columns=list(names)))
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         skip = first
         for path, groups in zip(self.paths, self.groups, strict=True):
             n = int(groups[:, 0].sum())
             if not skip or skip < n:
-                with _opened(path) as file:
+                with opened(path) as file:
                     self._check(path, file, n)
                     yield from self._of_file(path, file, skip)
             skip = max(0, skip - n)
@@ -128,77 +109,11 @@ class Parquet(Source):
             return
         at = int(stops[groups[0]]) - sizes[groups[0]]
         columns = self._known
-        batches = file.iter_batches(_ROWS, groups.tolist(), list(columns.kinds))
-        for batch in _read(path, batches):
+        batches = file.iter_batches(ROWS, groups.tolist(), list(columns.kinds))
+        for batch in read(path, batches):
             stop = at + batch.num_rows
             if stop > first:
                 begin = max(at, first)
                 where = f"{path}, rows {begin:,} to {stop - 1:,}"
                 yield columns.piece(batch.slice(begin - at), where)
             at = stop
-
-
-# ---- what files hold
-
-
-def _files(paths: Any) -> tuple[str, ...]:
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    found: list[str] = []
-    for path in map(os.fspath, given):
-        some = [path] if os.path.exists(path) else sorted(glob.glob(path))
-        if not some:
-            raise FileNotFoundError(f"{path}: there is no such file, and none that matches it")
-        found += some
-    if not found:
-        raise ValueError("paths names no file")
-    return tuple(found)
-
-
-def pyarrow() -> Any:
-    """The library, which is an extra; ValueError where it is not there."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ModuleNotFoundError:
-        raise ValueError("Parquet is read by pyarrow: pip install 'jaxem[stream]'") from None
-    return pyarrow
-
-
-def _opened(path: str) -> Any:
-    arrow = pyarrow()
-    with describe_os_errors(path, "cannot be read"):
-        try:
-            return arrow.parquet.ParquetFile(path)
-        except arrow.ArrowInvalid as error:
-            raise ValueError(f"{path} is no Parquet file, or is cut short: {error}") from None
-
-
-def _read(path: str, batches: Any) -> Iterator[Any]:
-    try:
-        yield from batches
-    except (OSError, pyarrow().ArrowInvalid) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-
-
-def _together(paths: Sequence[str], schemas: Sequence[Schema]) -> Schema:
-    """The kind of each column over all files."""
-    first, found = paths[0], dict(schemas[0])
-    for path, own in zip(paths[1:], schemas[1:], strict=True):
-        for name in [*found, *own]:
-            if name not in own or name not in found:
-                lacks, has = (path, first) if name not in own else (first, path)
-                raise ValueError(f"{lacks} has no column {name}, which {has} has")
-            wide = together(found[name], own[name])
-            if wide is None:
-                here, there = called(own[name]), called(found[name])
-                raise ValueError(f"column {name} is of {there} in {first}, and of {here} in {path}")
-            found[name] = wide
-    return found
-
-
-def _looked_at(path: str) -> tuple[np.ndarray, Schema]:
-    """-> (the rows and bytes of its row groups, its columns)."""
-    with _opened(path) as file:
-        groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
-        sizes = [(group.num_rows, group.total_byte_size) for group in groups]
-        return np.array(sizes, np.int64).reshape(-1, 2), schema_of(file.schema_arrow)

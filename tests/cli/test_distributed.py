@@ -90,6 +90,24 @@ def test_the_first_of_two_processes_prints_and_writes(folder, monkeypatch, capsy
 
 
 @pytest.mark.slow
+def test_levels_are_those_of_all_shares(tmp_path, monkeypatch, capsys):
+    rng, n = np.random.default_rng(0), 300
+    for number, words in enumerate((["red", "blue"], ["red", "green"])):
+        own = pa.table({"colour": rng.choice(words, n), "member": (rng.random(n) < 0.4).tolist()})
+        pq.write_table(own, tmp_path / f"part-{number}.parquet")
+    given = (tmp_path / "part-*.parquet", "--family", "categorical")
+    first, second = ends(by_hand, *given, "-o", tmp_path / "model.safetensors")
+    assert first[0] == second[0] and first[0] in (0, 1), (first, second)
+    assert jaxem.io.read(tmp_path / "model.safetensors").levels == {
+        "colour": ("blue", "green", "red"), "member": ("false", "true")
+    }  # fmt: skip
+    monkeypatch.setattr(source, "WHOLE", 1)
+    assert main(["fit", *map(str, given), "--components", "2", "--starts", "2"]) == first[0]
+    told = re.findall(r"log-likelihood +(\S+)", first[1] + capsys.readouterr().out)
+    assert told[0] == told[1]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", [by_hand, by_open_mpi])
 def test_a_file_that_is_damaged_ends_all_in_one_line(folder, launcher):
     """In its rows, which are in the share of one process alone; its footer is whole."""
