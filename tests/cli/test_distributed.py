@@ -40,6 +40,11 @@ def by_open_mpi(port, place):
     }  # fmt: skip
 
 
+def by_kubernetes(port, place):
+    """What the description of an indexed Job says, and what Kubernetes adds."""
+    return {ADDRESS: f"127.0.0.1:{port}", COUNT: "2", "JOB_COMPLETION_INDEX": str(place)}
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Old Faithful in two files."""
@@ -108,7 +113,7 @@ def test_levels_are_those_of_all_shares(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", [by_hand, by_open_mpi])
+@pytest.mark.parametrize("launcher", [by_hand, by_open_mpi, by_kubernetes])
 def test_a_file_that_is_damaged_ends_all_in_one_line(folder, launcher):
     """In its rows, which are in the share of one process alone; its footer is whole."""
     path = folder / "part-1.parquet"
@@ -125,6 +130,10 @@ def test_what_the_environment_lacks_is_said(capsys):
         "coordinator_address": "127.0.0.1:9", "num_processes": 2, "process_id": 1,
         "cluster_detection_method": "deactivate",
     }  # fmt: skip
+    assert distributed._given(by_kubernetes(9, 1)) == distributed._given(by_hand(9, 1))
+    own = by_kubernetes(9, 1) | {PLACE: "0"}  # one that is told counts more
+    assert distributed._given(own)["process_id"] == 0
+    assert distributed._given({"JOB_COMPLETION_INDEX": "1"}) == {}  # of a job that says no more
     assert distributed._given(by_slurm(9, 1)) == {}  # JAX knows
     for environment, said in (
         ({COUNT: "2", PLACE: "0"}, f"{ADDRESS} is not set"),
