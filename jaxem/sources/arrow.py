@@ -19,13 +19,14 @@ def arrow(
     fingerprint: str = "",
     categories: Any = (),
     missing: Sequence[str] = (),
+    sequence: str | None = None,
 ) -> Source:
     """What a function returns each time it is called: a `pyarrow.RecordBatchReader`.
 
     make_reader: called once for every pass, such as
         lambda: dataset.scanner(batch_size=65536).to_reader()
         and must give the same rows each time.
-    columns, sample_weight, labels, categories, missing: as `parquet` takes them.
+    columns, sample_weight, labels, categories, missing, sequence: as `parquet` takes them.
     fingerprint: what tells the rows from others, where a checkpoint is kept.
 
     Errors: ValueError for columns that are not there or are no numbers.
@@ -37,7 +38,8 @@ def arrow(
         )
     make: Any = make_reader
     schema = schema_of(make().schema)
-    own = chosen(schema, "the reader", columns, sample_weight, labels, categories, missing)
+    given = columns, sample_weight, labels, categories, missing, sequence
+    own = chosen(schema, "the reader", *given)
     return Arrow(make, own, own.names, fingerprint)
 
 
@@ -58,10 +60,12 @@ class Arrow(Source):
         return self.columns.known(self.make_reader()) if self.columns.unknown else self.columns
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
+        return self._known.pieces(self._from(first))
+
+    def _from(self, first: int) -> Iterator[tuple[Any, str]]:
         at = 0
         for number, batch in enumerate(self.make_reader()):
             stop = at + batch.num_rows
             if stop > first and batch.num_rows:
-                own = batch.slice(max(0, first - at))
-                yield self._known.piece(own, f"record batch {number}")
+                yield batch.slice(max(0, first - at)), f"record batch {number}"
             at = stop

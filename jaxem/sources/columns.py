@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxem.core.source import Piece
-from jaxem.sources import categories
+from jaxem.sources import categories, runs
 from jaxem.sources.categories import Levels
 from jaxem.sources.schema import OPAQUE, Schema, is_number, is_opaque, kept_as
 
@@ -20,7 +20,8 @@ class Columns:
     """tree: lists of names, in the form of x; kinds: the dtype of each column that is taken.
 
     levels: of columns of categories, which become codes; unknown: those whose levels are not known
-    yet. absent: words in the place of a category that is missing.
+    yet. absent: words in the place of a category that is missing. sequence: the column whose value
+    tells of which sequence a row is.
     """
 
     tree: Any
@@ -30,6 +31,13 @@ class Columns:
     levels: Levels
     unknown: tuple[str, ...]
     absent: tuple[str, ...]
+    sequence: str | None = None
+
+    @property
+    def read(self) -> list[str]:
+        """The columns that are read."""
+        own = list(self.kinds)
+        return own if self.sequence in (None, *own) else [*own, self.sequence]
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -61,7 +69,7 @@ class Columns:
         found = {**self.levels, **categories.levels_of(batches, self.unknown, self.absent)}
         return replace(self, levels={n: found[n] for n in self.kinds if n in found}, unknown=())
 
-    def piece(self, batch: Any, where: str) -> Piece:
+    def _piece(self, batch: Any, where: str) -> Piece:
         """The rows of a record batch."""
 
         def column(name: str) -> np.ndarray:
@@ -77,6 +85,16 @@ class Columns:
         weight = None if self.sample_weight is None else column(self.sample_weight)
         labels = None if self.labels is None else _as_labels(column(self.labels))
         return Piece(x, weight, labels, where)
+
+    def pieces(self, batches: Iterator[tuple[Any, str]]) -> Iterator[Piece]:
+        """Of record batches, and what is said of them in messages."""
+        if self.sequence is None:
+            return (self._piece(*own) for own in batches)
+        name = self.sequence
+        return runs.whole(
+            (self._piece(own, where), runs.values(own.column(name), where))
+            for own, where in batches
+        )
 
     def _codes(self, column: Any, name: str, where: str) -> np.ndarray:
         known = self.levels[name]
@@ -115,6 +133,7 @@ def chosen(
     labels: str | None,
     given: Any = (),
     absent: Sequence[str] = (),
+    sequence: str | None = None,
 ) -> Columns:
     """columns: as a person names them; None for all but those of weights and labels. given: which
     are of categories.
@@ -124,11 +143,12 @@ def chosen(
     """
     beside = [name for name in (sample_weight, labels) if name is not None]
     if columns is None:
-        columns = [name for name in schema if name not in beside]
+        columns = [name for name in schema if name not in (*beside, sequence)]
     tree = _lists(columns)
     of_x = [name for names in jax.tree.leaves(tree, is_leaf=_is_names) for name in names]
     wanted = [*of_x, *beside]
-    missing = [name for name in wanted if name not in schema]
+    named = wanted if sequence is None else [*wanted, sequence]
+    missing = [name for name in named if name not in schema]
     if missing:
         raise ValueError(f"{where} has no column {', '.join(missing)}; it has {', '.join(schema)}")
     coded = _levels(given, of_x)
@@ -144,7 +164,7 @@ def chosen(
     levels = {name: own for name, own in coded.items() if own is not None}
     unknown = tuple(name for name, own in coded.items() if own is None)
     kinds = {name: "float64" if name in coded else kept_as(schema[name]) for name in wanted}
-    return Columns(tree, sample_weight, labels, kinds, levels, unknown, tuple(absent))
+    return Columns(tree, sample_weight, labels, kinds, levels, unknown, tuple(absent), sequence)
 
 
 def _levels(given: Any, of_x: list[str]) -> dict[str, tuple[str, ...] | None]:

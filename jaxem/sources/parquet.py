@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxem.core.source import Piece, Source
+from jaxem.core.source import Piece, Source, nearest
+from jaxem.sources import runs
 from jaxem.sources.categories import Levels
 from jaxem.sources.columns import Columns, chosen
 from jaxem.sources.fingerprints import of_files
@@ -22,6 +23,7 @@ def parquet(
     labels: str | None = None,
     categories: Any = (),
     missing: Sequence[str] = (),
+    sequence: str | None = None,
 ) -> Source:
     """The rows of Parquet files as one table, file after file.
 
@@ -36,6 +38,9 @@ def parquet(
         Without levels the first use of the source reads these columns, and `source.levels` has what
         there is in all files, sorted: `Categorical(tuple(map(len, source.levels.values())))`.
     missing: words, such as "NA", that stand for a category that is missing, as null does.
+    sequence: the column that tells of which sequence a row is, for an `HMM`: rows one after another
+        with the same value are the steps of one, whatever files they lie in. Weights are those of
+        sequences, the same in all rows of one.
 
     Numbers of several kinds become the widest of them; null is NaN.
 
@@ -44,9 +49,10 @@ def parquet(
     """
     found = files(paths)
     schema, first = found.schema, found.paths[0]
-    own = chosen(schema, first, columns, sample_weight, labels, categories, missing)
-    coded = sorted(own.levels.items()), own.unknown, own.absent
-    told = of_files(found.paths, own.tree, sample_weight, labels, *(coded if own.coded else ()))
+    own = chosen(schema, first, columns, sample_weight, labels, categories, missing, sequence)
+    more = (sorted(own.levels.items()), own.unknown, own.absent) if own.coded else ()
+    more = more if sequence is None else (*more, sequence)
+    told = of_files(found.paths, own.tree, sample_weight, labels, *more)
     return Parquet(found.paths, found.groups, own, own.names, told)
 
 
@@ -75,6 +81,10 @@ class Parquet(Source):
                 yield from read(path, file.iter_batches(ROWS, columns=list(names)))
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
+        return self._known.pieces(self._from(first))
+
+    def _from(self, first: int) -> Iterator[tuple[Any, str]]:
+        """Record batches from row `first` on, and where their rows are."""
         skip = first
         for path, groups in zip(self.paths, self.groups, strict=True):
             n = int(groups[:, 0].sum())
@@ -85,11 +95,15 @@ class Parquet(Source):
             skip = max(0, skip - n)
 
     def cuts(self, n: int) -> np.ndarray:
-        """Between row groups, for as many bytes each as those allow."""
+        """Between row groups, for as many bytes each as those allow; of sequences between those."""
+        name = self.columns.sequence
+        if name is not None:
+            each = (runs.values(of.column(name), name) for of in self._batches([name]))
+            return nearest(np.concatenate([[0], runs.lengths(each)]), n)
         rows, size = np.cumsum([(0, 0), *np.concatenate(self.groups)], axis=0).T
-        nearest = np.abs(size[:, None] - size[-1] * np.arange(n + 1) / n).argmin(axis=0)
-        nearest[-1] = len(rows) - 1
-        return rows[nearest]
+        place = np.abs(size[:, None] - size[-1] * np.arange(n + 1) / n).argmin(axis=0)
+        place[-1] = len(rows) - 1
+        return rows[place]
 
     def _check(self, path: str, file: Any, had: int) -> None:
         """ValueError for a file that has become another."""
@@ -100,7 +114,7 @@ class Parquet(Source):
                 f"{file.metadata.num_rows:,}: it must stay as it is"
             )
 
-    def _of_file(self, path: str, file: Any, first: int) -> Iterator[Piece]:
+    def _of_file(self, path: str, file: Any, first: int) -> Iterator[tuple[Any, str]]:
         """From row `first` on; row groups that lie before it are not read."""
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
         stops = np.cumsum(sizes)
@@ -108,12 +122,10 @@ class Parquet(Source):
         if not len(groups):
             return
         at = int(stops[groups[0]]) - sizes[groups[0]]
-        columns = self._known
-        batches = file.iter_batches(ROWS, groups.tolist(), list(columns.kinds))
+        batches = file.iter_batches(ROWS, groups.tolist(), self.columns.read)
         for batch in read(path, batches):
             stop = at + batch.num_rows
             if stop > first:
                 begin = max(at, first)
-                where = f"{path}, rows {begin:,} to {stop - 1:,}"
-                yield columns.piece(batch.slice(begin - at), where)
+                yield batch.slice(begin - at), f"{path}, rows {begin:,} to {stop - 1:,}"
             at = stop

@@ -110,9 +110,15 @@ def uneven(folder, mesh):
     files = sources.parquet(folder / "uneven.parquet", ["a", "b"], sample_weight="w")
     given = {"key": KEY(3), "mesh": mesh, **OPTIONS}
     statistics, total = jaxem.e_step(DIAG, jaxem.fit(DIAG, files, **given).params, files, mesh=mesh)
+    chains = sources.parquet(folder / "chains.parquet", ["a", "b"], sequence="id")
+    hmm = jaxem.HMM(families.Gaussian("diag"), 2)
+    fitted = jaxem.fit(hmm, chains, **given)
     return {
         "fit": told(jaxem.fit(DIAG, files, **given)),
         "e_step": [np.asarray(total).tolist(), np.asarray(statistics.counts).tolist()],
+        "chains": np.asarray(fitted.restarts.log_likelihood).tolist(),
+        "moves": np.asarray(fitted.params.transition).tolist(),
+        "steps": fitted.provenance.n_rows,
     }
 
 
@@ -218,12 +224,14 @@ def test_two_processes_find_what_one_does(tmp_path):
 
 @pytest.mark.slow
 def test_four_processes_of_uneven_shares_find_what_one_does(tmp_path):
-    """Shares of 1 : 10, and an empty one."""
+    """Shares of 1 : 10, and an empty one; of sequences, shares of whole ones."""
     x, weight = rows()
     table = pa.table({"a": x[:, 0], "b": x[:, 1], "w": weight})
     with pq.ParquetWriter(tmp_path / "uneven.parquet", table.schema) as file:
         for first, stop in ((0, 33), (33, 363), (363, 693)):
             file.write_table(table[first:stop])
+    chains = table.append_column("id", pa.array(np.repeat(np.arange(7), N // 7)))
+    pq.write_table(chains, tmp_path / "chains.parquet", row_group_size=90)
     cuts = sources.parquet(tmp_path / "uneven.parquet").cuts(4)
     assert sorted(np.diff(cuts)) == [0, 33, 330, 330]
     running = begun(tmp_path, "uneven", 4)
