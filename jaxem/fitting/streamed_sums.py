@@ -118,13 +118,29 @@ def e_step(rows: StreamedRows, params: Params, prior: Prior | None) -> tuple[Sta
 
 
 def summed(function: Callable[[Rows, Array], PyTree], rows: StreamedRows) -> PyTree:
-    """The sum of function(rows of a part, share of what counts once that they have)."""
+    """The sum of function(rows of a part, share of what counts once that they have), over all
+    processes, of which the first has what counts once."""
+    team = rows.stream.team
+    if team is None:
+        return _summed(function, rows, True)
+    each = team.together(lambda: jax.device_get(_summed(function, rows, team.place == 0)))
+    there = [own for own in each if own is not None]
+    return jax.tree.map(lambda *own: jnp.asarray(sum(own[1:], own[0])), *there)
+
+
+def _summed(function: Callable[[Rows, Array], PyTree], rows: StreamedRows, once: bool) -> PyTree:
+    """Of the rows that this process reads; None where it has none, nor what counts once."""
     one = jnp.ones((), rows.some.weight.dtype)
+    zero = jnp.zeros_like(one)
     parts = (part.rows for part in rows.stream.parts(rows.execution) if part is not None)
-    first = function(next(parts), one)
+    begin = next(parts, None)
+    if begin is None:
+        absent = rows.some._replace(weight=jnp.zeros_like(rows.some.weight))
+        return function(absent, one) if once else None
+    first = function(begin, one if once else zero)
     total = add_exactly(no_sums(first), first)
     for more in parts:
-        own = function(more, jnp.zeros_like(one))
+        own = function(more, zero)
         total = jax.block_until_ready(add_exactly(total, own))  # parts that wait fill the memory
     return sums(total)
 
