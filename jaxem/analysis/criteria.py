@@ -38,14 +38,16 @@ def aic(
     sample_weight: Any = None,
     fixed: Any = None,
     lengths: Any = None,
+    mesh: Any = None,
 ) -> Array:
     """Akaike's information criterion, -2 log-likelihood + 2 p. Lower is better.
 
     fixed: parameters that were known, as `fit` takes them: they are not free. lengths: of the
-    sequences of a batch. x may be a source, whose rows bring their weights and labels.
+    sequences of a batch. x may be a source, whose rows bring their weights and labels. mesh: as
+    `fit` takes it.
     Errors: ValueError when x and params disagree in shape, or x holds NaN.
     """
-    data, params, prior = _checked(model, params, x, sample_weight, fixed, lengths)
+    data, params, prior = _checked(model, params, x, sample_weight, fixed, lengths, mesh)
     if isinstance(data, StreamedRows):
         log_likelihood, _, p = _of_source(data, params, prior)
         return jnp.asarray(-2 * log_likelihood + 2 * p)
@@ -60,12 +62,13 @@ def bic(
     sample_weight: Any = None,
     fixed: Any = None,
     lengths: Any = None,
+    mesh: Any = None,
 ) -> Array:
     """Schwarz's information criterion, -2 log-likelihood + p log N. Lower is better.
 
     mclust prints the opposite sign. Errors: as for `aic`.
     """
-    return _bic_of(*_checked(model, params, x, sample_weight, fixed, lengths))
+    return _bic_of(*_checked(model, params, x, sample_weight, fixed, lengths, mesh))
 
 
 @waits
@@ -76,6 +79,7 @@ def icl(
     sample_weight: Any = None,
     fixed: Any = None,
     lengths: Any = None,
+    mesh: Any = None,
 ) -> Array:
     """The integrated complete-data likelihood criterion, BIC + 2 entropy. Lower is better.
 
@@ -83,14 +87,14 @@ def icl(
     HMM it is that of the paths (Celeux and Durand 2008).
     mclust prints the opposite sign. Errors: as for `aic`.
     """
-    data, params, prior = _checked(model, params, x, sample_weight, fixed, lengths)
+    data, params, prior = _checked(model, params, x, sample_weight, fixed, lengths, mesh)
     return _bic_of(data, params, prior) + 2 * _entropy_of(data, params)
 
 
 def _checked(
-    model: Model, params: Params, x: Any, sample_weight: Any, fixed: Any, lengths: Any
+    model: Model, params: Params, x: Any, sample_weight: Any, fixed: Any, lengths: Any, mesh: Any
 ) -> tuple[Dataset | StreamedRows, Params, Prior | None]:
-    data = streamed_sums.opened(model, x, sample_weight, None, lengths)
+    data = streamed_sums.opened(model, x, sample_weight, None, lengths, mesh)
     rows = streamed_sums.some(data)
     prior = model.as_prior(None, None, emissions.like(model, rows), fixed)
     return data, model.as_params(params, rows), prior

@@ -1,23 +1,22 @@
 """Filling cells that were not observed, from what was observed of their rows."""
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxem.analysis import filling
+from jaxem.analysis.in_pieces import cut
 from jaxem.core import checks, emissions, remarks
 from jaxem.core.capabilities import imputing
 from jaxem.core.contracts import Model, Params, Prior
 from jaxem.core.dataset import Dataset, refuse_beside
 from jaxem.core.inputs import waits
-from jaxem.core.source import Piece, Source, exact, naming
+from jaxem.core.source import Piece, Source, naming, sequences
 from jaxem.fitting import identified
 from jaxem.fitting.identified import Open
-
-_ROWS = 1 << 17  # a piece: of one size, for which it is compiled once
 
 
 @waits
@@ -91,12 +90,12 @@ class Filled(Source):
     fingerprint: str = ""  # another model fills in other numbers
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
-        for piece in exact(self.source.pieces(first), itertools.repeat(_ROWS)):
+        for piece in cut(self.source.pieces(first)):
             with naming(piece):
                 data = _read(self.model, piece)
                 params = data.model.as_params(self.params, data.rows)
                 x = filling.completed(data, params, self.left_open)
-            yield piece._replace(x=x)
+            yield piece._replace(x=_end_to_end(x))
 
     def cuts(self, n: int) -> np.ndarray:
         return self.source.cuts(n)
@@ -105,7 +104,7 @@ class Filled(Source):
 def _filled(model: Model, params: Params, source: Source, prior: Prior | None) -> Filled:
     """Every row is read once, for what all of them leave open."""
     counts, data = [], None
-    for piece in exact(source.pieces(), itertools.repeat(_ROWS)):
+    for piece in cut(source.pieces()):
         with naming(piece):
             data = _read(model, piece)
             counts += filling.counted(data, data.model.as_params(params, data.rows))
@@ -117,7 +116,12 @@ def _filled(model: Model, params: Params, source: Source, prior: Prior | None) -
 
 
 def _read(model: Model, piece: Piece) -> Dataset:
-    data = filling.read(model, piece.x)
-    if data.layout is not None:
-        raise ValueError(f"{model!r} is of sequences, which a source does not hold yet")
+    data = filling.read(model, piece.x if piece.lengths is None else sequences(piece)[0])
+    if data.layout is not None and piece.lengths is None:
+        raise ValueError(f"{model!r} is of sequences: tell which rows of the source they are")
     return data
+
+
+def _end_to_end(x: Any) -> Any:
+    """Of sequences, in a list."""
+    return jax.tree.map(lambda *own: np.concatenate(own), *x) if isinstance(x, list) else x

@@ -14,8 +14,8 @@ import jax
 import numpy as np
 
 from jaxem.core.contracts import Model
-from jaxem.core.dataset import Dataset, as_dataset
-from jaxem.core.source import Piece, Source, exact, naming
+from jaxem.core.dataset import Dataset, of_piece
+from jaxem.core.source import Piece, Source, exact
 from jaxem.core.source import whole as read_whole
 
 _ROWS = 1 << 17  # a piece: of one size, for which a verb is compiled once
@@ -44,27 +44,35 @@ def _over_pieces(
             return verb(model, params, x, *args, **kwargs)
         small = read_whole(x)
         if small is not None:
-            return verb(model, params, _read(model, small, whole), *args, **kwargs)
+            found = verb(model, params, of_piece(model, small, whole), *args, **kwargs)
+            return jax.device_put(_as_array(found)) if isinstance(found, list) else found
         data = _pieces(model, x, whole)
-        found = [np.asarray(verb(model, params, own, *args, **kwargs)) for own in data]
+        found = [_as_array(verb(model, params, own, *args, **kwargs)) for own in data]
         return jax.device_put(together(found))
 
     return of
 
 
-def _read(model: Model, piece: Piece, whole: bool) -> Dataset:
-    """whole: with its weights and labels."""
-    beside = (piece.weight, piece.labels) if whole else ()
-    with naming(piece):
-        return as_dataset(model, piece.x, *beside)
+def _as_array(found: Any) -> np.ndarray:
+    """Of sequences, those end to end."""
+    return np.concatenate(found) if isinstance(found, list) else np.asarray(found)
 
 
 def _pieces(model: Model, source: Source, whole: bool) -> Iterator[Dataset]:
     """Of sums, those that have rows of positive weight."""
-    for piece in exact(source.pieces(), itertools.repeat(_ROWS)):
+    for piece in cut(source.pieces()):
         if whole and piece.weight is not None and not np.any(piece.weight > 0):
             continue
-        data = _read(model, piece, whole)
-        if data.layout is not None:
-            raise ValueError(f"{model!r} is of sequences, which a source does not hold yet")
+        data = of_piece(model, piece, whole)
+        if data.layout is not None and piece.lengths is None:
+            raise ValueError(f"{model!r} is of sequences: tell which rows of the source they are")
         yield data
+
+
+def cut(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Pieces of _ROWS rows, or of sequences as they come."""
+    first = next(pieces, None)
+    if first is None:
+        return
+    again = itertools.chain([first], pieces)
+    yield from again if first.lengths is not None else exact(again, itertools.repeat(_ROWS))

@@ -60,6 +60,7 @@ def confidence_intervals(
     labels: Any = None,
     lengths: Any = None,
     reg_covar: Any = 0.0,
+    mesh: Any = None,
 ) -> ConfidenceIntervals:
     """Intervals that hold each true parameter with probability `level`, one by one, in many rows.
 
@@ -70,7 +71,7 @@ def confidence_intervals(
         as where the likelihood does not fall so far before the range ends.
     errors: for "wald" the method of `standard_errors`, whose other arguments, NaN and errors these
         are too. Numbers that cannot move have themselves as both ends.
-    x may be a source, for "wald".
+    x may be a source, for "wald", and mesh is as `fit` takes it.
     Errors: ValueError for bad input, and for a profile of traced values or of a large source.
     Source: Wilks (1938); Venzon and Moolgavkar (1988), Appl. Statist. 37, 87-94.
     """
@@ -81,7 +82,7 @@ def confidence_intervals(
         checks.numbers(level, "level")
         if np.ndim(level) != 0 or not 0 < float(level) < 1:
             raise ValueError(f"level is {level!r}; give a number between 0 and 1, such as 0.95")
-    data = streamed_sums.opened(model, x, sample_weight, labels, lengths)
+    data = streamed_sums.opened(model, x, sample_weight, labels, lengths, mesh)
     if method == "profile" and isinstance(data, StreamedRows):
         raise ValueError(
             "a profile goes through the rows many times for each parameter, which takes too long "

@@ -60,7 +60,7 @@ def fitted(
     params = coordinates.settled(model, model.as_params(params, rows))
     params = parameters.fix(model.constraints, params, emissions.fixed(prior))
     if method in ("outer", "sandwich"):
-        _check_sequences(rows)
+        _check_sequences(data)
     directions = _thin(coordinates.directions(model, params, prior))
     own = data if isinstance(data, StreamedRows) else rows
     found = _at(model, Local(params, prior, directions.basis, own), directions, method)
@@ -160,10 +160,14 @@ def eps(inverse: Inverse) -> Any:
 # ---- points that are no regular maximum
 
 
-def _check_sequences(rows: Rows) -> None:
-    if rows.first is None or not checks.is_concrete(rows):
-        return
-    n = int(np.sum(np.asarray(rows.first) & (np.asarray(rows.weight) > 0)))
+def _check_sequences(data: Dataset | StreamedRows) -> None:
+    if isinstance(data, StreamedRows):
+        n = data.n_sequences
+    else:
+        rows = data.rows
+        if rows.first is None or not checks.is_concrete(rows):
+            return
+        n = int(np.sum(np.asarray(rows.first) & (np.asarray(rows.weight) > 0)))
     if n == 1:
         raise ValueError(
             "one sequence has one score, and no outer product of scores tells of it; take method="

@@ -51,6 +51,7 @@ def standard_errors(
     labels: Any = None,
     lengths: Any = None,
     reg_covar: Any = 0.0,
+    mesh: Any = None,
 ) -> Params:
     """The standard errors of fitted parameters, as a tree like theirs.
 
@@ -63,7 +64,8 @@ def standard_errors(
     sample_weight, prior, fixed, labels, lengths, reg_covar: those of the fit. Weights are
         frequencies. With a prior, of the posterior's mode.
     x may be a source, whose rows bring their weights and labels: the information is summed block by
-        block, in two or three readings and one more for each step to the maximum.
+        block, in two or three readings and one more for each step to the maximum. mesh: as `fit`
+        takes it: of several processes each reads its share.
 
     They are taken at the maximum next to `params`, just short of which a fit stops.
     0 for numbers that cannot move: fixed ones, and transitions that are ruled out. NaN where there
@@ -71,7 +73,7 @@ def standard_errors(
     a component that is absent, or of which the rows tell nothing; the last with a UserWarning.
     Errors: ValueError for bad input, and for parameters that are no maximum.
     """
-    data = streamed_sums.opened(model, x, sample_weight, labels, lengths)
+    data = streamed_sums.opened(model, x, sample_weight, labels, lengths, mesh)
     found = fitted(data, params, method, prior, fixed, reg_covar)
     warn(found)
     return errors(found)
@@ -90,12 +92,13 @@ def parameter_covariance(
     labels: Any = None,
     lengths: Any = None,
     reg_covar: Any = 0.0,
+    mesh: Any = None,
 ) -> ParameterCovariance:
     """The covariance matrix of all parameters, with the names of its rows.
 
     Arguments and errors are those of `standard_errors`, whose squares are on the diagonal.
     """
-    data = streamed_sums.opened(model, x, sample_weight, labels, lengths)
+    data = streamed_sums.opened(model, x, sample_weight, labels, lengths, mesh)
     found = fitted(data, params, method, prior, fixed, reg_covar)
     own = found.local.params
     matrix = _matrix(model, own, found.coordinates, found.inverse, found.spread)

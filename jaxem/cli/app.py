@@ -79,9 +79,9 @@ def fit(
     logit, whose log odds are printed: rows have then weights of their own, which jaxem predict
     writes too.
 
-    Parquet files that do not fit into memory are read block by block, by Gaussian or t
-    components; then pictures are of some of the rows. With --distributed several processes read
-    a share of them each.
+    Parquet files that do not fit into memory are read block by block, after one look at all
+    columns; then pictures are of some of the rows. With --distributed several processes read a
+    share of them each.
     """
     outputs.check([file], model=output, report=pictures)
     if distributed and fit_options.devices is not None:
@@ -97,6 +97,7 @@ def fit(
                 source, data = streaming.source_of(
                     file, column_options, family, response, holes, everyone
                 )
+                outputs.check_drawable(pictures, data.families[0])
                 jobs, data = streaming.planned(
                     source, data, components, starts, fit_options, checkpoint, noise, everyone
                 )

@@ -1,6 +1,6 @@
 """Kinds of columns: which family they are of, which cells it takes, and what stands for text."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,15 +9,18 @@ import pyarrow as pa
 import pyarrow.compute
 
 from jaxem import families
-from jaxem.cli.tables import is_numeric
 from jaxem.core.contracts import Family
+from jaxem.sources import categories
+from jaxem.sources.categories import Levels as Levels
+from jaxem.sources.categories import is_numeric, is_opaque
+from jaxem.sources.categories import levels as levels
+from jaxem.sources.categories import numbers as numbers
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
 GAUSSIAN, STUDENT_T, CONTAMINATED = "gaussian", "student-t", "contaminated-normal"
 WITH_COVARIANCES = GAUSSIAN, STUDENT_T, CONTAMINATED
 AUTO = "auto"
 _MANY_LEVELS = 10  # from which on text is taken for names or notes, where there are few rows
-Levels = Mapping[str, tuple[str, ...]]  # of columns of categories, in the order of their codes
 
 
 class Setup(NamedTuple):
@@ -66,21 +69,14 @@ _SHARES = _numbers(lambda c: least(c) > 0 and most(c) < 1, "not between 0 and 1,
 _COORDINATES = _numbers(lambda c: least(c) > -1.01 and most(c) < 1.01, "not between -1 and 1")
 
 
-def _is_opaque(column: pa.ChunkedArray) -> bool:
-    """Of lists and the like, or of text that is not UTF-8."""
-    types = pa.types
-    tests = types.is_nested, types.is_binary, types.is_large_binary
-    return any(test(column.type) for test in tests)
-
-
 def _not_two(column: pa.ChunkedArray) -> str:
-    if _is_opaque(column):
+    if is_opaque(column.type):
         return "neither numbers nor text in UTF-8"
     return "" if len(levels(column)) <= 2 else "of more than two values"
 
 
 def _not_categories(column: pa.ChunkedArray) -> str:
-    if _is_opaque(column):
+    if is_opaque(column.type):
         return "neither numbers nor text in UTF-8"
     if is_numeric(column.type) and not is_whole(column):
         return "not whole numbers"
@@ -145,7 +141,7 @@ def _of_all(trials: Any) -> int | None:
 
 def guess(column: pa.ChunkedArray) -> str:
     """The kind of a column by its type: text, yes or no, whole numbers from 0, other numbers."""
-    if _is_opaque(column):
+    if is_opaque(column.type):
         return GAUSSIAN  # which says that it is not numeric
     whole = pa.types.is_integer(column.type)
     if not is_numeric(column.type) or pa.types.is_boolean(column.type) or whole:
@@ -165,18 +161,11 @@ def guess_to_fill(column: pa.ChunkedArray) -> str:
     if is_numeric(column.type):
         two = is_whole(column) and len(levels(column)) <= 2
         return "bernoulli" if two or pa.types.is_boolean(column.type) else GAUSSIAN
-    many = not _is_opaque(column) and len(levels(column)) > max(_MANY_LEVELS, len(column) // 20)
+    many = not is_opaque(column.type) and len(levels(column)) > max(_MANY_LEVELS, len(column) // 20)
     return GAUSSIAN if many else guess(column)
 
 
 # ---- cells
-
-
-def numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """As float64, empty cells as NaN."""
-    if pa.types.is_boolean(column.type):  # arrow has no cast from these to floats
-        column = column.cast(pa.int8())
-    return pc.cast(column, pa.float64(), safe=False).to_numpy()
 
 
 def missing(column: pa.ChunkedArray) -> np.ndarray:
@@ -184,39 +173,19 @@ def missing(column: pa.ChunkedArray) -> np.ndarray:
     return pc.is_null(column, nan_is_null=True).to_numpy()
 
 
-def levels(column: pa.ChunkedArray) -> tuple[str, ...]:
-    """The values of a column as text, in their order; both of yes and no."""
-    if pa.types.is_boolean(column.type):
-        return "false", "true"
-    texts = pc.unique(_text(column)).drop_null().to_pylist()
-    if not is_numeric(column.type):
-        return tuple(sorted(texts))
-    return ("0", "1") if {"0", "1"}.issuperset(texts) else tuple(sorted(texts, key=float))
-
-
 def codes(column: pa.ChunkedArray, known: Sequence[str], name: str, unseen: str) -> np.ndarray:
     """The place of each cell among the levels; NaN for an empty one.
 
     unseen: what becomes of a value that is none of them, "error" or "missing".
     """
-    text = _text(column)
-    found = pc.index_in(text, value_set=pa.array(list(known), pa.string()))
-    new = pc.and_(pc.is_null(found), pc.is_valid(text))
-    if unseen == "error" and pc.any(new).as_py():
-        others = pc.unique(pc.filter(text, new)).to_pylist()
-        shown = ", ".join(map(repr, others[:3])) + (" and more" if len(others) > 3 else "")
+    found, others = categories.codes(column, known)
+    if unseen == "error" and others:
         raise ValueError(
-            f"has values in the column {name} that the model was not fitted on: {shown}; it knows "
-            f"{', '.join(known)}: mend them, or give --unseen missing"
+            f"has values in the column {name} that the model was not fitted on: "
+            f"{categories.shown(others)}; it knows {', '.join(known)}: mend them, or give --unseen "
+            "missing"
         )
-    return numbers(found)
-
-
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        values = numbers(column) + 0.0  # -0 is 0
-        column = pa.chunked_array([pa.array(values, from_pandas=True)])
-    return pc.cast(column, pa.string())
+    return found
 
 
 _SIDES = {"<": -1, "=": 0, ">": 1, "-1": -1, "0": 0, "1": 1}
@@ -225,7 +194,7 @@ _SIDES = {"<": -1, "=": 0, ">": 1, "-1": -1, "0": 0, "1": 1}
 def sides(column: pa.ChunkedArray, name: str) -> np.ndarray:
     """1 where a number is only known to be above a limit, -1 below; 0, also of an empty cell, where
     it is known."""
-    text = _text(column)
+    text = categories.text(column)
     unknown = [of for of in pc.unique(text).drop_null().to_pylist() if of not in _SIDES]
     if unknown:
         raise ValueError(

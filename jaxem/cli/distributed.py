@@ -13,6 +13,7 @@ from jaxem.cli.errors import BadInput
 
 _SECONDS = 30  # that a process which is done waits for others to be
 _ADDRESS, _COUNT, _PLACE = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
+_INDEX = "JOB_COMPLETION_INDEX"  # which Kubernetes sets in each pod of an indexed Job, or JobSet
 _SET = (
     f"--distributed: start the processes with srun, mpirun or the like, or set {_ADDRESS} to "
     f"HOST:PORT of the first, {_COUNT} to their number and {_PLACE} to the place of each, from 0"
@@ -64,6 +65,7 @@ def _given(environment: Any) -> dict[str, Any]:
     told = {name: environment.get(name) for name in (_ADDRESS, _COUNT, _PLACE)}
     if all(value is None for value in (told[_COUNT], told[_PLACE])):
         return {}
+    told[_PLACE] = told[_PLACE] or environment.get(_INDEX)
     if not all(told.values()):
         lacks = ", ".join(name for name, value in told.items() if not value)
         raise BadInput(f"{_SET}; {lacks} is not set")

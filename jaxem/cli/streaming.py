@@ -8,22 +8,25 @@ from typing import Any
 
 import jax
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxem.cli import tables
-from jaxem.cli.column_types import GAUSSIAN, STUDENT_T
-from jaxem.cli.columns import Columns, families_of
+from jaxem.cli import column_look, report, tables
+from jaxem.cli.column_types import KINDS
+from jaxem.cli.columns import Columns, check_names, choose, families_of
 from jaxem.cli.errors import BadInput, as_bad_input
 from jaxem.cli.fit_candidates import fit_arguments, mesh, mixtures, one_fit
 from jaxem.cli.fit_input import FitInput
 from jaxem.cli.options import ColumnOptions, Counts, FitOptions, ReadOptions
 from jaxem.cli.tables import Table
 from jaxem.core.source import Source
+from jaxem.families import Gaussian
 from jaxem.fitting import first_look, processes, starts, streamed
 from jaxem.fitting.options import Options
 from jaxem.fitting.plan import FitPlan
-from jaxem.fitting.processes import Team
 from jaxem.sources import parquet
+from jaxem.sources.parquet_files import Files
+from jaxem.sources.parquet_files import files as of_files
 
 _SUFFIXES = (".parquet", ".pq")
 _FREE = Path("/proc/meminfo")
@@ -91,36 +94,64 @@ def source_of(
     holes: str,
     everyone: Any = None,
 ) -> tuple[Source, FitInput]:
-    """The columns that are asked for, which are numbers, for Gaussian components.
+    """The columns that are asked for, after one look at all rows.
 
     everyone: a mesh over the devices of all processes that run the command.
     """
-    if family not in (GAUSSIAN, STUDENT_T) or response is not None or options.column_family:
-        raise BadInput(
-            f"{file}: a table that is read block by block is fitted by Gaussian components, or by "
-            "--family student-t; leave out another --family, --response and --column-family, or "
-            "fit a table that fits into memory"
-        )
     if holes == "drop":
         raise BadInput(f"{file}: --missing drop needs the table in memory; give --missing fit")
-    wanted = None if options.columns is None else [c.strip() for c in options.columns.split(",")]
     team, _ = processes.of_mesh(everyone)
+    found = of_files(str(file)) if team is None else team.own(lambda: of_files(str(file)))
+    with as_bad_input(file):
+        wanted = _wanted(found, options, response)
+    look = column_look.look(found, wanted, team)
+    with as_bad_input(file):
+        columns = choose(look.table, options.columns, family, options.column_family, response,
+                         holes != "error")  # fmt: skip
+        _check_whole(columns, options)
+        look.check(columns)
+        holed = look.holed(columns.names)
+        if holed and holes == "error":
+            where = ", ".join(f"{name} ({n})" for name, n in holed.items())
+            raise ValueError(
+                f"has missing cells, in columns: {where}; --missing fit uses what the rows have"
+            )
+        families = families_of(columns, options, holed)
+    source = parquet(str(file), _tree(columns), categories=columns.levels, missing=tables.MISSING)
+    remarks = [*look.remarks, *columns.remarks]
+    if not isinstance(families[0], Gaussian):
+        remarks.append(report.families(columns))
+    return source, FitInput(str(file), columns.names, None, columns.levels, families, {}, remarks)
 
-    def opened() -> Source:
-        return parquet(str(file), columns=wanted)
 
-    source = opened() if team is None else team.own(opened)
-    names: Any = source.names
-    holed = names if family == GAUSSIAN and holes == "fit" and _has_holes(source, team) else ()
-    families = families_of(Columns({family: names}, None, {}, ()), options, holed)
-    return source, FitInput(str(file), names, None, {}, families)
+def _check_whole(columns: Columns, options: ColumnOptions) -> None:
+    """ValueError for columns that take others beside them."""
+    each = {kind: KINDS[kind].beside for kind in columns.by_kind}
+    if isinstance(options.trials, int):
+        each = {kind: of for kind, of in each.items() if of != "row"}
+    kinds = [kind for kind, of in each.items() if of]
+    if kinds:
+        raise ValueError(
+            f"is read block by block, which {kinds[0]} columns with others beside them are not; "
+            "give --memory above its size, or another --family"
+        )
 
 
-def _has_holes(source: Source, team: Team | None) -> bool:
-    if team is None:
-        return any(np.isnan(piece.x).any() for piece in source.pieces())
-    share = team.share(source)
-    return any(team.together(lambda: _has_holes(share, None)))
+def _wanted(found: Files, options: ColumnOptions, response: str | None) -> list[str] | None:
+    """The columns that are named, for which the others are not read; None for all."""
+    if options.columns is None:
+        return None
+    assigned = [name for name, _ in options.column_family or ()]
+    names = [*tables.split_names(options.columns), *assigned, *filter(None, [response])]
+    check_names(pa.table({name: pa.nulls(0) for name in found.schema}), names)
+    return list(dict.fromkeys(names))
+
+
+def _tree(columns: Columns) -> Any:
+    """The names in the form in which the family takes the columns."""
+    each = {kind: list(names) for kind, names in columns.by_kind.items()}
+    own = each if len(each) > 1 else next(iter(each.values()))
+    return own if columns.response is None else (own, columns.response)
 
 
 def planned(
@@ -147,4 +178,4 @@ def planned(
         streamed.planned(model, source, given, begin, checkpoint, seen, over) for model in models
     ]
     remark = f"{seen.n_rows:,} rows are read block by block, once an iteration for all starts"
-    return jobs, data._replace(x=seen.pool.x, remarks=(remark,))
+    return jobs, data._replace(x=seen.pool.x, remarks=(*data.remarks, remark))

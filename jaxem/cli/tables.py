@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute
 import pyarrow.csv
 import pyarrow.feather
 import pyarrow.ipc
 import pyarrow.parquet
 
 from jaxem.cli.errors import suggestion
+from jaxem.sources import categories
+from jaxem.sources.categories import is_numeric as is_numeric
 
-pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub knows them
 STANDARD_INPUT = Path("-")
 _PARQUET = (".parquet", ".pq")
 _ARROW = (".arrow", ".feather", ".ipc")
 _COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 _ROWS = 1 << 17  # of a part
-_MISSING = (*pyarrow.csv.ConvertOptions().null_values, "?")  # such as "", NA, NaN, nan, null
+MISSING = (*pyarrow.csv.ConvertOptions().null_values, "?")  # such as "", NA, NaN, nan, null
 
 
 class Table(NamedTuple):
@@ -57,7 +57,7 @@ def read(path: Path, separator: str | None = None, header: bool | None = None) -
         raise ValueError(f"cannot be read ({first_sentence(error)}); check the file") from None
     if cells.num_rows == 0:
         raise ValueError("has column names but no rows; there is nothing to work on")
-    return _table(cells, remarks)
+    return cleaned(cells, remarks)
 
 
 def _beside(path: Path) -> list[str]:
@@ -68,7 +68,8 @@ def _beside(path: Path) -> list[str]:
         return []
 
 
-def _table(cells: pa.Table, remarks: tuple[str, ...]) -> Table:
+def cleaned(cells: pa.Table, remarks: tuple[str, ...] = ()) -> Table:
+    """What a file holds, or a part of it, as `read` gives it."""
     columns, left_out = _without_index(cells)
     names = columns.column_names
     twice = sorted({name for name in names if name and names.count(name) > 1})
@@ -82,7 +83,7 @@ def parts(path: Path) -> Iterator[Table]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             for i, batch in enumerate(file.iter_batches(_ROWS)):
-                own = _table(pa.Table.from_batches([batch], file.schema_arrow), ())
+                own = cleaned(pa.Table.from_batches([batch], file.schema_arrow), ())
                 yield own._replace(remarks=()) if i else own
     except FileNotFoundError:
         raise ValueError("there is no such file; check the path") from None
@@ -116,11 +117,8 @@ def _read(path: Path, separator: str | None, header: bool | None) -> _Read:
 
 def _missing_as_nulls(table: pa.Table) -> pa.Table:
     for i, column in enumerate(table.columns):
-        if is_text(column.type):
-            words = pa.array(_MISSING, pa.string())  # imports pandas: where there is text alone
-            text = pc.cast(column, pa.string())
-            missing = pc.is_in(pc.utf8_trim_whitespace(text), value_set=words)
-            text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
+        if is_text(column.type):  # words import pandas: where there is text alone
+            text = categories.without(column, MISSING)
             table = table.set_column(i, table.column_names[i], text)
     return table
 
@@ -197,7 +195,7 @@ def _parsed(content: pa.Buffer, separator: str, decimal: str, named: bool) -> pa
         pyarrow.csv.ReadOptions(autogenerate_column_names=not named),
         pyarrow.csv.ParseOptions(delimiter=separator),
         pyarrow.csv.ConvertOptions(
-            null_values=[*_MISSING, *(f" {word}" for word in _MISSING)], decimal_point=decimal
+            null_values=[*MISSING, *(f" {word}" for word in MISSING)], decimal_point=decimal
         ),
     )
     numbers = [f"column_{i + 1}" for i in range(table.num_columns)]
@@ -212,7 +210,7 @@ def _is_number(name: str) -> bool:
     try:
         return float(name.replace(",", ".")) is not None
     except ValueError:
-        return name in _MISSING
+        return name in MISSING
 
 
 # ---- what columns hold
@@ -221,13 +219,6 @@ def _is_number(name: str) -> bool:
 def split_names(text: str) -> list[str]:
     """Names between commas, a name with a comma in double quotes."""
     return [name.strip() for name in _split(text, ",")] or [""]
-
-
-def is_numeric(kind: pa.DataType) -> bool:
-    """Numbers, true and false, and columns without a single value."""
-    types = pa.types
-    tests = types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null
-    return any(test(kind) for test in tests)
 
 
 def is_text(kind: Any) -> bool:

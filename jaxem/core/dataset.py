@@ -16,7 +16,7 @@ from jaxem.core.inputs import owned
 from jaxem.core.model import Model
 from jaxem.core.rows import Rows, reordered
 from jaxem.core.shards import Shards
-from jaxem.core.source import WHOLE, Source, naming, whole
+from jaxem.core.source import WHOLE, Piece, Source, naming, sequences, whole
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,9 +165,16 @@ def _of_source(source: Source, model: Model, beside: tuple) -> Dataset:
             "block; "
             "give this verb rows in memory, such as some of them"
         )
-    with naming(found):
-        data = as_dataset(model, found.x, found.weight, found.labels)
-    return replace(data, names=source.names)
+    return replace(of_piece(model, found), names=source.names)
+
+
+def of_piece(model: Model, piece: Piece, beside: bool = True) -> Dataset:
+    """The rows of a source that lie together; beside: with their weights and labels."""
+    x, labels = piece.x, piece.labels
+    if piece.lengths is not None:
+        x, labels = sequences(piece)
+    with naming(piece):
+        return as_dataset(model, x, *((piece.weight, labels) if beside else ()))
 
 
 def refuse_beside(beside: tuple) -> None:

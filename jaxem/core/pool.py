@@ -24,8 +24,13 @@ def seed_of(key: Any) -> int:
 
 def priorities(first: int, n: int, weight: Any, seed: int) -> np.ndarray:
     """Of the n rows from row `first` on; infinite for a row of weight 0."""
+    return priorities_of(np.arange(first, first + n, dtype=np.uint64), weight, seed)
+
+
+def priorities_of(index: np.ndarray, weight: Any, seed: int) -> np.ndarray:
+    """Of rows by their places in the table, or of sequences by that of their first step."""
     with np.errstate(over="ignore", divide="ignore"):
-        bits = _mixed(np.arange(first, first + n, dtype=np.uint64), seed) >> np.uint64(11)
+        bits = _mixed(index, seed) >> np.uint64(11)
         if weight is None:  # the same order, without a logarithm
             return (np.uint64(1 << 53) - bits).astype(np.float64)
         return -np.log((bits + 0.5) * 2.0**-53) / np.asarray(weight, np.float64)
@@ -37,6 +42,14 @@ def lowest(priority: np.ndarray) -> np.ndarray:
     if len(there) > POOL:
         there = there[np.argpartition(priority[there], POOL - 1)[:POOL]]
     return np.sort(there)
+
+
+def lowest_sequences(priority: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The same of sequences: as many as POOL steps need."""
+    there = np.flatnonzero(np.isfinite(priority))
+    order = there[np.argsort(priority[there], kind="stable")]
+    before = np.cumsum(lengths[order]) - lengths[order]
+    return np.sort(order[before < POOL])
 
 
 def weights(weight: Any, priority: np.ndarray, full: bool) -> np.ndarray:

@@ -98,6 +98,8 @@ def fit_online(
                       min_count=min_count, min_variance_ratio=min_variance_ratio)  # fmt: skip
     begin = Starts(init, key, n_init)
     seen = first_look.look(model, source, streamed.seed_of(begin))
+    if seen.lengths is not None:
+        raise ValueError("online EM is of rows that are independent; fit sequences by jaxem.fit")
     job = streamed.planned(model, source, options, begin, seen=seen)
     sample = _sample(job, seen.weight)
     n_batches = n_passes * -(-seen.n_rows // job.block_size)

@@ -111,6 +111,12 @@ class Team(NamedTuple):
                 "the processes have different rows: a source must be the same in all of them, "
                 f"which read {' and '.join(f'{own[-1]:,}' for own in cuts)} rows"
             )
+        levels = self.together(lambda: dict(source.levels))
+        if any(own != levels[0] for own in levels):
+            raise RaisedByAll(
+                "the processes have different levels of categories: a source must be the same in "
+                "all of them"
+            )
         begin, end = cuts[0][self.place : self.place + 2]
         told = f"{source.fingerprint} {self.place} of {self.n}" if source.fingerprint else ""
         return Share(source, begin, end, source.names, told)

@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxem.core import placement, shards
+from jaxem.core import lanes, placement, shards
 from jaxem.core.capabilities import pivots
 from jaxem.core.contracts import Model, Rows
+from jaxem.core.lanes import Lanes
 from jaxem.core.shards import Shards
 from jaxem.core.source import Piece, Source, exact, joined, naming, part
-from jaxem.fitting import processes, sizes
+from jaxem.fitting import packed, processes, sizes
 from jaxem.fitting.execution import Execution
+from jaxem.fitting.packed import Lengths, Packing
 from jaxem.fitting.processes import Team
 from jaxem.fitting.read_ahead import read_ahead
 
@@ -38,14 +40,19 @@ def read_whole(source: Source, mesh: Any) -> bool:
     return processes.of_mesh(mesh)[0] is None and source.small
 
 
-def checked(model: Model, piece: Piece) -> Rows | None:
-    """The rows as the model takes them, plain; None where all have weight 0."""
+def checked(model: Model, piece: Piece, to: Lanes | None = None) -> Rows | None:
+    """The rows as the model takes them; None where all have weight 0. to: where sequences go."""
     if piece.weight is not None and np.all(np.asarray(piece.weight) == 0):
         return None
+    if piece.lengths is not None and to is None:
+        to = lanes.end_to_end(piece.lengths)
     with naming(piece):
-        rows, layout = model.read(piece.x, piece.weight, piece.labels, None)
-    if layout is not None:
-        raise ValueError(f"{model!r} is of sequences, which a source does not hold yet")
+        rows, layout = model.read(piece.x, piece.weight, piece.labels, to)
+    if layout is not None and to is None:
+        raise ValueError(
+            f"{model!r} is of sequences: tell which rows they are, such as by "
+            'jaxem.sources.parquet(..., sequence="id")'
+        )
     if model.family is not None and _has_pivot(model.family, rows.x):
         raise ValueError(
             f"{piece.where}: regressors lie so far from 0, for their spread, that sums of them "
@@ -61,8 +68,9 @@ def _has_pivot(family: Any, x: Any) -> bool:
 
 
 def blocks_a_part(rows: Rows, block_size: int, n_rows: int, n_devices: int = 1) -> int:
-    """As many on each device, no more than n_rows need. rows: like those of the table."""
-    each = sum(leaf.size // leaf.shape[0] * leaf.dtype.itemsize for leaf in jax.tree.leaves(rows))
+    """As many on each device, no more than n_rows, or lanes, need. rows: like theirs."""
+    leaves = jax.tree.leaves(rows)
+    each = sum(leaf.size // leaf.shape[rows.axis] * leaf.dtype.itemsize for leaf in leaves)
     most = max(2, _PART // (each * block_size))  # of one block XLA makes another program
     return n_devices * max(1, min(most, -(-n_rows // (n_devices * block_size))))
 
@@ -72,7 +80,7 @@ class Stream(NamedTuple):
 
     rows: like those of the source, some or their shapes. reader: one thread for all passes, since
     memory that a thread leaves is lost. over: the devices that blocks are spread over; team: the
-    processes of which each has such a source, with its share of the rows.
+    processes of which each has such a source, with its share of the rows; packing: of sequences.
     """
 
     source: Source
@@ -83,8 +91,11 @@ class Stream(NamedTuple):
     checkpoint: Any
     over: Shards | None
     team: Team | None = None
+    packing: Packing | None = None
 
     def n_parts(self, execution: Execution) -> int:
+        if self.packing is not None:
+            return self.packing.n_parts
         return -(-self.n_rows // (self.part * execution.block_size))
 
     def parts(self, execution: Execution, first: int = 0) -> Iterator[Part | None]:
@@ -95,7 +106,11 @@ class Stream(NamedTuple):
 
         def made() -> Iterator[Part | None]:
             with placement.on_host(self.over is not None):  # whence each device is sent its own
-                for part in _parts(model, self.source, self.n_rows, size, whole, first * whole):
+                if self.packing is None:
+                    own = _parts(model, self.source, self.n_rows, size, whole, first * whole)
+                else:
+                    own = _of_lanes(model, self.source, self.packing, size, first)
+                for part in own:
                     yield None if part is None else self._placed(part)
 
         return read_ahead(self.reader, made)
@@ -111,13 +126,25 @@ def opened(
     block_size: int,
     checkpoint: Any = None,
     mesh: Any = None,
+    lengths: Lengths | None = None,
 ) -> Stream:
-    """mesh: of several processes, of which this is to read the source."""
+    """mesh: of several processes, of which this is to read the source. lengths: of sequences."""
     team, mesh = processes.of_mesh(mesh)
     over = None if mesh is None else shards.of_mesh(mesh)
-    part = blocks_a_part(rows, block_size, n_rows, 1 if over is None else over.n)
+    n_units = n_rows if lengths is None else lengths.n_lanes
+    part = blocks_a_part(rows, block_size, n_units, 1 if over is None else over.n)
     reader = ThreadPoolExecutor(1, thread_name_prefix="source reader")
-    return Stream(source, rows, n_rows, part, reader, checkpoint, over, team)
+    packing = None if lengths is None else packed.packing(lengths, part * block_size)
+    return Stream(source, rows, n_rows, part, reader, checkpoint, over, team, packing)
+
+
+def _of_lanes(
+    model: Model, source: Source, packing: Packing, size: int, first: int
+) -> Iterator[Part | None]:
+    for own, to in packed.parts(source, packing, first):
+        rows = checked(model, own, to)
+        n_blocks = -(-(int(to.lane.max()) + 1) // size)
+        yield None if rows is None else Part(rows, n_blocks)
 
 
 def _parts(
@@ -170,8 +197,29 @@ def _part(model: Model, piece: Piece, n_blocks: int) -> Part | None:
 
 
 def like_rows(rows: Rows, n: int) -> Rows:
-    """Shapes and dtypes of n rows like these."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((n, *leaf.shape[1:]), leaf.dtype), rows)
+    """Shapes and dtypes of n rows, or lanes, like these."""
+    axis = rows.axis
+
+    def like(leaf: Any) -> Any:
+        shape = *leaf.shape[:axis], n, *leaf.shape[axis + 1 :]
+        return jax.ShapeDtypeStruct(shape, leaf.dtype)
+
+    return jax.tree.map(like, rows)
+
+
+def units(
+    model: Model, some: Piece, rows: Rows, n_rows: int, lengths: Lengths | None
+) -> tuple[Rows, int]:
+    """-> (rows like those of the source, one lane of sequences; how many rows or lanes it has).
+
+    some: rows of positive weight, which the model has read as `rows`.
+    """
+    if lengths is None:
+        return rows, n_rows
+    there = slice(1) if some.weight is None else np.flatnonzero(some.weight)[:1]
+    one: Any = part(some, there)
+    lane: Any = checked(model, one, lanes.placed(one.lengths, (lengths.t, 1)))
+    return lane, lengths.n_lanes
 
 
 def block_size_of(model: Model, rows: Rows, n: int, given: Any) -> int:

@@ -27,7 +27,7 @@ from jaxem.fitting.checkpoint import Checkpoint, Kept, about_fit
 from jaxem.fitting.first_look import Seen
 from jaxem.fitting.one_reading import Group, summed
 from jaxem.fitting.options import Options, Starts
-from jaxem.fitting.plan import FitPlan, prepare, weighted
+from jaxem.fitting.plan import FitPlan, prepare
 from jaxem.fitting.processes import Team
 from jaxem.fitting.result import Result, gathered
 
@@ -55,16 +55,17 @@ def planned(
     data = first_look.pool_of(model, seen)
     job, rows = prepare(data, options._replace(block_size=None), begin), data.rows
     trimming.refuse(model, job.prior, "a source")
-    block = stream.block_size_of(model, rows, seen.n_rows, options.block_size)
-    chunk = sizes.chunk_size(model, stream.like_rows(rows, seen.n_rows), job.n_starts, block)
+    like, n_units = stream.units(model, seen.pool, rows, seen.n_rows, seen.lengths)
+    block = stream.block_size_of(model, like, n_units, options.block_size)
+    chunk = sizes.chunk_size(model, stream.like_rows(like, n_units), job.n_starts, block)
     filled = chunk * -(-job.n_starts // chunk)
     return job._replace(
         execution=replace(job.execution, block_size=block, chunk=chunk),
-        start_rows=weighted(rows, seen.weight) if seen.n_rows > pool.POOL else None,
+        start_rows=first_look.start_rows(model, seen, rows),
         range=seen.range,
         methods=np.resize(job.methods[: job.n_starts], filled),
         provenance=replace(job.provenance, n_rows=seen.n_rows, columns=source.names),
-        stream=stream.opened(*seen.own, rows, block, checkpoint, mesh),
+        stream=stream.opened(*seen.own, like, block, checkpoint, mesh, seen.lengths),
     )
 
 

@@ -18,6 +18,8 @@ from jaxtyping import Array
 
 from jaxem.core import checks, tables
 from jaxem.core.contracts import Rows
+from jaxem.core.lanes import Lanes
+from jaxem.core.source import runs
 from jaxem.inference.forward_backward import block_length
 
 MOST = 1.5  # steps computed for each real one
@@ -36,8 +38,8 @@ def block(rows: Rows, index: Array, length: int) -> Rows:
 class Layout(NamedTuple):
     """Where the sequences are: sequence i is `lengths[i]` steps of lane[i] from offset[i].
 
-    form: "one", "batch" or "list". shape: (t, lanes). steps: of the array that was given, 0 for a
-    list.
+    form: "one", "batch", "list", or "table", of a list end to end. shape: (t, lanes). steps: of the
+    array that was given, 0 for those two.
     """
 
     form: str
@@ -51,7 +53,7 @@ class Layout(NamedTuple):
     def places(self) -> np.ndarray:
         """Of every real step, sequence after sequence, its place among t * lanes."""
         lanes = self.shape[1]
-        return _runs(self.offset, self.lengths) * lanes + np.repeat(self.lane, self.lengths)
+        return runs(self.offset, self.lengths) * lanes + np.repeat(self.lane, self.lengths)
 
     @property
     def owner(self) -> np.ndarray:
@@ -66,7 +68,7 @@ class Layout(NamedTuple):
         ends = np.cumsum(self.lengths)
         starts = self.steps * np.arange(len(ends)) if self.steps else ends - self.lengths
         rows = np.zeros(self.shape[0] * self.shape[1], int)
-        rows[self.places] = _runs(starts, self.lengths)
+        rows[self.places] = runs(starts, self.lengths)
         return rows
 
     @property
@@ -92,6 +94,8 @@ class Layout(NamedTuple):
             return jnp.where(real, values, jnp.zeros((), values.dtype))
         numpy: Any = np if checks.is_concrete(values) else jnp
         flat = numpy.asarray(values).reshape(-1, *values.shape[2:])[self.places]
+        if self.form == "table":
+            return flat
         if self.form == "list":
             return numpy.split(flat, np.cumsum(self.lengths)[:-1])
         rows = jnp.zeros((len(self.lengths) * self.steps, *flat.shape[1:]), flat.dtype)
@@ -109,14 +113,14 @@ class Layout(NamedTuple):
         return jax.ops.segment_sum(flat, owner, len(self.lengths), indices_are_sorted=True)
 
 
-def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Concatenated ranges start, start + 1, ..., each as long as its length."""
-    before = np.cumsum(lengths) - lengths
-    return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
-
-
 def layout(data: Any, lengths: Any) -> Layout:
-    """The layout of the sequences; ValueError for lengths that cannot be."""
+    """The layout of the sequences; ValueError for lengths that cannot be.
+
+    lengths: of a batch; or `Lanes`, for sequences that lie end to end in a table.
+    """
+    if isinstance(lengths, Lanes):
+        t, n = lengths.shape
+        return Layout("table", *lengths[:3], (_whole_blocks(t), n), 0)
     if isinstance(data, list) and not _is_numbers(data):
         if lengths is not None:
             raise ValueError("lengths are for a batch (b, t, d); a list has those of its sequences")

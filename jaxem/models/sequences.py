@@ -98,6 +98,8 @@ def _labels(labels: Any, where: Layout, k: int, possible: np.ndarray) -> Array:
     if not checks.is_concrete(labels):
         raise ValueError("labels are traced; give the known states of an HMM as plain numbers")
     parts = labels if where.form == "list" else [labels] if where.form == "one" else None
+    if where.form == "table":
+        parts = np.split(np.asarray(labels), np.cumsum(where.lengths)[:-1])
     if parts is None:  # a batch
         given = tables.codes(labels, "labels")
         if given.shape != (len(where.lengths), where.steps):
@@ -126,8 +128,8 @@ def _labels(labels: Any, where: Layout, k: int, possible: np.ndarray) -> Array:
 
 
 def _flat(data: Any, form: str) -> Any:
-    """A batch as rows end to end."""
-    if form == "one":
+    """A batch as rows end to end; others are."""
+    if form in ("one", "table"):
         return data
     if isinstance(data, Mapping):
         return {name: _flat(part, form) for name, part in data.items()}

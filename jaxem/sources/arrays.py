@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxem.core import tables
 from jaxem.core.files import describe_os_errors
-from jaxem.core.source import Piece, Source, evenly
+from jaxem.core.source import Piece, Source, after, evenly, joined
 from jaxem.sources.fingerprints import of_files
 
 _ROWS = 1 << 16  # a piece
@@ -89,12 +88,13 @@ def _check_whole(array: Any) -> None:
         raise ValueError(f"{path} was cut short after it was opened: it must stay as it is")
 
 
-def batches(make: Any, fingerprint: str = "") -> Source:
+def batches(make: Any, fingerprint: str = "", sequences: bool = False) -> Source:
     """What a function yields each time it is called: arrays (n, d), frames, or what else `fit`
     takes as x, one after another; or tuples (x, sample_weight, labels), where None is for none.
 
     make: called for every pass, and must yield the same rows each time. fingerprint: what tells
-    them from other rows, where a checkpoint is kept.
+    them from other rows, where a checkpoint is kept. sequences: whether each x is a list of whole
+    sequences, for an `HMM`: then weights are those of sequences, and labels a list too.
     """
     if not callable(make):
         raise ValueError(
@@ -102,34 +102,53 @@ def batches(make: Any, fingerprint: str = "") -> Source:
             "returns the batches, such as lambda: map(np.load, paths)"
         )
     given: Any = make
-    return Batches(given, fingerprint)
+    return Batches(given, sequences, fingerprint)
 
 
 @dataclass(frozen=True, eq=False)
 class Batches(Source):
     make: Callable[[], Iterable[Any]]
+    sequences: bool
     fingerprint: str
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         at = 0
         for number, batch in enumerate(self.make()):
-            piece = _as_piece(batch, f"batch {number}")
+            piece = (_as_sequences if self.sequences else _as_piece)(batch, f"batch {number}")
             before, at = at, at + piece.n_rows
             if at > first:
-                skip = slice(max(0, first - before), None)
-                x, weight, labels = jax.tree.map(lambda leaf: leaf[skip], piece[:3])  # noqa: B023
-                yield Piece(x, weight, labels, piece.where)
+                yield after(piece, max(0, first - before))
 
 
 def _as_piece(batch: Any, where: str) -> Piece:
-    weighted = isinstance(batch, tuple) and len(batch) == 3 and not hasattr(batch, "_fields")
-    x, weight, labels = batch if weighted else (batch, None, None)
+    x, weight, labels = _parts(batch)
     try:
         x = _as_numpy(tables.opened(x))
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
     weight, labels = (None if of is None else np.asarray(of) for of in (weight, labels))
     return Piece(x, weight, labels, where)
+
+
+def _as_sequences(batch: Any, where: str) -> Piece:
+    x, weight, labels = _parts(batch)
+    if not isinstance(x, list) or not x:
+        raise ValueError(f"{where} is a {type(x).__name__}; give a list of sequences, (t, d) each")
+    each = [_as_piece(own, f"{where}, sequence {i}") for i, own in enumerate(x)]
+    lengths = np.array([own.n_rows for own in each])
+    known = None if labels is None else np.concatenate(labels)
+    return joined(each)._replace(
+        weight=None if weight is None else np.asarray(weight),
+        labels=known,
+        where=where,
+        lengths=lengths,
+    )
+
+
+def _parts(batch: Any) -> tuple[Any, Any, Any]:
+    """-> (x, sample_weight, labels)."""
+    weighted = isinstance(batch, tuple) and len(batch) == 3 and not hasattr(batch, "_fields")
+    return batch if weighted else (batch, None, None)
 
 
 def _as_numpy(x: Any) -> Any:

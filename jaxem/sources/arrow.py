@@ -1,11 +1,14 @@
 """Record batches of Arrow, from whatever yields them: a dataset, a database, a stream."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from jaxem.core.source import Piece, Source
-from jaxem.sources.columns import Columns, chosen, schema_of
+from jaxem.sources.categories import Levels
+from jaxem.sources.columns import Columns, chosen
+from jaxem.sources.schema import schema_of
 
 
 def arrow(
@@ -14,14 +17,17 @@ def arrow(
     sample_weight: str | None = None,
     labels: str | None = None,
     fingerprint: str = "",
+    categories: Any = (),
+    missing: Sequence[str] = (),
+    sequence: str | None = None,
 ) -> Source:
     """What a function returns each time it is called: a `pyarrow.RecordBatchReader`.
 
     make_reader: called once for every pass, such as
         lambda: dataset.scanner(batch_size=65536).to_reader()
         and must give the same rows each time.
-    columns, sample_weight, labels: as `parquet` takes them. fingerprint: what tells the rows from
-        others, where a checkpoint is kept.
+    columns, sample_weight, labels, categories, missing, sequence: as `parquet` takes them.
+    fingerprint: what tells the rows from others, where a checkpoint is kept.
 
     Errors: ValueError for columns that are not there or are no numbers.
     """
@@ -31,7 +37,9 @@ def arrow(
             "reader for each pass, such as lambda: dataset.scanner().to_reader()"
         )
     make: Any = make_reader
-    own = chosen(schema_of(make().schema), "the reader", columns, sample_weight, labels)
+    schema = schema_of(make().schema)
+    given = columns, sample_weight, labels, categories, missing, sequence
+    own = chosen(schema, "the reader", *given)
     return Arrow(make, own, own.names, fingerprint)
 
 
@@ -42,11 +50,22 @@ class Arrow(Source):
     names: tuple[str, ...] | None
     fingerprint: str
 
+    @property
+    def levels(self) -> Levels:
+        return self._known.levels
+
+    @cached_property
+    def _known(self) -> Columns:
+        """The columns, and the levels of all rows."""
+        return self.columns.known(self.make_reader()) if self.columns.unknown else self.columns
+
     def pieces(self, first: int = 0) -> Iterator[Piece]:
+        return self._known.pieces(self._from(first))
+
+    def _from(self, first: int) -> Iterator[tuple[Any, str]]:
         at = 0
         for number, batch in enumerate(self.make_reader()):
             stop = at + batch.num_rows
             if stop > first and batch.num_rows:
-                own = batch.slice(max(0, first - at))
-                yield self.columns.piece(own, f"record batch {number}")
+                yield batch.slice(max(0, first - at)), f"record batch {number}"
             at = stop

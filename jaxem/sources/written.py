@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxem.core.files import replacing
 from jaxem.core.source import Piece, Source
-from jaxem.sources.parquet import pyarrow
+from jaxem.sources.parquet_files import pyarrow
 
 _BESIDE = ("sample_weight", "labels")
 

@@ -40,6 +40,11 @@ def by_open_mpi(port, place):
     }  # fmt: skip
 
 
+def by_kubernetes(port, place):
+    """What the description of an indexed Job says, and what Kubernetes adds."""
+    return {ADDRESS: f"127.0.0.1:{port}", COUNT: "2", "JOB_COMPLETION_INDEX": str(place)}
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Old Faithful in two files."""
@@ -90,7 +95,25 @@ def test_the_first_of_two_processes_prints_and_writes(folder, monkeypatch, capsy
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", [by_hand, by_open_mpi])
+def test_levels_are_those_of_all_shares(tmp_path, monkeypatch, capsys):
+    rng, n = np.random.default_rng(0), 300
+    for number, words in enumerate((["red", "blue"], ["red", "green"])):
+        own = pa.table({"colour": rng.choice(words, n), "member": (rng.random(n) < 0.4).tolist()})
+        pq.write_table(own, tmp_path / f"part-{number}.parquet")
+    given = (tmp_path / "part-*.parquet", "--family", "categorical")
+    first, second = ends(by_hand, *given, "-o", tmp_path / "model.safetensors")
+    assert first[0] == second[0] and first[0] in (0, 1), (first, second)
+    assert jaxem.io.read(tmp_path / "model.safetensors").levels == {
+        "colour": ("blue", "green", "red"), "member": ("false", "true")
+    }  # fmt: skip
+    monkeypatch.setattr(source, "WHOLE", 1)
+    assert main(["fit", *map(str, given), "--components", "2", "--starts", "2"]) == first[0]
+    told = re.findall(r"log-likelihood +(\S+)", first[1] + capsys.readouterr().out)
+    assert told[0] == told[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [by_hand, by_open_mpi, by_kubernetes])
 def test_a_file_that_is_damaged_ends_all_in_one_line(folder, launcher):
     """In its rows, which are in the share of one process alone; its footer is whole."""
     path = folder / "part-1.parquet"
@@ -107,6 +130,10 @@ def test_what_the_environment_lacks_is_said(capsys):
         "coordinator_address": "127.0.0.1:9", "num_processes": 2, "process_id": 1,
         "cluster_detection_method": "deactivate",
     }  # fmt: skip
+    assert distributed._given(by_kubernetes(9, 1)) == distributed._given(by_hand(9, 1))
+    own = by_kubernetes(9, 1) | {PLACE: "0"}  # one that is told counts more
+    assert distributed._given(own)["process_id"] == 0
+    assert distributed._given({"JOB_COMPLETION_INDEX": "1"}) == {}  # of a job that says no more
     assert distributed._given(by_slurm(9, 1)) == {}  # JAX knows
     for environment, said in (
         ({COUNT: "2", PLACE: "0"}, f"{ADDRESS} is not set"),

@@ -11,6 +11,7 @@ import jaxem
 from jaxem.cli import main, tables
 from jaxem.core import source
 from jaxem.datasets import load_faithful
+from jaxem.sources import categories
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_cells_that_are_missing_are_holes(folder, capsys):
     whole, streamed = re.findall(r"log-likelihood +(\S+)", capsys.readouterr().out)
     assert whole == streamed
     assert fit(path, "--memory", "1KB", "--missing", "error") == 2
-    assert "holes.parquet, rows 0 to 271: " in capsys.readouterr().err
+    assert "holes.parquet: has missing cells, in columns: waiting (31)" in capsys.readouterr().err
 
 
 WRONG = {
@@ -91,10 +92,10 @@ WRONG = {
     "several": (
         ["part-*.parquet", "--checkpoint", "c", "--components", "1:2"], "--checkpoint is of one fit"
     ),
-    "family": (["part-*.parquet", "--family", "poisson"], "fitted by Gaussian components"),
+    "family": (["part-*.parquet", "--family", "beta"], "has no columns that can be beta"),
     "dropped": (["part-*.parquet", "--missing", "drop"], "--missing drop needs the table"),
     "errors": (["part-*.parquet", "--standard-errors", "observed"], "need the table in memory"),
-    "columns": (["part-*.parquet", "--columns", "size"], "has no column size; it has eruptions"),
+    "columns": (["part-*.parquet", "--columns", "size"], "has no column 'size'; its columns are"),
     "damaged": (["damaged-*.parquet"], "is no Parquet file, or is cut short"),
     "differ": (["*-0.parquet", "--memory", "1KB"], "no column other, which"),
 }  # fmt: skip
@@ -250,3 +251,88 @@ def test_what_cannot_be_filled_in_parts_so_says(holed, capsys):
         assert main(["impute", files, *more, "-o", out]) == 2
         err = capsys.readouterr().err
         assert said in err and err.count("\n") == 1 and not (holed / "o.csv").exists(), err
+
+
+# ---- columns of text
+
+
+@pytest.fixture
+def mixed(tmp_path, monkeypatch):
+    """Numbers, text, yes and no, counts, a constant column and names, with missing cells."""
+    monkeypatch.setattr(source, "WHOLE", 1)
+    rng, n = np.random.default_rng(0), 400
+    group = np.arange(n) % 2
+    colour = rng.choice(["red", "blue", "NA"], n, p=[0.5, 0.4, 0.1]).astype(object)
+    colour[300:][colour[300:] == "red"] = "green"
+    table = pa.table(
+        {
+            "size": rng.normal(size=n) + 4 * group,
+            "colour": pa.array(colour, pa.string()).dictionary_encode(),
+            "visits": rng.poisson(2 + 6 * group),
+            "member": pa.array((rng.random(n) < 0.2 + 0.6 * group).tolist()),
+            "always": [1.0] * n,
+            "name": [f"row {i}" for i in range(n)],
+        }
+    )
+    pq.write_table(table, tmp_path / "whole.parquet")
+    for number, first in enumerate(range(0, n, 100)):
+        pq.write_table(table.slice(first, 100), tmp_path / f"part-{number}.parquet")
+    return tmp_path
+
+
+KINDS = {
+    "auto": ["--family", "auto"],
+    "categorical": ["--columns", "colour,member", "--family", "categorical"],
+    "assigned": ["--column-family", "visits=categorical"],
+    "bernoulli": ["--family", "bernoulli"],
+    "response": ["--columns", "size", "--response", "visits", "--family", "poisson"],
+}
+
+
+@pytest.mark.slow(but=("categorical",))
+@pytest.mark.parametrize("name", KINDS)
+def test_columns_of_any_kind_are_chosen_and_fitted_as_in_memory(name, mixed, capsys):
+    """The printout too: parameters by the names of columns and levels."""
+    own, told = KINDS[name], []
+    for file, size in (("whole.parquet", "1GB"), ("whole.parquet", "1KB"), ("part-*.parquet", "1")):
+        saved = mixed / "model.safetensors"
+        more = ["--memory", size] if size != "1" else []
+        assert fit(mixed / file, *own, *more, "-o", saved) in (0, 1)
+        printed = capsys.readouterr()
+        said = [line.split(": ", 2)[-1] for line in printed.err.splitlines()]
+        said = [line for line in said if "missing cell" not in line and "by block" not in line]
+        table = printed.out.partition(": ")[2].partition("\ndata ")[0]
+        log_likelihood = float(re.search(r"log-likelihood +(\S+)", printed.out)[1])
+        told.append((table, said, jaxem.io.read(saved).levels, log_likelihood))
+    assert told[0] == told[1] == told[2]
+    if name == "auto":
+        assert "constant: always" in str(told[0][1]) and "name" in str(told[0][1])
+        assert told[0][2]["colour"] == ("blue", "green", "red")
+
+
+@pytest.mark.slow
+def test_rows_of_text_are_labelled_by_a_streamed_model(mixed, capsys):
+    saved, out = mixed / "model.safetensors", mixed / "out.parquet"
+    own = ["--columns", "colour,member", "--family", "auto"]
+    assert fit(mixed / "part-*.parquet", *own, "-o", saved) in (0, 1)
+    assert main(["predict", str(saved), str(mixed / "part-*.parquet"), "-o", str(out)]) == 0
+    assert pq.read_table(out).num_rows == 400
+    pq.write_table(pa.table({"colour": ["pink"], "member": [True]}), mixed / "new.parquet")
+    assert main(["predict", str(saved), str(mixed / "new.parquet"), "-o", str(out)]) == 2
+    said = "has values in the column colour that the model was not fitted on: 'pink'"
+    assert said in capsys.readouterr().err
+
+
+def test_what_text_cannot_be_is_one_line(mixed, monkeypatch, capsys):
+    for own, said in (
+        (["--columns", "colour"], "has the column colour, which is not numeric, but gaussian"),
+        (["--columns", "name", "--family", "categorical"], "of another value in every row"),
+        (["--columns", "colour", "--family", "auto", "--missing", "error"],
+         "has missing cells, in columns: colour ("),
+    ):  # fmt: skip
+        assert fit(mixed / "part-*.parquet", *own) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1, error
+    monkeypatch.setattr(categories, "MOST", 2)
+    assert fit(mixed / "part-*.parquet", "--columns", "colour", "--family", "auto") == 2
+    assert "has over 2 values in the columns colour" in capsys.readouterr().err

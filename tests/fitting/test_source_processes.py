@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 import jaxem
 from jaxem import families, sources
@@ -44,27 +45,27 @@ def written(folder):
     pq.write_table(table, folder / "whole.parquet")
 
 
-def begun(folder, what, port=None):
-    """Two processes of this file, the second of two devices."""
+def begun(folder, what, n=2):
+    """So many processes of this file, the second of two devices."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "XLA_FLAGS": ""}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    command = [sys.executable, __file__, str(folder), what, str(port)]
-    return [subprocess.Popen([*command, str(i)], env=env, **pipes) for i in range(2)]
+    command = [sys.executable, __file__, str(folder), what, str(port), str(n)]
+    return [subprocess.Popen([*command, str(i)], env=env, **pipes) for i in range(n)]
 
 
 # ---- what a process does
 
 
-def main(folder, what, port, i):
+def main(folder, what, port, n, i):
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_num_cpu_devices", 1 + i)
-    jax.distributed.initialize(f"127.0.0.1:{port}", 2, i)
+    jax.config.update("jax_num_cpu_devices", 1 + (i == 1))
+    jax.distributed.initialize(f"127.0.0.1:{port}", n, i)
     mesh = jax.make_mesh((jax.device_count(),), ("rows",))
-    found = {"fits": fits, "endless": endless}[what](Path(folder), mesh)
+    found = {"fits": fits, "uneven": uneven, "endless": endless}[what](Path(folder), mesh)
     jax.distributed.shutdown()
     print(json.dumps(found))
 
@@ -100,6 +101,36 @@ def fits(folder, mesh):
         "while it looks": _error(DIAG, _failing(files, not first, at=0), given),
         "different": _error(DIAG, one_group if first else _part_of(files), given),
         "a mesh of others": _error(DIAG, files, given | {"mesh": _of_one(mesh)}),
+    }
+
+
+def uneven(folder, mesh):
+    """Also what one process finds, where mesh is None: of three row groups, the first small."""
+    source.WHOLE, stream._PART = 1, 1 << 11
+    files = sources.parquet(folder / "uneven.parquet", ["a", "b"], sample_weight="w")
+    given = {"key": KEY(3), "mesh": mesh, **OPTIONS}
+    statistics, total = jaxem.e_step(DIAG, jaxem.fit(DIAG, files, **given).params, files, mesh=mesh)
+    chains = sources.parquet(folder / "chains.parquet", ["a", "b"], sequence="id")
+    hmm = jaxem.HMM(families.Gaussian("diag"), 2)
+    fitted = jaxem.fit(hmm, chains, **given)
+    of = {(DIAG, files): jaxem.fit(DIAG, files, **given | {"tol": 1e-10, "max_iter": 500}).params,
+          (hmm, chains): fitted.params}  # fmt: skip
+    criteria = [
+        float(verb(model, params, rows, mesh=mesh))
+        for (model, rows), params in of.items()
+        for verb in (jaxem.aic, jaxem.bic, jaxem.icl)
+    ]
+    errors = jaxem.standard_errors(
+        DIAG, of[DIAG, files], files, method="sandwich", reg_covar=0.1, mesh=mesh
+    )
+    return {
+        "criteria": criteria,
+        "errors": [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(errors)],
+        "fit": told(jaxem.fit(DIAG, files, **given)),
+        "e_step": [np.asarray(total).tolist(), np.asarray(statistics.counts).tolist()],
+        "chains": np.asarray(fitted.restarts.log_likelihood).tolist(),
+        "moves": np.asarray(fitted.params.transition).tolist(),
+        "steps": fitted.provenance.n_rows,
     }
 
 
@@ -201,6 +232,28 @@ def test_two_processes_find_what_one_does(tmp_path):
     assert "700 and 500 rows" in first.pop("different")
     close(first.pop("again"), first["files"], rtol=1e-12)
     close(first, fits(tmp_path, None), rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_four_processes_of_uneven_shares_find_what_one_does(tmp_path):
+    """Shares of 1 : 10, and an empty one; of sequences, shares of whole ones."""
+    x, weight = rows()
+    table = pa.table({"a": x[:, 0], "b": x[:, 1], "w": weight})
+    with pq.ParquetWriter(tmp_path / "uneven.parquet", table.schema) as file:
+        for first, stop in ((0, 33), (33, 363), (363, 693)):
+            file.write_table(table[first:stop])
+    chains = table.append_column("id", pa.array(np.repeat(np.arange(7), N // 7)))
+    pq.write_table(chains, tmp_path / "chains.parquet", row_group_size=90)
+    cuts = sources.parquet(tmp_path / "uneven.parquet").cuts(4)
+    assert sorted(np.diff(cuts)) == [0, 33, 330, 330]
+    running = begun(tmp_path, "uneven", 4)
+    ends = [process.communicate(timeout=400) for process in running]
+    assert all(process.returncode == 0 for process in running), ends
+    found = [json.loads(out.splitlines()[-1]) for out, _ in ends]
+    assert found[0] == found[1] == found[2] == found[3]
+    expected = uneven(tmp_path, None)
+    close(found[0].pop("errors"), expected.pop("errors"), rtol=1e-9)  # of an inverse
+    close(found[0], expected, rtol=1e-12)
 
 
 def ended(tmp_path, how, place):

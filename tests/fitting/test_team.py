@@ -11,7 +11,7 @@ import pytest
 import jaxem
 from jaxem import families, sources
 from jaxem.core import pool
-from jaxem.core.source import joined
+from jaxem.core.source import Source, joined
 from jaxem.fitting import first_look
 from jaxem.fitting.processes import RaisedByAll, Team
 
@@ -91,7 +91,7 @@ def test_the_pool_of_shares_is_that_of_the_source(rows, monkeypatch):
             yield x[at : at + 170], weight[at : at + 170], None
 
     source = sources.batches(batches)
-    expected, kept = first_look._looked(MODEL, source, 7, 0)
+    expected, kept, _ = first_look._looked(MODEL, source, 7, 0)
 
     def look(team):
         share = team.share(source)
@@ -104,8 +104,53 @@ def test_the_pool_of_shares_is_that_of_the_source(rows, monkeypatch):
         np.testing.assert_array_equal(own[0].priority, expected.priority)
         np.testing.assert_array_equal(own[1].x, kept.x)
         np.testing.assert_array_equal(own[1].weight, kept.weight)
+        assert own[0].n_sequences == len(own[2]) == 0
     together = joined([piece for _, some in found for piece in some])
     np.testing.assert_array_equal(together.x, x)
+
+
+def test_the_pool_of_sequences_is_that_of_the_source(monkeypatch):
+    monkeypatch.setattr(pool, "POOL", 300)
+    lengths = np.array([1, 9, 40, 200, 50, 100] * 2 + [100])
+    x, weight = np.split(X, np.cumsum(lengths)[:-1]), np.arange(len(lengths)) % 3.0
+
+    def batches():
+        for at in range(0, len(x), 4):
+            yield x[at : at + 4], weight[at : at + 4], None
+
+    source, chain = sources.batches(batches, sequences=True), jaxem.HMM(MODEL.family, 2)
+    expected, kept, _ = first_look._looked(chain, source, 7, 0)
+    assert 300 <= kept.lengths.sum() < 900 and np.all(kept.weight > 0)
+
+    def look(team):
+        return first_look._looked_at_by(team, chain, team.share(source), 7)
+
+    found = each(look)
+    for own, own_kept, _ in found:
+        assert own[:5] == expected[:5]
+        np.testing.assert_array_equal(own_kept.lengths, kept.lengths)
+        np.testing.assert_array_equal(own_kept.x, kept.x)
+        np.testing.assert_array_equal(own_kept.weight, kept.weight)
+    np.testing.assert_array_equal(np.concatenate([own[2] for own in found]), lengths)
+
+
+def test_different_levels_are_told_apart():
+    class Coded(Source):
+        def __init__(self, place):
+            self.place = place
+
+        @property
+        def levels(self):
+            return {"colour": ("red",) if self.place else ("blue", "red")}
+
+        def pieces(self, first=0):
+            yield from sources.batches(lambda: [X]).pieces(first)
+
+    def own(team):
+        with pytest.raises(RaisedByAll, match="different levels of categories"):
+            team.share(Coded(team.place))
+
+    each(own)
 
 
 def test_different_rows_are_told_apart():

@@ -1,0 +1,104 @@
+"""Parquet files: what their footers say, and their row groups."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxem.core.files import describe_os_errors
+from jaxem.sources.schema import Schema, called, schema_of, together
+
+ROWS = 1 << 16  # of a record batch
+
+
+def pyarrow() -> Any:
+    """The library, which is an extra; ValueError where it is not there."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        raise ValueError("Parquet is read by pyarrow: pip install 'jaxem[stream]'") from None
+    return pyarrow
+
+
+class Files(NamedTuple):
+    """What footers say. groups: of each file its row groups, (g, 2) rows and bytes."""
+
+    paths: tuple[str, ...]
+    groups: tuple[np.ndarray, ...]
+    schema: Schema
+
+
+def files(paths: Any) -> Files:
+    """Errors: OSError where a file cannot be read; ValueError for files that differ."""
+    found = _files(paths)
+    groups, schemas = zip(*map(_looked_at, found), strict=True)
+    return Files(found, groups, _together(found, schemas))
+
+
+def batches(
+    found: Files, columns: Sequence[str] | None, place: int = 0, n: int = 1
+) -> Iterator[Any]:
+    """Record batches of every n-th row group, from the one at `place` on; None for all columns."""
+    before = 0
+    for path, groups in zip(found.paths, found.groups, strict=True):
+        own = [i for i in range(len(groups)) if (before + i) % n == place]
+        before += len(groups)
+        if own:
+            with opened(path) as file:
+                yield from read(path, file.iter_batches(ROWS, own, columns))
+
+
+def _files(paths: Any) -> tuple[str, ...]:
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    found: list[str] = []
+    for path in map(os.fspath, given):
+        some = [path] if os.path.exists(path) else sorted(glob.glob(path))
+        if not some:
+            raise FileNotFoundError(f"{path}: there is no such file, and none that matches it")
+        found += some
+    if not found:
+        raise ValueError("paths names no file")
+    return tuple(found)
+
+
+def opened(path: str) -> Any:
+    arrow = pyarrow()
+    with describe_os_errors(path, "cannot be read"):
+        try:
+            return arrow.parquet.ParquetFile(path)
+        except arrow.ArrowInvalid as error:
+            raise ValueError(f"{path} is no Parquet file, or is cut short: {error}") from None
+
+
+def read(path: str, batches: Any) -> Iterator[Any]:
+    try:
+        yield from batches
+    except (OSError, pyarrow().ArrowInvalid) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def _together(paths: Sequence[str], schemas: Sequence[Schema]) -> Schema:
+    """The kind of each column over all files."""
+    first, found = paths[0], dict(schemas[0])
+    for path, own in zip(paths[1:], schemas[1:], strict=True):
+        for name in [*found, *own]:
+            if name not in own or name not in found:
+                lacks, has = (path, first) if name not in own else (first, path)
+                raise ValueError(f"{lacks} has no column {name}, which {has} has")
+            wide = together(found[name], own[name])
+            if wide is None:
+                here, there = called(own[name]), called(found[name])
+                raise ValueError(f"column {name} is of {there} in {first}, and of {here} in {path}")
+            found[name] = wide
+    return found
+
+
+def _looked_at(path: str) -> tuple[np.ndarray, Schema]:
+    """-> (the rows and bytes of its row groups, its columns)."""
+    with opened(path) as file:
+        groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+        sizes = [(group.num_rows, group.total_byte_size) for group in groups]
+        return np.array(sizes, np.int64).reshape(-1, 2), schema_of(file.schema_arrow)
