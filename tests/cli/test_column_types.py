@@ -186,6 +186,7 @@ KINDS = {
     "yes or no": ([True, False, True, True], "bernoulli"),
     "0 and 1": ([0, 1, 1, 0], "bernoulli"),
     "counts": ([0, 3, 1, 7], "poisson"),
+    "incomes": ([31000, 52750, 28400, 75100], "gaussian"),
     "with a negative": ([-1, 3, 1, 7], "gaussian"),
     "decimals": ([0.5, 1.0, 2.0, 3.0], "gaussian"),
 }

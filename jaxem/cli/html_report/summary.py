@@ -43,7 +43,7 @@ def row_of(part: str) -> str:
 def section(fitted: Fitted) -> Html:
     """The model, how its fit ended, and its figures."""
     model: Any = fitted.result.provenance.model
-    _, data, notes, _ = fitted
+    data, notes = fitted.data, fitted.notes
     told = f"{report.several(len(data.names), 'column')} fitted: {listed(data.names)}"
     size = f": {fitted.result.provenance.n_rows:,} rows, {told}."
     size = joined([element("strong", data.about), size])
