@@ -15,7 +15,6 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
-import jaxem
 from jaxem.analysis.select import Selection
 from jaxem.cli.column_types import Levels
 from jaxem.cli.errors import BadInput, as_bad_input, needs
@@ -24,8 +23,6 @@ from jaxem.cli.found import Fitted
 from jaxem.cli.tables import first_sentence
 from jaxem.core import files
 from jaxem.core.contracts import Family
-from jaxem.families import Bernoulli, Categorical, Gaussian, StudentT
-from jaxem.models import HMM
 
 _PAGES = (".html", ".htm")  # of a report
 _PICTURES = (".png", ".pdf", ".svg")  # of those that matplotlib writes, those that people want
@@ -71,10 +68,12 @@ def check_drawable(path: Path | None, family: Family) -> None:
     """BadInput for families that have no page of pictures."""
     if path is None or _is_html(path):
         return
-    if not isinstance(family, Gaussian | StudentT | Categorical | Bernoulli):
+    from jaxem.plot.column_page import drawable
+
+    if not drawable(family):
         raise BadInput(
-            f"{path}: --report draws Gaussian mixtures, t mixtures and latent classes, and this "
-            f"is none of them; give {path.stem}.html, which tells of every kind"
+            f"{path}: --report has no picture of this family; give {path.stem}.html, which tells "
+            "of every kind"
         )
 
 
@@ -103,18 +102,10 @@ def write_report(wanted: Wanted, fitted: Fitted, selection: Selection | None) ->
 
 
 def _pictures(fitted: Fitted, selection: Selection | None) -> Any:
-    from matplotlib.figure import Figure
-
     from jaxem import plot
 
-    result, data = fitted.result, fitted.data
-    model: Any = result.provenance.model
-    if isinstance(model, HMM) or isinstance(model.family, Gaussian | StudentT):
-        return plot.overview(result, data.x, selection, data.names)
-    classes = jaxem.latent_classes(model, result.params, data.x, columns=data.names)
-    figure = Figure(layout="constrained")
-    plot.item_profiles(classes, levels=data.levels, ax=figure.subplots())
-    return figure
+    data = fitted.data
+    return plot.overview(fitted.result, data.x, selection, data.names, levels=data.levels)
 
 
 def write_figure(path: Path, figure: Any) -> None:

@@ -435,8 +435,8 @@ def test_standard_errors_are_printed_with_intervals(faithful, capsys):
           if len(row) > 4 and "[" in row[0]}  # fmt: skip
     assert len(at) == 12  # each covariance once
     assert at["weights[0]"][:2] == pytest.approx([0.64413, 0.0290891], rel=1e-4)
-    assert at["means[0, waiting]"][1] == pytest.approx(0.4561857, rel=1e-4)
-    estimate, error, low, high = at["means[1, waiting]"]
+    assert at["means[0, waiting time [min]]"][1] == pytest.approx(0.4561857, rel=1e-4)
+    estimate, error, low, high = at["means[1, waiting time [min]]"]
     assert error == pytest.approx(0.5918738, rel=1e-4)
     ends = [estimate - 1.95996 * error, estimate + 1.95996 * error]
     assert [low, high] == pytest.approx(ends, rel=1e-4)

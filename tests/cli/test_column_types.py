@@ -160,7 +160,7 @@ WRONG = {
     ("--response", "colour", "--family", "categorical"): "cannot be categorical",
     ("--response", "colour"): "the response colour, which is not numeric",
     ("--family", "poisson", "--covariance", "full,tied"): "--covariance is for Gaussian columns",
-    ("--family", "poisson", "--report", "p.png"): "--report draws Gaussian mixtures",
+    ("--family", "multinomial", "--report", "p.png"): "--report has no picture of this family",
     ("--family", "poisson", "--reg-covar", "0.1"): "--reg-covar is for covariances",
 }
 
