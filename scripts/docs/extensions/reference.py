@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from extensions import usages
 from extensions.docstrings import inline, restructured
 
 MODULES = {
@@ -53,12 +54,14 @@ def _is_ours(value: Any, module: str) -> bool:
 def write(folder: Path) -> None:
     """Write the pages of the reference into a folder."""
     folder.mkdir(exist_ok=True)
+    used = usages.collected()
     _page(folder / "index.rst", "Reference", _index())
     for module, title in MODULES.items():
         names = public(module)
         _page(folder / f"{module}.rst", f"``{module}``", _module(module, title, names))
         for name in names:
-            _page(folder / f"{module}.{name}.rst", name, _symbol(module, name))
+            text = _symbol(module, name) + usages.example(f"{module}.{name}", used)
+            _page(folder / f"{module}.{name}.rst", name, text)
 
 
 def _index() -> str:
