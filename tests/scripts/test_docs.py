@@ -116,6 +116,8 @@ def test_every_family_is_in_the_table():
     for name, value in vars(families).items():
         if inspect.isclass(value) and issubclass(value, Family):
             assert f"| `families.{name}` |" in table
+    (censored,) = (line for line in table.splitlines() if "CensoredExponential" in line)
+    assert "rates (k, d)" in censored and table.count("| yours |") == 1
 
 
 def test_docstrings_become_restructured_text():

@@ -154,6 +154,9 @@ def first_sentence(value: Any) -> str:
     return re.split(r"(?<=[^ .]\.) (?=[A-Zx`])", text)[0]
 
 
+_OWN = {"Density": "yours", "Product": "a dict of those of its blocks"}  # of no one kind
+
+
 def family_table() -> str:
     """A Markdown table: each family, what its rows are, and its parameters."""
     from jaxem import families
@@ -163,8 +166,8 @@ def family_table() -> str:
     for name in public("jaxem.families"):
         family = getattr(families, name)
         if issubclass(family, Family):
-            params = getattr(families, f"{name}Params", None)
-            told = first_sentence(params) if params is not None else "yours"
+            params = getattr(families, f"{name}Params", type(getattr(family, "constraints", None)))
+            told = _OWN.get(name) or first_sentence(params)
             rows.append(f"| `families.{name}` | {first_sentence(family)} | {told} |")
     return "\n".join(rows)
 
