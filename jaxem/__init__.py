@@ -75,6 +75,8 @@ from jaxem.models.concomitants import (
 from jaxem.models.hmm import HMM as HMM
 from jaxem.models.hmm import HMMParams as HMMParams
 from jaxem.models.hmm import HMMPrior as HMMPrior
+from jaxem.models.mixed_columns import MixedColumns as MixedColumns
+from jaxem.models.mixed_columns import mixed_columns as mixed_columns
 from jaxem.models.mixture import Mixture as Mixture
 from jaxem.models.mixture import MixtureParams as MixtureParams
 from jaxem.models.mixture import MixturePrior as MixturePrior

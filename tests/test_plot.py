@@ -410,6 +410,37 @@ class TestOverview:
         }  # fmt: skip
         assert "column 0, column 2, column 3" in figure.get_suptitle()
 
+    COUNTS: ClassVar = np.random.default_rng(0).poisson([1.0, 3.0, 9.0, 2.0], (50, 4)).astype(float)
+
+    def test_counts_have_the_columns_that_separate(self, galaxies):
+        model = jaxem.Mixture(families.Poisson(), 2)
+        rates = np.array([[1.0, 3.0, 9.0, 2.0], [5.0, 3.1, 2.0, 9.0]])
+        params = jaxem.MixtureParams(np.array([0.5, 0.5]), families.PoissonParams(rates))
+        result = result_of(galaxies, model, params, self.COUNTS)
+        names = ["starts", "b", "criterion", "a long name, longer than 28 letters, of the last 4"]
+        figure = plot.overview(result, self.COUNTS, names=names)
+        assert [ax.get_xlabel() for ax in figure.axes[:2]] == ["starts", "criterion"]
+        assert figure.axes[2].get_xlabel() == "a long name, longe…he last 4"
+        assert "(of 4 columns)" in figure.get_suptitle()
+
+    def test_classes_have_their_answers_and_mixed_columns_their_levels(self, galaxies):
+        x = self.COUNTS[:, :1].clip(0, 1)
+        tables = families.CategoricalParams((np.array([[0.2, 0.8], [0.6, 0.4]]),))
+        weights, levels = np.array([0.5, 0.5]), {"paid": ("no", "yes")}
+        model = jaxem.Mixture(families.Categorical(2), 2)
+        result = result_of(galaxies, model, jaxem.MixtureParams(weights, tables), x)
+        figure = plot.overview(result, x, names=["paid"], levels=levels)
+        assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["paid = yes"]
+
+        of = families.Product({"a": families.Categorical(2), "b": families.Poisson()})
+        rates = families.PoissonParams(np.array([[1.0], [9.0]]))
+        params = jaxem.MixtureParams(weights, {"a": tables, "b": rates})
+        result = result_of(galaxies, jaxem.Mixture(of, 2), params, np.zeros((50, 2)))
+        both = {"a": x, "b": self.COUNTS[:, 1:2]}
+        figure = plot.overview(result, both, names=["paid", "visits"], levels=levels)
+        ticks = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+        assert ticks == ["no", "yes"] and figure.axes[1].get_xlabel() == "visits"
+
     SINGULAR: ClassVar = {
         "full": np.zeros((3, 2, 2)) + np.array([1.0, 0.0, 0.0])[:, None, None] * np.eye(2),
         "tied": np.array([[1.0, 1.0], [1.0, 1.0]]),

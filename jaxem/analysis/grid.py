@@ -33,7 +33,10 @@ def _families(family: Any, covariance: Any) -> list[Family]:
         return [family]
     checks.one_of(family, _FAMILIES, "family", ", or a family such as families.Poisson()")
     if covariance is None:
-        raise ValueError("covariance is one structure, several in a list, or 'all', the fourteen")
+        raise ValueError(
+            "covariance is missing: give a structure such as 'full', several in a list, or 'all', "
+            "the fourteen of mclust"
+        )
     if covariance == "all":
         covariance = FOURTEEN
     names = [covariance] if isinstance(covariance, str) else list(covariance)

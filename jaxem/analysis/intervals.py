@@ -1,6 +1,7 @@
 """Confidence intervals of parameters, by their standard errors or by the likelihood's profile.
 
     Wald:     theta +- z se,                             z the (1 + level) / 2 quantile of N(0, 1)
+              nu exp(+- z se / nu)                       of degrees of freedom, whose log is normal
     profile:  all v with 2 (l_max - max { l : theta_j = v }) <= z^2            (Wilks 1938)
 
 An end of a profile interval is where l falls no more than that and theta_j is at its extreme: with
@@ -33,6 +34,7 @@ METHODS = ("wald", "profile")
 WITHIN = 'take method="profile", whose ends lie within'
 _SHARES = ("weights", "initial", "transition", "probabilities")  # from 0 to 1
 _POSITIVE = ("rates", "shapes", "scales", "concentrations")
+_BY_LOG = ("degrees_of_freedom",)
 _SHOWN = 6  # numbers
 _STAGES = (1, 4, 16)  # in how many parts the way to an end is cut, one after the other
 _STEPS = 20  # of Newton's method, for each part
@@ -65,7 +67,8 @@ def confidence_intervals(
     """Intervals that hold each true parameter with probability `level`, one by one, in many rows.
 
     method: "wald", theta +- z se, symmetric, and blind to where a parameter's range ends: a
-        UserWarning names what leaves it;
+        UserWarning names what leaves it. Degrees of freedom, whose likelihood is far from
+        symmetric, have those of their logarithm;
         "profile", all values v for which 2 (l_max - max { l : theta_j = v }) is at most z^2:
         within the range, and the same in every parametrisation. NaN for an end that is not found,
         as where the likelihood does not fall so far before the range ends.
@@ -95,10 +98,7 @@ def confidence_intervals(
     dtype = params_dtype(own)
     z = jax.scipy.special.ndtri((1 + checks.cast(level, dtype)) / 2)
     if method == "wald":
-        ends = ConfidenceIntervals(
-            jax.tree.map(lambda p, e: p - z * e, own, se),
-            jax.tree.map(lambda p, e: p + z * e, own, se),
-        )
+        ends = ConfidenceIntervals(_wald(own, se, -z), _wald(own, se, z))
         if checks.is_concrete(ends):
             _warn_outside(ends)
         return ends
@@ -107,12 +107,28 @@ def confidence_intervals(
     return _profiles(found, ravel_pytree(se)[0], float(z))
 
 
+def _wald(params: Params, se: Params, z: Any) -> Params:
+    """The end of each interval that is z standard errors away."""
+
+    def end(path: Any, value: Any, error: Any) -> Any:
+        if _field(path) in _BY_LOG:
+            return value * jnp.exp(z * error / value)
+        return value + z * error
+
+    return jax.tree.map_with_path(end, params, se)
+
+
+def _field(path: Any) -> str:
+    """What the number at a path is called in its parameters."""
+    return [key.name for key in path if isinstance(key, jax.tree_util.GetAttrKey)][-1]
+
+
 def _warn_outside(ends: ConfidenceIntervals) -> None:
     """A UserWarning that names the numbers whose intervals leave their range."""
     outside = []
     pairs = zip(jax.tree.leaves_with_path(ends.lower), jax.tree.leaves(ends.upper), strict=True)
     for (path, lower), upper in pairs:
-        field = [key.name for key in path if isinstance(key, jax.tree_util.GetAttrKey)][-1]
+        field = _field(path)
         low, high = np.asarray(lower), np.asarray(upper)
         wrong = (field in _POSITIVE) & (low < 0)
         if field in _SHARES:

@@ -7,6 +7,7 @@ over the cells c of the table of all response patterns, O observed and E expecte
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +30,7 @@ class LatentClasses(NamedTuple):
     g2, chi2, degrees_of_freedom: against the saturated table; NaN where rows have missing cells, or
         covariates, with which there is no table.
     p_g2, p_chi2: their tail probabilities; NaN where no degrees of freedom are left.
+    levels: what the categories of columns are called, by the column; else 0, 1, ...
     n_parameters, n_cells: a model of more parameters than cells less 1 is not identified.
     """
 
@@ -44,6 +46,7 @@ class LatentClasses(NamedTuple):
     p_chi2: float
     n_parameters: int
     n_cells: int
+    levels: Mapping[str, Sequence[str]] = {}
 
     def __str__(self) -> str:
         rows = [
@@ -52,7 +55,8 @@ class LatentClasses(NamedTuple):
             ("rows", *(f"{count:g}" for count in self.counts)),
         ]
         for name, table in zip(self.columns, self.items, strict=True):
-            for level, shares in enumerate(table.T):
+            called = self.levels.get(name, range(table.shape[1]))
+            for level, shares in zip(called, table.T, strict=True):
                 rows.append((f"{name} = {level}", *(f"{p:.4f}" for p in shares)))
         lines = text_tables.lines(rows)
         lines.append(f"entropy R^2 {self.entropy_r2:.4f}")
@@ -75,12 +79,14 @@ def latent_classes(
     *,
     sample_weight: Any = None,
     columns: Any = None,
+    levels: Any = None,
     fixed: Any = None,
 ) -> LatentClasses:
     """The report of a latent class analysis: a mixture of `Categorical` or `Bernoulli` columns.
 
     The degrees of freedom are poLCA's, min(n, cells - 1) - parameters. fixed: those that were
-    known, as `fit` takes them.
+    known, as `fit` takes them. columns: what they are called, in place of the names of a frame.
+    levels: what their categories are called, {"smoker": ("no", "yes")}.
     Errors: ValueError for a model of another family.
     Warning: UserWarning when the model has more parameters than the table has cells less 1.
     """
@@ -112,7 +118,7 @@ def latent_classes(
         sizes=np.asarray(params.weights, np.float64),
         counts=np.bincount(posterior.argmax(1), weight, k),
         items=items,
-        columns=tuple(columns or (f"x{j}" for j in range(len(items)))),
+        columns=tuple(columns or given.names or (f"x{j}" for j in range(len(items)))),
         entropy_r2=1 - disorder,
         g2=g2,
         chi2=chi2,
@@ -121,6 +127,7 @@ def latent_classes(
         p_chi2=_tail(chi2, free),
         n_parameters=n_parameters,
         n_cells=n_cells,
+        levels=levels or {},
     )
 
 

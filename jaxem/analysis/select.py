@@ -7,7 +7,8 @@ import numpy as np
 
 from jaxem.analysis import criteria, grid
 from jaxem.analysis.predict import likeliest
-from jaxem.core import checks, remarks, text_tables
+from jaxem.core import checks, framed, remarks, text_tables
+from jaxem.core.column_table import ColumnTable
 from jaxem.core.contracts import Model
 from jaxem.core.dataset import Dataset, alike, as_dataset
 from jaxem.core.inputs import waits
@@ -70,6 +71,33 @@ class Selection(NamedTuple):
 
     def __repr__(self) -> str:
         return str(self)
+
+    def summary(self) -> Any:
+        """The candidates, a row each, in a frame where the data came in one.
+
+            selection.summary().sort_values("bic")  # of pandas
+
+        Columns: "model", "n_components", "log_likelihood", "n_free_parameters", "aic", "bic",
+        "icl", "status". Of data in no frame a dict of such columns, which prints as a table.
+        """
+        names = "model", "n_components", "log_likelihood", "n_free_parameters"
+        rows = [
+            (
+                repr(c.model),
+                c.model.n_components,
+                float(c.result.log_likelihood),
+                int(c.result.n_free_parameters),
+                c.aic,
+                c.bic,
+                c.icl,
+                c.status.name,
+            )
+            for c in self.candidates
+        ]
+        columns = zip((*names, *CRITERIA, "status"), zip(*rows, strict=True), strict=True)
+        table = {name: np.array(values) for name, values in columns}
+        library = self.best.provenance.library
+        return ColumnTable(table) if library is None else framed.made(library, table)
 
     @property
     def table(self) -> list[tuple[str, ...]]:

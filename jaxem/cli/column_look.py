@@ -133,7 +133,10 @@ def _few(column: pa.ChunkedArray) -> Cells:
     if len(values) <= categories.MOST:
         return Cells(_joined(values, again, empty), holes, False)
     if categories.is_numeric(column.type):
-        return Cells(_joined(_ends(there), again, empty), holes, True)
+        places = pc.array_sort_indices(values).take(
+            pa.array([0, len(values) // 2, len(values) - 1])
+        )
+        return Cells(_joined(values.take(places), again, empty), holes, True)
     room = categories.MOST + 1 - len(again) - len(empty)
     return Cells(_joined(values[:room], again, empty), holes, True)
 

@@ -20,6 +20,7 @@ pc: Any = pyarrow.compute  # its functions are made when it is imported: no stub
 GAUSSIAN, STUDENT_T, CONTAMINATED = "gaussian", "student-t", "contaminated-normal"
 WITH_COVARIANCES = GAUSSIAN, STUDENT_T, CONTAMINATED
 AUTO = "auto"
+_LARGE = 100  # of whole numbers: those above are measured, not counted
 _MANY_LEVELS = 10  # from which on text is taken for names or notes, where there are few rows
 
 
@@ -140,7 +141,7 @@ def _of_all(trials: Any) -> int | None:
 
 
 def guess(column: pa.ChunkedArray) -> str:
-    """The kind of a column by its type: text, yes or no, whole numbers from 0, other numbers."""
+    """The kind of a column by its type: text, yes or no, counts, other numbers."""
     if is_opaque(column.type):
         return GAUSSIAN  # which says that it is not numeric
     whole = pa.types.is_integer(column.type)
@@ -149,7 +150,16 @@ def guess(column: pa.ChunkedArray) -> str:
             return "bernoulli"
         if not is_numeric(column.type):
             return "categorical"
-    return "poisson" if whole and least(column) >= 0 else GAUSSIAN
+    return "poisson" if whole and _are_counts(column) else GAUSSIAN
+
+
+def _are_counts(column: pa.ChunkedArray) -> bool:
+    """Whether whole numbers may be counts: from 0, and most values not so large as incomes are.
+
+    A Poisson count of mean 100 varies by 10, what is measured in whole numbers by far more.
+    """
+    values = numbers(pc.unique(column))  # each once: of a table read block by block no more is kept
+    return least(column) >= 0 and bool(np.nanmedian(values) <= _LARGE)
 
 
 def guess_to_fill(column: pa.ChunkedArray) -> str:

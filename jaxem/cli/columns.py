@@ -14,7 +14,7 @@ from jaxem.cli import column_types
 from jaxem.cli.column_types import AUTO, GAUSSIAN, KINDS, WITH_COVARIANCES, Levels, Setup
 from jaxem.cli.errors import BadInput, as_bad_input, suggestion
 from jaxem.cli.options import ColumnOptions
-from jaxem.cli.tables import is_numeric, split_names
+from jaxem.cli.tables import is_numeric, is_text, split_names
 from jaxem.core.contracts import Family
 from jaxem.families.independent_columns import IndependentColumns
 
@@ -27,7 +27,8 @@ class Columns(NamedTuple):
     by_kind: their names, by the name of their kind. response: the column that depends on the others
     in a regression. levels: those of columns of categories. left_out: what was not taken, and why.
     beside: columns that stand after those of a kind, by its name: numbers of trials, or sides of
-    limits. covariates: those that the weights depend on.
+    limits. covariates: those that the weights depend on. text: whether some of what was left out is
+    text that another family would take.
     """
 
     by_kind: dict[str, tuple[str, ...]]
@@ -36,6 +37,7 @@ class Columns(NamedTuple):
     left_out: tuple[str, ...]
     beside: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     covariates: tuple[str, ...] = ()
+    text: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,7 +60,8 @@ class Columns(NamedTuple):
 
     @property
     def remarks(self) -> list[str]:
-        return [f"columns left out, {why}" for why in self.left_out]
+        left_out = [f"columns left out, {why}" for why in self.left_out]
+        return [*left_out, "--family auto fits columns of text too"] if self.text else left_out
 
 
 def choose(
@@ -111,7 +114,13 @@ def choose(
     levels = {name: column_types.levels(table[name]) for name in kept if KINDS[kind_of[name]].coded}
     constant = [name for name in names if name not in kept]
     left_out = () if wanted is not None else _left_out(table, refused, constant)
-    return Columns(by_kind, None, levels, left_out)
+    others = refused if wanted is None and family == GAUSSIAN else ()
+    text = any(_may_be_categories(table[name]) for name in others)
+    return Columns(by_kind, None, levels, left_out, text=text)
+
+
+def _may_be_categories(column: pa.ChunkedArray) -> bool:
+    return is_text(column.type) and not KINDS["categorical"].refuses(column)
 
 
 def _other_reading(table: pa.Table, family: str) -> str:

@@ -23,6 +23,7 @@ from jaxem.cli import (
 from jaxem.cli.errors import DONE, INTERRUPTED, NOT_CONVERGED, BadInput, as_bad_input, in_options
 from jaxem.cli.fit_input import FitInput, Wanted
 from jaxem.cli.found import Fitted, Found, left_open
+from jaxem.cli.interval_table import Intervals
 from jaxem.cli.options import Counts, FitOptions
 from jaxem.cli.progress import Run
 from jaxem.core.contracts import Family, Model
@@ -47,9 +48,10 @@ def search(
     best, failure, out = found.best, None, report.output()
     notes = metadata.of(best, data.about, options.seed) | dict(data.notes)
     remarks = left_open(found, data.names)
+    intervals = _intervals(best.result, data, wanted.standard_errors, options)
     if np.isfinite(best.result.log_likelihood):
         try:  # before anything is printed: whoever reads that may be gone
-            _write(Fitted(found, data, notes, remarks), wanted)
+            _write(Fitted(found, data, notes, remarks, intervals), wanted)
         except BadInput as error:
             failure = error
     elif wanted.model or wanted.report:
@@ -57,8 +59,9 @@ def search(
     print_comparison(out, found, data.about, data.names)
     _print_fit(out, best.result, data, notes)
     report.remark(data.about, remarks)
-    if wanted.standard_errors is not None:
-        _print_intervals(best.result, data, wanted.standard_errors, options)
+    if intervals is not None:
+        out.print("", interval_table.printed(intervals))
+        report.remark(data.about, intervals.remarks)
     status = complain(found, data.about)
     if failure is not None:
         raise failure
@@ -200,15 +203,17 @@ def _print_fit(out: Console, result: Result, data: FitInput, notes: dict[str, An
     out.print(report.two_columns(metadata.words(notes)))
 
 
-def _print_intervals(result: Result, data: FitInput, method: str, options: FitOptions) -> None:
-    """The table of intervals, or why there is none."""
+def _intervals(
+    result: Result, data: FitInput, method: str | None, options: FitOptions
+) -> Intervals | None:
+    """Those that are wanted; where there are none it is said why."""
+    if method is None:
+        return None
     try:
-        table, remarks = interval_table.of(result, data, method, options)
+        return interval_table.of(result, data, method, options)
     except ValueError as error:
         report.complain(f"{data.about}: no standard errors: {in_options(str(error))}")
-        return
-    report.output().print("", table)
-    report.remark(data.about, remarks)
+        return None
 
 
 def complain(found: Found, about: str) -> int:
@@ -231,7 +236,7 @@ def complain(found: Found, about: str) -> int:
 
 
 def _write(fitted: Fitted, wanted: Wanted) -> None:
-    found, data, notes, _ = fitted
+    found, data, notes, *_ = fitted
     result = found.best.result
     if wanted.model is not None:
         with as_bad_input():

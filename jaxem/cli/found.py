@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxem.cli.fit_input import FitInput
+from jaxem.cli.interval_table import Intervals
 from jaxem.cli.parameter_tables import parts_of
 from jaxem.cli.progress import Run
 from jaxem.core import parameters
@@ -34,13 +35,15 @@ class Found(NamedTuple):
 class Fitted(NamedTuple):
     """A search that is done, and what is told of it.
 
-    notes: of the model file; remarks: what the rows leave open.
+    notes: of the model file; remarks: what the rows leave open; intervals: where they
+    are wanted.
     """
 
     found: Found
     data: FitInput
     notes: Mapping[str, Any]
     remarks: Sequence[str]
+    intervals: Intervals | None = None
 
     @property
     def result(self) -> Result:

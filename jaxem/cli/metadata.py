@@ -16,7 +16,7 @@ _WORDS = {
     "bic": ("BIC", "{bic:.4f} (lower is better)"),
     "n_free_parameters": ("free parameters", "{n_free_parameters}"),
     "n_best": ("starts at the best", "{n_best} of {n_starts} (within 1e-6 relative, or tol)"),
-    "n_optima": ("optima", "{n_optima}; {unseen:.2g} better ones expected unseen"),
+    "n_optima": ("optima", "{n_optima}; expected number of better ones unseen: {unseen:.2g}"),
     "n_degenerate": ("degenerate starts", "{n_degenerate}"),
     "n_boundary": ("at the boundary", "{n_boundary} numbers, such as probabilities of 0"),
     "n_iter": ("iterations", "{n_iter}"),

@@ -15,7 +15,6 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
 
-import jaxem
 from jaxem.analysis.select import Selection
 from jaxem.cli.column_types import Levels
 from jaxem.cli.errors import BadInput, as_bad_input, needs
@@ -23,8 +22,7 @@ from jaxem.cli.fit_input import Wanted
 from jaxem.cli.found import Fitted
 from jaxem.cli.tables import first_sentence
 from jaxem.core import files
-from jaxem.families import Bernoulli, Categorical, Gaussian, StudentT
-from jaxem.models import HMM
+from jaxem.families import Bernoulli, Categorical
 
 _PAGES = (".html", ".htm")  # of a report
 _PICTURES = (".png", ".pdf", ".svg")  # of those that matplotlib writes, those that people want
@@ -70,12 +68,14 @@ def check_drawable(path: Path | None, model: Any) -> None:
     """BadInput for models that have no page of pictures."""
     if path is None or _is_html(path):
         return
+    from jaxem.plot.column_page import drawable
+
     classes = isinstance(model.family, Categorical | Bernoulli)
-    if not classes and (model.n_covariates or not isinstance(model.family, Gaussian | StudentT)):
-        beside = " whose weights depend on no columns" if model.n_covariates else ""
+    if not drawable(model.family) or (model.n_covariates and not classes):
+        of = "weights that depend on columns" if model.n_covariates else "this family"
         raise BadInput(
-            f"{path}: --report draws Gaussian mixtures, t mixtures{beside} and latent classes, and "
-            f"this is none of them; give {path.stem}.html, which tells of every kind"
+            f"{path}: --report has no picture of {of}; give {path.stem}.html, which tells of every "
+            "kind"
         )
 
 
@@ -104,19 +104,11 @@ def write_report(wanted: Wanted, fitted: Fitted, selection: Selection | None) ->
 
 
 def _pictures(fitted: Fitted, selection: Selection | None) -> Any:
-    from matplotlib.figure import Figure
-
     from jaxem import plot
 
-    result, data = fitted.result, fitted.data
-    model: Any = result.provenance.model
-    if isinstance(model, HMM) or isinstance(model.family, Gaussian | StudentT):
-        return plot.overview(result, data.x, selection, data.names)
-    items = data.names[: len(data.names) - data.n_covariates]
-    classes = jaxem.latent_classes(model, result.params, data.x, columns=items)
-    figure = Figure(layout="constrained")
-    plot.item_profiles(classes, levels=data.levels, ax=figure.subplots())
-    return figure
+    data = fitted.data
+    names = data.names[: len(data.names) - data.n_covariates]
+    return plot.overview(fitted.result, data.x, selection, names, levels=data.levels)
 
 
 def write_figure(path: Path, figure: Any) -> None:

@@ -12,7 +12,7 @@ import typer
 import jaxem
 from jaxem.cli import options, report
 from jaxem.cli.command import command, precision
-from jaxem.cli.errors import DONE, as_bad_input
+from jaxem.cli.errors import DONE, BadInput, as_bad_input
 from jaxem.core import source as pieces
 from jaxem.core.contracts import Model, Rows
 from jaxem.core.dataset import as_dataset
@@ -23,6 +23,7 @@ from jaxem.fitting import sizes, stream
 from jaxem.fitting.read_ahead import AHEAD
 from jaxem.sources import parquet
 
+_TEXT = (".csv", ".tsv", ".txt")
 _SECONDS = 1.0  # of reading, and of computing
 _ROWS = 1 << 18  # of those read are computed with, at most
 _STARTS = "Starts that go through the rows together."
@@ -56,6 +57,11 @@ def plan(
     iteration reads all rows once, whatever the number of starts, while the device computes: the
     slower of the two binds.
     """
+    if Path(file).suffix.lower() in _TEXT:
+        raise BadInput(
+            f"{file}: plan looks at Parquet files, which are read block by block; a table of text "
+            "is read whole, and needs no plan: jaxem fit takes it as it is"
+        )
     with precision(dtype), as_bad_input():  # which names the files
         wanted = None if columns is None else [name.strip() for name in columns.split(",")]
         source = parquet(str(file), columns=wanted)

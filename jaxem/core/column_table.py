@@ -30,4 +30,4 @@ class ColumnTable(dict):
 
 
 def _cell(value: Any) -> str:
-    return f"{np.asarray(value, float):.5g}"
+    return str(value) if isinstance(value, str) else f"{np.asarray(value, float):.5g}"

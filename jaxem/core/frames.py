@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 _NO_FRAMES = (jax.Array, np.ndarray, np.generic, list, tuple, Mapping, str, numbers.Number)
+_TEXT = "let jaxem.mixed_columns(frame) take text as categories"
 _PROTOCOLS = "__arrow_c_stream__", "__dataframe__"
 
 
@@ -87,18 +88,14 @@ def values(frame: Any, what: str) -> np.ndarray:
     if called is None:
         column = _column(frame)
         if column is None:
-            raise ValueError(
-                f"{what} is a series of {frame.dtype}, which are no numbers; encode them as such"
-            )
+            raise ValueError(f"{what} is a series of {frame.dtype}, which are no numbers; {_TEXT}")
         return np.array(column)
     if not called:
         raise ValueError("the frame has no columns; give at least one numeric column")
     columns = list(map(_column, frame.iter_columns()))
     other = [name for name, column in zip(called, columns, strict=True) if column is None]
     if other:
-        raise ValueError(
-            f"columns that are not numeric: {', '.join(other)}; drop them or encode them as numbers"
-        )
+        raise ValueError(f"columns that are not numeric: {', '.join(other)}; drop them, or {_TEXT}")
     return np.stack([column for column in columns if column is not None], axis=1)
 
 

@@ -34,9 +34,19 @@ def opened(data: Any) -> Any:
 
 
 def column_names(data: Any) -> tuple[str, ...] | None:
-    """What the columns of a frame are called, else None."""
+    """What the columns of a frame, a series or a dict of these are called; None where one has none.
+
+    Parts of a dict come in the order of their names.
+    """
+    if isinstance(data, Mapping):
+        parts = [column_names(data[name]) for name in sorted(data, key=str)]
+        named = [own for own in parts if own is not None]
+        return tuple(name for own in named for name in own) if len(named) == len(parts) else None
     frame = frames.opened(data)
-    return None if frame is None else frames.names(frame)
+    if frame is None:
+        return None
+    found = frames.names(frame)
+    return found if found is not None else ((str(frame.name),) if frame.name else None)
 
 
 def table(data: Any, what: str = "x") -> Any:

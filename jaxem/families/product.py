@@ -85,8 +85,8 @@ class Product(Family):
         """ValueError unless there is a part for each block, and none beside."""
         names = [name for name, _ in self.blocks]
         if not isinstance(given, Mapping) or sorted(given) != names:
-            have = sorted(given) if isinstance(given, Mapping) else type(given).__name__
-            raise ValueError(f"{what} has {have}; give a dict with {', '.join(names)}")
+            have = f"has {sorted(given)}" if isinstance(given, Mapping) else "is no dict"
+            raise ValueError(f"{what} {have}; give a dict with {', '.join(names)}")
         return given
 
     def _parts(self, given: Any) -> dict[str, Any]:

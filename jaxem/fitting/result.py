@@ -123,7 +123,7 @@ class Result:
             for at in np.argwhere(np.asarray(leaf))
         )
 
-    def summary(self, names: Any = None) -> Any:
+    def summary(self, names: Any = None, levels: Any = None) -> Any:
         """The components, or states, a row each, in a frame where the data came in one.
 
             print(result.summary())
@@ -134,6 +134,7 @@ class Result:
         "eruptions std. deviation". Of data in no frame a dict of such columns, which prints as a
         table. With noise weights are shares of the rows that are none.
         names: of the components as they are numbered, in place of the model's own.
+        levels: what the categories of columns are called, {"smoker": ("no", "yes")}.
         Errors: ValueError for several fits, under jit, and for names of another number.
         """
         if np.ndim(self.status):
@@ -142,7 +143,7 @@ class Result:
         if names is not None:
             spec: Any = model
             model = replace(spec, names=names)
-        return summary(model, self.params, about.columns, about.library)
+        return summary(model, self.params, about.columns, about.library, levels)
 
     def raise_for_status(self) -> None:
         """FitError unless the fit converged; the text says what to do."""
@@ -222,7 +223,8 @@ class Result:
         told = [f"{others} other{'' if others == 1 else 's'} seen"]
         told += [f"{given_up} starts given up under the best"] if given_up else []
         return [
-            f"optima          {'; '.join(told)}; {restarts.unseen:.2g} better ones expected unseen"
+            f"optima          {'; '.join(told)}; "
+            f"expected number of better ones unseen: {restarts.unseen:.2g}"
         ]
 
     def _lines(self) -> list[str]:

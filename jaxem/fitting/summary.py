@@ -7,14 +7,18 @@ import numpy as np
 
 from jaxem.core import checks, framed
 from jaxem.core.capabilities import describing
-from jaxem.core.capabilities.describing import Line
+from jaxem.core.capabilities.describing import Levels, Line
 from jaxem.core.column_table import ColumnTable
 from jaxem.core.contracts import Model, Params
 from jaxem.core.names import of_parts
 
 
 def summary(
-    model: Model, params: Params, columns: tuple[str, ...] | None, library: str | None
+    model: Model,
+    params: Params,
+    columns: tuple[str, ...] | None,
+    library: str | None,
+    levels: Levels | None = None,
 ) -> Any:
     """`Result.summary`. columns: of the data, None where they have no names. library: of the frame
     that the data came in, None where they came in none."""
@@ -23,7 +27,7 @@ def summary(
     params = jax.tree.map(np.asarray, jax.device_get(params))
     if columns is None and model.family is not None:
         columns = describing.column_names(model.family, model.of_family(params))
-    lines = describing.lines(model, params, columns or ())
+    lines = describing.lines(model, params, columns or (), levels)
     order = _order(lines)
     table = {model.part: np.array(of_parts(model))[: model.n_components][order]}
     table |= {f"{line.column} {line.what}".strip(): line.values[order] for line in lines}

@@ -86,6 +86,9 @@ def _look_at_the_regular_starts(ax: Axes, restarts: Restarts, heights: np.ndarra
         margin = max(0.08 * (high - low), 1e-9 * abs(high))
         if np.max(heights) > high + 4 * margin:
             ax.set_ylim(low - margin, high + margin)
+            above = int(np.sum(heights > high + margin))
+            told = f"{above} start{'s' if above > 1 else ''} that collapsed lie above"
+            ax.set_title(told, fontsize="small")
 
 
 def criterion(selection: Selection, ax: Axes | None = None) -> Axes:

@@ -1,5 +1,6 @@
 """One page that shows a fit."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +10,13 @@ from matplotlib.figure import Figure
 
 from jaxem.analysis.select import Selection
 from jaxem.core.status import Status
-from jaxem.families import LinearRegression
+from jaxem.families import Gaussian, LinearRegression, StudentT
 from jaxem.families.generalized_regression import GeneralizedRegression
 from jaxem.fitting.result import Result
 from jaxem.models import HMM
-from jaxem.plot import columns, evaluate, style
+from jaxem.plot import column_page, columns, evaluate, style
 from jaxem.plot.chains import decoded, transition_matrix
+from jaxem.plot.column_page import separation
 from jaxem.plot.curves import density, responsibilities
 from jaxem.plot.fits import check_single, criterion, starts
 from jaxem.plot.points import clusters, uncertainty
@@ -29,6 +31,7 @@ def overview(
     names: Sequence[str] | None = None,
     *,
     lengths: Any = None,
+    levels: Any = None,
 ) -> Figure:
     """A fit on one page, for figure.savefig("fit.png") or .pdf; needs no display.
 
@@ -40,9 +43,12 @@ def overview(
     and uncertainty. Always the starts, and the criterion where a selection is given.
     An HMM has the column of its first sequence that separates the states most, decoded; the
     density of that column, where it has one; the transition matrix; and the starts.
+    Other mixtures have what each class answers, where all columns are categories, or the densities
+    of the three columns that separate the components most; starts; and the criterion.
     names: of the columns, in place of those that the result knows. lengths: of the sequences of a
-    batch.
-    Errors: ValueError for a batch of fits, and where x, result or names disagree.
+    batch. levels: what categories are called, {"smoker": ("no", "yes")}.
+    Errors: ValueError for a batch of fits, where x, result or names disagree, and for mixtures
+    without a picture, such as those of regressions.
     """
     check_single(result)
     model, d = result.provenance.model, result.provenance.n_columns
@@ -50,8 +56,10 @@ def overview(
         return _of_chain(result, x, selection, names, lengths)
     if lengths is not None:
         raise ValueError("lengths are of sequences; a mixture's rows have no order")
-    params = evaluate.ready(model, result.params)
     names = result.provenance.columns if names is None else names
+    if not isinstance(model.family, Gaussian | StudentT) and column_page.drawable(model.family):
+        return _of_columns(result, x, selection, names, levels)
+    params = evaluate.ready(model, result.params)
     title = _title(result, f"{result.provenance.n_rows:,} rows")
     upper, lower = ["first", "second"], ["starts", "starts" if selection is None else "criterion"]
     shared = ["first"] if d == 2 else ["first", "second"]  # those with the components' colours
@@ -84,10 +92,41 @@ def overview(
     return figure
 
 
+def _of_columns(
+    result: Result, x: Any, selection: Selection | None, names: Any, levels: Any
+) -> Figure:
+    """The page of a mixture of counts, categories, sizes, or of mixed columns."""
+    model: Any = result.provenance.model
+    drawn = column_page.panels(model, result.params, x, names, levels)
+    lower = ["starts"] if selection is None else ["starts", "criterion"]
+    upper = [str(place) for place in range(len(drawn))]
+    width = math.lcm(len(upper), len(lower))
+    mosaic: Any = [
+        [name for name in row for _ in range(width // len(row))] for row in (upper, lower)
+    ]
+    figure = Figure(figsize=(13.5, 8.5), layout="constrained")
+    axes: Any = figure.subplot_mosaic(mosaic)
+    for place, panel in zip(upper, drawn, strict=True):
+        panel.draw(ax=axes[place])
+        called = (levels or {}).get(panel.column)
+        if called is not None:
+            axes[place].set_xticks(range(len(called)), map(style.printable, called))
+    starts(result, axes["starts"])
+    if selection is not None:
+        criterion(selection, axes["criterion"])
+    title, d = _title(result, f"{result.provenance.n_rows:,} rows"), result.provenance.n_columns
+    if len(drawn) < d and drawn[0].column != "answers":
+        shown = ", ".join(style.printable(panel.column) for panel in drawn)
+        title += f"\nshown: {shown} (of {d} columns)"
+    figure.suptitle(title, fontsize=11)
+    style.share_legend(figure, [axes[name] for name in upper])
+    return figure
+
+
 def separating(model: Any, params: Any) -> tuple[int, int, int]:
     """The three columns whose variance between components is largest relative to that within."""
     moments = evaluate.moments(model.family, params.components)
-    ratio = _separation(params.weights, *moments)
+    ratio = separation(params.weights, *moments)
     a, b, c = np.sort(np.argsort(-ratio, kind="stable")[:3]).tolist()
     return a, b, c
 
@@ -144,16 +183,7 @@ def _telling(model: Any, params: Any, x: Any, lengths: Any, table: np.ndarray) -
     if None in moments:
         return 0
     means, deviations = np.moveaxis(np.asarray(moments, float), 0, 2)
-    return int(np.argmax(_separation(shares, means, deviations)))
-
-
-def _separation(weights: Any, means: np.ndarray, deviations: np.ndarray) -> np.ndarray:
-    """The variance of each column between components relative to that within."""
-    weights = np.asarray(weights, float)
-    between = weights @ (means - weights @ means) ** 2
-    within = weights @ deviations**2
-    ratio = np.divide(between, within, out=np.full_like(between, np.inf), where=within > 0)
-    return np.where(between > 0, ratio, 0.0)
+    return int(np.argmax(separation(shares, means, deviations)))
 
 
 def _title(result: Result, data: str) -> str:

@@ -109,7 +109,8 @@ def uncertainty(
         ax.set(xlabel=where, ylabel="uncertainty, 1 - largest responsibility")
         ax.set_ylim(-0.03 * highest, 1.05 * highest)
     certain = len(doubt) > 0 and doubt.max() < _NO_DOUBT
-    sure = f"every row is certain: uncertainty {doubt.max():.2g} at most" if certain else ""
+    most = f"{doubt.max():.2g} at most" if certain and doubt.max() > 0 else "0"
+    sure = f"every row is certain: uncertainty {most}" if certain else ""
     style.note_rows(ax, len(rows.x), rows.n, len(doubt), sure)
     return ax
 
@@ -211,6 +212,8 @@ def _draw_sizes(ax: Axes, points: np.ndarray, doubt: np.ndarray, highest: float)
     ax.scatter(
         points[order, 0], points[order, 1], c=colours(shown / highest), s=area(shown), **edge
     )
+    if doubt.max(initial=0) < _NO_DOUBT:
+        return  # all are alike, which the title says
     key = [
         Line2D([], [], marker="o", linestyle="none", markersize=float(np.sqrt(area(value))),
                color=colours(value / highest), markeredgecolor="0.4", markeredgewidth=0.3,

@@ -13,7 +13,7 @@ def item_profiles(report: Any, *, levels: Any = None, ax: Axes | None = None) ->
     """The probability of each answer in each class, one line a class, from `latent_classes`.
 
     Items of two levels show their second one, others all of theirs; the legend has the classes'
-    sizes. levels: {column: names of its levels}, where they are not called 0, 1, ...
+    sizes. levels: {column: names of its levels}, in place of those that the report knows.
     Errors: ValueError for anything but a report of `jaxem.latent_classes`.
     """
     if not isinstance(report, LatentClasses):
@@ -22,7 +22,7 @@ def item_profiles(report: Any, *, levels: Any = None, ax: Axes | None = None) ->
     names, tables = [], []
     for name, table in zip(report.columns, report.items, strict=True):
         shown = [1] if table.shape[1] == 2 else list(range(table.shape[1]))
-        called = (levels or {}).get(name, range(table.shape[1]))
+        called = (levels or report.levels).get(name, range(table.shape[1]))
         names += [f"{name} = {called[level]}" for level in shown]
         tables.append(table[:, shown])
     probabilities = np.concatenate(tables, axis=1)

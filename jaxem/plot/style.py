@@ -123,8 +123,10 @@ def column_names(names: Sequence[str] | None, x: Any, d: int) -> list[str]:
 
 
 def printable(name: str) -> str:
-    """A name as a label: cut where it is long; a dollar is a dollar."""
-    short = name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "…"
+    """A name as a label: where it is long without its middle; a dollar is a dollar."""
+    head = 2 * _MOST_LETTERS // 3
+    tail = _MOST_LETTERS - head - 1
+    short = name if len(name) <= _MOST_LETTERS else f"{name[:head]}…{name[-tail:]}"
     return short.replace("$", r"\$")
 
 

@@ -69,8 +69,11 @@ def opened(path: str) -> Any:
     with describe_os_errors(path, "cannot be read"):
         try:
             return arrow.parquet.ParquetFile(path)
-        except arrow.ArrowInvalid as error:
-            raise ValueError(f"{path} is no Parquet file, or is cut short: {error}") from None
+        except arrow.ArrowInvalid:
+            raise ValueError(
+                f"{path} is no Parquet file, or is cut short; write it again, such as by the "
+                "to_parquet of pandas"
+            ) from None
 
 
 def read(path: str, batches: Any) -> Iterator[Any]:

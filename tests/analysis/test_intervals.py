@@ -156,3 +156,17 @@ def test_a_variance_is_named_and_a_covariance_is_not():
     text = str(told[0].message)
     assert "covariances[0, 0], " in text and "covariances[1, 1];" in text
     assert "[0, 1]" not in text and "means" not in text
+
+
+def test_degrees_of_freedom_are_positive_at_both_ends():
+    """Those of their logarithm, whose standard error is se / nu by the delta method."""
+    x = np.random.default_rng(2).standard_t(4, 40)[:, None]
+    model = Mixture(families.StudentT("full"), 1)
+    params = jaxem.fit(model, x, key=jax.random.key(0), n_init=1, tol=1e-12).params
+    lower, upper = jaxem.confidence_intervals(model, params, x)
+    nu = float(params.components.degrees_of_freedom[0])
+    se = float(jaxem.standard_errors(model, params, x).components.degrees_of_freedom[0])
+    ends = [float(end.components.degrees_of_freedom[0]) for end in (lower, upper)]
+    assert nu - 1.96 * se < 0 < ends[0] < nu < ends[1]
+    np.testing.assert_allclose(np.log(np.divide(ends, nu)), np.array([-1, 1]) * 1.959964 * se / nu,
+                               rtol=1e-6)  # fmt: skip

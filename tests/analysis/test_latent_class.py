@@ -5,6 +5,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas
 import pytest
 
 import jaxem
@@ -95,3 +96,14 @@ def test_other_families_have_no_classes():
     model = jaxem.Mixture(families.Poisson(), 1)
     with pytest.raises(ValueError, match="Categorical or Bernoulli"):
         jaxem.latent_classes(model, None, np.ones((3, 1)))
+
+
+def test_columns_are_called_as_in_the_frame_and_categories_as_told(lsat):
+    model, result, x = lsat
+    frame = pandas.DataFrame(x, columns=list("abcde"))
+    report = jaxem.latent_classes(model, result.params, frame, levels={"b": ("wrong", "right")})
+    assert report.columns == tuple("abcde")
+    text = str(report)
+    assert "a = 1" in text and "b = right" in text and "b = 1" not in text
+    plain = jaxem.latent_classes(model, result.params, x)
+    np.testing.assert_array_equal(report.items, plain.items)

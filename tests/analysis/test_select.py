@@ -1,5 +1,6 @@
 import jax
 import numpy as np
+import pandas
 import pytest
 
 import jaxem
@@ -57,7 +58,7 @@ def test_all_is_the_fourteen_of_mclust_and_a_family_is_itself():
     "described, words",
     [
         ({"family": "gamma"}, "family is 'gamma'; it must be one of 'gaussian'"),
-        ({"family": "gaussian", "n_components": 2}, "covariance is one structure"),
+        ({"family": "gaussian", "n_components": 2}, "covariance is missing"),
         ({"family": "gaussian", "covariance": "all"}, "n_components says how many"),
         ({"family": Poisson(), "covariance": "all", "n_components": 2}, "has its own"),
         ({"family": "gaussian", "covariance": "VVX", "n_components": 2}, "covariance is 'VVX'"),
@@ -225,3 +226,16 @@ def test_bad_input(x):
     ):
         with pytest.raises(ValueError, match=message):
             jaxem.select(**{"models": models, "x": x, "key": KEY, **wrong})
+
+
+def test_the_summary_is_a_row_for_each_candidate(x):
+    candidates = mixtures(("full", "diag"), (1, 2))
+    frame = pandas.DataFrame(x, columns=["eruptions", "waiting"])
+    selection = jaxem.select(candidates, frame, key=KEY, n_init=2)
+    found = selection.summary()
+    assert isinstance(found, pandas.DataFrame) and len(found) == 4
+    assert found["bic"].tolist() == [c.bic for c in selection.candidates]
+    assert found["model"][found["bic"].idxmin()] == repr(selection.model)
+    plain = jaxem.select(candidates, x, key=KEY, n_init=2).summary()
+    pandas.testing.assert_frame_equal(pandas.DataFrame(plain), found, check_dtype=False)
+    assert "CONVERGED" in str(plain)

@@ -53,7 +53,9 @@ def components(text):
 def test_fit_prints_the_mixture_by_falling_weight(faithful, capsys):
     assert fit(faithful) == 0
     out, err = capsys.readouterr()
-    assert err == f"jaxem: {faithful}: columns left out, not numeric: where\n"
+    assert err == f"jaxem: {faithful}: columns left out, not numeric: where\n" + (
+        f"jaxem: {faithful}: --family auto fits columns of text too\n"
+    )
     assert float(fact(out, "log-likelihood")) == pytest.approx(BEST_OF_TWO, abs=1e-3)
     assert float(fact(out, "AIC")) == pytest.approx(-2 * BEST_OF_TWO + 22, abs=2e-3)
     bic = -2 * BEST_OF_TWO + 11 * np.log(272)
@@ -433,8 +435,8 @@ def test_standard_errors_are_printed_with_intervals(faithful, capsys):
           if len(row) > 4 and "[" in row[0]}  # fmt: skip
     assert len(at) == 12  # each covariance once
     assert at["weights[0]"][:2] == pytest.approx([0.64413, 0.0290891], rel=1e-4)
-    assert at["means[0, 1]"][1] == pytest.approx(0.4561857, rel=1e-4)
-    estimate, error, low, high = at["means[1, 1]"]
+    assert at["means[0, waiting time [min]]"][1] == pytest.approx(0.4561857, rel=1e-4)
+    estimate, error, low, high = at["means[1, waiting time [min]]"]
     assert error == pytest.approx(0.5918738, rel=1e-4)
     ends = [estimate - 1.95996 * error, estimate + 1.95996 * error]
     assert [low, high] == pytest.approx(ends, rel=1e-4)

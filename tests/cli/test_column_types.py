@@ -160,7 +160,7 @@ WRONG = {
     ("--response", "colour", "--family", "categorical"): "cannot be categorical",
     ("--response", "colour"): "the response colour, which is not numeric",
     ("--family", "poisson", "--covariance", "full,tied"): "--covariance is for Gaussian columns",
-    ("--family", "poisson", "--report", "p.png"): "--report draws Gaussian mixtures",
+    ("--family", "multinomial", "--report", "p.png"): "--report has no picture of this family",
     ("--family", "poisson", "--reg-covar", "0.1"): "--reg-covar is for covariances",
 }
 
@@ -186,6 +186,7 @@ KINDS = {
     "yes or no": ([True, False, True, True], "bernoulli"),
     "0 and 1": ([0, 1, 1, 0], "bernoulli"),
     "counts": ([0, 3, 1, 7], "poisson"),
+    "incomes": ([31000, 52750, 28400, 75100], "gaussian"),
     "with a negative": ([-1, 3, 1, 7], "gaussian"),
     "decimals": ([0.5, 1.0, 2.0, 3.0], "gaussian"),
 }

@@ -10,7 +10,7 @@ import pytest
 import jaxem
 from jaxem import datasets, io
 from jaxem.cli import html_report, main
-from jaxem.cli.html_report import document, markup
+from jaxem.cli.html_report import document, intervals, markup
 
 VOID = ("img", "meta")
 COLOURS = ("green", "red & <blue>")
@@ -247,3 +247,35 @@ def test_elements_escape_what_is_no_html():
     assert cell == '<td title="&quot;&lt;">&lt;&amp;&gt;<i>&quot;</i></td>'
     assert markup.with_options("give --a-b 3 <") == "give <code>--a-b</code> 3 &lt;"
     assert html_report.write is document.write and jaxem.__version__
+
+
+@pytest.mark.slow
+def test_intervals_are_those_of_the_library(tmp_path):
+    """The mean waiting time of the longer eruptions, and one heading for the numbers of a kind."""
+    file, path, model = (tmp_path / name for name in ("t.csv", "t.html", "t.safetensors"))
+    x = datasets.load_faithful().x
+    file.write_text("\n".join(["eruptions,waiting", *(f"{a},{b}" for a, b in x)]))
+    assert main(["fit", str(file), "--components", "2", "--starts", "4", "-o", str(model),
+                 "--standard-errors", "observed", "--report", str(path)]) == 0  # fmt: skip
+    rows = Page(path).table("component", "estimate ± std. error")
+    at = rows.index(["means, waiting"]) + 1
+    assert [row[0] for row in rows[at : at + 2]] == ["0", "1"] and len(rows[at + 2]) == 1
+    with jax.enable_x64(True):
+        saved = io.read(model)
+        lower, upper = jaxem.confidence_intervals(saved.model, saved.params, x)
+        error = jaxem.standard_errors(saved.model, saved.params, x).components.means
+    _, estimate, ends = rows[at]
+    found = [*map(float, estimate.split(" ± ")), *map(float, ends.split(" to "))]
+    means = saved.params.components.means, error, lower.components.means, upper.components.means
+    assert found == pytest.approx([float(own[0, 1]) for own in means], rel=2e-2)
+    assert found[2] == pytest.approx(float(lower.components.means[0, 1]), rel=1e-3)
+
+
+def test_intervals_of_a_kind_share_a_scale():
+    rows = [("weights[0]", 0.4, 0.1, 0.2, 0.6), ("weights[1]", 0.6, 0.1, 0.4, 0.8),
+            ("covariances[a, a]", 2.0, np.nan, np.nan, np.nan)]  # fmt: skip
+    kind, first, second, shared, only = intervals._rows(rows)
+    assert (kind[0].content, kind[0].span, shared[0].content) == ("weights", 3, "covariances[a, a]")
+    assert first[0] == "0" and first[1].content == "0.4 ± 0.1" and first[2].content == "0.2 to 0.6"
+    assert first[2].style == "--a: 0.0%; --b: 66.7%" and second[2].style.endswith("--b: 100.0%")
+    assert [only[0], only[2].content] == ["all", "-"]

@@ -65,3 +65,11 @@ def test_starts_and_devices_share_the_computing():
 )
 def test_durations_have_two_figures(seconds, said):
     assert plan.duration(seconds) == said
+
+
+def test_a_table_of_text_needs_no_plan(tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    path.write_text("a\n1\n")
+    assert main(["plan", str(path), "--components", "2"]) == 2
+    err = capsys.readouterr().err
+    assert "rows.csv: plan looks at Parquet files" in err and err.count("\n") == 1

@@ -88,7 +88,7 @@ def test_a_search_ends_when_all_starts_agree():
     assert len(found.restarts.status) == ROUND
     assert len(found.restarts.optima) == 1
     assert found.restarts.unseen == pytest.approx(1 / (ROUND - 3))
-    assert "0 others seen; 0.059 better ones expected unseen" in str(found)
+    assert "0 others seen; expected number of better ones unseen: 0.059" in str(found)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import jaxem
-from extensions import docstrings, pages, reference
+from extensions import docstrings, pages, reference, usages
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "scripts" / "docs"
@@ -97,6 +97,17 @@ def test_every_public_name_has_a_page(module, tmp_path):
         assert (tmp_path / f"{module}.{name}.rst").exists() and f"   {module}.{name}\n" in index
 
 
+def test_a_name_has_the_code_that_a_page_uses_it_in(tmp_path):
+    used = usages.collected()
+    assert "plot.bootstrap(boot" in used["jaxem.plot.bootstrap"].code
+    assert used["jaxem.bootstrap"].code.startswith("boot = jaxem.bootstrap(")
+    assert used["jaxem.families.Poisson"].title == "Counts, categories, responses, mixed columns"
+    assert "jaxem.families.Beta" not in used and usages.example("jaxem.families.Beta", used) == ""
+    reference.write(tmp_path)
+    page = (tmp_path / "jaxem.diagnose.rst").read_text(encoding="utf-8")
+    assert "   print(jaxem.diagnose(model, start, x))\n" in page and "</howto/gradients>" in page
+
+
 def test_every_family_is_in_the_table():
     from jaxem import families
     from jaxem.core.contracts import Family
@@ -105,6 +116,8 @@ def test_every_family_is_in_the_table():
     for name, value in vars(families).items():
         if inspect.isclass(value) and issubclass(value, Family):
             assert f"| `families.{name}` |" in table
+    (censored,) = (line for line in table.splitlines() if "CensoredExponential" in line)
+    assert "rates (k, d)" in censored and table.count("| yours |") == 1
 
 
 def test_docstrings_become_restructured_text():

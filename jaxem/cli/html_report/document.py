@@ -11,7 +11,16 @@ import jaxem
 from jaxem.analysis.select import Selection
 from jaxem.cli.fit_input import Wanted
 from jaxem.cli.found import Fitted
-from jaxem.cli.html_report import advice, candidates, certainty, panels, profiles, starts, summary
+from jaxem.cli.html_report import (
+    advice,
+    candidates,
+    certainty,
+    intervals,
+    panels,
+    profiles,
+    starts,
+    summary,
+)
 from jaxem.cli.html_report.markup import Html, element, page, paragraphs
 from jaxem.core import files
 from jaxem.models import HMM
@@ -41,6 +50,7 @@ def _sections(wanted: Wanted, fitted: Fitted, selection: Selection | None) -> li
         profiles.section(fitted),
         panels.section(fitted, rows, selection),
         certainty.section(fitted, rows),
+        intervals.section(fitted),
         candidates.section(fitted, selection),
         starts.section(fitted),
         _again(wanted, fitted),

@@ -15,11 +15,12 @@ class Html(str):
 
 
 class Cell(NamedTuple):
-    """A cell of a table: what is in it, its class, and its style."""
+    """A cell of a table: what is in it, its class, its style, and how many columns it spans."""
 
     content: Any
     kind: str = ""
     style: str = ""
+    span: int = 1
 
 
 def element(name: str, /, *content: Any, **attributes: str) -> Html:
@@ -66,6 +67,7 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], label: str = "") -
 
 def _cell(name: str, given: Any, **attributes: str) -> Html:
     cell = given if isinstance(given, Cell) else Cell(given)
+    attributes["colspan"] = str(cell.span) if cell.span > 1 else ""
     return element(name, cell.content, class_=cell.kind, style=cell.style, **attributes)
 
 

@@ -53,7 +53,7 @@ def section(fitted: Fitted) -> Html:
     before = None
     for line in found:
         name = "" if line.column == before else line.column
-        width = f"min-width:min({len(name)}ch, 16rem, 34vw)"
+        width = f"min-width:min({len(name) + 3}ch, 16rem, 34vw)"
         rows.append([Cell(name, "name", width), line.label, *_cells(line), _whole(line)])
         before = line.column
     return element(

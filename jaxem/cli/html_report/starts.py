@@ -69,8 +69,8 @@ def _unseen(run: Run) -> str:
     if not run.regular or not len(restarts.optima):
         return ""
     return (
-        f"How often each optimum was found suggests that {restarts.unseen:.2g} better ones "
-        "remain unseen: near 0 the search is done, near 1 more starts may pay."
+        "From how often each optimum was found, the expected number of better ones that remain "
+        f"unseen is {restarts.unseen:.2g}: near 0 the search is done, near 1 more starts may pay."
     )
 
 

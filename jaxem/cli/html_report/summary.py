@@ -43,7 +43,7 @@ def row_of(part: str) -> str:
 def section(fitted: Fitted) -> Html:
     """The model, how its fit ended, and its figures."""
     model: Any = fitted.result.provenance.model
-    _, data, notes, _ = fitted
+    data, notes = fitted.data, fitted.notes
     n = len(data.names) - data.n_covariates
     own, covariates = data.names[:n], data.names[n:]
     told = f"{report.several(n, 'column')} fitted: {listed(own)}"

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from extensions import usages
 from extensions.docstrings import inline, restructured
 
 MODULES = {
@@ -53,12 +54,14 @@ def _is_ours(value: Any, module: str) -> bool:
 def write(folder: Path) -> None:
     """Write the pages of the reference into a folder."""
     folder.mkdir(exist_ok=True)
+    used = usages.collected()
     _page(folder / "index.rst", "Reference", _index())
     for module, title in MODULES.items():
         names = public(module)
         _page(folder / f"{module}.rst", f"``{module}``", _module(module, title, names))
         for name in names:
-            _page(folder / f"{module}.{name}.rst", name, _symbol(module, name))
+            text = _symbol(module, name) + usages.example(f"{module}.{name}", used)
+            _page(folder / f"{module}.{name}.rst", name, text)
 
 
 def _index() -> str:
@@ -151,6 +154,9 @@ def first_sentence(value: Any) -> str:
     return re.split(r"(?<=[^ .]\.) (?=[A-Zx`])", text)[0]
 
 
+_OWN = {"Density": "yours", "Product": "a dict of those of its blocks"}  # of no one kind
+
+
 def family_table() -> str:
     """A Markdown table: each family, what its rows are, and its parameters."""
     from jaxem import families
@@ -160,8 +166,8 @@ def family_table() -> str:
     for name in public("jaxem.families"):
         family = getattr(families, name)
         if issubclass(family, Family):
-            params = getattr(families, f"{name}Params", None)
-            told = first_sentence(params) if params is not None else "yours"
+            params = getattr(families, f"{name}Params", type(getattr(family, "constraints", None)))
+            told = _OWN.get(name) or first_sentence(params)
             rows.append(f"| `families.{name}` | {first_sentence(family)} | {told} |")
     return "\n".join(rows)
 
