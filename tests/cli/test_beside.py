@@ -247,7 +247,14 @@ WRONG = {
     ("--columns", "size", "--side", "size=limit"): "--side is for censored-normal or",
     ("--columns", "size", "--concomitants", "limit"): "missing cells, in columns: limit",
     ("--columns", "size,age", "--concomitants", "age"): "the column age named twice",
-    ("--columns", "size", "--concomitants", "age", "--report", "p.png"): "depend on no columns",
+    (
+        "--columns",
+        "size",
+        "--concomitants",
+        "age",
+        "--report",
+        "p.png",
+    ): "weights that depend on columns",
 }
 
 
