@@ -137,7 +137,7 @@ VERBS = {
     "lr_tests": (FEW, lambda a: jaxem.lr_tests(
         [ONE, MODEL], a["x"], key=KEY, n_boot=2, n_init=1, max_iter=2)),
 }  # fmt: skip
-WITHOUT_ARRAYS = {"save", "load"}  # of a file
+WITHOUT_ARRAYS = {"save", "load", "mixed_columns"}  # of a file, or names and values alone
 COPIES = {"read"}  # see test_dataset.py
 
 
