@@ -21,7 +21,7 @@ NEAREST = {
     "EII": "spherical", "EEI": "diag", "VEI": "diag", "EVI": "diag",
     "EVE": "full", "VEE": "full", "VVE": "full", "EEV": "full", "VEV": "full", "EVV": "full",
 }  # fmt: skip
-TOLS = tuple(10.0**-power for power in range(3, 14))
+TOLS = tuple(10.0**-power for power in range(4, 12, 2))
 
 
 @dataclass(frozen=True)

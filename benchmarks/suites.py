@@ -221,9 +221,9 @@ STRUCTURES = Suite(
     copy_size=1 << 27,
     cases=(
         AgainstMclust(150, 3, target=5),
-        AgainstMclust(5000, 5, 8, target=5),
-        AgainstMclust(100_000, 5, 10, starts=4, target=5),
         Structures(*MAIN, target=1.3),
+        AgainstMclust(5000, 5, 8, structures=("VVV", "VEV"), target=5),
+        AgainstMclust(100_000, 5, 10, structures=("VVV", "VEV"), starts=1, target=5),
     ),
 )  # fmt: skip
 
