@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
             "gradients",
             "refits",
             "latency",
+            "structures",
             "streams",
             "search",
             "gpu",
