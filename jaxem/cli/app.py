@@ -26,7 +26,7 @@ from jaxem.cli import impute as impute  # its command
 from jaxem.cli import plan as plan  # its command
 from jaxem.cli import sequences as sequences  # its commands
 from jaxem.cli import test_k as test_k  # its command
-from jaxem.cli.columns import matching
+from jaxem.cli.cells import matching
 from jaxem.cli.command import app, command, names_of, precision, read_model
 from jaxem.cli.command import run as run
 from jaxem.cli.distributed import is_first, joined

@@ -16,7 +16,7 @@ import jaxem
 from jaxem import io
 from jaxem.cli import interrupts, options, report, usage
 from jaxem.cli.background_fit import leave
-from jaxem.cli.columns import n_columns
+from jaxem.cli.cells import n_columns
 from jaxem.cli.errors import (
     BAD_INPUT,
     DONE,

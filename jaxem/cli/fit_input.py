@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from jaxem.analysis.patterns import Patterns, patterns_of
 from jaxem.cli import beside, missing_cells, report
+from jaxem.cli.cells import values
 from jaxem.cli.column_types import Levels
-from jaxem.cli.columns import Columns, choose, families_of, values
+from jaxem.cli.columns import Columns, choose, families_of
 from jaxem.cli.options import ColumnOptions
 from jaxem.cli.tables import Table
 from jaxem.core.contracts import Family

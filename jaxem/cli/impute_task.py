@@ -12,8 +12,9 @@ import pyarrow as pa
 from jaxem import families, io
 from jaxem.analysis.patterns import Patterns, patterns_of
 from jaxem.cli import beside, column_types, missing_cells, report, sequence_order
+from jaxem.cli.cells import matching, matching_names, values
 from jaxem.cli.column_types import AUTO, GAUSSIAN, Levels
-from jaxem.cli.columns import Columns, choose, families_of, listed, matching, matching_names, values
+from jaxem.cli.columns import Columns, choose, families_of, listed
 from jaxem.cli.command import read_model
 from jaxem.cli.errors import as_bad_input
 from jaxem.cli.filled_columns import whole_by_family

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from jaxem import families
 from jaxem.cli import report
+from jaxem.cli.cells import n_columns
 from jaxem.cli.column_types import Levels
-from jaxem.cli.columns import n_columns
 from jaxem.core.capabilities import describing
 from jaxem.core.capabilities.describing import Line
 from jaxem.families.independent_columns import IndependentColumns

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 import jaxem
 from jaxem.cli import fit_input, options, outputs, report, sequence_order, tables
-from jaxem.cli.columns import matching
+from jaxem.cli.cells import matching
 from jaxem.cli.command import command, precision, read_model
 from jaxem.cli.errors import DONE, as_bad_input
 from jaxem.cli.fit_candidates import planned, search

@@ -1,5 +1,6 @@
 """Many fits in one picture: all starts of one model, and all models of a selection."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -182,10 +183,10 @@ def _family_name(family: Any, families: list) -> str:
     return ", ".join(repr(each[name]) for name in each if len({own[name] for own in blocks}) > 1)
 
 
-def _kind_name(model: Any, kinds: dict[Model, list]) -> str:
+def _kind_name(model: Any, kinds: Iterable[Any]) -> str:
     """The family, and what else tells the kinds apart: the type of model, the chain."""
     several = len({type(kind) for kind in kinds}) > 1
-    family = _family_name(model.family, [kind.family for kind in kinds])  # type: ignore[attr-defined]
+    family = _family_name(model.family, [kind.family for kind in kinds])
     name = f"{type(model).__name__} of {family}" if several else family
     chains = {(kind.initial, kind.transitions) for kind in kinds if isinstance(kind, HMM)}
     if isinstance(model, HMM) and len(chains) > 1:

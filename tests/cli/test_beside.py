@@ -12,7 +12,8 @@ from scipy.stats import binom, norm
 import jaxem
 from jaxem import families, io
 from jaxem.cli import beside, column_types, main
-from jaxem.cli.columns import choose, family_of, values
+from jaxem.cli.cells import values
+from jaxem.cli.columns import choose, family_of
 from jaxem.cli.options import ColumnOptions
 from jaxem.datasets import load_earthquakes
 

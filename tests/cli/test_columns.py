@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jaxem.cli import columns
+from jaxem.cli import cells
 from jaxem.cli.columns import choose, suggestion
 from jaxem.families import Gaussian
 
@@ -23,12 +23,12 @@ TABLE = pa.table(
 
 
 def read(table, *wanted):
-    return columns.values(table, choose(table, *wanted), Gaussian())
+    return cells.values(table, choose(table, *wanted), Gaussian())
 
 
 def matching(table, names, d):
     row = jax.ShapeDtypeStruct((1, d), np.float64)
-    return columns.matching(table, Gaussian(), row, names, {})
+    return cells.matching(table, Gaussian(), row, names, {})
 
 
 def test_every_numeric_column_is_taken_and_the_rest_is_named():

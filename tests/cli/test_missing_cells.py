@@ -18,7 +18,8 @@ import pytest
 import jaxem
 from jaxem import families, io
 from jaxem.cli import main
-from jaxem.cli.columns import choose, family_of, values
+from jaxem.cli.cells import values
+from jaxem.cli.columns import choose, family_of
 from jaxem.families import Gaussian, GaussianParams
 from jaxem.models import HMMParams
 

@@ -93,6 +93,7 @@ WRONG = {
         ["part-*.parquet", "--checkpoint", "c", "--components", "1:2"], "--checkpoint is of one fit"
     ),
     "family": (["part-*.parquet", "--family", "beta"], "has no columns that can be beta"),
+    "beside": (["part-*.parquet", "--family", "censored-normal"], "columns with others beside"),
     "dropped": (["part-*.parquet", "--missing", "drop"], "--missing drop needs the table"),
     "errors": (["part-*.parquet", "--standard-errors", "observed"], "need the table in memory"),
     "columns": (["part-*.parquet", "--columns", "size"], "has no column 'size'; its columns are"),

@@ -9,7 +9,7 @@ import jaxem
 from jaxem import families
 from jaxem.core import filled_rows
 from jaxem.core.dataset import as_dataset
-from jaxem.families import Gaussian
+from jaxem.families import Gaussian, GaussianPrior
 from jaxem.fitting import sizes
 from laws.compare import close
 
@@ -84,6 +84,21 @@ def test_holes_of_other_rows_are_filled_by_the_same_programs(first):
     assert not names
     np.testing.assert_array_equal(fewer, whole[:147])
     assert not np.isnan(whole).any()
+
+
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+def test_a_prior_of_plain_numbers_compiles_nothing(structure):
+    k, d = 7, 5  # shapes of no other test here
+    scale = (
+        2.0
+        if structure in ("full", "tied")
+        else np.full(() if structure == "spherical" else d, 2.0)
+    )
+    own = GaussianPrior(mean=np.zeros(d), mean_precision=0.1, degrees_of_freedom=9.0, scale=scale)
+    model = jaxem.Mixture(Gaussian(structure), k)
+    with compilations() as names:
+        model.as_prior(jaxem.MixturePrior(components=own), 1e-3, np.zeros((30, d)))
+    assert not names
 
 
 @pytest.mark.slow
