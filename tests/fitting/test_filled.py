@@ -9,7 +9,7 @@ import jaxem
 from jaxem import families
 from jaxem.core import filled_rows
 from jaxem.core.dataset import as_dataset
-from jaxem.families import Gaussian, GaussianPrior
+from jaxem.families import Gaussian, GaussianParams, GaussianPrior
 from jaxem.fitting import sizes
 from laws.compare import close
 
@@ -84,6 +84,30 @@ def test_holes_of_other_rows_are_filled_by_the_same_programs(first):
     assert not names
     np.testing.assert_array_equal(fewer, whole[:147])
     assert not np.isnan(whole).any()
+
+
+def test_few_components_are_told_of_by_one_program(first):
+    means, covariances = map(np.asarray, first.params.components)
+    many = jaxem.MixtureParams(np.ones(8) / 8, GaussianParams(means[[0] * 8], covariances[[0] * 8]))
+    jaxem.predict_proba(MODEL.with_n_components(8), many, X[:150])
+    two = jaxem.MixtureParams(np.ones(2) / 2, GaussianParams(means[:2], covariances[:2]))
+    with compilations() as names:
+        jaxem.predict_proba(MODEL, first.params, X[:150])
+        jaxem.predict_proba(MODEL.with_n_components(2), two, X[:148])
+    assert not names
+
+
+@pytest.mark.slow
+def test_a_search_over_components_fits_by_one_program():
+    mixture = pytest.importorskip("jaxem.sklearn").GaussianMixture
+
+    def score(k, x):
+        return mixture(k, covariance_type="tied", random_state=0).fit(x).score(x[:40])
+
+    score(7, X[:150])
+    with compilations() as names:
+        score(2, X[:147])
+    assert not names
 
 
 @pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
