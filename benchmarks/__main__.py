@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
             "structures",
             "streams",
             "search",
+            "starts",
             "gpu",
         ),
         required=True,

@@ -15,30 +15,11 @@ import jax
 import numpy as np
 
 import jaxem
+from benchmarks import optima
 from benchmarks.bench import Bench
 from benchmarks.findings import Figure, Findings, Row
 from benchmarks.timing import timed
-from jaxem import datasets
-from jaxem.families import Categorical, Gaussian, Poisson
-
-_SAME = 1e-6  # relative, of log-likelihoods
-
-
-def _model(name: str) -> tuple[Any, Any]:
-    """-> (model, x)"""
-    counts = datasets.load_earthquakes().x[:, 1:].astype(int)
-    known = {
-        "galaxies, k 4": (jaxem.Mixture(Gaussian("full"), 4), datasets.load_galaxies().x),
-        "galaxies, k 5, tied": (jaxem.Mixture(Gaussian("tied"), 5), datasets.load_galaxies().x),
-        "faithful, k 2": (jaxem.Mixture(Gaussian("full"), 2), datasets.load_faithful().x),
-        "faithful, k 3": (jaxem.Mixture(Gaussian("full"), 3), datasets.load_faithful().x),
-        "iris, k 2": (jaxem.Mixture(Gaussian("full"), 2), datasets.load_iris().x),
-        "iris, k 3": (jaxem.Mixture(Gaussian("full"), 3), datasets.load_iris().x),
-        "lsat, k 3": (jaxem.Mixture(Categorical(2), 3), datasets.load_lsat().x.astype(int)),
-        "earthquakes, 3 states": (jaxem.HMM(Poisson(), 3), counts),
-        "earthquakes, 4 states": (jaxem.HMM(Poisson(), 4), counts),
-    }
-    return known[name]
+from jaxem.families import Gaussian
 
 
 @dataclass(frozen=True)
@@ -52,17 +33,17 @@ class Run:
 
     def until(self, best: float) -> int:
         """E-steps up to the first start that comes to the best, or all."""
-        reached = np.flatnonzero(self.values >= best - _SAME * abs(best))
+        reached = np.flatnonzero(optima.finds(self.values, best))
         last = reached[0] + 1 if len(reached) else len(self.work)
         return int(np.sum(self.work[:last]))
 
     def finds(self, best: float) -> bool:
-        return bool(np.max(self.values) >= best - _SAME * abs(best))
+        return bool(np.any(optima.finds(self.values, best)))
 
 
 @dataclass(frozen=True)
 class Searching:
-    """data: of `_model`. n_init: starts of a search; scikit-learn makes a fifth of them."""
+    """data: of `optima`. n_init: starts of a search; scikit-learn makes a fifth of them."""
 
     data: str
     least: float | None = None  # times less work than of independent starts
@@ -71,7 +52,7 @@ class Searching:
     name: str = "search"
 
     def run(self, bench: Bench) -> Findings:
-        model, x = _model(self.data)
+        model, x = optima.problem(self.data)
         data = jaxem.read(model, x)
         programs: dict[str, Callable[[int], Run]] = {
             "jaxem, race": lambda key: _ours(model, data, key, n_init=self.n_init, search="race"),
@@ -114,9 +95,7 @@ def _ours(model: Any, data: Any, key: int, **options: Any) -> Run:
 
     seconds, result = timed(fit)
     starts = result.restarts
-    regular = ~np.isin(starts.status, (jaxem.Status.DEGENERATE, jaxem.Status.NONFINITE))
-    values = np.where(regular, np.asarray(starts.log_likelihood), -np.inf)
-    return Run(values, np.asarray(starts.n_iter) + 1, seconds)
+    return Run(optima.regular(starts), np.asarray(starts.n_iter) + 1, seconds)
 
 
 def _theirs(model: Any, x: np.ndarray, key: int, n_init: int) -> Run:

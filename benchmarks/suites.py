@@ -19,6 +19,7 @@ from benchmarks.launch import Launch
 from benchmarks.many_starts import ManyStarts
 from benchmarks.memory import Memory
 from benchmarks.searching import Searching
+from benchmarks.start_rules import StartRules
 from benchmarks.starting import Starting
 from benchmarks.structures import AgainstMclust, Structures
 
@@ -257,8 +258,19 @@ SEARCH = Suite(
         Searching("iris, k 3"),
         Searching("galaxies, k 4", least=3),
         Searching("faithful, k 3", least=3),
+        Searching("faithful, k 3, VVE", least=3),
+        Searching("faithful, k 3, EVV", least=3),
+        Searching("iris, k 4", least=3),
         Searching("earthquakes, 4 states", least=3, n_init=600, keys=8),
     ),
+)
+
+STARTS = Suite(
+    name="starts",
+    platform=None,
+    programs=("jaxem",),
+    **DOUBLE,
+    cases=tuple(StartRules(name) for name in optima.names()),
 )
 
 # Most valuable first: a run that is cut counts. Budgets bound the rounds; data, compiling and
@@ -312,6 +324,7 @@ SUITES = {
         STRUCTURES,
         STREAMS,
         SEARCH,
+        STARTS,
         GPU,
     )
 }

@@ -69,11 +69,12 @@ def fit(
     search: "race" gives up starts whose projection stays under the best, and makes half of those
         after the first five moves from the best: two parts merge and one is divided. "auto" does
         so from its second round on.
-    init: "portfolio" (k-means++ on standardised columns, on sphered columns, and random rows, in
-        turn; for a chain also on averages over windows, and segments of random lengths),
-        "k-means++", "random_from_data", "hierarchical" (one start, from Ward's clusters of up to
-        2000 rows, with nothing drawn), or parameters (one start from them). Of random rows each
-        part has one, and in a regression as many as a line goes through.
+    init: "portfolio" (in turn k-means++ on standardised columns, in a random projection, random
+        rows, k-means++ of rows weighted at random, and the nearest of its seeds; for a chain also
+        k-means++ on averages over windows, and segments of random lengths), "k-means++",
+        "random_from_data", "hierarchical" (one start, from Ward's clusters of up to 2000 rows, with
+        nothing drawn), or parameters (one start from them). Of random rows each part has one, and
+        in a regression as many as a line goes through.
     sample_weight: (n,) frequencies, 3 means three equal rows; a row of weight 0 is absent. For an
         HMM (b,), of the sequences.
     prior: a `MixturePrior` or `HMMPrior`; reg_covar: shorthand for that field of the Gaussian's

@@ -15,7 +15,8 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxem.core.factors import eigh
 from jaxem.core.numerics import einsum
 
-STANDARDISED, SPHERED, ROWS, WINDOWS, SEGMENTS = range(5)  # the methods of a start, traced codes
+# The methods of a start, traced codes.
+STANDARDISED, PROJECTED, ROWS, WEIGHTED, NEAREST, WINDOWS, SEGMENTS = range(7)
 N_LLOYD = 5
 
 
@@ -25,8 +26,13 @@ class Scaled(NamedTuple):
     standardised: Float[Array, "n p"]
     sphered: Float[Array, "n p"]
 
-    def by(self, method: Int[Array, ""]) -> Float[Array, "n p"]:
-        return jnp.where(method == SPHERED, self.sphered, self.standardised)
+    def by(self, key: Array, method: Int[Array, ""]) -> Float[Array, "n p"]:
+        """The standardised points; for PROJECTED the sphered along one random direction."""
+        p = self.sphered.shape[1]
+        direction = jax.random.normal(key, (p,), self.sphered.dtype)
+        along = einsum("np,p->n", self.sphered, direction / jnp.linalg.norm(direction))
+        alone = jnp.where(jnp.arange(p) == 0, along[:, None], 0)
+        return jnp.where(method == PROJECTED, alone, self.standardised)
 
 
 def scaled(points: Float[Array, "n p"], weight: Float[Array, " n"]) -> Scaled:
@@ -113,8 +119,9 @@ def lloyd(
     weight: Float[Array, " n"],
     labels: Int[Array, " n"] | None,
     seeds: Int[Array, " k"],
+    steps: Int[Array, ""],
 ) -> tuple[Int[Array, " n"], Bool[Array, " n"]]:
-    """-> (labels after a few Lloyd steps from the seeds, which rows are seeds).
+    """-> (labels after so many Lloyd steps from the seeds, which rows are seeds).
 
     Seeds keep their own label, so that no centre is left without rows.
     """
@@ -141,5 +148,5 @@ def lloyd(
         sums = einsum("kn,np->kp", jnp.where(nearest, weight[None], 0.0), with_one)
         return sums[:, :-1] / jnp.where(found, sums[:, -1:], 1.0)
 
-    centres = lax.fori_loop(0, N_LLOYD, step, points[jnp.where(found[:, 0], seeds, 0)])
+    centres = lax.fori_loop(0, steps, step, points[jnp.where(found[:, 0], seeds, 0)])
     return jnp.argmin(distances(centres), axis=0).astype(jnp.int32), is_seed

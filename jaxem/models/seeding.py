@@ -52,15 +52,21 @@ def seeded(
     n_active: Int[Array, ""],
     method: Int[Array, ""],
 ) -> Seeded:
-    """Labels of k-means, or of a random row for each part: as many as determine it.
+    """Labels of k-means, of the NEAREST seed, or of a random row for each part: as many as
+    determine it.
 
+    Where rows are WEIGHTED at random, k-means and the first M-step see other data in each start.
     The seeds are distinct rows and keep their own label, so that no part is empty and no two are
     identical. Parts from n_active on, and where distinct rows run out, have none. Where one part
     alone may have several maxima, rows have random weights: the Bayesian bootstrap (Rubin 1981).
     """
-    points = shared_start_statistics.points.by(method)
+    key_direction, key_rows = jax.random.split(jax.random.fold_in(key, 7))
+    points = shared_start_statistics.points.by(key_direction, method)
+    random = weight * jax.random.exponential(key_rows, weight.shape, weight.dtype) ** 2
+    weight = jnp.where(method == kmeans.WEIGHTED, random, weight)
     seeds = kmeans.seeds(key, points, weight, known, k, n_active, method)
-    labels, is_seed = kmeans.lloyd(points, weight, known, seeds)
+    steps = jnp.where(method == kmeans.NEAREST, 0, kmeans.N_LLOYD)
+    labels, is_seed = kmeans.lloyd(points, weight, known, seeds, steps)
     whole = (method != kmeans.ROWS) | (n_active == 1)
     odds = kmeans.odds(weight, known, seeds < weight.shape[0])
     by_few = starts.labelled(

@@ -59,8 +59,8 @@ class GaussianMixture(FittedMixture):
     tol : float, default=1e-3
         Bound on what is projected to be left to gain in the mean log-likelihood per row.
     init_params : {"kmeans", "k-means++", "random", "random_from_data", "portfolio"}
-        "kmeans" and "k-means++" are one rule. "portfolio" takes turns between it, the same in
-        uncorrelated columns, and random rows: recommended for n_init > 1.
+        "kmeans" and "k-means++" are one rule. "portfolio" takes turns between it, its
+        variants and random rows: recommended for n_init > 1.
 
     Attributes
     ----------

@@ -28,9 +28,57 @@ def x():
 
 
 def test_the_portfolio_cycles_through_its_methods():
-    assert starts.methods("portfolio", 5).tolist() == [
-        kmeans.STANDARDISED, kmeans.SPHERED, kmeans.ROWS, kmeans.STANDARDISED, kmeans.SPHERED
-    ]  # fmt: skip
+    rules = [kmeans.STANDARDISED, kmeans.PROJECTED, kmeans.ROWS, kmeans.WEIGHTED, kmeans.NEAREST]
+    assert starts.methods("portfolio", 7).tolist() == [*rules, *rules[:2]]
+    in_time = starts.methods("portfolio", 7, in_time=True).tolist()
+    assert sorted(in_time) == sorted([*rules, kmeans.WINDOWS, kmeans.SEGMENTS])
+
+
+def test_a_projection_is_along_one_direction_of_the_sphered_points_and_any():
+    points = np.random.default_rng(0).normal(size=(4000, 3)) @ np.diag([1.0, 10.0, 100.0])
+    scaled = kmeans.scaled(jnp.asarray(points), jnp.ones(4000))
+    by = jax.jit(lambda key, method: scaled.by(key, method))
+    directions = []
+    for key in jax.random.split(jax.random.key(0), 300):
+        along = np.asarray(by(key, jnp.int32(kmeans.PROJECTED)))
+        np.testing.assert_array_equal(along[:, 1:], 0)
+        found, left, *_ = np.linalg.lstsq(scaled.sphered, along[:, 0])
+        assert left < 1e-15 * len(points)
+        directions.append(found)
+    np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
+    # Uniform on the sphere: mean 0, second moments 1/3.
+    np.testing.assert_allclose(np.mean(directions, axis=0), 0, atol=0.1)
+    np.testing.assert_allclose(np.cov(np.transpose(directions)), np.eye(3) / 3, atol=0.08)
+    for method in (kmeans.STANDARDISED, kmeans.WEIGHTED, kmeans.NEAREST, kmeans.ROWS):
+        np.testing.assert_array_equal(by(key, jnp.int32(method)), scaled.standardised)
+
+
+def test_without_lloyd_steps_each_row_is_of_the_nearest_seed():
+    points = jnp.asarray(np.random.default_rng(0).normal(size=(50, 2)))
+    seeds = jnp.array([3, 17, 50], jnp.int32)  # the third component has none
+    labels, is_seed = kmeans.lloyd(points, jnp.ones(50), None, seeds, jnp.int32(0))
+    away = np.linalg.norm(np.asarray(points)[:, None] - np.asarray(points)[None, [3, 17]], axis=2)
+    np.testing.assert_array_equal(labels, np.argmin(away, axis=1))
+    np.testing.assert_array_equal(np.flatnonzero(is_seed), [3, 17])
+
+
+def test_rows_weighted_at_random_leave_absent_ones_absent(x):
+    weight = jnp.where(jnp.arange(len(x)) % 3 == 0, 0.0, 2.0)
+    family, k = Gaussian("full"), 2
+    shared = seeding.shared_start_statistics(family, jnp.asarray(x), weight, k)
+
+    def drawn(key, method):
+        two, method = jnp.int32(k), jnp.int32(method)
+        found = seeding.seeded(key, family, shared, weight, None, k, two, method)
+        return found.responsibilities
+
+    keys = jax.random.split(jax.random.key(0), 400)
+    own = np.sum(jax.vmap(lambda key: drawn(key, kmeans.WEIGHTED))(keys), axis=1)
+    assert np.all(own[:, weight == 0] == 0) and len(np.unique(own[:, 1])) == len(keys)
+    # The weights times squares of standard exponentials, whose mean is 2.
+    np.testing.assert_allclose(np.mean(own[:, weight > 0]), 4.0, rtol=0.03)
+    others = np.sum(drawn(keys[0], kmeans.NEAREST), axis=0)
+    np.testing.assert_array_equal(others, weight)
 
 
 @pytest.mark.slow(but=("tied",))
@@ -96,7 +144,7 @@ def test_seeds_are_drawn_in_proportion_to_the_squared_distance():
 
 
 def test_scaling_of_the_columns_does_not_move_scaled_starts(x):
-    """k-means on standardised, and on sphered columns, is equivariant."""
+    """k-means on standardised columns, and in projections of sphered ones, is equivariant."""
     scale = np.array([1e3, 1e-3, 7.0])
     plain, scaled = started(x, 3), started(x * scale, 3)
     np.testing.assert_allclose(scaled.components.means, plain.components.means * scale, rtol=1e-8)
