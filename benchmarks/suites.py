@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import hidden_markov, missing, processes, refits, streams
+from benchmarks import hidden_markov, missing, optima, processes, refits, streams
 from benchmarks.acceleration import Acceleration, Slow
 from benchmarks.accelerator import Fits, Fused, Right
 from benchmarks.bench import Case

@@ -43,11 +43,11 @@ def planned(x, n_init, search, **options):
 # ---- what it finds
 
 
-def test_a_search_reaches_what_twenty_starts_miss(galaxies):
+def test_a_search_reaches_what_a_few_starts_miss(galaxies):
     missed = [
         key
         for key in range(12)
-        if jaxem.fit(FOUR, galaxies, key=jax.random.key(key), n_init=ROUND).log_likelihood
+        if jaxem.fit(FOUR, galaxies, key=jax.random.key(key), n_init=FIRST).log_likelihood
         < BEST_OF_FOUR - 1e-3
     ]
     assert missed
@@ -270,11 +270,14 @@ def test_a_loose_tol_tells_fewer_optima_apart():
 def test_starts_of_one_optimum_are_counted_as_one_whatever_tol():
     """Each start ends within tol a row of the optimum that it comes to with a tight one."""
     model, x = jaxem.Mixture(Gaussian("tied"), 2), datasets.load_faithful().x
-    options = {"key": jax.random.key(0), "n_init": 20, "acceleration": None}
+    options = {
+        "key": jax.random.key(0), "n_init": 20, "init": "random_from_data", "acceleration": None
+    }  # fmt: skip
     exact = jaxem.fit(model, x, tol=1e-9, **options).restarts
     rough = jaxem.fit(model, x, tol=1e-4, **options).restarts
-    assert exact.optima.count.tolist() == rough.optima.count.tolist() == [13, 7]
-    assert exact.n_best == rough.n_best == 13
+    assert exact.optima.count.tolist() == rough.optima.count.tolist()
+    assert len(exact.optima) == 2 and np.sum(exact.optima.count) == 20
+    assert exact.n_best == rough.n_best == exact.optima.count[0]
     np.testing.assert_allclose(rough.resolution, np.full(20, 1e-4 * 272))
     apart = rough._replace(resolution=np.zeros(20))  # a millionth alone tells more than there are
     assert len(apart.optima) > 2
