@@ -4,6 +4,8 @@ from jaxem import families as families
 from jaxem import sources as sources
 from jaxem.analysis.bootstrap import Bootstrap as Bootstrap
 from jaxem.analysis.bootstrap import bootstrap as bootstrap
+from jaxem.analysis.compare_optima import ComparedOptima as ComparedOptima
+from jaxem.analysis.compare_optima import compare_optima as compare_optima
 from jaxem.analysis.concomitants import concomitant_weights as concomitant_weights
 from jaxem.analysis.conditional import Moments as Moments
 from jaxem.analysis.conditional import conditional as conditional

@@ -1,4 +1,4 @@
-"""On how many rows two fits agree about which part is which.
+"""Which part a row is of, and on how many rows two fits agree about it.
 
 a[i, j] = sum_n weight[n] p(i | x[n]; theta) p(j | x[n]; theta')
 
@@ -9,11 +9,25 @@ its parts overlap.
 from functools import partial
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.numerics import einsum
-from jaxem.fitting.blocks import sum_blocks, with_stable_fallback
+from jaxem.fitting.blocks import map_rows, sum_blocks, with_stable_fallback
+from jaxem.fitting.effort import program
+
+
+@program("model", "block_size")
+def likeliest(model: Model, params: Params, rows: Rows, block_size: int) -> Int[Array, "*rows"]:
+    """The likeliest part of each row."""
+
+    def by(prepared: Prepared, size: int) -> Array:
+        def of_block(rows: Rows) -> Array:
+            return jnp.argmax(model.posterior(prepared, rows)[1], axis=0).astype(jnp.int32)
+
+        return map_rows(of_block, rows, size)
+
+    return with_stable_fallback(model, model.prepare(params, None), by, rows, block_size)
 
 
 def agreement(

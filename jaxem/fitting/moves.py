@@ -9,13 +9,11 @@ heavy are divided, in half of the draws; in the others any.
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxem.core.contracts import Model, Params, Prepared, Rows
-from jaxem.fitting.agreement import agreement
-from jaxem.fitting.blocks import map_rows, with_stable_fallback
+from jaxem.core.contracts import Model, Params, Rows
+from jaxem.fitting.agreement import agreement, likeliest
 from jaxem.fitting.effort import program
 from jaxem.fitting.plan import FitPlan
 
@@ -58,11 +56,5 @@ def _or_any(odds: np.ndarray) -> np.ndarray:
 def _look(
     model: Model, params: Params, rows: Rows, block_size: int
 ) -> tuple[Int[Array, "*rows"], Float[Array, "k k"]]:
-    def by(prepared: Prepared, size: int) -> Array:
-        def likeliest(rows: Rows) -> Array:
-            return jnp.argmax(model.posterior(prepared, rows)[1], axis=0).astype(jnp.int32)
-
-        return map_rows(likeliest, rows, size)
-
-    labels = with_stable_fallback(model, model.prepare(params, None), by, rows, block_size)
+    labels = likeliest(model, params, rows, block_size)
     return labels, agreement(model, rows, params, params, block_size)

@@ -112,6 +112,8 @@ VERBS = {
     "likelihood_slice": (FEW, lambda a: jaxem.likelihood_slice(
         MODEL, a["params"], a["x"], "weights[0]", a["grid"])),
     "em_trace": (FEW, lambda a: jaxem.em_trace(MODEL, a["params"], a["x"], 2)),
+    "compare_optima": (FEW, lambda a: jaxem.compare_optima(
+        jaxem.fit(MODEL, a["x"], key=KEY, n_init=2, max_iter=3), a["x"])),
     "select": (FEW, lambda a: jaxem.select([ONE, MODEL], a["x"], key=KEY, n_init=1, max_iter=2)),
     "standard_errors": (FEW, lambda a: jaxem.standard_errors(ONE, a["maximum"], a["x"])),
     "parameter_covariance": (FEW, lambda a: jaxem.parameter_covariance(
