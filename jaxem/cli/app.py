@@ -29,7 +29,7 @@ from jaxem.cli import test_k as test_k  # its command
 from jaxem.cli.cells import matching
 from jaxem.cli.command import app, command, names_of, precision, read_model
 from jaxem.cli.command import run as run
-from jaxem.cli.distributed import is_first, joined
+from jaxem.cli.distributed import joined
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
 from jaxem.cli.fit_candidates import mixtures, planned, search
 from jaxem.cli.fit_input import FitInput, Wanted
@@ -99,14 +99,10 @@ def fit(
                 )
                 outputs.check_drawable(pictures, data.families[0])
                 jobs, data = streaming.planned(
-                    source, data, components, starts, fit_options, checkpoint, noise, everyone
-                )
-            if distributed and not is_first():  # which writes
-                wanted = Wanted()
-            else:
-                report.remark(file, data.remarks)
-            with awaited() if checkpoint else nullcontext():
-                return search(jobs, data, fit_options, wanted)
+                    mixtures(data.families, components, noise), source, data, starts, fit_options,
+                    checkpoint, everyone,
+                )  # fmt: skip
+            return streaming.search_of(jobs, data, fit_options, wanted, checkpoint, everyone)
         with as_bad_input(file):
             table = tables.read(file, *read_options)
             data = fit_input.of_table(
