@@ -8,10 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import jaxem
 from jaxem import io
 from jaxem.cli import main, tables
 from jaxem.cli.streamed_sequences import of_whole_groups
 from jaxem.core import source
+from jaxem.families import Poisson, PoissonParams
 from jaxem.sources import parquet_files
 
 LENGTHS = (30, 1, 55, 12, 40)
@@ -71,6 +73,7 @@ def decoded(folder, model, path, *arguments):
     return pq.read_table(out)
 
 
+@pytest.mark.slow
 def test_a_streamed_chain_is_that_in_memory(folder, capsys):
     saved, whole = folder / "m.safetensors", folder / "whole.parquet"
     assert fit(whole, *BY, "-o", saved) == 0
@@ -84,6 +87,21 @@ def test_a_streamed_chain_is_that_in_memory(folder, capsys):
     for name in ("n_sequences", "n_rows", "group_by", "order_by"):
         assert notes[0][name] == notes[1][name]
 
+
+def saved_chain(folder):
+    """A chain that no fit has found, in a file."""
+    half = np.array([[0.9, 0.1], [0.2, 0.8]])
+    params = jaxem.HMMParams(np.array([0.5, 0.5]), half, PoissonParams(np.array([[2.0], [9.0]])))
+    notes, chain = (
+        dict(zip(("group_by", "order_by"), BY[1::2], strict=True)),
+        jaxem.HMM(Poisson(), 2),
+    )
+    jaxem.save(folder / "m.safetensors", chain, params, columns=("calls",), notes=notes)
+    return folder / "m.safetensors"
+
+
+def test_states_are_told_some_sequences_at_a_time(folder, capsys):
+    saved, whole = saved_chain(folder), folder / "whole.parquet"
     expected = decoded(folder, saved, whole)
     found = decoded(folder, saved, folder / "part-*.parquet", "--keep")
     np.testing.assert_array_equal(found["state"], expected["state"])
@@ -120,9 +138,7 @@ def test_columns_of_text_are_streamed_too(folder, capsys):
 
 
 def test_holes_of_sequences_are_filled_in_parts(folder, capsys):
-    saved = folder / "m.safetensors"
-    assert fit(folder / "whole.parquet", *BY, "-o", saved) == 0
-    found = []
+    saved, found = saved_chain(folder), []
     for path in ("whole.parquet", "part-*.parquet"):
         out = folder / f"filled-{len(found)}.parquet"
         given = ["impute", str(folder / path), "--model", str(saved), "-o", str(out)]
