@@ -2,6 +2,7 @@
 
 from jaxem import families as families
 from jaxem import sources as sources
+from jaxem.analysis.annotate import annotate as annotate
 from jaxem.analysis.bootstrap import Bootstrap as Bootstrap
 from jaxem.analysis.bootstrap import bootstrap as bootstrap
 from jaxem.analysis.concomitants import concomitant_weights as concomitant_weights
