@@ -60,6 +60,7 @@ from jaxem.core.status import FitError as FitError
 from jaxem.core.status import Status as Status
 from jaxem.fitting.fit import em as em
 from jaxem.fitting.fit import fit as fit
+from jaxem.fitting.incremental import fit_incremental as fit_incremental
 from jaxem.fitting.many import fit_many as fit_many
 from jaxem.fitting.online import fit_online as fit_online
 from jaxem.fitting.result import Result as Result

@@ -324,7 +324,7 @@ def test_what_is_wrong_is_said(files, tmp_path):
     assert "weights differ within a sequence" in wrong(uneven)
     with pytest.raises(ValueError, match="has no column group"):
         sources.parquet(path, sequence="group")
-    with pytest.raises(ValueError, match="online EM is of rows"):
+    with pytest.raises(ValueError, match="incremental EM are of rows"):
         jaxem.fit_online(DIAG, cut(SEQUENCES), key=KEY)
 
 
