@@ -337,3 +337,32 @@ def test_what_text_cannot_be_is_one_line(mixed, monkeypatch, capsys):
     monkeypatch.setattr(categories, "MOST", 2)
     assert fit(mixed / "part-*.parquet", "--columns", "colour", "--family", "auto") == 2
     assert "has over 2 values in the columns colour" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_text_is_labelled_and_filled_some_rows_at_a_time(folder, capsys, monkeypatch):
+    """As it is where the table is read whole."""
+    rng, x = np.random.default_rng(0), load_faithful().x
+    kind = np.where(x[:, 0] < 3, "short", "long").astype(object)
+    kind[rng.random(len(x)) < 0.2] = None
+    waiting = np.where(rng.random(len(x)) < 0.1, np.nan, x[:, 1])
+    table = pa.table({"kind": kind, "waiting": pa.array(waiting, from_pandas=True)})
+    path, saved = folder / "text.parquet", folder / "model.safetensors"
+    pq.write_table(table, path)
+    assert fit(path, "--family", "auto", "-o", saved) == 0
+    monkeypatch.setattr(tables, "_ROWS", 64)
+    commands = {
+        "predict": ["predict", str(saved), str(path), "--keep"],
+        "impute": ["impute", str(path), "--model", str(saved)],
+    }
+    for name, given in commands.items():
+        found = []
+        for memory in ("1GB", "1KB"):
+            out = folder / f"{name}-{memory}.parquet"
+            assert main([*given, "--memory", memory, "-o", str(out)]) == 0
+            found.append(pq.read_table(out))
+        whole, parts = found
+        assert parts.schema == whole.schema and parts["kind"].equals(whole["kind"])
+        for column in whole.drop_columns("kind").column_names:
+            np.testing.assert_allclose(parts[column], whole[column], rtol=1e-9)
+        assert parts["kind"].null_count == (0 if name == "impute" else table["kind"].null_count)
