@@ -2,6 +2,7 @@
 an exit status."""
 
 import itertools
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -125,6 +126,7 @@ def predict(
     keep: options.KeepColumns = False,
     unseen: options.Unseen = "error",
     memory: options.Memory = None,
+    share: options.ShareOf = None,
     read_options: options.ReadOptions,
 ) -> int:
     """Say of each row of a table which component it is of.
@@ -135,8 +137,11 @@ def predict(
     Where the weights of the components depend on columns, those of the row, weight_0, weight_1,
     ..., come last: what these columns alone say of it.
 
-    Parquet files that do not fit into memory are read, and written, some rows at a time.
+    Parquet files that do not fit into memory are read, and written, some rows at a time. With
+    --share several processes label a share of them each, such as by
+    --share $SLURM_PROCID/$SLURM_NTASKS.
     """
+    output = output if share is None else outputs.of_share(output, share)
     outputs.check([model, *streaming.files(file)], table=output)
     saved = read_model(model, chain=False)
     model_of: Any = saved.model
@@ -160,9 +165,26 @@ def predict(
         return outputs.beside(table.cells, found) if keep else found
 
     with precision(saved.dtype):
-        parts = streaming.parts(file, memory, read_options)
-        outputs.write_parts(output, itertools.starmap(labelled, parts))
+        if share is None:
+            found = itertools.starmap(labelled, streaming.parts(file, memory, read_options))
+        else:
+            found = _of_share(file, share, labelled)
+        outputs.write_parts(output, found)
     return DONE
+
+
+def _of_share(
+    file: Path, share: options.Share, labelled: Callable[[Path, tables.Table], pa.Table]
+) -> Iterator[pa.Table]:
+    """One that is empty has the columns of the others."""
+    own = itertools.starmap(labelled, streaming.of_share(file, share))
+    first = next(own, None)
+    if first is None:
+        some = next(streaming.of_share(file, options.Share(0, 1)), None)
+        if some is None:
+            raise BadInput(f"{file}: has column names but no rows; there is nothing to work on")
+        first = labelled(*some).slice(0, 0)
+    return itertools.chain([first], own)
 
 
 def _weights(model: Any, params: Any, x: Any) -> dict[str, np.ndarray]:

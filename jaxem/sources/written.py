@@ -47,7 +47,12 @@ def to_parquet(
         empty = next(_tables(source, 0), None)
     os.makedirs(path, exist_ok=True)
     own = Share(source, begin, end, source.names, "")
-    _write(own, Path(path) / f"part-{i:05}-of-{n:05}.parquet", empty, begin)
+    _write(own, Path(path) / part_name(i, n), empty, begin)
+
+
+def part_name(i: int, n: int) -> str:
+    """Of the file of a share."""
+    return f"part-{i:05}-of-{n:05}.parquet"
 
 
 def _write(source: Source, path: Any, empty: Any, first_row: int = 0) -> None:
