@@ -12,6 +12,7 @@ from jaxem.analysis.in_pieces import cut
 from jaxem.core import names
 from jaxem.core.contracts import Model, Params
 from jaxem.core.dataset import Dataset, of_piece
+from jaxem.core.inputs import owned
 from jaxem.core.source import Piece, Source, numbered
 
 
@@ -33,7 +34,7 @@ def annotate(model: Model, params: Params, source: Any, *, keep: bool = True) ->
             f"source is a {type(source).__name__}; give a source, such as jaxem.sources.npy(path); "
             "of rows in memory predict, predict_proba and log_prob tell"
         )
-    return Annotated(model, params, source, keep, None, "")
+    return Annotated(model, owned(params), source, keep, None, "")
 
 
 @dataclass(frozen=True, eq=False)
