@@ -9,6 +9,7 @@ what it holds after a small fit; compilation is in it. Linux alone: it is read f
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -96,6 +97,35 @@ def parquet(x: np.ndarray, folder: Path) -> Source:
     table = pa.table({f"c{j}": x[:, j] for j in range(x.shape[1])})
     pq.write_table(table, folder / "x.parquet", row_group_size=-(-len(x) // 8))
     return sources.parquet(folder / "x.parquet")
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A float32 E-step over a block of rows that comes again and again, against float64."""
+
+    n: int
+    d: int
+    k: int
+    target: float | None = None  # relative to the largest number of each array of sums
+    name: str = "sums over a source"
+
+    def run(self, bench: Bench) -> Findings:
+        block = data.clusters(_ROWS, self.d, self.k, "float32")
+        model, times = jaxem.Mixture(Gaussian("full"), self.k), -(-self.n // _ROWS)
+        start = jax.tree.map(np.float32, as_params(data.start(block, self.k, "full")))
+        source = sources.batches(lambda: itertools.repeat(block, times))
+        spent, sums = timed(lambda: jaxem.e_step(model, start, source))
+        exact = jaxem.e_step(model, jax.tree.map(np.float64, start), block.astype(np.float64))
+        off = max(
+            float(np.max(np.abs(np.float64(a) - times * b)) / np.max(np.abs(times * b)))
+            for a, b in zip(*map(jax.tree.leaves, (sums, exact)), strict=True)
+        )
+        n = times * _ROWS
+        sizes = {"n": n, "d": self.d, "k": self.k}
+        row = Row(self.name, "jaxem", "s", sizes, median=spent, least=spent, most=spent, rounds=1,
+                  note="an E-step, and a look")  # fmt: skip
+        what = f"full, n={n:,} d={self.d} k={self.k}: float32 sums, from those of float64"
+        return Findings([row], [Figure(what, "", off, self.target, at_least=False)])
 
 
 @dataclass(frozen=True)

@@ -236,11 +236,12 @@ STREAMS = Suite(
     product_size=3072,
     copy_size=1 << 27,
     cases=(
-        streams.Rate(2_000_000, 30, 30, target=80),
+        streams.Rate(10_000_000, 30, 30, target=80, budget_s=600),
         streams.Rate(2_000_000, 30, 30, starts=4, target=80, steps=(1, 2)),
+        streams.Sums(10**9, 2, 2, target=1e-6),
         streams.Online(10_000_000, 10, 4, target=1e-3),
         processes.WeakScaling(800_000, 30, 10, target=90),
-        streams.Peak((4_000_000, 40_000_000), 8, 4, target=1.1),
+        streams.Peak((10_000_000, 100_000_000), 8, 4, target=1.1),
     ),
 )
 

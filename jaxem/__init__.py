@@ -2,6 +2,7 @@
 
 from jaxem import families as families
 from jaxem import sources as sources
+from jaxem.analysis.annotate import annotate as annotate
 from jaxem.analysis.bootstrap import Bootstrap as Bootstrap
 from jaxem.analysis.bootstrap import bootstrap as bootstrap
 from jaxem.analysis.compare_optima import ComparedOptima as ComparedOptima
@@ -61,6 +62,7 @@ from jaxem.core.status import FitError as FitError
 from jaxem.core.status import Status as Status
 from jaxem.fitting.fit import em as em
 from jaxem.fitting.fit import fit as fit
+from jaxem.fitting.incremental import fit_incremental as fit_incremental
 from jaxem.fitting.many import fit_many as fit_many
 from jaxem.fitting.online import fit_online as fit_online
 from jaxem.fitting.result import Result as Result

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxem.analysis.in_pieces import in_pieces
 from jaxem.analysis.predict import smoothed
 from jaxem.core import checks, filled_rows, names, text_tables
 from jaxem.core.contracts import Model, Params, Prepared, Rows
@@ -28,10 +29,12 @@ from jaxem.models import HMM, transitions
 
 
 @waits
+@in_pieces
 def viterbi(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[Any, Array]:
     """argmax_z p(z, x) and its logarithm, of each sequence (Viterbi 1967).
 
     -> (the states (t,), or arranged as the sequences are; log p(z, x), (b,) or a number for one).
+    Of a source, here and below, what is told of its steps lies end to end.
     Errors: ValueError for a model without a chain, when x and params disagree, and for a sequence
     that is impossible.
     """
@@ -43,6 +46,7 @@ def viterbi(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[
 
 
 @waits
+@in_pieces
 def filter_states(model: Model, params: Params, x: Any, lengths: Any = None) -> Any:
     """P(z[t] | x[..t]), the state of each step given it and those before: (t, k), arranged as x is.
 
@@ -54,6 +58,7 @@ def filter_states(model: Model, params: Params, x: Any, lengths: Any = None) -> 
 
 
 @waits
+@in_pieces
 def forecast(model: Model, params: Params, x: Any, n_steps: int = 1, lengths: Any = None) -> Array:
     """P(z[t + h] | x[..t]) for the steps h = 1, 2, ... after the last of each sequence.
 

@@ -1,6 +1,6 @@
 """Filling cells that were not observed, from what was observed of their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,14 @@ class Filled(Source):
     left_open: Open
     names: tuple[str, ...] | None
     fingerprint: str = ""  # another model fills in other numbers
+
+    @property
+    def levels(self) -> Mapping[str, tuple[str, ...]]:
+        return self.source.levels
+
+    @property
+    def column_names(self) -> tuple[str, ...] | None:
+        return self.source.column_names
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         for piece in cut(self.source.pieces(first)):

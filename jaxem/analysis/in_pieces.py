@@ -22,8 +22,15 @@ _ROWS = 1 << 17  # a piece: of one size, for which a verb is compiled once
 
 
 def in_pieces(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """The verb (model, params, x, ...), which gives arrays with the rows of x first."""
-    return _over_pieces(verb, np.concatenate)
+    """The verb (model, params, x, ...), which gives arrays with the rows of x first, or of its
+    sequences; or a tuple of such."""
+
+    def together(found: list[Any]) -> Any:
+        if isinstance(found[0], tuple):
+            return tuple(map(np.concatenate, zip(*found, strict=True)))
+        return np.concatenate(found)
+
+    return _over_pieces(verb, together)
 
 
 def summed(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,16 +52,18 @@ def _over_pieces(
         small = read_whole(x)
         if small is not None:
             found = verb(model, params, of_piece(model, small, whole), *args, **kwargs)
-            return jax.device_put(_as_array(found)) if isinstance(found, list) else found
+            return jax.device_put(_as_arrays(found)) if small.lengths is not None else found
         data = _pieces(model, x, whole)
-        found = [_as_array(verb(model, params, own, *args, **kwargs)) for own in data]
+        found = [_as_arrays(verb(model, params, own, *args, **kwargs)) for own in data]
         return jax.device_put(together(found))
 
     return of
 
 
-def _as_array(found: Any) -> np.ndarray:
+def _as_arrays(found: Any) -> Any:
     """Of sequences, those end to end."""
+    if isinstance(found, tuple):
+        return tuple(map(_as_arrays, found))
     return np.concatenate(found) if isinstance(found, list) else np.asarray(found)
 
 

@@ -2,6 +2,7 @@
 an exit status."""
 
 import itertools
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +30,7 @@ from jaxem.cli import test_k as test_k  # its command
 from jaxem.cli.cells import matching
 from jaxem.cli.command import app, command, names_of, precision, read_model
 from jaxem.cli.command import run as run
-from jaxem.cli.distributed import is_first, joined
+from jaxem.cli.distributed import joined
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
 from jaxem.cli.fit_candidates import mixtures, planned, search
 from jaxem.cli.fit_input import FitInput, Wanted
@@ -99,14 +100,10 @@ def fit(
                 )
                 outputs.check_drawable(pictures, data.families[0])
                 jobs, data = streaming.planned(
-                    source, data, components, starts, fit_options, checkpoint, noise, everyone
-                )
-            if distributed and not is_first():  # which writes
-                wanted = Wanted()
-            else:
-                report.remark(file, data.remarks)
-            with awaited() if checkpoint else nullcontext():
-                return search(jobs, data, fit_options, wanted)
+                    mixtures(data.families, components, noise), source, data, starts, fit_options,
+                    checkpoint, everyone,
+                )  # fmt: skip
+            return streaming.search_of(jobs, data, fit_options, wanted, checkpoint, everyone)
         with as_bad_input(file):
             table = tables.read(file, *read_options)
             data = fit_input.of_table(
@@ -129,6 +126,7 @@ def predict(
     keep: options.KeepColumns = False,
     unseen: options.Unseen = "error",
     memory: options.Memory = None,
+    share: options.ShareOf = None,
     read_options: options.ReadOptions,
 ) -> int:
     """Say of each row of a table which component it is of.
@@ -139,8 +137,11 @@ def predict(
     Where the weights of the components depend on columns, those of the row, weight_0, weight_1,
     ..., come last: what these columns alone say of it.
 
-    Parquet files that do not fit into memory are read, and written, some rows at a time.
+    Parquet files that do not fit into memory are read, and written, some rows at a time. With
+    --share several processes label a share of them each, such as by
+    --share $SLURM_PROCID/$SLURM_NTASKS.
     """
+    output = output if share is None else outputs.of_share(output, share)
     outputs.check([model, *streaming.files(file)], table=output)
     saved = read_model(model, chain=False)
     model_of: Any = saved.model
@@ -164,9 +165,26 @@ def predict(
         return outputs.beside(table.cells, found) if keep else found
 
     with precision(saved.dtype):
-        parts = streaming.parts(file, memory, read_options)
-        outputs.write_parts(output, itertools.starmap(labelled, parts))
+        if share is None:
+            found = itertools.starmap(labelled, streaming.parts(file, memory, read_options))
+        else:
+            found = _of_share(file, share, labelled)
+        outputs.write_parts(output, found)
     return DONE
+
+
+def _of_share(
+    file: Path, share: options.Share, labelled: Callable[[Path, tables.Table], pa.Table]
+) -> Iterator[pa.Table]:
+    """One that is empty has the columns of the others."""
+    own = itertools.starmap(labelled, streaming.of_share(file, share))
+    first = next(own, None)
+    if first is None:
+        some = next(streaming.of_share(file, options.Share(0, 1)), None)
+        if some is None:
+            raise BadInput(f"{file}: has column names but no rows; there is nothing to work on")
+        first = labelled(*some).slice(0, 0)
+    return itertools.chain([first], own)
 
 
 def _weights(model: Any, params: Any, x: Any) -> dict[str, np.ndarray]:

@@ -245,6 +245,19 @@ def check_names(table: pa.Table, names: Sequence[str], why: str = "") -> None:
         )
 
 
+def without(table: pa.Table, told_by: Sequence[str], wanted: str | None) -> pa.Table:
+    """The table without the columns that say where and when."""
+    both = [name for name in told_by if wanted is not None and name in split_names(wanted)]
+    if both:
+        raise ValueError(
+            f"has {both[0]} in --columns, and in --group-by or --order-by; it cannot be both"
+        )
+    rest = table.drop_columns(list(dict.fromkeys(told_by)))
+    if not rest.column_names:
+        raise ValueError(f"has no columns beside {', '.join(told_by)}; there is nothing to fit")
+    return rest
+
+
 def listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:8])
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

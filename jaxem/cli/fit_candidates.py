@@ -79,7 +79,10 @@ def mixtures(
 def one_fit(candidates: Sequence[Any]) -> None:
     """BadInput for more, of which a checkpoint could not tell which it is of."""
     if len(candidates) > 1:
-        raise BadInput("--checkpoint is of one fit: give one number of --components")
+        raise BadInput(
+            "--checkpoint is of one fit: give one number of components or states, and one "
+            "--covariance"
+        )
 
 
 def planned(

@@ -116,7 +116,7 @@ def impute(
     if streaming.is_wanted(file, memory):
         if draws is not None or plot is not None:
             raise BadInput(f"{file}: --draws and --plot need the table in memory; leave them out")
-        given = impute_parts.Given(file, memory, read_options, unseen)
+        given = impute_parts.Given(file, memory, read_options, unseen, sequence_options)
         return impute_parts.fill(given, saved, output)
     with precision(saved.dtype if saved else fit_options.dtype):
         with as_bad_input(file):

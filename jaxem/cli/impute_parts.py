@@ -13,7 +13,15 @@ import pyarrow as pa
 from jaxem import io
 from jaxem.analysis import filling, patterns
 from jaxem.analysis.patterns import Patterns
-from jaxem.cli import impute_summary, missing_cells, outputs, report, streaming
+from jaxem.cli import (
+    impute_summary,
+    missing_cells,
+    outputs,
+    report,
+    sequence_order,
+    streamed_sequences,
+    streaming,
+)
 from jaxem.cli.command import precision
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
 from jaxem.cli.filled_columns import completed, filled_columns, filled_type
@@ -25,15 +33,19 @@ from jaxem.fitting.identified import Open
 
 
 class Given(NamedTuple):
-    """Files, and how they are read."""
+    """Files, and how they are read. order: how rows are sequences, where the model is of those."""
 
     file: Path
     memory: int | None
     read: ReadOptions
     unseen: str
+    order: SequenceOptions
 
-    def parts(self) -> Iterator[tuple[Path, Table]]:
-        return streaming.parts(self.file, self.memory, self.read)
+    def parts(self, saved: io.Saved) -> Iterator[tuple[Path, Table]]:
+        if not is_chain(saved):
+            return streaming.parts(self.file, self.memory, self.read)
+        group_by = sequence_order.used(saved.notes, self.order).group_by
+        return streamed_sequences.parts(self.file, self.memory, self.read, group_by)
 
 
 class Seen(NamedTuple):
@@ -55,8 +67,6 @@ def fill(given: Given, saved: io.Saved | None, output: Path | None) -> int:
             f"{given.file}: is filled some rows at a time, by a model that is fitted: fit one by "
             "jaxem fit, which reads such files too, and give it by --model"
         )
-    if is_chain(saved):
-        raise BadInput(f"{given.file}: sequences are filled in memory; give a larger --memory")
     out = report.output() if output else report.errors()
     with precision(saved.dtype):
         seen = _look(given, saved)
@@ -73,13 +83,14 @@ def _filled(
     given: Given, saved: io.Saved, seen: Seen, left: Counter, n: np.ndarray
 ) -> Iterator[pa.Table]:
     """The parts; `left` and `n` count the holes that stay, and what is filled."""
-    for own, table in given.parts():
+    for own, table in given.parts(saved):
         with as_bad_input(own):
-            task = of_model(saved, table.columns, given.unseen, SequenceOptions())
+            task = of_model(saved, table.columns, given.unseen, given.order)
             columns = []
             if task.missing.any():
                 data, params = _read(saved, task)
                 found = filling.completed(data, params, seen.left_open)
+                found = found if task.steps is None else task.steps.joined(found)
                 each = jax.tree.map(lambda leaf: leaf[None], found)
                 columns = filled_columns(table.columns, task.names, task.levels, task.whole, each)
             left.subtract({column.name: int(column.missing.sum()) for column in columns})
@@ -88,7 +99,8 @@ def _filled(
 
 
 def _read(saved: io.Saved, task: Task) -> tuple[Any, Params]:
-    data = filling.read(saved.model, task.x)
+    x = task.x if task.steps is None else task.steps.split(task.x)
+    data = filling.read(saved.model, x)
     return data, data.model.as_params(saved.params, data.rows)
 
 
@@ -99,13 +111,13 @@ def _look(given: Given, saved: io.Saved) -> Seen:
     each, others, schemas, counts = [], Counter(), [], []
     task: Any = None  # of the last part, and its data: a table has one
     data: Any = None
-    for own, table in given.parts():
+    for own, table in given.parts(saved):
         with as_bad_input(own):
-            task = of_model(saved, table.columns, given.unseen, SequenceOptions())
+            task = of_model(saved, table.columns, given.unseen, given.order)
             each.append(task.patterns)
             others += missing_cells.of_others(table.columns, task.names)
             schemas.append(table.cells.schema)
-            report.remark(own, table.remarks)
+            report.remark(own, (*table.remarks, *task.remarks))
             data, params = _read(saved, task)
             counts += filling.counted(data, params)
     found = patterns.together(each)

@@ -98,6 +98,20 @@ def _memory(text: str) -> int:
     return found
 
 
+class Share(NamedTuple):
+    """The i-th of n shares, i from 0."""
+
+    i: int
+    n: int
+
+
+def _share(text: str) -> Share:
+    i, slash, n = str(text).partition("/")
+    if not (slash and i.strip().isdecimal() and n.strip().isdecimal() and int(i) < int(n)):
+        raise typer.BadParameter(f"{text!r}; give which of how many, from 0, such as 0/4")
+    return Share(int(i), int(n))
+
+
 def _one_of(name: str, known: Sequence[str]) -> str:
     if name not in known:
         near = suggestion(name, known)
@@ -200,6 +214,13 @@ _DISTRIBUTED = (
 )
 Distributed = Annotated[bool, typer.Option("--distributed", help=_DISTRIBUTED)]
 Memory = Annotated[int | None, typer.Option(parser=_memory, metavar="SIZE", help=_MEMORY)]
+_SHARE = (
+    "Label one of N shares of the rows of Parquet files, the first of which is 0/N: OUTPUT is a "
+    "folder, which the files of all shares, part-00000-of-0000N.parquet and so on, go to."
+)
+ShareOf = Annotated[
+    Any, typer.Option("--share", parser=_share, metavar="I/N", show_default=False, help=_SHARE)
+]
 Checkpoint = Annotated[Path | None, typer.Option(help=_CHECKPOINT)]
 ModelFile = Annotated[Path, typer.Argument(help="A file that jaxem fit -o or jaxem.save wrote.")]
 _COMPONENTS: dict[str, Any] = {

@@ -20,9 +20,11 @@ from jaxem.cli.column_types import Levels
 from jaxem.cli.errors import BadInput, as_bad_input, needs
 from jaxem.cli.fit_input import Wanted
 from jaxem.cli.found import Fitted
+from jaxem.cli.options import Share
 from jaxem.cli.tables import first_sentence
 from jaxem.core import files
 from jaxem.families import Bernoulli, Categorical
+from jaxem.sources.written import part_name
 
 _PAGES = (".html", ".htm")  # of a report
 _PICTURES = (".png", ".pdf", ".svg")  # of those that matplotlib writes, those that people want
@@ -62,6 +64,15 @@ def check(
         if model.suffix.lower() in _WRITERS:  # a table that would be lost
             better = f"give {model.stem}.safetensors"
             raise BadInput(f"{model}: --output is a model file, not a table; {better}")
+
+
+def of_share(folder: Path | None, share: Share) -> Path:
+    """The file of a share, in the folder that those of all go to."""
+    if folder is None or folder.is_file():
+        raise BadInput("--share writes one file of several: give a folder by -o")
+    with as_bad_input(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder / part_name(*share)
 
 
 def check_drawable(path: Path | None, model: Any) -> None:

@@ -33,20 +33,23 @@ class Series(NamedTuple):
     remarks: tuple[str, ...] = ()
 
     def split(self, x: Any) -> Any:
-        """Rows of a table as sequences: a list of them, or the one there is. Steps without a row
-        are NaN."""
-
-        def steps(leaf: np.ndarray) -> np.ndarray:
-            opened = np.full((int(self.lengths.sum()), *leaf.shape[1:]), np.nan)
-            opened[self.places] = leaf[self.order]
-            return opened
-
-        x, ends = jax.tree.map(steps, x), np.cumsum(self.lengths)
+        """Rows of a table as sequences: a list of them, or the one there is."""
+        x, ends = self.opened(x), np.cumsum(self.lengths)
         each = [
             jax.tree.map(lambda leaf: leaf[end - n : end], x)  # noqa: B023  # called at once
             for end, n in zip(ends, self.lengths, strict=True)
         ]
         return each if self.grouped else each[0]
+
+    def opened(self, x: Any) -> Any:
+        """The steps of all sequences, one after another. Those without a row are NaN."""
+
+        def steps(leaf: np.ndarray) -> np.ndarray:
+            found = np.full((int(self.lengths.sum()), *leaf.shape[1:]), np.nan)
+            found[self.places] = leaf[self.order]
+            return found
+
+        return jax.tree.map(steps, x)
 
     def joined(self, values: Any, axis: int = 0) -> Any:
         """What was found for the steps of the sequences, in the order of the table."""
@@ -97,7 +100,6 @@ def as_fitted(table: pa.Table, notes: Mapping[str, Any], given: SequenceOptions)
     notes: of that file.
     """
     fitted = SequenceOptions(*(notes.get(name) for name in SequenceOptions._fields))
-    used = [own if given_ is None else given_ for own, given_ in zip(fitted, given, strict=True)]
     for name in ("group_by", "order_by"):
         column, option = getattr(fitted, name), f"--{name.replace('_', '-')}"
         if getattr(given, name) is None and column and column not in table.column_names:
@@ -105,10 +107,16 @@ def as_fitted(table: pa.Table, notes: Mapping[str, Any], given: SequenceOptions)
                 f"has no column {column!r}, by which the model was fitted ({option}); give another "
                 f'by {option}, or {option} "" where there is none'
             )
-    group_by, order_by, step = used
+    group_by, order_by, step = used(notes, given)
     if isinstance(step, str):  # of the file, where the order is its own
         step = time_steps.parse(step) if step and order_by == fitted.order_by else None
     return arrange(table, group_by, order_by, step)
+
+
+def used(notes: Mapping[str, Any], given: SequenceOptions) -> SequenceOptions:
+    """What is given, else what the model file says."""
+    pairs = ((notes.get(name), own) for name, own in given._asdict().items())
+    return SequenceOptions(*(noted if own is None else own for noted, own in pairs))
 
 
 class _Rows(NamedTuple):

@@ -1,27 +1,40 @@
 """The commands of hidden Markov models."""
 
+import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 import jaxem
-from jaxem.cli import fit_input, options, outputs, report, sequence_order, tables
+from jaxem.cli import (
+    fit_input,
+    options,
+    outputs,
+    report,
+    sequence_order,
+    streamed_sequences,
+    streaming,
+    tables,
+)
 from jaxem.cli.cells import matching
+from jaxem.cli.columns import without
 from jaxem.cli.command import command, precision, read_model
-from jaxem.cli.errors import DONE, as_bad_input
-from jaxem.cli.fit_candidates import planned, search
+from jaxem.cli.distributed import joined
+from jaxem.cli.errors import DONE, BadInput, as_bad_input
+from jaxem.cli.fit_candidates import planned
 from jaxem.cli.fit_input import Wanted
-from jaxem.cli.tables import split_names
 from jaxem.core import emissions
+from jaxem.core.contracts import Family
 
 
 @command(
     "jaxem fit-hmm tracks.csv --states 2:4 --group-by animal --order-by time -o tracks.safetensors"
 )
 def fit_hmm(
-    file: options.Table,
+    file: options.Tables,
     states: options.States,
     *,
     command_line: options.CommandLine,
@@ -32,6 +45,9 @@ def fit_hmm(
     output: options.ModelOutput = None,
     pictures: options.ReportOutput = None,
     standard_errors: options.StandardErrors = None,
+    memory: options.Memory = None,
+    checkpoint: options.Checkpoint = None,
+    distributed: options.Distributed = False,
     column_options: options.ColumnOptions,
     sequence_options: options.SequenceOptions,
     fit_options: options.FitOptions,
@@ -47,38 +63,64 @@ def fit_hmm(
     A row is a step, whatever time has passed since the row before; with --step 1 or --step 1h
     steps without a row count as not observed. A row with missing cells is fitted by the cells that
     it has, and a row without any is a step that was not observed: leave such rows in the file.
+
+    Parquet files that do not fit into memory are read some whole sequences at a time, after a look
+    at all columns: the rows of each must follow each other. With --distributed several processes
+    read a share of them each.
     """
     outputs.check([file], model=output, report=pictures)
+    if distributed and fit_options.devices is not None:
+        raise BadInput("--distributed takes all devices of the processes: leave out --devices")
     wanted = Wanted(output, pictures, standard_errors, command_line)
-    with precision(fit_options.dtype):
+    by = {name: str(own) for name, own in sequence_options._asdict().items() if own}
+
+    def chains(kinds: Sequence[Family]) -> list[jaxem.HMM]:
+        counts = range(states.first, states.last + 1)
+        return [jaxem.HMM(kind, k, initial, transitions) for kind in kinds for k in counts]
+
+    with joined(distributed) as everyone, precision(fit_options.dtype):
+        if distributed or streaming.is_wanted(file, memory):
+            if standard_errors is not None:
+                raise BadInput(f"{file}: --standard-errors need the table in memory")
+            with as_bad_input():  # which names the files
+                source, data = streamed_sequences.source_of(
+                    file, column_options, family, sequence_options, everyone
+                )
+                models = chains(data.families)
+                remarks = [*data.remarks, *_of_chain(models)]
+                jobs, data = streaming.planned(
+                    models, source, data._replace(notes=by, remarks=remarks), starts, fit_options,
+                    checkpoint, everyone,
+                )  # fmt: skip
+            return streaming.search_of(jobs, data, fit_options, wanted, checkpoint, everyone)
         with as_bad_input(file):
             table = tables.read(file, *read_options)
             steps = sequence_order.arrange(table.columns, *sequence_options)
             told_by = [name for name in sequence_options[:2] if name]
-            rest = _without(table.columns, told_by, column_options.columns)
+            rest = without(table.columns, told_by, column_options.columns)
             data = fit_input.of_table(file, table._replace(columns=rest), column_options, family)
-            by = {name: str(own) for name, own in sequence_options._asdict().items() if own}
             notes = {"n_sequences": len(steps.lengths), **by, **data.notes}
-            data = data._replace(x=steps.split(data.x), notes=notes)
-            models = [
-                jaxem.HMM(kind, k, initial, transitions)
-                for kind in data.families
-                for k in range(states.first, states.last + 1)
-            ]
-            jobs = planned(models, data.x, starts, fit_options)
-        of_chain = models[0].remarks if len(models) == 1 else ()
-        report.remark(file, (*data.remarks, *steps.remarks, *of_chain))
-        return search(jobs, data, fit_options, wanted)
+            models = chains(data.families)
+            remarks = [*data.remarks, *steps.remarks, *_of_chain(models)]
+            data = data._replace(x=steps.split(data.x), notes=notes, remarks=remarks)
+            jobs = planned(models, data.x, starts, fit_options, checkpoint)
+        return streaming.search_of(jobs, data, fit_options, wanted, checkpoint, everyone)
+
+
+def _of_chain(models: Sequence[jaxem.HMM]) -> Sequence[str]:
+    """What is to be said of a single candidate."""
+    return models[0].remarks if len(models) == 1 else ()
 
 
 @command("jaxem decode tracks.safetensors new.csv --keep -o decoded.csv")
 def decode(
     model: options.ModelFile,
-    file: options.Table,
+    file: options.Tables,
     *,
     output: options.TableOutput = None,
     keep: options.KeepColumns = False,
     unseen: options.Unseen = "error",
+    memory: options.Memory = None,
     sequence_options: options.SequenceOptions,
     read_options: options.ReadOptions,
 ) -> int:
@@ -90,40 +132,35 @@ def decode(
     state is told of rows with missing cells too. Sequences are told apart and ordered as in jaxem
     fit-hmm, by the columns and the step that the model was fitted with, unless others are given, or
     "" for none.
+
+    Parquet files that do not fit into memory are read, and written, some whole sequences at a time:
+    the rows of each must follow each other.
     """
-    outputs.check([model, file], table=output)
+    outputs.check([model, *streaming.files(file)], table=output)
     saved = read_model(model, chain=True)
-    with precision(saved.dtype):
-        with as_bad_input(file):
-            table = tables.read(file, *read_options)
+    of: Any = emissions.with_holes(saved.model)
+    like = emissions.like_x(of, saved.params)
+
+    def decoded(own: Path, table: tables.Table) -> pa.Table:
+        with as_bad_input(own):
             steps = sequence_order.as_fitted(table.columns, saved.notes, sequence_options)
-            of: Any = emissions.with_holes(saved.model)
-            like = emissions.like_x(of, saved.params)
             x = matching(
                 table.columns, of.family, like, saved.columns, saved.levels, unseen, gaps=True
             )
             arguments = of, saved.params, steps.split(x)
             path = steps.joined(jaxem.viterbi(*arguments)[0])
             probabilities = steps.joined(jaxem.smooth(*arguments))
-        report.remark(file, (*table.remarks, *steps.remarks))
+        report.remark(own, (*table.remarks, *steps.remarks))
         found = outputs.table(
             {
                 "state": path.astype(np.int32),
                 **{f"probability_{k}": column for k, column in enumerate(probabilities.T)},
             }
         )
-    outputs.write_table(output, outputs.beside(table.cells, found) if keep else found)
+        return outputs.beside(table.cells, found) if keep else found
+
+    with precision(saved.dtype):
+        group_by = sequence_order.used(saved.notes, sequence_options).group_by
+        parts = streamed_sequences.parts(file, memory, read_options, group_by)
+        outputs.write_parts(output, itertools.starmap(decoded, parts))
     return DONE
-
-
-def _without(table: pa.Table, told_by: Sequence[str], wanted: str | None) -> pa.Table:
-    """The table without the columns that say where and when."""
-    both = [name for name in told_by if wanted is not None and name in split_names(wanted)]
-    if both:
-        raise ValueError(
-            f"has {both[0]} in --columns, and in --group-by or --order-by; it cannot be both"
-        )
-    rest = table.drop_columns(list(dict.fromkeys(told_by)))
-    if not rest.column_names:
-        raise ValueError(f"has no columns beside {', '.join(told_by)}; there is nothing to fit")
-    return rest

@@ -3,6 +3,7 @@
 import glob
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,20 @@ import pyarrow.parquet as pq
 
 from jaxem.cli import column_look, report, tables
 from jaxem.cli.column_types import KINDS
-from jaxem.cli.columns import Columns, check_names, choose, families_of
+from jaxem.cli.columns import Columns, check_names, choose, families_of, without
+from jaxem.cli.distributed import is_first
 from jaxem.cli.errors import BadInput, as_bad_input
-from jaxem.cli.fit_candidates import fit_arguments, mesh, mixtures, one_fit
-from jaxem.cli.fit_input import FitInput
-from jaxem.cli.options import ColumnOptions, Counts, FitOptions, ReadOptions
+from jaxem.cli.fit_candidates import fit_arguments, mesh, one_fit, search
+from jaxem.cli.fit_input import FitInput, Wanted
+from jaxem.cli.options import ColumnOptions, FitOptions, ReadOptions, Share
 from jaxem.cli.tables import Table
-from jaxem.core.source import Source
+from jaxem.core.contracts import Model
+from jaxem.core.source import Source, sequences
 from jaxem.families import Gaussian
 from jaxem.fitting import first_look, processes, starts, streamed
 from jaxem.fitting.options import Options
 from jaxem.fitting.plan import FitPlan
+from jaxem.fitting.termination import awaited
 from jaxem.sources import parquet
 from jaxem.sources.parquet_files import Files
 from jaxem.sources.parquet_files import files as of_files
@@ -77,6 +81,21 @@ def _parts(file: Path, memory: int | None, options: ReadOptions) -> Iterator[tup
                 yield own, tables.read(own, *options)
 
 
+def of_share(file: Path, share: Share) -> Iterator[tuple[Path, Table]]:
+    """The parts of a share of Parquet files: row groups that follow each other, of about as many
+    bytes as each of the others has; there may be none."""
+    with as_bad_input():  # which names the files
+        found = of_files(str(file))
+    size = np.concatenate([groups[:, 1] for groups in found.groups])
+    middle = np.cumsum(size) - size / 2
+    owner = (middle * share.n // max(size.sum(), 1)).astype(int)
+    ends = np.cumsum([len(groups) for groups in found.groups])
+    for path, of_path in zip(map(Path, found.paths), np.split(owner, ends[:-1]), strict=True):
+        own = np.flatnonzero(of_path == share.i).tolist()
+        with as_bad_input(path):
+            yield from ((path, part) for part in (tables.parts(path, own) if own else ()))
+
+
 def half_of_what_is_free() -> int:
     try:
         lines = _FREE.read_text().splitlines()
@@ -98,15 +117,32 @@ def source_of(
 
     everyone: a mesh over the devices of all processes that run the command.
     """
+    _, columns, data = looked_at(file, options, family, everyone, response, holes)
+    source = parquet(str(file), _tree(columns), categories=columns.levels, missing=tables.MISSING)
+    return source, data
+
+
+def looked_at(
+    file: Path,
+    options: ColumnOptions,
+    family: str,
+    everyone: Any,
+    response: str | None = None,
+    holes: str = "fit",
+    told_by: Sequence[str] = (),
+) -> tuple[Files, Columns, FitInput]:
+    """-> (the files, their columns that are fitted, what is fitted). told_by: columns that tell
+    where and when, and are none of those."""
     if holes == "drop":
         raise BadInput(f"{file}: --missing drop needs the table in memory; give --missing fit")
     team, _ = processes.of_mesh(everyone)
     found = of_files(str(file)) if team is None else team.own(lambda: of_files(str(file)))
     with as_bad_input(file):
-        wanted = _wanted(found, options, response)
+        wanted = _wanted(found, options, response, told_by)
     look = column_look.look(found, wanted, team)
     with as_bad_input(file):
-        columns = choose(look.table, options.columns, family, options.column_family, response,
+        table = without(look.table, told_by, options.columns)
+        columns = choose(table, options.columns, family, options.column_family, response,
                          holes != "error")  # fmt: skip
         _check_whole(columns, options)
         look.check(columns)
@@ -117,11 +153,11 @@ def source_of(
                 f"has missing cells, in columns: {where}; --missing fit uses what the rows have"
             )
         families = families_of(columns, options, holed)
-    source = parquet(str(file), _tree(columns), categories=columns.levels, missing=tables.MISSING)
     remarks = [*look.remarks, *columns.remarks]
     if not isinstance(families[0], Gaussian):
         remarks.append(report.families(columns))
-    return source, FitInput(str(file), columns.names, None, columns.levels, families, {}, remarks)
+    data = FitInput(str(file), columns.names, None, columns.levels, families, {}, remarks)
+    return found, columns, data
 
 
 def _check_whole(columns: Columns, options: ColumnOptions) -> None:
@@ -137,14 +173,17 @@ def _check_whole(columns: Columns, options: ColumnOptions) -> None:
         )
 
 
-def _wanted(found: Files, options: ColumnOptions, response: str | None) -> list[str] | None:
+def _wanted(
+    found: Files, options: ColumnOptions, response: str | None, told_by: Sequence[str]
+) -> list[str] | None:
     """The columns that are named, for which the others are not read; None for all."""
-    if options.columns is None:
-        return None
     assigned = [name for name, _ in options.column_family or ()]
-    names = [*tables.split_names(options.columns), *assigned, *filter(None, [response])]
+    chosen = [] if options.columns is None else tables.split_names(options.columns)
+    names = [*chosen, *assigned, *filter(None, [response]), *told_by]
+    if options.columns is None and not told_by:
+        return None
     check_names(pa.table({name: pa.nulls(0) for name in found.schema}), names)
-    return list(dict.fromkeys(names))
+    return None if options.columns is None else list(dict.fromkeys(names))
 
 
 def _tree(columns: Columns) -> Any:
@@ -155,18 +194,15 @@ def _tree(columns: Columns) -> Any:
 
 
 def planned(
+    models: Sequence[Model],
     source: Source,
     data: FitInput,
-    components: Counts,
     n_init: Any,
     options: FitOptions,
     checkpoint: Path | None,
-    noise: bool,
     everyone: Any = None,
 ) -> tuple[Sequence[FitPlan], FitInput]:
-    """A fit of each candidate, after one look at the source; -> (fits, the pool as what is
-    drawn)."""
-    models = mixtures(data.families, components, noise)
+    """A fit of each model, after one look at the source; -> (fits, the pool as what is drawn)."""
     if checkpoint is not None:
         one_fit(models)
     key = jax.random.key(options.seed)
@@ -178,4 +214,24 @@ def planned(
         streamed.planned(model, source, given, begin, checkpoint, seen, over) for model in models
     ]
     remark = f"{seen.n_rows:,} rows are read block by block, once an iteration for all starts"
-    return jobs, data._replace(x=seen.pool.x, remarks=(*data.remarks, remark))
+    x, notes = seen.pool.x, dict(data.notes)
+    if seen.lengths is not None:
+        x, notes = sequences(seen.pool)[0], {"n_sequences": seen.lengths.n, **notes}
+    return jobs, data._replace(x=x, notes=notes, remarks=(*data.remarks, remark))
+
+
+def search_of(
+    jobs: Sequence[FitPlan],
+    data: FitInput,
+    options: FitOptions,
+    wanted: Wanted,
+    checkpoint: Path | None,
+    everyone: Any,
+) -> int:
+    """Fit every job; of several processes the first says and writes what came of it."""
+    if everyone is not None and not is_first():
+        wanted = Wanted()
+    else:
+        report.remark(data.about, data.remarks)
+    with awaited() if checkpoint else nullcontext():
+        return search(jobs, data, options, wanted)

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,11 +78,14 @@ def cleaned(cells: pa.Table, remarks: tuple[str, ...] = ()) -> Table:
     return Table(_missing_as_nulls(columns), cells, (*remarks, *left_out))
 
 
-def parts(path: Path) -> Iterator[Table]:
-    """A Parquet file some rows at a time, each part as `read` gives a table; remarks once."""
+def parts(path: Path, groups: Sequence[int] | None = None) -> Iterator[Table]:
+    """A Parquet file some rows at a time, each part as `read` gives a table; remarks once.
+
+    groups: the row groups that are read; None for all.
+    """
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            for i, batch in enumerate(file.iter_batches(_ROWS)):
+            for i, batch in enumerate(file.iter_batches(_ROWS, groups)):
                 own = cleaned(pa.Table.from_batches([batch], file.schema_arrow), ())
                 yield own._replace(remarks=()) if i else own
     except FileNotFoundError:

@@ -161,9 +161,9 @@ def _of_source(source: Source, model: Model, beside: tuple) -> Dataset:
         raise ValueError(
             f"x is a source of more than {WHOLE >> 20} MB: fit, em, fit_online, e_step, "
             "log_likelihood, aic, bic, icl, standard_errors, parameter_covariance, "
-            "confidence_intervals, log_prob, predict, predict_proba and impute read it block by "
-            "block; "
-            "give this verb rows in memory, such as some of them"
+            "confidence_intervals, log_prob, predict, predict_proba, viterbi, filter_states, "
+            "forecast and impute read it block by block; give this verb rows in memory, such as "
+            "some of them"
         )
     return replace(of_piece(model, found), names=source.names)
 

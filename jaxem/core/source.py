@@ -51,6 +51,12 @@ class Source(abc.ABC):
         return {}
 
     @property
+    def column_names(self) -> tuple[str, ...] | None:
+        """Of the columns of all arrays of x, in the order of its leaves; None where there are
+        none."""
+        return self.names
+
+    @property
     def small(self) -> bool:
         """Whether it is read whole."""
         return whole(self) is not None
@@ -97,6 +103,14 @@ class Share(Source):
     end: int
     names: tuple[str, ...] | None
     fingerprint: str
+
+    @property
+    def levels(self) -> Mapping[str, tuple[str, ...]]:
+        return self.source.levels
+
+    @property
+    def column_names(self) -> tuple[str, ...] | None:
+        return self.source.column_names
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         at = self.begin + first
@@ -189,6 +203,15 @@ def sequences(piece: Piece) -> tuple[Any, Any]:
     rows = [slice(end - n, end) for end, n in zip(ends, lengths, strict=True)]
     x = [jax.tree.map(lambda leaf: leaf[own], piece.x) for own in rows]  # noqa: B023
     return x, None if piece.labels is None else [piece.labels[own] for own in rows]
+
+
+def numbered(x: Any) -> list[str]:
+    """Names of columns that have none: column_1, column_2, ..., or by the name of their block."""
+    found = []
+    for path, leaf in jax.tree.leaves_with_path(x):
+        block = jax.tree_util.keystr(path, simple=True, separator="_") or "column"
+        found += [f"{block}_{j + 1}" for j in range(leaf.shape[1])]
+    return found
 
 
 def exact(pieces: Iterator[Piece], lengths: Iterator[int]) -> Iterator[Piece]:

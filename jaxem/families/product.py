@@ -20,6 +20,7 @@ from jaxem.core.capabilities import (
     conditioning,
     describing,
     digits,
+    expansion,
     holes,
     identified,
     imputing,
@@ -72,6 +73,10 @@ class Product(Family):
     @property
     def exact_m_step(self) -> bool:
         return all(of.exact_m_step for _, of in self.blocks)
+
+    @property
+    def expands(self) -> bool:
+        return any(expansion.expands(of) for _, of in self.blocks)
 
     @property
     def unimodal(self) -> bool:

@@ -36,6 +36,10 @@ class NormalScaleMixture(Family):
     def reads_as(self) -> Any:
         return self.normal.reads_as
 
+    @property
+    def expands(self) -> bool:
+        return True
+
     # ---- host side
 
     def check(self, x: Any, weight: Any, names: tuple[str, ...] | None) -> None:

@@ -17,7 +17,7 @@ from jaxem.fitting import stream, termination
 from jaxem.fitting.checkpoint import Kept
 from jaxem.fitting.execution import Execution
 from jaxem.fitting.processes import Own, Team, attempted
-from jaxem.fitting.stream import Stream
+from jaxem.fitting.stream import Part, Stream
 from jaxem.fitting.termination import Terminated
 
 Reached = Callable[[list[Sums], int], None]
@@ -110,20 +110,25 @@ def _read(
     for number, own in enumerate(of.parts(execution, begin), begin):
         if own is None:
             continue
-        first = jnp.zeros((), jnp.int32)
-        if not total:
-            first, total = _begun(execution, groups, own.rows)
-        stop = jnp.asarray(own.n_blocks, jnp.int32)
-        total = [
-            programs.add(execution, each.stable, each.prepared, own.rows, first, stop, sums)
-            for each, sums in zip(groups, total, strict=True)
-        ]
-        jax.block_until_ready(total)  # parts that wait for each other would fill the memory
+        total = added(execution, groups, own, total)
         if reached is not None and number + 1 < of.n_parts(execution):
             reached(total, number + 1)
     if of.over is None or not total:
         return total
     return [jax.device_get(shards.total(of.over, sums)) for sums in total]
+
+
+def added(execution: Execution, groups: list[Group], own: Part, total: list[Sums]) -> list[Sums]:
+    """With the E-steps of the blocks of a part. total: of those before; empty for the first."""
+    first = jnp.zeros((), jnp.int32)
+    if not total:
+        first, total = _begun(execution, groups, own.rows)
+    stop = jnp.asarray(own.n_blocks, jnp.int32)
+    total = [
+        programs.add(execution, each.stable, each.prepared, own.rows, first, stop, sums)
+        for each, sums in zip(groups, total, strict=True)
+    ]
+    return jax.block_until_ready(total)  # parts that wait for each other would fill the memory
 
 
 def _begun(execution: Execution, groups: list[Group], rows: Rows) -> tuple[Array, list[Sums]]:

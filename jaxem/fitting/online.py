@@ -28,6 +28,7 @@ from jaxem.fitting import first_look, stream, streamed
 from jaxem.fitting.blocks import accumulate
 from jaxem.fitting.driver import uncut
 from jaxem.fitting.execution import Execution
+from jaxem.fitting.first_look import Seen
 from jaxem.fitting.options import Options, Starts
 from jaxem.fitting.plan import FitPlan, prepare, weighted
 from jaxem.fitting.result import Result
@@ -92,22 +93,17 @@ def fit_online(
     Errors: ValueError for bad input, and for families whose statistics are derivatives at the
     parameters, which say nothing of others.
     """
-    _check(source, exponent, offset)
+    _check(exponent, offset)
     n_passes = checks.whole(n_passes, "n_passes", least=1)
     options = Options(prior, fixed, reg_covar=reg_covar, block_size=batch_size,
                       min_count=min_count, min_variance_ratio=min_variance_ratio)  # fmt: skip
     begin = Starts(init, key, n_init)
-    seen = first_look.look(model, source, streamed.seed_of(begin))
-    if seen.lengths is not None:
-        raise ValueError("online EM is of rows that are independent; fit sequences by jaxem.fit")
-    job = streamed.planned(model, source, options, begin, seen=seen)
-    sample = _sample(job, seen.weight)
+    job, params, seen = begun_with(model, source, options, begin)
     n_batches = n_passes * -(-seen.n_rows // job.block_size)
     of = partial(checks.cast, dtype=job.rows.weight.dtype)
     first = checks.cast(n_batches // 2, np.int32)
     pace = Pace(of(exponent), of(offset), of(seen.total), first)
-    params = _start(job, sample, options, begin)
-    state = begun(job.execution, params, sample.for_fit, job.prior)
+    state = begun(job.execution, params, _sample(job, seen.weight).for_fit, job.prior)
     for _ in range(n_passes):
         for part in job.stream.parts(job.execution):
             if part is not None:
@@ -115,18 +111,31 @@ def fit_online(
                 state = _pass(job.execution, state, part.rows, n, job.prior, pace)
                 jax.block_until_ready(state)  # parts that wait would fill the memory
     found = _estimate(job.execution, state, job.prior, pace)
-    return _evaluated(job, found)
+    return evaluated(job, found)
 
 
-def _check(source: Any, exponent: Any, offset: Any) -> None:
+def _check(exponent: Any, offset: Any) -> None:
+    checks.nonnegative(offset, "offset")
+    if not 0.5 < exponent <= 1:
+        raise ValueError(f"exponent is {exponent}; it must be over 0.5 and at most 1")
+
+
+def begun_with(
+    model: Model, source: Any, options: Options, begin: Starts
+) -> tuple[FitPlan, Params, Seen]:
+    """-> (a plan for the source, parameters that a short fit to some rows found, what was seen)."""
     if not isinstance(source, Source):
         raise ValueError(
             f"source is a {type(source).__name__}; give a source, such as "
             "jaxem.sources.npy(path), or jaxem.sources.batches(lambda: [x]) for rows in memory"
         )
-    checks.nonnegative(offset, "offset")
-    if not 0.5 < exponent <= 1:
-        raise ValueError(f"exponent is {exponent}; it must be over 0.5 and at most 1")
+    seen = first_look.look(model, source, streamed.seed_of(begin))
+    if seen.lengths is not None:
+        raise ValueError(
+            "online and incremental EM are of rows that are independent; fit sequences by jaxem.fit"
+        )
+    job = streamed.planned(model, source, options, begin, seen=seen)
+    return job, _start(job, _sample(job, seen.weight), options, begin), seen
 
 
 def _sample(job: FitPlan, weight: np.ndarray) -> Dataset:
@@ -141,7 +150,7 @@ def _start(job: FitPlan, sample: Dataset, options: Options, begin: Starts) -> Pa
     return uncut(prepare(sample, short, begin)._replace(range=job.range)).params
 
 
-def _evaluated(job: FitPlan, params: Params) -> Result:
+def evaluated(job: FitPlan, params: Params) -> Result:
     """The result of EM that takes no steps from the parameters, whatever they came to."""
     n = job.stream.n_rows
     block = stream.block_size_of(job.model, job.rows, n, None)

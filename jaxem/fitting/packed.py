@@ -11,10 +11,11 @@ from jaxem.core.source import Piece, Source, exact
 
 
 class Lengths(NamedTuple):
-    """Of the sequences that this process reads: (b,); t, n_lanes: steps of a lane, and about how
-    many lanes the sequences of all processes fill."""
+    """Of the sequences that this process reads: (b,); n: how many all processes have; t, n_lanes:
+    steps of a lane, and about how many lanes they fill."""
 
     own: np.ndarray
+    n: int
     t: int
     n_lanes: int
 
@@ -34,7 +35,7 @@ class Packing(NamedTuple):
 def of_all(lengths: np.ndarray, longest: int, total: int, n: int) -> Lengths:
     """longest, total, n: of the sequences of all processes."""
     t = lanes.n_steps(longest, total, n)
-    return Lengths(lengths, t, -(-total // t))
+    return Lengths(lengths, n, t, -(-total // t))
 
 
 def packing(of: Lengths, n_lanes: int) -> Packing:

@@ -9,31 +9,37 @@ import numpy as np
 
 from jaxem.core import tables
 from jaxem.core.files import describe_os_errors
-from jaxem.core.source import Piece, Source, after, evenly, joined
+from jaxem.core.source import Piece, Source, after, evenly, joined, nearest
+from jaxem.sources import runs
 from jaxem.sources.fingerprints import of_files
 
 _ROWS = 1 << 16  # a piece
 
 
-def npy(path: Any, sample_weight: Any = None, labels: Any = None) -> Source:
+def npy(path: Any, sample_weight: Any = None, labels: Any = None, sequence: Any = None) -> Source:
     """A file that `np.save` wrote, of an array (n, d) or (n,), read where it lies.
 
-    sample_weight, labels: files of arrays (n,), or arrays.
+    sample_weight, labels, sequence: files of arrays (n,), or arrays.
+    sequence: what tells of which sequence a row is, for an `HMM`, such as the number of each: rows
+        one after another with the same value are the steps of one. Weights are those of sequences,
+        the same in all rows of one.
 
     Errors: OSError where a file cannot be read, ValueError for what is none of such arrays.
     """
-    paths = [os.fspath(of) for of in (path, sample_weight, labels) if _is_path(of)]
-    x, weight, known = (_opened(of) for of in (path, sample_weight, labels))
+    given = path, sample_weight, labels, sequence
+    paths = [os.fspath(of) for of in given if _is_path(of)]
+    x, weight, known, sequences = map(_opened, given)
     if x.ndim not in (1, 2) or x.dtype.kind not in "biuf":
         raise ValueError(
             f"{path} holds an array of shape {x.shape} and dtype {x.dtype}; a source is one of "
             "numbers, (n, d) or (n,)"
         )
     x = x[:, None] if x.ndim == 1 else x
-    for what, own in (("sample_weight", weight), ("labels", known)):
+    each = {"sample_weight": weight, "labels": known, "sequence": sequences}
+    for what, own in each.items():
         if own is not None and own.shape != x.shape[:1]:
             raise ValueError(f"{what} has shape {own.shape}, {path} has {len(x)} rows")
-    return Array(x, weight, known, str(path), of_files(paths))
+    return Array(x, weight, known, sequences, str(path), of_files(paths))
 
 
 def _is_path(value: Any) -> bool:
@@ -57,22 +63,34 @@ class Array(Source):
     x: np.ndarray
     weight: Any
     labels: Any
+    sequence: Any
     where: str
     fingerprint: str
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
+        if self.sequence is None:
+            return (piece for piece, _ in self._rows(first))
+        return runs.whole(self._rows(first))
+
+    def _rows(self, first: int) -> Iterator[tuple[Piece, Any]]:
+        """Pieces of rows, and what tells of each row its sequence."""
+        each = self.x, self.weight, self.labels, self.sequence
         for at in range(first, len(self.x), _ROWS):
-            for of in (self.x, self.weight, self.labels):
+            for of in each:
                 _check_whole(of)
             stop = min(at + _ROWS, len(self.x))
-            weight, labels = (
-                None if of is None else np.array(of[at:stop]) for of in (self.weight, self.labels)
+            x, weight, labels, sequence = (
+                None if of is None else np.array(of[at:stop]) for of in each
             )
             where = f"{self.where}, rows {at:,} to {stop - 1:,}"
-            yield Piece(np.array(self.x[at:stop]), weight, labels, where)
+            yield Piece(x, weight, labels, where), sequence
 
     def cuts(self, n: int) -> np.ndarray:
-        return evenly(len(self.x), n)
+        if self.sequence is None:
+            return evenly(len(self.x), n)
+        starts = range(0, len(self.x), _ROWS)
+        each = (np.asarray(self.sequence[at : at + _ROWS]) for at in starts)
+        return nearest(np.concatenate([[0], runs.lengths(each)]), n)
 
 
 def _check_whole(array: Any) -> None:

@@ -54,6 +54,10 @@ class Arrow(Source):
     def levels(self) -> Levels:
         return self._known.levels
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return self.columns.leaf_names
+
     @cached_property
     def _known(self) -> Columns:
         """The columns, and the levels of all rows."""

@@ -44,6 +44,11 @@ class Columns:
         """Of the columns of a table."""
         return tuple(self.tree) if _is_names(self.tree) else None
 
+    @property
+    def leaf_names(self) -> tuple[str, ...]:
+        """Of all columns of x, in the order of its leaves."""
+        return tuple(n for names in jax.tree.leaves(self.tree, is_leaf=_is_names) for n in names)
+
     def check(self, schema: Schema, where: str) -> None:
         """ValueError where a column is gone, or is no longer of what it was."""
         lost = [

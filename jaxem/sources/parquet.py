@@ -68,6 +68,10 @@ class Parquet(Source):
     def levels(self) -> Levels:
         return self._known.levels
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return self.columns.leaf_names
+
     @cached_property
     def _known(self) -> Columns:
         """The columns, and the levels of all files."""

@@ -36,6 +36,12 @@ def test_a_source_ends_at_the_bits_of_memory():
 
 
 @pytest.mark.slow
+def test_sums_of_float32_are_those_of_float64():
+    found = streams.Sums(1_000_000, 2, 2).run(bench())
+    assert found.rows[0].median > 0 and 0 < found.figures[0].measured < 1e-5
+
+
+@pytest.mark.slow
 def test_online_em_is_measured_against_em():
     found = streams.Online(20_000, 3, 2).run(bench())
     assert [row.note.split(":")[0] for row in found.rows] == ["EM", "online"]

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import jaxem
+from jaxem import io
 from jaxem.cli import distributed, main
 from jaxem.cli.errors import BadInput
 from jaxem.core import source
@@ -55,13 +56,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-def ends(launcher, *arguments):
+def ends(launcher, *arguments, command=("fit", "--components", "2")):
     """-> (exit status, stdout, stderr) of each process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false", "XLA_FLAGS": ""}
-    given = ["fit", *map(str, arguments), "--components", "2", "--starts", "2", "--distributed"]
+    given = [command[0], *map(str, arguments), *command[1:], "--starts", "2", "--distributed"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     running = [
         subprocess.Popen(
@@ -92,6 +93,27 @@ def test_the_first_of_two_processes_prints_and_writes(folder, monkeypatch, capsy
     assert told[0] == told[1]
     _, params = jaxem.load(saved)
     assert np.all(np.diff(params.weights) <= 0)
+
+
+@pytest.mark.slow
+def test_chains_are_fitted_by_two_processes(folder, monkeypatch, capsys):
+    """One of five sequences is in both files."""
+    lengths = (30, 80, 20, 100, 42)
+    x, number = load_faithful().x, np.repeat(np.arange(5), lengths)
+    for i, own in enumerate((slice(0, 200), slice(200, 272))):
+        table = pa.table({"id": number[own], "t": np.arange(272)[own], "waiting": x[own, 1]})
+        pq.write_table(table, folder / f"part-{i}.parquet", row_group_size=50)
+    given = (folder / "part-*.parquet", "--group-by", "id", "--order-by", "t")
+    command = ("fit-hmm", "--states", "2")
+    saved = folder / "model.safetensors"
+    first, second = ends(by_hand, *given, "-o", saved, command=command)
+    assert first[0] == second[0] == 0, (first, second)
+    assert second[1:] == ("", "")
+    monkeypatch.setattr(source, "WHOLE", 1)
+    assert main([command[0], *map(str, given), *command[1:], "--starts", "2"]) == 0
+    told = re.findall(r"log-likelihood +(\S+)", first[1] + capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert io.read(saved).notes["n_sequences"] == 5
 
 
 @pytest.mark.slow

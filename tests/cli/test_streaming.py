@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import jaxem
+from jaxem import families
 from jaxem.cli import main, tables
 from jaxem.core import source
 from jaxem.datasets import load_faithful
@@ -337,3 +338,64 @@ def test_what_text_cannot_be_is_one_line(mixed, monkeypatch, capsys):
     monkeypatch.setattr(categories, "MOST", 2)
     assert fit(mixed / "part-*.parquet", "--columns", "colour", "--family", "auto") == 2
     assert "has over 2 values in the columns colour" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_text_is_labelled_and_filled_some_rows_at_a_time(folder, capsys, monkeypatch):
+    """As it is where the table is read whole."""
+    rng, x = np.random.default_rng(0), load_faithful().x
+    kind = np.where(x[:, 0] < 3, "short", "long").astype(object)
+    kind[rng.random(len(x)) < 0.2] = None
+    waiting = np.where(rng.random(len(x)) < 0.1, np.nan, x[:, 1])
+    table = pa.table({"kind": kind, "waiting": pa.array(waiting, from_pandas=True)})
+    path, saved = folder / "text.parquet", folder / "model.safetensors"
+    pq.write_table(table, path)
+    assert fit(path, "--family", "auto", "-o", saved) == 0
+    monkeypatch.setattr(tables, "_ROWS", 64)
+    commands = {
+        "predict": ["predict", str(saved), str(path), "--keep"],
+        "impute": ["impute", str(path), "--model", str(saved)],
+    }
+    for name, given in commands.items():
+        found = []
+        for memory in ("1GB", "1KB"):
+            out = folder / f"{name}-{memory}.parquet"
+            assert main([*given, "--memory", memory, "-o", str(out)]) == 0
+            found.append(pq.read_table(out))
+        whole, parts = found
+        assert parts.schema == whole.schema and parts["kind"].equals(whole["kind"])
+        for column in whole.drop_columns("kind").column_names:
+            np.testing.assert_allclose(parts[column], whole[column], rtol=1e-9)
+        assert parts["kind"].null_count == (0 if name == "impute" else table["kind"].null_count)
+
+
+@pytest.mark.slow(but=("6",))
+@pytest.mark.parametrize("n", [3, 6])
+def test_shares_of_files_are_labelled_together_as_all(n, folder, capsys, monkeypatch):
+    """Of four row groups, the last of a file smaller; of six shares some are empty."""
+    x, saved = load_faithful().x, folder / "model.safetensors"
+    for number, rows in enumerate((x[:200], x[200:])):
+        table = pa.table({"eruptions": rows[:, 0], "waiting": rows[:, 1]})
+        pq.write_table(table, folder / f"part-{number}.parquet", row_group_size=80)
+    half = families.GaussianParams(np.array([[2.0, 55], [4.3, 80]]), np.ones((2, 2)))
+    params = jaxem.MixtureParams(np.array([0.4, 0.6]), half)
+    model = jaxem.Mixture(families.Gaussian("diag"), 2)
+    jaxem.save(saved, model, params, columns=("eruptions", "waiting"))
+    given = ["predict", str(saved), str(folder / "part-*.parquet"), "--keep", "-o"]
+    for i in range(n):
+        assert main([*given, str(folder / "labelled"), "--share", f"{i}/{n}"]) == 0
+    paths = sorted((folder / "labelled").iterdir())
+    assert [path.name for path in paths] == [f"part-{i:05}-of-{n:05}.parquet" for i in range(n)]
+    each = [pq.read_table(path) for path in paths]
+    assert (0 in map(len, each)) == (n == 6)
+    found = pa.concat_tables(each)
+    np.testing.assert_array_equal(found["eruptions"], x[:, 0])
+    np.testing.assert_array_equal(found["label"], jaxem.predict(model, params, x))
+    capsys.readouterr()
+    for wrong in (
+        ["out", "--share", "3/3"],
+        ["out", "--share", "1"],
+        [str(saved), "--share", "0/2"],
+    ):
+        assert main([*given, *wrong]) == 2
+        assert capsys.readouterr().err.count("\n") == 1

@@ -87,6 +87,10 @@ VERBS = {
     "fit_many": (FEW, lambda a: jaxem.fit_many(MODEL, a["steps"], key=KEY, n_init=1, max_iter=2)),
     "fit_online": (FEW, lambda a: jaxem.fit_online(
         MODEL, jaxem.sources.batches(lambda: [a["x"]]), key=KEY, init=a["params"])),
+    "fit_incremental": (FEW, lambda a: jaxem.fit_incremental(
+        MODEL, jaxem.sources.batches(lambda: [a["x"]]), key=KEY, init=a["params"], n_passes=2)),
+    "annotate": (FEW, lambda a: [piece.x for piece in jaxem.annotate(
+        MODEL, a["params"], jaxem.sources.batches(lambda: [a["x"]]), keep=False).pieces()]),
     "log_prob": (MANY, lambda a: jaxem.log_prob(MODEL, a["params"], a["x"])),
     "log_prob of chains": (MANY, lambda a: jaxem.log_prob(CHAIN, a["chain"], a["steps"])),
     "predict": (MANY, lambda a: jaxem.predict(MODEL, a["params"], a["x"])),

@@ -287,9 +287,10 @@ def test_a_process_ends_whose_peer_was_killed(tmp_path):
 
 
 def test_a_process_ends_whose_leader_was_killed(tmp_path):
-    """By the watch, or by JAX's own: whichever sees it first."""
-    code, _, _ = ended(tmp_path, signal.SIGKILL, 0)
+    """By the watch, or by JAX's own: whichever sees it first, and both say why."""
+    code, _, err = ended(tmp_path, signal.SIGKILL, 0)
     assert code not in (0, None)
+    assert "process 0 was killed" in err or "JAX distributed service" in err, err
 
 
 def test_a_process_ends_whose_peer_has_stopped(tmp_path):

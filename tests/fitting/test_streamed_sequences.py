@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import jaxem
-from jaxem import families, sources
+from jaxem import HMMParams, families, sources
 from jaxem.core import lanes, pool, source
 from jaxem.core.source import Share, joined
 from jaxem.fitting import checkpoint, stream
+from jaxem.sources import arrays
 from laws.compare import close
 
 KEY = jax.random.key(3)
@@ -183,6 +184,56 @@ def test_sequences_of_files_are_runs_of_a_column(files):
     np.testing.assert_array_equal(joined(list(reader.pieces(int(ENDS[30])))).lengths, LENGTHS[31:])
 
 
+def test_sequences_of_arrays_are_runs_of_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "_ROWS", 64)
+    number = np.repeat(np.arange(len(LENGTHS)) % 7, LENGTHS)  # a number may come again
+    each = {"x": X, "w": np.repeat(WEIGHT, LENGTHS), "known": np.concatenate(LABELS), "id": number}
+    for name, values in each.items():
+        np.save(tmp_path / f"{name}.npy", values)
+    paths = [tmp_path / f"{name}.npy" for name in each]
+    for found in (sources.npy(*paths), sources.npy(paths[0], *list(each.values())[1:])):
+        whole = joined(list(found.pieces()))
+        for own, expected in zip(
+            (whole.x, whole.weight, whole.labels, whole.lengths),
+            (X, WEIGHT, np.concatenate(LABELS), LENGTHS),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(own, expected)
+        later = joined(list(found.pieces(int(ENDS[30]))))
+        np.testing.assert_array_equal(later.lengths, LENGTHS[31:])
+        cuts = found.cuts(5)
+        assert set(cuts) <= {0, N, *ENDS} and cuts[0] == 0 and cuts[-1] == N
+        assert np.max(np.abs(cuts - N * np.arange(6) / 5)) <= LENGTHS.max()
+    with pytest.raises(ValueError, match=r"sequence has shape \(3,\), .* has 2"):
+        sources.npy(paths[0], sequence=np.arange(3))
+
+
+@pytest.mark.slow(but=("False-viterbi",))
+@pytest.mark.parametrize("name", ["viterbi", "filter_states", "forecast"])
+@pytest.mark.parametrize("small", [False, True])
+def test_states_are_told_of_sources(name, small, tmp_path, monkeypatch):
+    """End to end, as those of the list; of a source that is read whole too."""
+    monkeypatch.setattr(source, "WHOLE", 1 << 26 if small else 1)
+    monkeypatch.setattr(arrays, "_ROWS", 1300)
+    np.save(tmp_path / "x.npy", X)
+    found = sources.npy(tmp_path / "x.npy", sequence=np.repeat(np.arange(len(LENGTHS)), LENGTHS))
+    params = HMMParams(
+        np.array([0.5, 0.5]),
+        np.array([[0.9, 0.1], [0.2, 0.8]]),
+        families.GaussianParams(np.array([[0.0, 0], [3, 3]]), np.ones((2, 2))),
+    )
+    verb = getattr(jaxem, name)
+    given = {"n_steps": 3} if name == "forecast" else {}
+    expected = verb(DIAG, params, SEQUENCES, **given)
+    if name == "viterbi":
+        path, log_joint = verb(DIAG, params, found)
+        np.testing.assert_array_equal(path, np.concatenate(expected[0]))
+        close(log_joint, expected[1], rtol=1e-12)
+        return
+    own = np.concatenate(expected) if isinstance(expected, list) else expected
+    close(verb(DIAG, params, found, **given), own, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.slow
 def test_every_verb_takes_files_of_sequences(files):
     found = sources.parquet(files, ["a", "b"], sequence="id")
@@ -273,7 +324,7 @@ def test_what_is_wrong_is_said(files, tmp_path):
     assert "weights differ within a sequence" in wrong(uneven)
     with pytest.raises(ValueError, match="has no column group"):
         sources.parquet(path, sequence="group")
-    with pytest.raises(ValueError, match="online EM is of rows"):
+    with pytest.raises(ValueError, match="incremental EM are of rows"):
         jaxem.fit_online(DIAG, cut(SEQUENCES), key=KEY)
 
 

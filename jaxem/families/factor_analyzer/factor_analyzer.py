@@ -82,6 +82,10 @@ class FactorAnalyzer(Family):
         return parameters.tree(FactorAnalyzerParams, Real(), Loadings(), self.kind.constraint)
 
     @property
+    def expands(self) -> bool:
+        return True
+
+    @property
     def unimodal(self) -> bool:
         """Principal components have one maximum."""
         return self.uniquenesses == "isotropic"
