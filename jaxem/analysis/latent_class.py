@@ -118,7 +118,7 @@ def latent_classes(
         sizes=np.asarray(params.weights, np.float64),
         counts=np.bincount(posterior.argmax(1), weight, k),
         items=items,
-        columns=tuple(columns or given.names or (f"x{j}" for j in range(len(items)))),
+        columns=tuple(columns or (given.names or _plain(items))[: len(items)]),
         entropy_r2=1 - disorder,
         g2=g2,
         chi2=chi2,
@@ -129,6 +129,11 @@ def latent_classes(
         n_cells=n_cells,
         levels=levels or {},
     )
+
+
+def _plain(items: tuple[np.ndarray, ...]) -> tuple[str, ...]:
+    """Names of columns that have none."""
+    return tuple(f"x{j}" for j in range(len(items)))
 
 
 def _items(components: Any) -> tuple[np.ndarray, ...]:

@@ -54,7 +54,7 @@ def search(
             _write(Fitted(found, data, notes, remarks, intervals), wanted)
         except BadInput as error:
             failure = error
-    elif wanted.model or wanted.report:
+    elif wanted.model or wanted.reports:
         report.complain(f"{data.about}: no fit has a likelihood, so nothing is written")
     print_comparison(out, found, data.about, data.names)
     _print_fit(out, best.result, data, notes)
@@ -244,9 +244,9 @@ def _write(fitted: Fitted, wanted: Wanted) -> None:
                 wanted.model, result.provenance.model, result.params, columns=data.names,
                 notes=notes, levels=data.levels,
             )  # fmt: skip
-    if wanted.report is not None:
+    if wanted.reports:
         selection = None
         if len(found.runs) > 1:
             results = [run.result for run in found.runs]
             selection = select.compare(found.jobs[: len(results)], results, "bic")
-        outputs.write_report(wanted, fitted, selection)
+        outputs.write_reports(wanted, fitted, selection)

@@ -30,7 +30,7 @@ def fit_hmm(
     transitions: options.Transitions = "full",
     starts: options.Starts = 100,
     output: options.ModelOutput = None,
-    pictures: options.ReportOutput = None,
+    reports: options.ReportOutput = None,
     standard_errors: options.StandardErrors = None,
     column_options: options.ColumnOptions,
     sequence_options: options.SequenceOptions,
@@ -48,8 +48,8 @@ def fit_hmm(
     steps without a row count as not observed. A row with missing cells is fitted by the cells that
     it has, and a row without any is a step that was not observed: leave such rows in the file.
     """
-    outputs.check([file], model=output, report=pictures)
-    wanted = Wanted(output, pictures, standard_errors, command_line)
+    outputs.check([file], model=output, reports=reports or ())
+    wanted = Wanted(output, reports or (), standard_errors, command_line)
     with precision(fit_options.dtype):
         with as_bad_input(file):
             table = tables.read(file, *read_options)

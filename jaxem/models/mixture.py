@@ -162,8 +162,16 @@ class Mixture(Model):
     # ---- host side
 
     def describe(self, params: Any, columns: Any, levels: Any) -> list[Line]:
-        own = describing.lines(self.family, params.components, columns, levels)
-        return [Line("", "weight", params.weights), *own]
+        d = len(columns) - self.n_covariates
+        own = describing.lines(self.family, params.components, columns[:d], levels)
+        return [Line("", "weight", params.weights), *own, *self._log_odds(params, columns[d:])]
+
+    def _log_odds(self, params: Any, covariates: Any) -> list[Line]:
+        """Of each component against the first, by the covariates; without that of noise."""
+        if not self.concomitants:
+            return []
+        odds = params.coefficients[: self.n_components]
+        return describing.by_column(("(intercept)", *covariates), "log odds", odds)
 
     def read(self, data: Any, sample_weight: Any, labels: Any, lengths: Any) -> tuple[Rows, None]:
         if lengths is not None:
