@@ -31,6 +31,7 @@ class LatentClasses(NamedTuple):
         covariates, with which there is no table.
     p_g2, p_chi2: their tail probabilities; NaN where no degrees of freedom are left.
     levels: what the categories of columns are called, by the column; else 0, 1, ...
+    names: what the classes are called, by the model; None: by numbers.
     n_parameters, n_cells: a model of more parameters than cells less 1 is not identified.
     """
 
@@ -47,10 +48,11 @@ class LatentClasses(NamedTuple):
     n_parameters: int
     n_cells: int
     levels: Mapping[str, Sequence[str]] = {}
+    names: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
         rows = [
-            ("class", *map(str, range(len(self.sizes)))),
+            ("class", *(self.names or map(str, range(len(self.sizes))))),
             ("size", *(f"{size:.4f}" for size in self.sizes)),
             ("rows", *(f"{count:g}" for count in self.counts)),
         ]
@@ -128,6 +130,7 @@ def latent_classes(
         n_parameters=n_parameters,
         n_cells=n_cells,
         levels=levels or {},
+        names=model.names,
     )
 
 

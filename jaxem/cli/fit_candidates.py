@@ -138,10 +138,11 @@ def find(jobs: Sequence[FitPlan], about: str) -> Found | None:
 def _fit_all(jobs: Sequence[FitPlan]) -> list[Run]:
     """The runs, up to the first that Ctrl-C cut short."""
     runs: list[Run] = []
-    table = report.comparison() if len(jobs) > 1 else None
+    errors = report.errors()
+    table = report.comparison(errors.width) if len(jobs) > 1 else None
     with (
         interrupts.held(),
-        progress.live(report.errors(), len(jobs), above=table) as line,
+        progress.live(errors, len(jobs), above=table) as line,
         compiled_ahead(jobs) as ready,
     ):
         for job in jobs:
@@ -162,7 +163,7 @@ def print_comparison(out: Console, found: Found, about: str, names: Sequence[str
     jobs, runs, best = found
     if len(jobs) == 1:
         return
-    table = report.comparison()
+    table = report.comparison(out.width)
     for i, run in enumerate(runs):
         report.compare(table, run, "*" if i == best else "")
     model: Any = runs[best].result.provenance.model

@@ -27,6 +27,7 @@ from jaxem.core.contracts import (
     Rows,
     Statistics,
 )
+from jaxem.core.misnamed import misnamed
 from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import as_rows, informative, informative_weight, materialize_order
 from jaxem.models import mixture_params, seeding
@@ -68,6 +69,7 @@ class _Joint(NamedTuple):
     cache: Any
 
 
+@misnamed(n_states="n_components")
 @dataclass(frozen=True, repr=False)
 class Mixture(Model):
     """A mixture of `n_components` components of one family.
