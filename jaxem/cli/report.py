@@ -147,7 +147,7 @@ _COMPARED: tuple[str, ...] = (
     "", "k", "covariance", "log-lik.", "BIC", "free\npar.", "starts\nat best", "degen.\nstarts",
     "status", "sec",
 )  # fmt: skip
-_LESS = {72: ("degen.\nstarts", "sec"), 62: ("free\npar.",)}  # left out where it is narrower
+_LESS = {79: ("degen.\nstarts", "sec"), 65: ("free\npar.",)}  # left out where it is narrower
 
 
 def comparison(width: int) -> Table:
