@@ -31,6 +31,7 @@ class LatentClasses(NamedTuple):
         covariates, with which there is no table.
     p_g2, p_chi2: their tail probabilities; NaN where no degrees of freedom are left.
     levels: what the categories of columns are called, by the column; else 0, 1, ...
+    names: what the classes are called, by the model; None: by numbers.
     n_parameters, n_cells: a model of more parameters than cells less 1 is not identified.
     """
 
@@ -47,10 +48,11 @@ class LatentClasses(NamedTuple):
     n_parameters: int
     n_cells: int
     levels: Mapping[str, Sequence[str]] = {}
+    names: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
         rows = [
-            ("class", *map(str, range(len(self.sizes)))),
+            ("class", *(self.names or map(str, range(len(self.sizes))))),
             ("size", *(f"{size:.4f}" for size in self.sizes)),
             ("rows", *(f"{count:g}" for count in self.counts)),
         ]
@@ -118,7 +120,7 @@ def latent_classes(
         sizes=np.asarray(params.weights, np.float64),
         counts=np.bincount(posterior.argmax(1), weight, k),
         items=items,
-        columns=tuple(columns or given.names or (f"x{j}" for j in range(len(items)))),
+        columns=tuple(columns or (given.names or _plain(items))[: len(items)]),
         entropy_r2=1 - disorder,
         g2=g2,
         chi2=chi2,
@@ -128,7 +130,13 @@ def latent_classes(
         n_parameters=n_parameters,
         n_cells=n_cells,
         levels=levels or {},
+        names=model.names,
     )
+
+
+def _plain(items: tuple[np.ndarray, ...]) -> tuple[str, ...]:
+    """Names of columns that have none."""
+    return tuple(f"x{j}" for j in range(len(items)))
 
 
 def _items(components: Any) -> tuple[np.ndarray, ...]:

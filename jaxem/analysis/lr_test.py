@@ -65,7 +65,7 @@ class LRTest(NamedTuple):
         there = self.replicates[~np.isnan(self.replicates)]
         model = self.null.provenance.model
         lines = [
-            f"likelihood-ratio test of {null} against {other} parts, {model!r}",
+            f"likelihood-ratio test of {null} against {other} {model.part}s, {model!r}",
             f"log-likelihood  {float(self.null.log_likelihood):.4f} and "
             f"{float(self.alternative.log_likelihood):.4f}",
             f"statistic       {self.statistic:.4f}",
@@ -74,7 +74,8 @@ class LRTest(NamedTuple):
         ]
         if len(there):
             middle, high = np.quantile(there, (0.5, 0.95))
-            lines.append(f"under {null} parts   median {middle:.4f}, 95 % below {high:.4f}")
+            parts = f"{null} {model.part}{'s' * (null > 1)}"
+            lines.append(f"under {parts}   median {middle:.4f}, 95 % below {high:.4f}")
         for fit in (self.null, self.alternative):
             if not fit.converged:
                 lines.append(f"not to be trusted: {fit.provenance.model!r} {fit.explanation()}")

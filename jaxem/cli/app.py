@@ -54,7 +54,7 @@ def fit(
     holes: options.Missing = "fit",
     starts: options.Starts = 100,
     output: options.ModelOutput = None,
-    pictures: options.ReportOutput = None,
+    reports: options.ReportOutput = None,
     standard_errors: options.StandardErrors = None,
     memory: options.Memory = None,
     checkpoint: options.Checkpoint = None,
@@ -84,10 +84,10 @@ def fit(
     columns; then pictures are of some of the rows. With --distributed several processes read a
     share of them each.
     """
-    outputs.check([file], model=output, report=pictures)
+    outputs.check([file], model=output, reports=reports or ())
     if distributed and fit_options.devices is not None:
         raise BadInput("--distributed takes all devices of the processes: leave out --devices")
-    wanted = Wanted(output, pictures, standard_errors, command_line)
+    wanted = Wanted(output, reports or (), standard_errors, command_line)
     with joined(distributed) as everyone, precision(fit_options.dtype):
         if distributed or streaming.is_wanted(file, memory):
             if standard_errors is not None:
@@ -98,7 +98,7 @@ def fit(
                 source, data = streaming.source_of(
                     file, column_options, family, response, holes, everyone
                 )
-                outputs.check_drawable(pictures, data.families[0])
+                outputs.check_drawable(reports or (), mixtures(data.families, components)[0])
                 jobs, data = streaming.planned(
                     mixtures(data.families, components, noise), source, data, starts, fit_options,
                     checkpoint, everyone,
@@ -110,7 +110,7 @@ def fit(
                 file, table, column_options, family, response, holes, concomitants
             )
             candidates = mixtures(data.families, components, noise, data.n_covariates)
-            outputs.check_drawable(pictures, candidates[0])
+            outputs.check_drawable(reports or (), candidates[0])
             jobs = planned(candidates, data.x, starts, fit_options, checkpoint)
         report.remark(file, data.remarks)
         with awaited() if checkpoint else nullcontext():

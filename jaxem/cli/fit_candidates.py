@@ -54,7 +54,7 @@ def search(
             _write(Fitted(found, data, notes, remarks, intervals), wanted)
         except BadInput as error:
             failure = error
-    elif wanted.model or wanted.report:
+    elif wanted.model or wanted.reports:
         report.complain(f"{data.about}: no fit has a likelihood, so nothing is written")
     print_comparison(out, found, data.about, data.names)
     _print_fit(out, best.result, data, notes)
@@ -141,10 +141,11 @@ def find(jobs: Sequence[FitPlan], about: str) -> Found | None:
 def _fit_all(jobs: Sequence[FitPlan]) -> list[Run]:
     """The runs, up to the first that Ctrl-C cut short."""
     runs: list[Run] = []
-    table = report.comparison() if len(jobs) > 1 else None
+    errors = report.errors()
+    table = report.comparison(errors.width) if len(jobs) > 1 else None
     with (
         interrupts.held(),
-        progress.live(report.errors(), len(jobs), above=table) as line,
+        progress.live(errors, len(jobs), above=table) as line,
         compiled_ahead(jobs) as ready,
     ):
         for job in jobs:
@@ -165,7 +166,7 @@ def print_comparison(out: Console, found: Found, about: str, names: Sequence[str
     jobs, runs, best = found
     if len(jobs) == 1:
         return
-    table = report.comparison()
+    table = report.comparison(out.width)
     for i, run in enumerate(runs):
         report.compare(table, run, "*" if i == best else "")
     model: Any = runs[best].result.provenance.model
@@ -247,9 +248,9 @@ def _write(fitted: Fitted, wanted: Wanted) -> None:
                 wanted.model, result.provenance.model, result.params, columns=data.names,
                 notes=notes, levels=data.levels,
             )  # fmt: skip
-    if wanted.report is not None:
+    if wanted.reports:
         selection = None
         if len(found.runs) > 1:
             results = [run.result for run in found.runs]
             selection = select.compare(found.jobs[: len(results)], results, "bic")
-        outputs.write_report(wanted, fitted, selection)
+        outputs.write_reports(wanted, fitted, selection)

@@ -45,11 +45,11 @@ class FitInput(NamedTuple):
 class Wanted(NamedTuple):
     """What a fit is to leave beside its printout.
 
-    model, report: files; standard_errors: by which method; command: the words that asked for it.
+    model, reports: files; standard_errors: by which method; command: the words that asked for it.
     """
 
     model: Path | None = None
-    report: Path | None = None
+    reports: Sequence[Path] = ()
     standard_errors: str | None = None
     command: Sequence[str] = ()
 

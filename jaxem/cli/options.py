@@ -283,9 +283,9 @@ _MODEL = "Write the model to this file, for jaxem predict and sample."
 ModelOutput = Annotated[Path | None, typer.Option("--output", "-o", help=_MODEL)]
 _REPORT = (
     "Write a report to this file: .html for a page that tells what was found and what to do next, "
-    ".png or .pdf for pictures alone."
+    ".png or .pdf for pictures alone; give it twice for both."
 )
-ReportOutput = Annotated[Path | None, typer.Option("--report", help=_REPORT)]
+ReportOutput = Annotated[list[Path] | None, typer.Option("--report", help=_REPORT)]
 _TABLE = "A .csv, .tsv, .parquet or .arrow file; without it, CSV on the standard output."
 TableOutput = Annotated[Path | None, typer.Option("--output", "-o", help=_TABLE)]
 KeepColumns = Annotated[bool, typer.Option("--keep", help="Write the columns of FILE too.")]

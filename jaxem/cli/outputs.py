@@ -23,7 +23,6 @@ from jaxem.cli.found import Fitted
 from jaxem.cli.options import Share
 from jaxem.cli.tables import first_sentence
 from jaxem.core import files
-from jaxem.families import Bernoulli, Categorical
 from jaxem.sources.written import part_name
 
 _PAGES = (".html", ".htm")  # of a report
@@ -36,23 +35,23 @@ def check(
     *,
     model: Path | None = None,
     table: Path | None = None,
-    report: Path | None = None,
+    reports: Sequence[Path] = (),
     plot: Path | None = None,
 ) -> None:
     """BadInput unless each of these can be written, and none is an input or another of them."""
     taken = {os.path.realpath(path): "the input" for path in inputs}
     if table is not None:
         _check_suffix(table, _TABLES, _WRITERS)
-    for picture, pages in ((report, _PAGES), (plot, ())):
-        if picture is not None:
-            needs("matplotlib")
-            from matplotlib.backend_bases import FigureCanvasBase
+    plots = [] if plot is None else [plot]
+    for picture, pages in [*((path, _PAGES) for path in reports), *((path, ()) for path in plots)]:
+        needs("matplotlib")
+        from matplotlib.backend_bases import FigureCanvasBase
 
-            known = {f".{name}" for name in FigureCanvasBase.get_supported_filetypes()}
-            _check_suffix(picture, [*pages[:1], *_PICTURES], {*pages, *known})
-    for option, path in {"--output": model or table, "--report": report, "--plot": plot}.items():
-        if path is None:
-            continue
+        known = {f".{name}" for name in FigureCanvasBase.get_supported_filetypes()}
+        _check_suffix(picture, [*pages[:1], *_PICTURES], {*pages, *known})
+    written = [("--output", path) for path in (model or table,) if path is not None]
+    written += [("--report", path) for path in reports] + [("--plot", path) for path in plots]
+    for option, path in written:
         place = os.path.realpath(path)
         if place in taken:
             raise BadInput(f"{path}: {option} is {taken[place]}; give another name")
@@ -75,18 +74,18 @@ def of_share(folder: Path | None, share: Share) -> Path:
     return folder / part_name(*share)
 
 
-def check_drawable(path: Path | None, model: Any) -> None:
+def check_drawable(reports: Sequence[Path], model: Any) -> None:
     """BadInput for models that have no page of pictures."""
-    if path is None or _is_html(path):
+    path = next((path for path in reports if not _is_html(path)), None)
+    if path is None:
         return
     from jaxem.plot.column_page import drawable
+    from jaxem.plot.regressions import is_regression
 
-    classes = isinstance(model.family, Categorical | Bernoulli)
-    if not drawable(model.family) or (model.n_covariates and not classes):
-        of = "weights that depend on columns" if model.n_covariates else "this family"
+    if not drawable(model.family) and not is_regression(model):
         raise BadInput(
-            f"{path}: --report has no picture of {of}; give {path.stem}.html, which tells of every "
-            "kind"
+            f"{path}: --report has no picture of this family; give {path.stem}.html, which tells "
+            "of every kind"
         )
 
 
@@ -101,25 +100,24 @@ def _check_suffix(path: Path, usual: Sequence[str], known: Iterable[str]) -> Non
         raise BadInput(f"{path}: {what}; give one of {', '.join(usual)}")
 
 
-def write_report(wanted: Wanted, fitted: Fitted, selection: Selection | None) -> None:
-    """A page of HTML, or one of pictures."""
-    path: Any = wanted.report
-    with as_bad_input(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
-        if _is_html(path):
-            from jaxem.cli import html_report
+def write_reports(wanted: Wanted, fitted: Fitted, selection: Selection | None) -> None:
+    """Each a page of HTML, or one of pictures."""
+    for path in wanted.reports:
+        with as_bad_input(path), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fonts without a letter, folders that are not writable
+            if _is_html(path):
+                from jaxem.cli import html_report
 
-            html_report.write(wanted, fitted, selection)
-        else:
-            write_figure(path, _pictures(fitted, selection))
+                html_report.write(path, wanted, fitted, selection)
+            else:
+                write_figure(path, _pictures(fitted, selection))
 
 
 def _pictures(fitted: Fitted, selection: Selection | None) -> Any:
     from jaxem import plot
 
     data = fitted.data
-    names = data.names[: len(data.names) - data.n_covariates]
-    return plot.overview(fitted.result, data.x, selection, names, levels=data.levels)
+    return plot.overview(fitted.result, data.x, selection, data.names, levels=data.levels)
 
 
 def write_figure(path: Path, figure: Any) -> None:

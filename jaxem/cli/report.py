@@ -143,19 +143,25 @@ def two_columns(rows: Mapping[str, str]) -> Table:
     return table
 
 
-def comparison() -> Table:
-    """An empty table with a row to come for each candidate."""
-    return table(
-        "", "k", "covariance", "log-lik.", "BIC", "free\npar.", "starts\nat best",
-        "degen.\nstarts", "status", "sec",
-    )  # fmt: skip
+_COMPARED: tuple[str, ...] = (
+    "", "k", "covariance", "log-lik.", "BIC", "free\npar.", "starts\nat best", "degen.\nstarts",
+    "status", "sec",
+)  # fmt: skip
+_LESS = {79: ("degen.\nstarts", "sec"), 65: ("free\npar.",)}  # left out where it is narrower
+
+
+def comparison(width: int) -> Table:
+    """An empty table with a row to come for each candidate; of fewer columns where all are wider
+    than the terminal."""
+    out = [name for least, names in _LESS.items() if width < least for name in names]
+    return table(*(name for name in _COMPARED if name not in out))
 
 
 def compare(table: Table, run: Run, mark: str = "") -> None:
     """Add the row of a candidate."""
     result = run.result
     model: Any = result.provenance.model
-    table.add_row(
+    cells = (
         mark,
         _used(model.n_components, result.health.count),
         covariance(model),
@@ -167,6 +173,8 @@ def compare(table: Table, run: Run, mark: str = "") -> None:
         metadata.ending(run),
         f"{run.seconds:.1f}",
     )
+    row = dict(zip(_COMPARED, cells, strict=True))
+    table.add_row(*(row[str(column.header)] for column in table.columns))
 
 
 def _used(k: int, counts: Any) -> str:

@@ -43,7 +43,7 @@ def fit_hmm(
     transitions: options.Transitions = "full",
     starts: options.Starts = 100,
     output: options.ModelOutput = None,
-    pictures: options.ReportOutput = None,
+    reports: options.ReportOutput = None,
     standard_errors: options.StandardErrors = None,
     memory: options.Memory = None,
     checkpoint: options.Checkpoint = None,
@@ -68,10 +68,10 @@ def fit_hmm(
     at all columns: the rows of each must follow each other. With --distributed several processes
     read a share of them each.
     """
-    outputs.check([file], model=output, report=pictures)
+    outputs.check([file], model=output, reports=reports or ())
     if distributed and fit_options.devices is not None:
         raise BadInput("--distributed takes all devices of the processes: leave out --devices")
-    wanted = Wanted(output, pictures, standard_errors, command_line)
+    wanted = Wanted(output, reports or (), standard_errors, command_line)
     by = {name: str(own) for name, own in sequence_options._asdict().items() if own}
 
     def chains(kinds: Sequence[Family]) -> list[jaxem.HMM]:

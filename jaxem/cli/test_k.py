@@ -5,12 +5,11 @@ from typing import Annotated, Any
 import jax
 import typer
 
-import jaxem
 from jaxem.analysis.lr_test import LRTest, lr_tests
 from jaxem.cli import fit_input, options, report, tables
 from jaxem.cli.command import command, precision
 from jaxem.cli.errors import DONE, NOT_CONVERGED, BadInput, as_bad_input, in_options
-from jaxem.cli.fit_candidates import fit_arguments
+from jaxem.cli.fit_candidates import fit_arguments, mixtures
 
 MaxComponents = Annotated[
     int, typer.Option(min=1, max=50, help="Test 1 against 2 components, up to so many.")
@@ -35,6 +34,7 @@ def test_k(
     replicates: Replicates = 199,
     family: options.FamilyName = "gaussian",
     response: options.Response = None,
+    concomitants: options.Concomitants = None,
     holes: options.Missing = "fit",
     starts: options.NumberOfStarts = 20,
     replicate_starts: Refits = None,
@@ -47,15 +47,19 @@ def test_k(
 
     The likelihood ratio is compared with that of data sets drawn from the fit with k, to which both
     models are fitted too (McLachlan 1987). The first k that is not rejected is what the tests call
-    for. A line is printed as soon as its test is done. Drawn data sets have the holes of the table.
+    for. A line is printed as soon as its test is done. Drawn data sets have the holes of the table,
+    and its covariates.
     """
     if len(column_options.covariance) > 1:
         raise BadInput("--covariance names several; give one")
     with precision(fit_options.dtype):
         with as_bad_input(file):
             table = tables.read(file, *read_options)
-            data = fit_input.of_table(file, table, column_options, family, response, holes)
-            models = [jaxem.Mixture(data.families[0], k) for k in range(1, max_components + 2)]
+            data = fit_input.of_table(
+                file, table, column_options, family, response, holes, concomitants
+            )
+            counts = options.Counts(1, max_components + 1)
+            models = mixtures(data.families, counts, n_covariates=data.n_covariates)
             tests = lr_tests(
                 models, data.x, n_boot=replicates, n_init=starts, n_init_boot=replicate_starts,
                 key=jax.random.key(fit_options.seed), **fit_arguments(fit_options),

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core import checks, filled_rows, missing_patterns, placement, shards, tables
-from jaxem.core.capabilities import holes
+from jaxem.core.capabilities import describing, holes
 from jaxem.core.capabilities.reading import reads_as
 from jaxem.core.family import Family
 from jaxem.core.inputs import owned
@@ -144,7 +144,10 @@ def as_dataset(
     given = shards.automatic(tables.opened(x))
     with placement.on_host(over is not None):  # whence each device is sent its part
         rows, layout = model.read(given, *beside)
-    names, dtype = tables.column_names(given), tables.given_dtype(given, rows.weight.dtype)
+    names, dtype = (
+        describing.given_names(model, given),
+        tables.given_dtype(given, rows.weight.dtype),
+    )
     over = shards.of_arrays(given) if over is None else over
     return Dataset(model, rows, given, layout, sample_weight is not None, names, dtype, over)
 

@@ -121,6 +121,9 @@ class LinearRegression(Family):
         d = np.shape(params.coefficients)[1] - self.intercept
         return jax.ShapeDtypeStruct((1, d), dtype), jax.ShapeDtypeStruct((1,), dtype)
 
+    def given_names(self, data: Any) -> tuple[str, ...] | None:
+        return describing.of_regression(data)
+
     def describe(self, params: Any, columns: Any, levels: Any) -> list[Line]:
         return describing.regression(params, columns)
 

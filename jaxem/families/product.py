@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxem.core import placement
+from jaxem.core import frames, placement
 from jaxem.core.capabilities import (
     collapse,
     conditioning,
@@ -91,7 +91,10 @@ class Product(Family):
         names = [name for name, _ in self.blocks]
         if not isinstance(given, Mapping) or sorted(given) != names:
             have = f"has {sorted(given)}" if isinstance(given, Mapping) else "is no dict"
-            raise ValueError(f"{what} {have}; give a dict with {', '.join(names)}")
+            remedy = f"give a dict with {', '.join(names)}"
+            if frames.opened(given) is not None:
+                remedy += ": of a frame jaxem.mixed_columns(frame).read(frame)"
+            raise ValueError(f"{what} {have}; {remedy}")
         return given
 
     def _parts(self, given: Any) -> dict[str, Any]:

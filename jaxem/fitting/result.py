@@ -132,7 +132,8 @@ class Result:
         Columns: what they are called; "weight", by which components fall, or of states "initial"
         and "to ..."; then the numbers of each column of the data, such as "eruptions mean" and
         "eruptions std. deviation". Of data in no frame a dict of such columns, which prints as a
-        table. With noise weights are shares of the rows that are none.
+        table. With noise weights are shares of the rows that are none. Where weights depend
+        on covariates, "... log odds" are those against component 0.
         names: of the components as they are numbered, in place of the model's own.
         levels: what the categories of columns are called, {"smoker": ("no", "yes")}.
         Errors: ValueError for several fits, under jit, and for names of another number.

@@ -27,6 +27,7 @@ def summary(
     params = jax.tree.map(np.asarray, jax.device_get(params))
     if columns is None and model.family is not None:
         columns = describing.column_names(model.family, model.of_family(params))
+        columns += tuple(f"covariate {j}" for j in range(model.n_covariates))
     lines = describing.lines(model, params, columns or (), levels)
     order = _order(lines)
     table = {model.part: np.array(of_parts(model))[: model.n_components][order]}

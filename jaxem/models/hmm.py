@@ -18,6 +18,7 @@ from jaxem.core import checks, emissions, names, parameters
 from jaxem.core.capabilities import describing
 from jaxem.core.capabilities.describing import Line
 from jaxem.core.contracts import Family, Model, Params, Prepared, Prior, Rows, Statistics
+from jaxem.core.misnamed import misnamed
 from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import informative_weight
 from jaxem.inference import recursions
@@ -44,6 +45,7 @@ class HMMPrepared(NamedTuple):
     emissions: Prepared
 
 
+@misnamed(n_components="n_states")
 @dataclass(frozen=True, repr=False)
 class HMM(Model):
     """A hidden Markov model of `n_states` states with emissions of one family.

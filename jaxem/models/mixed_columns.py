@@ -15,6 +15,7 @@ from jaxem.families.poisson import Poisson
 from jaxem.families.product import Product
 
 _SHOWN = 3  # unknown values
+_FEW = 20  # rows, all of which may differ in a category
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ def mixed_columns(
     Text, truth values and categorical columns are categories, and all others numbers, unless
     counts, whole numbers from 0, or categories name them. Cells may be missing. Within a component
     numbers have a covariance of this structure, and all else is independent.
-    frame: of pandas, polars or arrow. Leave columns out that tell rows apart, such as names.
-    Errors: ValueError for columns that are not there, that are named twice, or that hold nothing.
+    frame: of pandas, polars or arrow.
+    Errors: ValueError for columns that are not there, that are named twice, that hold nothing, that
+    are dates, or whose text is another in every row.
     """
     opened = _opened(frame)
     _check_there(opened, [*counts, *categories])
@@ -101,6 +103,7 @@ def mixed_columns(
         if name in categories or (name not in counts and _is_text(opened.get_column(name)))
     }
     numbers = tuple(name for name in opened.columns if name not in known and name not in counts)
+    _check_telling(opened, known, numbers)
     return MixedColumns(numbers, tuple(counts), tuple(known.items()), covariance)
 
 
@@ -116,6 +119,22 @@ def _check_there(opened: Any, wanted: Sequence[str]) -> None:
     if gone:
         have = ", ".join(opened.columns)
         raise ValueError(f"the frame has no column {', '.join(gone)}; it has {have}")
+
+
+def _check_telling(opened: Any, known: Mapping[str, Sequence[Any]], numbers: Sequence[str]) -> None:
+    """ValueError for what says nothing of groups of rows."""
+    dates = [name for name in numbers if opened.get_column(name).dtype.is_temporal()]
+    if dates:
+        raise ValueError(
+            f"columns of dates or times: {', '.join(dates)}; leave them out, or give numbers made "
+            "of them, such as days since the first"
+        )
+    names = [name for name, values in known.items() if len(values) == len(opened) > _FEW]
+    if names:
+        raise ValueError(
+            f"columns with another value in every row: {', '.join(names)}; leave them out: they "
+            "tell rows apart, not groups of rows"
+        )
 
 
 def _is_text(series: Any) -> bool:

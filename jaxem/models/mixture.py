@@ -27,6 +27,7 @@ from jaxem.core.contracts import (
     Rows,
     Statistics,
 )
+from jaxem.core.misnamed import misnamed
 from jaxem.core.parameters import Coordinates
 from jaxem.core.rows import as_rows, informative, informative_weight, materialize_order
 from jaxem.models import mixture_params, seeding
@@ -68,6 +69,7 @@ class _Joint(NamedTuple):
     cache: Any
 
 
+@misnamed(n_states="n_components")
 @dataclass(frozen=True, repr=False)
 class Mixture(Model):
     """A mixture of `n_components` components of one family.
@@ -162,8 +164,16 @@ class Mixture(Model):
     # ---- host side
 
     def describe(self, params: Any, columns: Any, levels: Any) -> list[Line]:
-        own = describing.lines(self.family, params.components, columns, levels)
-        return [Line("", "weight", params.weights), *own]
+        d = len(columns) - self.n_covariates
+        own = describing.lines(self.family, params.components, columns[:d], levels)
+        return [Line("", "weight", params.weights), *own, *self._log_odds(params, columns[d:])]
+
+    def _log_odds(self, params: Any, covariates: Any) -> list[Line]:
+        """Of each component against the first, by the covariates; without that of noise."""
+        if not self.concomitants:
+            return []
+        odds = params.coefficients[: self.n_components]
+        return describing.by_column(("(intercept)", *covariates), "log odds", odds)
 
     def read(self, data: Any, sample_weight: Any, labels: Any, lengths: Any) -> tuple[Rows, None]:
         if lengths is not None:

@@ -25,3 +25,5 @@ from jaxem.plot.overview import overview as overview
 from jaxem.plot.points import clusters as clusters
 from jaxem.plot.points import uncertainty as uncertainty
 from jaxem.plot.profiles import item_profiles as item_profiles
+from jaxem.plot.regressions import concomitant_weights as concomitant_weights
+from jaxem.plot.regressions import regression as regression

@@ -10,9 +10,10 @@ import numpy as np
 from jaxem.analysis.latent_class import latent_classes
 from jaxem.core.capabilities import describing
 from jaxem.core.contracts import Family
+from jaxem.core.dataset import as_given
 from jaxem.families import Bernoulli, Categorical, Product
 from jaxem.models import Mixture, MixtureParams
-from jaxem.plot import columns, evaluate
+from jaxem.plot import columns, evaluate, regressions
 from jaxem.plot.curves import density
 from jaxem.plot.profiles import item_profiles
 
@@ -35,11 +36,16 @@ def drawable(family: Family) -> bool:
 
 def panels(model: Any, params: Any, x: Any, names: Any, levels: Any) -> list[Panel]:
     """Those of latent classes, or the columns that separate the components most, as they come."""
+    d = len(describing.column_names(model.family, params.components))
+    names = None if names is None else names[:d]
     if isinstance(model.family, Categorical | Bernoulli):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of classes that are not identified: they are drawn
             report = latent_classes(model, params, x, columns=names, levels=levels)
         return [Panel("answers", 0.0, partial(item_profiles, report))]
+    if model.n_covariates:  # their densities are those of a row with the mean weights
+        model, params = regressions.without_covariates(model, params)
+        x = as_given(x)[0]
     if names is None:
         names = describing.column_names(model.family, params.components)
     found = [panel for part in _parts(model, params, x, names) for panel in _of_part(*part)]

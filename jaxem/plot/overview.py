@@ -1,7 +1,7 @@
 """One page that shows a fit."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,19 +9,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxem.analysis.select import Selection
+from jaxem.core import tables
+from jaxem.core.dataset import as_given
 from jaxem.core.status import Status
 from jaxem.families import Gaussian, LinearRegression, StudentT
 from jaxem.families.generalized_regression import GeneralizedRegression
 from jaxem.fitting.result import Result
 from jaxem.models import HMM
-from jaxem.plot import column_page, columns, evaluate, style
+from jaxem.plot import column_page, columns, evaluate, regressions, style
 from jaxem.plot.chains import decoded, transition_matrix
 from jaxem.plot.column_page import separation
 from jaxem.plot.curves import density, responsibilities
 from jaxem.plot.fits import check_single, criterion, starts
-from jaxem.plot.points import clusters, uncertainty
+from jaxem.plot.points import clusters, doubts, uncertainty
 
 _MOST_LETTERS = 120
+
+Draw = Callable[[Axes], Any]  # on the axes given
 
 
 def overview(
@@ -44,11 +48,14 @@ def overview(
     An HMM has the column of its first sequence that separates the states most, decoded; the
     density of that column, where it has one; the transition matrix; and the starts.
     Other mixtures have what each class answers, where all columns are categories, or the densities
-    of the three columns that separate the components most; starts; and the criterion.
-    names: of the columns, in place of those that the result knows. lengths: of the sequences of a
-    batch. levels: what categories are called, {"smoker": ("no", "yes")}.
+    of the three columns that separate the components most; starts; and the criterion. Those of
+    regressions have the response against the two regressors it depends on most; where weights
+    depend on covariates, the one that they depend on most is beside the columns.
+    names: of the columns, and of the covariates after them, in place of those that the result
+    knows. lengths: of the sequences of a batch. levels: what categories are called,
+    {"smoker": ("no", "yes")}.
     Errors: ValueError for a batch of fits, where x, result or names disagree, and for mixtures
-    without a picture, such as those of regressions.
+    without a picture, such as those of censored numbers.
     """
     check_single(result)
     model, d = result.provenance.model, result.provenance.n_columns
@@ -57,7 +64,10 @@ def overview(
     if lengths is not None:
         raise ValueError("lengths are of sequences; a mixture's rows have no order")
     names = result.provenance.columns if names is None else names
-    if not isinstance(model.family, Gaussian | StudentT) and column_page.drawable(model.family):
+    if regressions.is_regression(model):
+        return _of_regressions(result, x, selection, names)
+    plain = isinstance(model.family, Gaussian | StudentT) and not model.n_covariates
+    if not plain and column_page.drawable(model.family):
         return _of_columns(result, x, selection, names, levels)
     params = evaluate.ready(model, result.params)
     title = _title(result, f"{result.provenance.n_rows:,} rows")
@@ -98,28 +108,88 @@ def _of_columns(
     """The page of a mixture of counts, categories, sizes, or of mixed columns."""
     model: Any = result.provenance.model
     drawn = column_page.panels(model, result.params, x, names, levels)
-    lower = ["starts"] if selection is None else ["starts", "criterion"]
-    upper = [str(place) for place in range(len(drawn))]
-    width = math.lcm(len(upper), len(lower))
-    mosaic: Any = [
-        [name for name in row for _ in range(width // len(row))] for row in (upper, lower)
-    ]
-    figure = Figure(figsize=(13.5, 8.5), layout="constrained")
-    axes: Any = figure.subplot_mosaic(mosaic)
-    for place, panel in zip(upper, drawn, strict=True):
-        panel.draw(ax=axes[place])
-        called = (levels or {}).get(panel.column)
-        if called is not None:
-            axes[place].set_xticks(range(len(called)), map(style.printable, called))
-    starts(result, axes["starts"])
-    if selection is not None:
-        criterion(selection, axes["criterion"])
+
+    def of_panel(panel: column_page.Panel) -> Draw:
+        def draw(ax: Axes) -> None:
+            panel.draw(ax=ax)
+            called = (levels or {}).get(panel.column)
+            if called is not None:
+                ax.set_xticks(range(len(called)), map(style.printable, called))
+
+        return draw
+
     title, d = _title(result, f"{result.provenance.n_rows:,} rows"), result.provenance.n_columns
     if len(drawn) < d and drawn[0].column != "answers":
         shown = ", ".join(style.printable(panel.column) for panel in drawn)
         title += f"\nshown: {shown} (of {d} columns)"
+    above = [*map(of_panel, drawn), *_of_covariates(model, result.params, x, names, d)]
+    return _page(result, selection, title, above)
+
+
+def _of_regressions(result: Result, x: Any, selection: Selection | None, names: Any) -> Figure:
+    """The page of a mixture of regressions."""
+    model: Any = result.provenance.model
+    params, table = evaluate.given(model, result.params, x)
+    called = regressions.column_names(model, params, x, names)
+    places = regressions.telling(model, params, table)
+    p, shown = len(places), sorted(places[:2])
+
+    def of_regressor(j: int) -> Draw:
+        own = {"regressor": j, "names": called}
+        return lambda ax: regressions.regression(model, params, x, **own, ax=ax)
+
+    def uncertain(ax: Axes) -> None:
+        weights = np.asarray(params.weights, float)
+        some = evaluate.some(len(table))
+        shares = regressions.responsibilities(model, params, x)[some]
+        doubts(ax, model, weights, np.zeros(len(weights), bool), shares)
+        style.note(ax, [style.left_out(len(some), len(table), "rows")])
+
+    title = _title(result, f"{len(table):,} rows")
+    if p > 2:
+        title += f"\nshown: {', '.join(called[j] for j in shown)} (of {p} regressors)"
+    above = [*map(of_regressor, shown), *_of_covariates(model, params, x, names, p + 1)]
+    return _page(result, selection, title, above, [uncertain])
+
+
+def _of_covariates(model: Any, params: Any, x: Any, names: Any, d: int) -> list[Draw]:
+    """The weights against the covariate that moves them most; names: after those of d columns."""
+    p = model.n_covariates
+    if not p:
+        return []
+    Z = as_given(x)[1]
+    spread = np.std(tables.table(Z, "Z"), axis=0)
+    j = int(np.argmax(np.abs(np.asarray(params.coefficients)[:, 1:]).max(axis=0) * spread))
+    called = None if names is None or len(names) != d + p else names[d:]
+    own = {"column": j, "names": called}
+    return [lambda ax: regressions.concomitant_weights(model, params, Z, **own, ax=ax)]
+
+
+def _page(
+    result: Result,
+    selection: Selection | None,
+    title: str,
+    above: Sequence[Draw],
+    below: Sequence[Draw] = (),
+) -> Figure:
+    """Panels in two rows: below are the starts too, and the criterion of a selection."""
+    search: list[Draw] = [lambda ax: starts(result, ax)]
+    if selection is not None:
+        search.append(lambda ax: criterion(selection, ax))
+    rows = [list(above), [*below, *search]]
+    width = math.lcm(*map(len, rows))
+    mosaic: Any = [
+        [f"{i} {j}" for j in range(len(row)) for _ in range(width // len(row))]
+        for i, row in enumerate(rows)
+    ]
+    figure = Figure(figsize=(13.5, 8.5), layout="constrained")
+    axes: Any = figure.subplot_mosaic(mosaic)
+    for i, row in enumerate(rows):
+        for j, draw in enumerate(row):
+            draw(axes[f"{i} {j}"])
     figure.suptitle(title, fontsize=11)
-    style.share_legend(figure, [axes[name] for name in upper])
+    shared = [(0, j) for j in range(len(above))] + [(1, j) for j in range(len(below))]
+    style.share_legend(figure, [axes[f"{i} {j}"] for i, j in shared])
     return figure
 
 

@@ -50,7 +50,7 @@ def clusters(
     low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
     whole = ~np.isnan(points).any(axis=1)  # holes are legal where the family says so
     points = points[whole]
-    _draw_mixed(ax, points, shares[whole], len(params.weights))
+    mixed(ax, points, shares[whole], len(params.weights))
     model, params = evaluate.marginal(model, params, pair)
     limits = _limits(model, params, low, high)
     _draw_contours(ax, model, params, points, limits)
@@ -92,27 +92,49 @@ def uncertainty(
     known = np.isfinite(shares).all(axis=1)
     shares, points = shares[known], np.asarray(rows.x[known][:, chosen], float)
     doubt = 1 - shares.max(axis=1)
-    highest = max(0.1, float(doubt.max(initial=0)))
     if len(chosen) == 2:
-        _draw_sizes(ax, points, doubt, highest)
+        _draw_sizes(ax, points, doubt, _highest(doubt))
         ax.set(xlabel=labels[0], ylabel=labels[1])
     else:
-        place = points[:, 0] if chosen else np.argsort(np.argsort(doubt, kind="stable")) + 1
+        place = points[:, 0] if chosen else None
         weights = evaluate.shares(model, params)
         singular = evaluate.is_singular(model, params)
-        entries = style.component_labels(weights, singular, style.words(model))
-        noise = ["noise"] * model.n_beside
-        _draw_heights(ax, place, doubt, shares.argmax(axis=1), [*entries, *noise], len(weights))
-        style.mention_others(ax, entries, weights)
-        style.legend(ax)
-        where = labels[0] if chosen else "row, in order of uncertainty"
-        ax.set(xlabel=where, ylabel="uncertainty, 1 - largest responsibility")
-        ax.set_ylim(-0.03 * highest, 1.05 * highest)
+        doubts(ax, model, weights, singular, shares, place)
+        if chosen:
+            ax.set_xlabel(labels[0])
     certain = len(doubt) > 0 and doubt.max() < _NO_DOUBT
     most = f"{doubt.max():.2g} at most" if certain and doubt.max() > 0 else "0"
     sure = f"every row is certain: uncertainty {most}" if certain else ""
     style.note_rows(ax, len(rows.x), rows.n, len(doubt), sure)
     return ax
+
+
+def doubts(
+    ax: Axes,
+    model: Any,
+    weights: np.ndarray,
+    singular: np.ndarray,
+    shares: np.ndarray,
+    place: np.ndarray | None = None,
+) -> None:
+    """1 - largest responsibility of each row; place: where, None for the rows in its order."""
+    doubt = 1 - shares.max(axis=1)
+    highest = _highest(doubt)
+    if place is None:
+        place = np.argsort(np.argsort(doubt, kind="stable")) + 1
+    entries = style.component_labels(weights, singular, style.words(model))
+    noise = ["noise"] * model.n_beside
+    _draw_heights(ax, place, doubt, shares.argmax(axis=1), [*entries, *noise], len(weights))
+    style.mention_others(ax, entries, weights)
+    style.legend(ax)
+    what = "uncertainty, 1 - largest responsibility"
+    ax.set(xlabel="row, in order of uncertainty", ylabel=what)
+    ax.set_ylim(-0.03 * highest, 1.05 * highest)
+
+
+def _highest(doubt: np.ndarray) -> float:
+    """The end of the scale."""
+    return max(0.1, float(doubt.max(initial=0)))
 
 
 def _limits(model: Any, params: Params, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -128,7 +150,7 @@ def _limits(model: Any, params: Params, low: np.ndarray, high: np.ndarray) -> np
     return np.stack([low - margin, high + margin])
 
 
-def _draw_mixed(ax: Axes, points: np.ndarray, shares: np.ndarray, k: int) -> None:
+def mixed(ax: Axes, points: np.ndarray, shares: np.ndarray, k: int) -> None:
     """Points in the colours of the k components, mixed by responsibility; that of noise is last."""
     known = np.isfinite(shares).all(axis=1)
     mixed = np.full((len(points), 3), 0.6)

@@ -26,8 +26,9 @@ def item_profiles(report: Any, *, levels: Any = None, ax: Axes | None = None) ->
         names += [f"{name} = {called[level]}" for level in shown]
         tables.append(table[:, shown])
     probabilities = np.concatenate(tables, axis=1)
+    called = report.names or [f"class {j}" for j in range(len(probabilities))]
     for j, (size, line) in enumerate(zip(report.sizes, probabilities, strict=True)):
-        ax.plot(line, "o-", color=style.colour(j), label=f"class {j}, {size:.0%}")
+        ax.plot(line, "o-", color=style.colour(j), label=f"{called[j]}, {size:.0%}")
     ax.set_xticks(range(len(names)), names, rotation=90 if len(names) > 8 else 30, ha="right")
     ax.set(ylim=(-0.03, 1.03), ylabel="probability")
     style.legend(ax)

@@ -98,7 +98,25 @@ def as_rows(estimator: Any, X: Any, **options: Any) -> Any:
     options = {"dtype": [np.float64, np.float32], **options}
     if isinstance(X, np.ma.MaskedArray):  # scikit-learn looks past the mask
         X = tables.table(X, "X")
+    _require_numbers(estimator, X)
     if hasattr(validation, "validate_data"):
         return validation.validate_data(estimator, X, **options)
     finite = options.pop("ensure_all_finite", True)  # scikit-learn 1.5
     return estimator._validate_data(X, force_all_finite=finite, **options)
+
+
+def _require_numbers(estimator: Any, X: Any) -> None:
+    """ValueError for a frame with columns of text."""
+    import narwhals as nw
+
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if not isinstance(frame, nw.DataFrame):
+        return
+    words = (nw.String, nw.Categorical)
+    text = [str(name) for name, dtype in frame.schema.items() if dtype in words]
+    if text:
+        alone = f"({type(estimator).__name__}(), make_column_selector(dtype_include='number'))"
+        raise ValueError(
+            f"columns that are not numeric: {', '.join(text)}; give the numbers alone, in a "
+            f"pipeline by make_column_transformer({alone}, ...)"
+        )

@@ -107,3 +107,11 @@ def test_columns_are_called_as_in_the_frame_and_categories_as_told(lsat):
     assert "a = 1" in text and "b = right" in text and "b = 1" not in text
     plain = jaxem.latent_classes(model, result.params, x)
     np.testing.assert_array_equal(report.items, plain.items)
+
+
+def test_classes_are_called_as_the_model_calls_them(lsat):
+    components = families.BernoulliParams(np.array([[0.2] * 5, [0.8] * 5]))
+    params = jaxem.MixtureParams(np.array([0.4, 0.6]), components)
+    model = jaxem.Mixture(families.Bernoulli(), 2, names=("weak", "strong"))
+    report = jaxem.latent_classes(model, params, datasets.load_lsat().x)
+    assert str(report).splitlines()[0].split() == ["class", "weak", "strong"]

@@ -305,8 +305,9 @@ def test_interrupted_before_anything_is_computed_writes_nothing(
 
 
 def test_the_report_is_a_picture(faithful, tmp_path):
-    pages = [tmp_path / "page.png", tmp_path / "page.pdf"]
-    assert fit(faithful, "--report", str(pages[0])) == 0
+    pages = [tmp_path / "page.png", tmp_path / "page.pdf", tmp_path / "page.html"]
+    assert fit(faithful, "--report", str(pages[0]), "--report", str(pages[2])) == 0
+    assert "<title>" in pages[2].read_text()
     options = ["--components", "1:2", "--starts", "4", "--report", str(pages[1])]
     assert main(["fit", faithful, *options]) == 0
     assert pages[0].read_bytes().startswith(b"\x89PNG")
@@ -332,6 +333,7 @@ BAD_OPTIONS = {
     "-o no/such/m": "no/such/m: cannot be written: there is no such file or folder",
     "--report no/such/page.png": "no/such/page.png: cannot be written",
     "-o page.png --report ./page.png": "page.png: --report is the file of --output too",
+    "--report a.png --report ./a.png": "a.png: --report is the file of --report too",
     "--dtype float16": "--dtype': 'float16' is not one of 'float64', 'float32'",
     "--tol -1": "--tol",
     "--tol nan": "tol",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from jaxem.cli import main
 from jaxem.datasets import load_faithful
@@ -63,3 +64,15 @@ def test_bad_input_is_one_line(faithful, tmp_path, capsys):
         assert main(["test-k", *arguments]) == 2
         err = capsys.readouterr().err
         assert words in err and err.count("\n") == 1 and "Traceback" not in err, err
+
+
+@pytest.mark.slow
+def test_weights_may_depend_on_columns(faithful, capsys):
+    """The log-likelihood of one component has no covariate in it."""
+    given = ["--columns", "waiting", "--concomitants", "eruptions", "--max-components", "1"]
+    assert main(["test-k", faithful, *given, *FEW]) == 0
+    out = capsys.readouterr().out
+    null, other = map(float, re.search(r"^ +1 +2 +(\S+) +(\S+)", out, re.MULTILINE).groups())
+    waiting = load_faithful().x[:, 1]
+    expected = stats.norm.logpdf(waiting, waiting.mean(), waiting.std()).sum()
+    assert null == pytest.approx(expected, abs=1e-3) and other > null + 50

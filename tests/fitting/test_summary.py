@@ -174,3 +174,45 @@ def test_it_prints_as_a_table():
     page = told._repr_html_()
     assert "&lt;b&gt; mean" in page and "<b>" not in page and page.count("<tr>") == 7
     assert pandas.DataFrame(told).shape == (2, 7)
+
+
+def frames_of_pairs():
+    """(X, y), ((X, y), Z) and (x, Z), with the columns that they are told by."""
+    z = np.arange(60.0) % 7
+    table = pandas.DataFrame({"dose": z, "age": (z * 3) % 5})
+    y = pandas.Series(np.where(np.arange(60) % 2, z, 9 - z) + 0.1 * np.sin(np.arange(60)), name="y")
+    sex = pandas.DataFrame({"sex": np.arange(60) % 3 // 2})
+    lines = ["dose coefficient", "age coefficient", "y error scale"]
+    odds = ["(intercept) log odds", "sex log odds"]
+    numbers = ["dose mean", "age mean", "dose std. deviation", "age std. deviation"]
+    linear, gaussian = families.LinearRegression(), families.Gaussian("diag")
+    return {
+        "regression": (jaxem.Mixture(linear, 2), (table, y), lines),
+        "both": (jaxem.Mixture(linear, 2, concomitants=1), ((table, y), sex), lines + odds),
+        "weights": (jaxem.Mixture(gaussian, 2, concomitants=1), (table, sex), numbers + odds),
+    }
+
+
+@pytest.mark.slow(but=("both",))
+@pytest.mark.parametrize("kind", ["regression", "both", "weights"])
+def test_pairs_of_frames_are_told_by_the_names_of_both(kind):
+    model, x, expected = frames_of_pairs()[kind]
+    result = jaxem.fit(model, x, key=jax.random.key(0), n_init=2)
+    found = result.summary()
+    assert isinstance(found, pandas.DataFrame) and set(expected) <= set(found.columns)
+    if "sex log odds" in expected:
+        order = np.argsort(-np.asarray(result.params.weights), kind="stable")
+        np.testing.assert_allclose(
+            found[["(intercept) log odds", "sex log odds"]],
+            np.asarray(result.params.coefficients)[order],
+        )
+
+
+def test_log_odds_of_arrays_are_told_by_numbers():
+    model = jaxem.Mixture(families.Gaussian("full"), 2, concomitants=2)
+    params = jaxem.ConcomitantMixtureParams(
+        WEIGHTS, PARAMS.components, np.array([[0.0] * 3, [1, 2, 3]])
+    )
+    table = values(summary(model, params, None, None))
+    odds = ("(intercept)", "covariate 0", "covariate 1")
+    assert [table[f"{name} log odds"] for name in odds] == [[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]

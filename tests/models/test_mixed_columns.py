@@ -119,3 +119,23 @@ def test_what_is_no_frame_or_holds_nothing_says_so():
         jaxem.mixed_columns(PEOPLE.assign(country=None), categories=["country"])
     with pytest.raises(ValueError, match="'error', 'missing'"):
         jaxem.mixed_columns(PEOPLE).read(PEOPLE, unseen="drop")
+
+
+def test_columns_that_tell_nothing_of_groups_are_refused():
+    n = 30
+    frame = pandas.DataFrame({"size": np.arange(n) % 7.0, "name": [f"row {i}" for i in range(n)]})
+    with pytest.raises(ValueError, match="another value in every row: name; leave them out"):
+        jaxem.mixed_columns(frame)
+    jaxem.mixed_columns(frame.iloc[:10])  # of few rows all may differ
+    when = frame[["size"]].assign(since=pandas.date_range("2020-01-01", periods=n))
+    with pytest.raises(ValueError, match="dates or times: since; leave them out, or give numbers"):
+        jaxem.mixed_columns(when)
+    with pytest.raises(ValueError, match="dates or times: since"):
+        jaxem.mixed_columns(polars.from_pandas(when))
+
+
+def test_a_frame_that_was_not_read_says_how():
+    frame = pandas.DataFrame({"size": np.arange(9.0), "colour": list("abcabcabc")})
+    model = jaxem.Mixture(jaxem.mixed_columns(frame).family, 2)
+    with pytest.raises(ValueError, match=r"jaxem.mixed_columns\(frame\).read\(frame\)"):
+        jaxem.read(model, frame)

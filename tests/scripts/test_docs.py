@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import jaxem
-from extensions import docstrings, pages, reference, usages
+from extensions import docstrings, examples, pages, reference, usages
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "scripts" / "docs"
@@ -103,9 +103,40 @@ def test_a_name_has_the_code_that_a_page_uses_it_in(tmp_path):
     assert used["jaxem.bootstrap"].code.startswith("boot = jaxem.bootstrap(")
     assert used["jaxem.families.Poisson"].title == "Counts, categories, responses, mixed columns"
     assert "jaxem.families.Beta" not in used and usages.example("jaxem.families.Beta", used) == ""
+    assert "jaxem.diagnose" not in examples.collected()
     reference.write(tmp_path)
     page = (tmp_path / "jaxem.diagnose.rst").read_text(encoding="utf-8")
     assert "   print(jaxem.diagnose(model, start, x))\n" in page and "</howto/gradients>" in page
+
+
+def test_every_public_name_has_an_example():
+    """A cell of its own, or the code of a page: other tests run both."""
+    own, used = examples.collected(), usages.collected()
+    public = {f"{of}.{name}" for of in reference.MODULES for name in reference.public(of)}
+    assert not sorted(public - set(own) - set(used))
+    assert not sorted(set(own) - public)
+
+
+@pytest.mark.slow(but=("extending",))
+@pytest.mark.parametrize("path", examples.files(), ids=lambda path: path.stem)
+def test_examples_run_and_use_what_they_are_of(path):
+    """Each name is in the code, or the type of what the code has made."""
+    for example in examples.of_file(path):
+        space = examples.run(example).space
+        made = {type(value).__name__ for value in space.values()}
+        for name in example.names:
+            last = name.rpartition(".")[2]
+            assert last in made or re.search(rf"\b{last}\b", example.code), name
+
+
+def test_an_example_stands_with_what_it_printed_and_drew(tmp_path):
+    code = "import matplotlib.pyplot as plt\n\nplt.plot([1, 2])\nprint(1)\nprint(2)"
+    example = examples.Example(("jaxem.fit",), code)
+    shown = examples.shown(example, tmp_path, True)
+    assert shown.count("code-block:: text\n\n   1\n   2\n") == 1
+    assert ".. image:: jaxem.fit-0.png\n" in shown
+    assert (tmp_path / "jaxem.fit-0.png").stat().st_size > 1000
+    assert "code-block:: text" not in examples.shown(example, tmp_path, False)
 
 
 def test_every_family_is_in_the_table():

@@ -251,3 +251,10 @@ def test_weights_of_t_mixtures_are_frequencies(contaminated):
     one = StudentMixture(n_init=1, tol=1e-10).fit(contaminated, sample_weight=counts)
     other = StudentMixture(n_init=1, tol=1e-10).fit(np.repeat(contaminated, counts, axis=0))
     np.testing.assert_allclose(one.means_, other.means_, rtol=1e-5, atol=1e-7)
+
+
+def test_text_says_what_to_do():
+    frame = pd.DataFrame({"size": [1.0, np.nan, 3.0], "town": ["x", "y", None]})
+    said = r"not numeric: town; give the numbers alone, .*\(EMImputer\(\), make_column_selector"
+    with pytest.raises(ValueError, match=said):
+        EMImputer().fit(frame)

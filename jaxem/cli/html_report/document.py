@@ -26,12 +26,11 @@ from jaxem.core import files
 from jaxem.models import HMM
 
 
-def write(wanted: Wanted, fitted: Fitted, selection: Selection | None) -> None:
+def write(path: Path, wanted: Wanted, fitted: Fitted, selection: Selection | None) -> None:
     """The whole report of a fit as one file; OSError where it cannot be written."""
     title = f"{Path(fitted.data.about).name}: {_title(fitted)}"
     style = (resources("jaxem.cli.html_report") / "style.css").read_text(encoding="utf-8")
     text = page(title, style, [element("h1", title), *_sections(wanted, fitted, selection)])
-    path: Any = wanted.report
     with files.replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
 

@@ -18,6 +18,7 @@ from jaxem.cli.parameter_tables import Part, parts_of
 from jaxem.families import Bernoulli, Categorical, Gaussian, Product, StudentT
 from jaxem.models import HMM, Mixture, MixtureParams
 from jaxem.plot import columns, style
+from jaxem.plot.regressions import is_regression
 
 _SIZE = (4.9, 4.2)  # inches
 _MOST = 6  # columns drawn one by one
@@ -67,10 +68,32 @@ def _of_model(fitted: Fitted, rows: Rows) -> Iterator[Drawing]:
         classes = jaxem.latent_classes(model, result.params, data.x, columns=items)
         draw = partial(plot.item_profiles, classes, levels=data.levels)
         yield Drawing("What each component answers", draw)
+    elif is_regression(model):
+        yield from _of_regressors(fitted, model)
     elif not model.n_covariates:  # whose rows have densities of their own
         if isinstance(model.family, Gaussian | StudentT):
             yield from _of_points(fitted, model, rows)
         yield from _of_columns(fitted)
+    if model.n_covariates:
+        yield from _of_covariates(fitted, model)
+
+
+def _of_regressors(fitted: Fitted, model: Any) -> Iterator[Drawing]:
+    """The response against the regressors."""
+    *regressors, response = fitted.data.names[: len(fitted.data.names) - model.n_covariates]
+    for j, name in enumerate(regressors[:_MOST]):
+        given = model, fitted.result.params, fitted.data.x
+        draw = partial(plot.regression, *given, regressor=j, names=[*regressors, response])
+        yield Drawing(f"{response} by {name}, and what each component expects", draw)
+
+
+def _of_covariates(fitted: Fitted, model: Any) -> Iterator[Drawing]:
+    """The weights against what they depend on."""
+    covariates = fitted.data.names[len(fitted.data.names) - model.n_covariates :]
+    for j, name in enumerate(covariates[:_MOST]):
+        given = model, fitted.result.params, fitted.data.x[1]
+        draw = partial(plot.concomitant_weights, *given, column=j, names=covariates)
+        yield Drawing(f"The weights of the components by {name}", draw)
 
 
 def _of_points(fitted: Fitted, model: Any, rows: Rows) -> Iterator[Drawing]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from jaxem.core import names, parameters
+from jaxem.core import names, parameters, tables
 from jaxem.core.family import Family
 from jaxem.core.model import Model
 from jaxem.core.values import Params
@@ -27,6 +27,33 @@ class Describes(Protocol):
     def describe(self, params: Params, columns: Sequence[str], levels: Levels) -> list[Line]:
         """Host side: lines of a model, or of a family, whose params are NumPy arrays."""
         ...
+
+
+@runtime_checkable
+class NamesColumns(Protocol):
+    def given_names(self, data: Any) -> tuple[str, ...] | None:
+        """Of a pair of tables as a person has it: what the columns of both are called."""
+        ...
+
+
+def given_names(model: Model, data: Any) -> tuple[str, ...] | None:
+    """What the columns of the data are called, and after them the covariates; None where one part
+    has no names."""
+    if model.n_covariates:
+        x, covariates = tables.pair(data, "(x, Z)")
+        return joined(_given(model.family, x), tables.column_names(covariates))
+    return _given(model.family, data)
+
+
+def _given(family: Any, data: Any) -> tuple[str, ...] | None:
+    if isinstance(data, tuple) and isinstance(family, NamesColumns):
+        return family.given_names(data)
+    return tables.column_names(data)
+
+
+def joined(first: tuple[str, ...] | None, second: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """None where one of them has no names."""
+    return None if first is None or second is None else first + second
 
 
 def lines(
@@ -67,6 +94,11 @@ def regression(params: Any, columns: Sequence[str]) -> list[Line]:
     terms = ["(intercept)"] * (params.coefficients.shape[1] > len(terms)) + terms
     errors = [Line(response, "error scale", scales) for scales in params[1:]]
     return by_column(terms, "coefficient", params.coefficients) + errors
+
+
+def of_regression(data: Any) -> tuple[str, ...] | None:
+    """data: (X, y)."""
+    return joined(*map(tables.column_names, tables.pair(data, "(X, y)")))
 
 
 def _of_leaf(what: str, values: np.ndarray, columns: Sequence[str]) -> list[Line]:

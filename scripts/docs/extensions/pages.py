@@ -44,12 +44,12 @@ def with_outputs(text: str, name: str, folder: Path) -> str:
             exec(compile(block[1], name, "exec"), space)
         said = printed.getvalue().rstrip()
         beneath = f"\n```text\n{said}\n```\n" if said else ""
-        return block[0] + beneath + _saved(_figures(space, drawn), stem, folder)
+        return block[0] + beneath + _saved(figures(space, drawn), stem, folder)
 
     return _BLOCK.sub(shown, text)
 
 
-def _figures(space: dict[str, Any], drawn: list[Any]) -> list[Any]:
+def figures(space: dict[str, Any], drawn: list[Any]) -> list[Any]:
     """The figures that are new: pyplot's, and those that code made by itself and gave a name."""
     import matplotlib.pyplot as plt
     from matplotlib.figure import Figure

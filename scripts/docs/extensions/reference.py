@@ -4,10 +4,11 @@ import enum
 import importlib
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from extensions import usages
+from extensions import examples, usages
 from extensions.docstrings import inline, restructured
 
 MODULES = {
@@ -51,17 +52,27 @@ def _is_ours(value: Any, module: str) -> bool:
     return module != "jaxem.core.constraints" or origin == module
 
 
-def write(folder: Path) -> None:
-    """Write the pages of the reference into a folder."""
+def write(folder: Path, run: bool = False) -> None:
+    """Write the pages of the reference into a folder; run: with what the examples print."""
     folder.mkdir(exist_ok=True)
-    used = usages.collected()
+    example = _examples(folder, run)
     _page(folder / "index.rst", "Reference", _index())
     for module, title in MODULES.items():
         names = public(module)
         _page(folder / f"{module}.rst", f"``{module}``", _module(module, title, names))
         for name in names:
-            text = _symbol(module, name) + usages.example(f"{module}.{name}", used)
+            text = _symbol(module, name) + example(f"{module}.{name}")
             _page(folder / f"{module}.{name}.rst", name, text)
+
+
+def _examples(folder: Path, run: bool) -> Callable[[str], str]:
+    """-> from a name to its example: one of its own, else the code of a page that uses it."""
+    own, used = examples.collected(), usages.collected()
+
+    def of(name: str) -> str:
+        return examples.shown(own[name], folder, run) if name in own else usages.example(name, used)
+
+    return of
 
 
 def _index() -> str:
@@ -172,6 +183,10 @@ def family_table() -> str:
     return "\n".join(rows)
 
 
+def _write(app: Any) -> None:
+    write(Path(app.srcdir) / "reference", app.config.run_code)
+
+
 def _read(app: Any, name: str, source: list[str]) -> None:
     mark = "<!-- families -->"
     if mark in source[0]:
@@ -179,6 +194,6 @@ def _read(app: Any, name: str, source: list[str]) -> None:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    app.connect("builder-inited", lambda app: write(Path(app.srcdir) / "reference"))
+    app.connect("builder-inited", _write)
     app.connect("source-read", _read)
     return {"parallel_read_safe": True}
