@@ -165,6 +165,47 @@ class Online:
 
 
 @dataclass(frozen=True)
+class FewPasses:
+    """How short of the optimum EM is after a few passes: plain, incremental and accelerated."""
+
+    n: int
+    d: int
+    k: int
+    apart: float  # standard deviations, of centres from 0
+    passes: int = 10
+    name: str = "a few passes"
+
+    def run(self, bench: Bench) -> Findings:
+        x = data.clusters(self.n, self.d, self.k, "float64", self.apart)
+        model = jaxem.Mixture(Gaussian("full"), self.k)
+        key, source = jax.random.key(0), sources.batches(lambda: [x])
+        begin = jaxem.fit(model, x[:500], key=key, n_init=1, max_iter=3).params
+        optimum = jaxem.em(model, begin, x, tol=1e-12, max_iter=20_000)
+
+        def em(acceleration: str | None) -> Any:
+            return jaxem.em(model, begin, x, tol=0, max_iter=self.passes, acceleration=acceleration)
+
+        ends = {
+            "plain EM": em(None),
+            "incremental EM": jaxem.fit_incremental(
+                model, source, key=key, init=begin, n_passes=self.passes
+            ),
+            "accelerated EM": em("squarem"),
+        }
+        sizes = {"n": self.n, "d": self.d, "k": self.k}
+        short = {
+            name: float(optimum.log_likelihood - end.log_likelihood) / self.n
+            for name, end in ends.items()
+        }
+        return Findings([
+            Row(f"{self.name}, centres {self.apart} apart", "jaxem", "nats a row", sizes,
+                dtype="float64", median=own, least=own, most=own, rounds=1,
+                note=f"{name}: short of the optimum after {self.passes} passes")
+            for name, own in short.items()
+        ])  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Peak:
     """From the smallest table to the largest."""
 

@@ -240,6 +240,8 @@ STREAMS = Suite(
         streams.Rate(2_000_000, 30, 30, starts=4, target=80, steps=(1, 2)),
         streams.Sums(10**9, 2, 2, target=1e-6),
         streams.Online(10_000_000, 10, 4, target=1e-3),
+        streams.FewPasses(8000, 2, 3, apart=1.0),
+        streams.FewPasses(8000, 5, 8, apart=3.0),
         processes.WeakScaling(800_000, 30, 10, target=90),
         streams.Peak((10_000_000, 100_000_000), 8, 4, target=1.1),
     ),

@@ -33,6 +33,19 @@ optima = jaxem.fit(three, x, key=jax.random.key(0), n_init=20).restarts.optima
 for log_likelihood, count in zip(optima.log_likelihood, optima.count, strict=True):
     print(f"{log_likelihood:.3f} was reached by {count} starts")
 
+# %% jaxem: ComparedOptima
+three = jaxem.Mixture(families.Gaussian("full"), 3)
+result = jaxem.fit(three, x, key=jax.random.key(0), n_init=20)
+compared = jaxem.compare_optima(result, x)  # ComparedOptima
+print(compared)
+print(compared.params.weights)  # of each optimum, the components in the order of the best one's
+
+# %% jaxem: fit_incremental
+source = jaxem.sources.npy(x)
+result = jaxem.fit_incremental(model, source, key=jax.random.key(0), n_init=5)
+print(result.log_likelihood)
+print(jaxem.em(model, result.params, x).log_likelihood)  # goes on from there
+
 # %% jaxem: aic, n_free_parameters
 params = jaxem.fit(model, x, key=jax.random.key(0), n_init=5).params
 print(jaxem.n_free_parameters(model, params))  # 1 + 2 (2 + 3)
