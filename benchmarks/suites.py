@@ -237,7 +237,7 @@ STREAMS = Suite(
     copy_size=1 << 27,
     cases=(
         streams.Rate(10_000_000, 30, 30, target=80, budget_s=600),
-        streams.Rate(2_000_000, 30, 30, starts=4, target=80, steps=(1, 2)),
+        streams.Rate(400_000, 30, 30, starts=20, target=80, steps=(0, 1)),
         streams.Sums(10**9, 2, 2, target=1e-6),
         streams.Online(10_000_000, 10, 4, target=1e-3),
         streams.FewPasses(8000, 2, 3, apart=1.0),

@@ -52,3 +52,12 @@ def test_online_em_is_measured_against_em():
 def test_processes_together_find_a_time():
     found = processes.WeakScaling(2_000, 3, 2, rounds=1).run(bench())
     assert len(found.rows) == 3 and len(found.figures) == 2
+
+
+@pytest.mark.slow
+def test_a_few_passes_end_under_the_optimum():
+    found = streams.FewPasses(2000, 2, 2, apart=1.5, passes=3).run(bench())
+    assert [row.note.split(" EM")[0] for row in found.rows] == [
+        "plain", "incremental", "accelerated"
+    ]  # fmt: skip
+    assert all(0 < row.median < 1 for row in found.rows)

@@ -100,6 +100,7 @@ def saved_chain(folder):
     return folder / "m.safetensors"
 
 
+@pytest.mark.slow
 def test_states_are_told_some_sequences_at_a_time(folder, capsys):
     saved, whole = saved_chain(folder), folder / "whole.parquet"
     expected = decoded(folder, saved, whole)

@@ -198,7 +198,7 @@ def filled(folder, file, out, *more):
     return tables.read(folder / out).cells
 
 
-@pytest.mark.slow(but=(".csv",))
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_holes_are_filled_some_rows_at_a_time(holed, capsys, monkeypatch, suffix):
     expected = filled(holed, "whole.parquet", "expected.parquet", "--memory", "1GB")

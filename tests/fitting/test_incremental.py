@@ -113,7 +113,7 @@ def test_it_goes_where_em_does_in_fewer_passes(prior):
     close(on.log_posterior, best.log_posterior, rtol=1e-7)
 
 
-@pytest.mark.slow(but=("poisson",))
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "x"),
     [(families.Poisson(), COUNTS), (families.Gaussian("tied"), X)],

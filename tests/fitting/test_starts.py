@@ -62,6 +62,7 @@ def test_without_lloyd_steps_each_row_is_of_the_nearest_seed():
     np.testing.assert_array_equal(np.flatnonzero(is_seed), [3, 17])
 
 
+@pytest.mark.slow
 def test_rows_weighted_at_random_leave_absent_ones_absent(x):
     weight = jnp.where(jnp.arange(len(x)) % 3 == 0, 0.0, 2.0)
     family, k = Gaussian("full"), 2

@@ -75,7 +75,7 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.slow(but=("diag",))
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_streamed_fit_is_that_in_memory(name):
     model, x, weight, labels = CASES[name]
