@@ -59,7 +59,8 @@ class Structures:
             rows.append(Row(self.name, "jaxem", "s an iteration",
                             {"n": self.n, "d": self.d, "k": self.k}, name, self.dtype,
                             **spread(seconds[name]),
-                            note="" if near == name else f"{ratio:.2f} of {near}"))  # fmt: skip
+                            note="" if near == name or ratio is None else f"{ratio:.2f} of {near}",
+                            ))  # fmt: skip
             if near != name:
                 what = f"{name}, n={self.n:,} d={self.d} k={self.k}: an iteration over {near}'s"
                 figures.append(Figure(what, "x", ratio, self.target, at_least=False))
