@@ -59,7 +59,7 @@ class Searching:
             "jaxem, independent": lambda key: _ours(model, data, key, n_init=self.n_init),
             "jaxem, default": lambda key: _ours(model, data, key),
         }
-        if "scikit-learn" in bench.programs and isinstance(model.family, Gaussian):
+        if "scikit-learn" in bench.programs and _is_theirs(model.family):
             programs["scikit-learn"] = lambda key: _theirs(model, x, key, self.n_init // 5)
         runs = {name: [one(key) for key in range(self.keys)] for name, one in programs.items()}
         best = max(float(np.max(run.values)) for own in runs.values() for run in own)
@@ -96,6 +96,12 @@ def _ours(model: Any, data: Any, key: int, **options: Any) -> Run:
     seconds, result = timed(fit)
     starts = result.restarts
     return Run(optima.regular(starts), np.asarray(starts.n_iter) + 1, seconds)
+
+
+def _is_theirs(family: Any) -> bool:
+    """Whether scikit-learn has that structure of covariances."""
+    names = "full", "tied", "diag", "spherical"
+    return isinstance(family, Gaussian) and family.covariance.name in names
 
 
 def _theirs(model: Any, x: np.ndarray, key: int, n_init: int) -> Run:
