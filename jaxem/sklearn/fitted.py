@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state, validation
 
 from jaxem.analysis import predict
-from jaxem.core import checks, tables
+from jaxem.core import checks, frames, tables
 from jaxem.models.mixture import Mixture, MixtureParams
 
 _LEAST_SAMPLE = 128  # rows drawn at once, from here by doubling: few sizes to compile for
@@ -107,9 +107,14 @@ def as_rows(estimator: Any, X: Any, **options: Any) -> Any:
 
 def _require_numbers(estimator: Any, X: Any) -> None:
     """ValueError for a frame with columns of text."""
+    try:
+        frame = frames.opened(X, "X")
+    except ValueError:  # scikit-learn says what is wrong, and reads frames without narwhals
+        return
+    if frame is None:
+        return
     import narwhals as nw
 
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
     if not isinstance(frame, nw.DataFrame):
         return
     words = (nw.String, nw.Categorical)

@@ -1,5 +1,7 @@
 """The estimators beside `GaussianMixture`: scikit-learn's checks, its results, its pipelines."""
 
+import sys
+
 import jax
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from jaxem.sklearn import (
     LatentClassAnalysis,
     MixtureClassifier,
     StudentMixture,
+    fitted,
 )
 
 X = datasets.load_iris().x  # (150, 4)
@@ -258,3 +261,12 @@ def test_text_says_what_to_do():
     said = r"not numeric: town; give the numbers alone, .*\(EMImputer\(\), make_column_selector"
     with pytest.raises(ValueError, match=said):
         EMImputer().fit(frame)
+
+
+def test_text_is_told_by_name_and_without_narwhals_it_is_scikit_learns(monkeypatch):
+    frame = pd.DataFrame({"a": [1.0, 2, 3], "colour": ["red", "blue", "red"]})
+    with pytest.raises(ValueError, match="columns that are not numeric: colour; give the numbers"):
+        fitted.as_rows(StudentMixture(), frame)
+    monkeypatch.setitem(sys.modules, "narwhals", None)  # importing it raises
+    fitted._require_numbers(StudentMixture(), X)
+    fitted._require_numbers(StudentMixture(), frame)
