@@ -98,7 +98,8 @@ def as_rows(estimator: Any, X: Any, **options: Any) -> Any:
     options = {"dtype": [np.float64, np.float32], **options}
     if isinstance(X, np.ma.MaskedArray):  # scikit-learn looks past the mask
         X = tables.table(X, "X")
-    _require_numbers(estimator, X)
+    if options["dtype"] is not None:  # else the estimator takes text
+        _require_numbers(estimator, X)
     if hasattr(validation, "validate_data"):
         return validation.validate_data(estimator, X, **options)
     finite = options.pop("ensure_all_finite", True)  # scikit-learn 1.5

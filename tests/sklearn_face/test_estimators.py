@@ -267,6 +267,8 @@ def test_text_is_told_by_name_and_without_narwhals_it_is_scikit_learns(monkeypat
     frame = pd.DataFrame({"a": [1.0, 2, 3], "colour": ["red", "blue", "red"]})
     with pytest.raises(ValueError, match="columns that are not numeric: colour; give the numbers"):
         fitted.as_rows(StudentMixture(), frame)
+    text = fitted.as_rows(LatentClassAnalysis(), frame[["colour"]], dtype=None)  # which takes it
+    assert text[:, 0].tolist() == ["red", "blue", "red"]
     monkeypatch.setitem(sys.modules, "narwhals", None)  # importing it raises
     fitted._require_numbers(StudentMixture(), X)
     fitted._require_numbers(StudentMixture(), frame)
