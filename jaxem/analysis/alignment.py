@@ -8,6 +8,17 @@ import numpy as np
 
 from jaxem.core import parameters
 from jaxem.core.contracts import Model, Params
+from jaxem.models import HMM, transitions
+
+
+def orders(model: Model, agreements: np.ndarray) -> np.ndarray:
+    """`assignments`; of the states of a chain whose transitions tell which is which, none."""
+    found = assignments(agreements)
+    if not isinstance(model, HMM):
+        return found
+    possible = transitions.mask(model.transitions, model.n_states)
+    free = [np.array_equal(possible[np.ix_(own, own)], possible) for own in found]
+    return np.where(np.array(free)[:, None], found, np.arange(model.n_states))
 
 
 def assignments(agreements: np.ndarray) -> np.ndarray:

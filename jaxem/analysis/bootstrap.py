@@ -190,7 +190,7 @@ def bootstrap(
     methods = starts.methods(init, n_init, job.rows.first is not None)
     begin = refits.Begin(keys.split(key_starts, n_boot), warm, methods)
     found = refits.run(job, sets, begin, keep)
-    order = alignment.assignments(found.agreement)
+    order = alignment.orders(model, found.agreement)
     own: Any = jax.device_get(estimate)
     params = parameters.unwrap(
         model.constraints, alignment.aligned(model, found.params, order), own

@@ -24,15 +24,16 @@ class ComparedOptima(NamedTuple):
     """Regular optima, the best first, as `result.restarts.optima` has them.
 
     log_likelihood (m,); difference (m,) from the best, in nats; count (m,): starts that came to
-        each; first (m,): one of those starts.
-    same_part (m,): the share of rows, by weight, whose likeliest part is the same as in the best.
+        each; start (m,): the one of them that is shown.
+    same_part (m,): the share of rows, by weight, whose likeliest part, or noise, is the same as in
+        the best.
     params (m, ...): with the parts of each in the order of the best's.
     """
 
     log_likelihood: Float[np.ndarray, " m"]
     difference: Float[np.ndarray, " m"]
     count: Int[np.ndarray, " m"]
-    first: Int[np.ndarray, " m"]
+    start: Int[np.ndarray, " m"]
     same_part: Float[np.ndarray, " m"]
     params: Params
 
@@ -52,7 +53,8 @@ def compare_optima(
     """The best optima of a fit beside each other, at most `most` of them.
 
     same_part[i] = sum_n w[n] [z(x[n]; theta_i) = z(x[n]; theta_1)] / sum_n w[n],  z the likeliest
-    part, and the parts of theta_i in the order in which that is largest.
+    part, and the parts of theta_i in the order in which that is largest; states of a chain whose
+    transitions tell which is which stay in theirs.
 
     Where two optima are nearly as high and divide the rows differently, the data do not tell which
     division is right: say so, or take fewer components.
@@ -78,16 +80,17 @@ def compare_optima(
 
     def labels(i: int) -> np.ndarray:
         own = jax.tree.map(lambda leaf: leaf[i], params)
-        return np.asarray(likeliest(model, jax.device_put(own), rows, block)).ravel()
+        return np.asarray(likeliest(model, jax.device_put(own), rows, block, True)).ravel()
 
     weight = np.asarray(rows.weight, float).ravel()
     k, best = model.n_components, labels(0)
-    tables = [_table(best, labels(i), weight, k) for i in range(len(places))]
-    order = alignment.assignments(np.array(tables))
-    same = [np.sum(table[np.arange(k), own]) for table, own in zip(tables, order, strict=True)]
+    tables = np.array([_table(best, labels(i), weight, k + 1) for i in range(len(places))])
+    order = alignment.orders(model, tables[:, :k, :k])
+    shared = np.take_along_axis(tables[:, :k, :k], order[:, :, None], axis=2)
+    same = np.sum(shared, axis=(1, 2)) + tables[:, k, k]
     value = found.log_likelihood[:most]
     return ComparedOptima(
-        value, value - value[0], found.count[:most], np.array(places), np.array(same),
+        value, value - value[0], found.count[:most], np.array(places), same,
         alignment.aligned(model, params, order),
     )  # fmt: skip
 

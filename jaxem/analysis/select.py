@@ -96,8 +96,8 @@ class Selection(NamedTuple):
         ]
         columns = zip((*names, *CRITERIA, "status"), zip(*rows, strict=True), strict=True)
         table = {name: np.array(values) for name, values in columns}
-        library = self.best.provenance.library
-        return ColumnTable(table) if library is None else framed.made(library, table)
+        backend = self.best.provenance.backend
+        return ColumnTable(table) if backend is None else framed.made(backend, table)
 
     @property
     def table(self) -> list[tuple[str, ...]]:

@@ -34,17 +34,17 @@ def like(given: Any) -> Any:
     return frames.opened(given)
 
 
-def library(given: Any) -> str | None:
+def backend(given: Any) -> str | None:
     """What reads the first frame or series in data as a person has it; None where there is none."""
     found = like(tuple(given[:1]) if isinstance(given, list) else given)  # sequences are alike
     return None if found is None else found.implementation.value
 
 
-def made(library: Any, columns: Mapping[str, np.ndarray]) -> Any:
-    """A frame of columns, native, of a library by its name."""
+def made(backend: Any, columns: Mapping[str, np.ndarray]) -> Any:
+    """A frame of columns, native, of a backend by its name."""
     import narwhals
 
-    return narwhals.from_dict(dict(columns), backend=library).to_native()
+    return narwhals.from_dict(dict(columns), backend=backend).to_native()
 
 
 def _framed(beside: Any, values: Any, called: str | Sequence[str]) -> Any:

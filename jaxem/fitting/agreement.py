@@ -17,13 +17,19 @@ from jaxem.fitting.blocks import map_rows, sum_blocks, with_stable_fallback
 from jaxem.fitting.effort import program
 
 
-@program("model", "block_size")
-def likeliest(model: Model, params: Params, rows: Rows, block_size: int) -> Int[Array, "*rows"]:
-    """The likeliest part of each row."""
+@program("model", "block_size", "noise")
+def likeliest(
+    model: Model, params: Params, rows: Rows, block_size: int, noise: bool = False
+) -> Int[Array, "*rows"]:
+    """The likeliest part of each row; noise: with that of noise, k, among them."""
 
     def by(prepared: Prepared, size: int) -> Array:
         def of_block(rows: Rows) -> Array:
-            return jnp.argmax(model.posterior(prepared, rows)[1], axis=0).astype(jnp.int32)
+            shares = model.posterior(prepared, rows)[1]
+            if noise:
+                rest = 1 - jnp.sum(shares, axis=0, keepdims=True)
+                shares = jnp.concatenate([shares, rest])
+            return jnp.argmax(shares, axis=0).astype(jnp.int32)
 
         return map_rows(of_block, rows, size)
 

@@ -134,7 +134,7 @@ def prepare(data: Dataset, options: Options, begin: Starts, padded_k: int | None
             data.names,
             data.dtype,
             (*identified.remarks(model), *_trimmed(padded, prior, data.layout is not None), *found),
-            framed.library(data.given),
+            framed.backend(data.given),
         ),
     )
 

@@ -31,7 +31,7 @@ class Provenance:
     columns: tuple[str, ...] | None
     data_dtype: str
     remarks: tuple[str, ...] = ()
-    library: str | None = None  # of the frame that the data came in
+    backend: str | None = None  # of narwhals, for the frame that the data came in
 
 
 @jax.tree_util.register_dataclass
@@ -144,7 +144,7 @@ class Result:
         if names is not None:
             spec: Any = model
             model = replace(spec, names=names)
-        return summary(model, self.params, about.columns, about.library, levels)
+        return summary(model, self.params, about.columns, about.backend, levels)
 
     def raise_for_status(self) -> None:
         """FitError unless the fit converged; the text says what to do."""

@@ -17,10 +17,10 @@ def summary(
     model: Model,
     params: Params,
     columns: tuple[str, ...] | None,
-    library: str | None,
+    backend: str | None,
     levels: Levels | None = None,
 ) -> Any:
-    """`Result.summary`. columns: of the data, None where they have no names. library: of the frame
+    """`Result.summary`. columns: of the data, None where they have no names. backend: of the frame
     that the data came in, None where they came in none."""
     if not checks.is_concrete(params):
         raise ValueError("the fit has no values yet; call summary outside jit, vmap and grad")
@@ -32,7 +32,7 @@ def summary(
     order = _order(lines)
     table = {model.part: np.array(of_parts(model))[: model.n_components][order]}
     table |= {f"{line.column} {line.what}".strip(): line.values[order] for line in lines}
-    return ColumnTable(table) if library is None else framed.made(library, table)
+    return ColumnTable(table) if backend is None else framed.made(backend, table)
 
 
 def _order(lines: list[Line]) -> np.ndarray:

@@ -51,6 +51,37 @@ def test_weights_count_as_rows(x, result):
     assert len(weighted.count) == 3
 
 
+def test_rows_of_noise_are_alike_where_both_say_so():
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(size=(80, 2)) + at for at in (0, 5)]
+    x = np.concatenate([*groups, rng.uniform(-20, 25, (60, 2))])
+    model = jaxem.Mixture(Gaussian("full"), 3, noise=True)
+    found = jaxem.compare_optima(jaxem.fit(model, x, key=jax.random.key(0), n_init=30), x)
+    labels = [
+        np.asarray(jaxem.predict(model, jax.tree.map(lambda leaf: leaf[i], found.params), x))  # noqa: B023
+        for i in range(len(found.count))
+    ]
+    assert len(labels) > 2 and np.mean(labels[0] == 3) > 0.2  # 3 is noise
+    np.testing.assert_allclose(found.same_part, [np.mean(own == labels[0]) for own in labels])
+
+
+@pytest.mark.slow
+def test_states_that_the_chain_tells_apart_stay_in_their_order():
+    steps = np.repeat([0.0, 4, 1, 6], 15)[:, None]
+    x = steps + np.random.default_rng(2).normal(size=(60, 1))
+    model = jaxem.HMM(Gaussian("diag"), 4, transitions="left-right")
+    result = jaxem.fit(model, x, key=jax.random.key(0), n_init=20)
+    found = jaxem.compare_optima(result, x)
+    assert len(found.count) > 1
+    for i, start in enumerate(found.start):
+        own = jax.tree.map(lambda leaf: leaf[start], result.restarts.params)  # noqa: B023
+        jax.tree.map(
+            np.testing.assert_array_equal,
+            own,
+            jax.tree.map(lambda leaf: leaf[i], found.params),  # noqa: B023
+        )
+
+
 def test_it_prints_as_a_table(x, result):
     lines = str(jaxem.compare_optima(result, x, most=2)).splitlines()
     assert len(lines) == 3 and "rows alike" in lines[0]
