@@ -224,3 +224,14 @@ def test_states_of_few_letters_do_not_start_as_one_state_a_letter():
     best = float(jaxem.em(model, truth, x, tol=1e-9).log_likelihood)
     fit = jaxem.fit(model, x, key=jax.random.key(0), n_init=6, init="k-means++", max_iter=400)
     assert np.sum(np.asarray(fit.restarts.log_likelihood) > best - 0.01) >= 3
+
+
+def test_the_rule_of_nearest_seeds_takes_no_lloyd_steps(x):
+    family, k, key, weight = Gaussian("tied"), 3, jax.random.key(1), jnp.ones(len(x))
+    shared = seeding.shared_start_statistics(family, jnp.asarray(x), weight, k)
+    three, method = jnp.int32(k), jnp.int32(kmeans.NEAREST)
+    found = seeding.seeded(key, family, shared, weight, None, k, three, method)
+    points = np.asarray(shared.points.standardised)
+    seeds = np.asarray(kmeans.seeds(key, jnp.asarray(points), weight, None, k, three, method))
+    away = np.linalg.norm(points[:, None] - points[None, seeds], axis=2)
+    np.testing.assert_array_equal(found.labels, np.argmin(away, axis=1))
