@@ -110,9 +110,10 @@ def batches(make: Any, fingerprint: str = "", sequences: bool = False) -> Source
     """What a function yields each time it is called: arrays (n, d), frames, or what else `fit`
     takes as x, one after another; or tuples (x, sample_weight, labels), where None is for none.
 
-    make: called for every pass, and must yield the same rows each time. fingerprint: what tells
-    them from other rows, where a checkpoint is kept. sequences: whether each x is a list of whole
-    sequences, for an `HMM`: then weights are those of sequences, and labels a list too.
+    make: called for every pass, and must yield the same rows each time. Batches wait while others
+    are read: an array must not be filled again for the next. fingerprint: what tells the rows from
+    others, where a checkpoint is kept. sequences: whether each x is a list of whole sequences, for
+    an `HMM`: then weights are those of sequences, and labels a list too.
     """
     if not callable(make):
         raise ValueError(

@@ -12,7 +12,7 @@ from jaxem.sources import runs
 from jaxem.sources.categories import Levels
 from jaxem.sources.columns import Columns, chosen
 from jaxem.sources.fingerprints import of_files
-from jaxem.sources.parquet_files import ROWS, files, opened, read
+from jaxem.sources.parquet_files import files, opened, read
 from jaxem.sources.schema import schema_of
 
 
@@ -82,7 +82,7 @@ class Parquet(Source):
         for path, groups in zip(self.paths, self.groups, strict=True):
             with opened(path) as file:
                 self._check(path, file, int(groups[:, 0].sum()))
-                yield from read(path, file.iter_batches(ROWS, columns=list(names)))
+                yield from read(path, file, None, list(names))
 
     def pieces(self, first: int = 0) -> Iterator[Piece]:
         return self._known.pieces(self._from(first))
@@ -126,8 +126,7 @@ class Parquet(Source):
         if not len(groups):
             return
         at = int(stops[groups[0]]) - sizes[groups[0]]
-        batches = file.iter_batches(ROWS, groups.tolist(), self.columns.read)
-        for batch in read(path, batches):
+        for batch in read(path, file, groups.tolist(), self.columns.read):
             stop = at + batch.num_rows
             if stop > first:
                 begin = max(at, first)

@@ -2,6 +2,7 @@
 
 import os
 
+import jax
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset
@@ -10,7 +11,7 @@ import pytest
 
 import jaxem
 from jaxem import families, sources
-from jaxem.core.source import Share, exact, joined
+from jaxem.core.source import Piece, Share, exact, joined
 
 N = 1000
 X = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
@@ -49,6 +50,16 @@ def made(kind, folder):
     return sources.batches(
         lambda: ((X[i : i + 90], WEIGHT[i : i + 90], LABELS[i : i + 90]) for i in range(0, N, 90))
     )
+
+
+@pytest.mark.parametrize("n_pieces", [2, 3, 7])
+def test_what_is_put_together_goes_to_a_cpu_without_another_copy(n_pieces):
+    pieces = np.array_split(X, n_pieces)
+    together = joined([Piece(of, None, None, "") for of in pieces]).x
+    np.testing.assert_array_equal(together, X)
+    assert together.dtype == X.dtype
+    there = jax.device_put(together)
+    assert there.unsafe_buffer_pointer() == together.ctypes.data
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "npy", "batches"])
