@@ -2,7 +2,6 @@
 an exit status."""
 
 import itertools
-from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from jaxem.cli import (
     outputs,
     parameter_tables,
     report,
+    shares,
     streaming,
     tables,
 )
@@ -159,8 +159,8 @@ def predict(
             log_density = np.asarray(jaxem.log_prob(*arguments))
             weights = _weights(model_of, saved.params, x)
         report.remark(own, table.remarks)
-        shares = {f"probability_{k}": column for k, column in enumerate(probabilities.T)}
-        columns = {"label": labels, **shares, "log_density": log_density, **weights}
+        parts = {f"probability_{k}": column for k, column in enumerate(probabilities.T)}
+        columns = {"label": labels, **parts, "log_density": log_density, **weights}
         found = outputs.table(columns)
         return outputs.beside(table.cells, found) if keep else found
 
@@ -168,23 +168,9 @@ def predict(
         if share is None:
             found = itertools.starmap(labelled, streaming.parts(file, memory, read_options))
         else:
-            found = _of_share(file, share, labelled)
+            found = shares.applied(file, share, shares.rows, labelled)
         outputs.write_parts(output, found)
     return DONE
-
-
-def _of_share(
-    file: Path, share: options.Share, labelled: Callable[[Path, tables.Table], pa.Table]
-) -> Iterator[pa.Table]:
-    """One that is empty has the columns of the others."""
-    own = itertools.starmap(labelled, streaming.of_share(file, share))
-    first = next(own, None)
-    if first is None:
-        some = next(streaming.of_share(file, options.Share(0, 1)), None)
-        if some is None:
-            raise BadInput(f"{file}: has column names but no rows; there is nothing to work on")
-        first = labelled(*some).slice(0, 0)
-    return itertools.chain([first], own)
 
 
 def _weights(model: Any, params: Any, x: Any) -> dict[str, np.ndarray]:

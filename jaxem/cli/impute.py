@@ -76,6 +76,7 @@ def impute(
     ] = None,
     unseen: options.Unseen = "error",
     memory: options.Memory = None,
+    share: options.ShareOf = None,
     column_options: options.ColumnOptions,
     sequence_options: options.SequenceOptions,
     fit_options: options.FitOptions,
@@ -101,8 +102,9 @@ def impute(
     the values of the cells that are there.
 
     Parquet files that do not fit into memory are read, and written, some rows at a time, by
-    --model.
+    --model. With --share several processes fill a share of them each, after a look at all.
     """
+    output = output if share is None else outputs.of_share(output, share)
     inputs = [*streaming.files(file), *([] if model is None else [model])]
     outputs.check(inputs, table=output, plot=plot)
     if model and (components or column_options.columns or column_options.column_family):
@@ -113,10 +115,10 @@ def impute(
             "--group-by, --order-by and --step are of sequences: give --model a hidden Markov "
             "model of jaxem fit-hmm, or leave them out"
         )
-    if streaming.is_wanted(file, memory):
+    if share is not None or streaming.is_wanted(file, memory):
         if draws is not None or plot is not None:
             raise BadInput(f"{file}: --draws and --plot need the table in memory; leave them out")
-        given = impute_parts.Given(file, memory, read_options, unseen, sequence_options)
+        given = impute_parts.Given(file, memory, share, read_options, unseen, sequence_options)
         return impute_parts.fill(given, saved, output)
     with precision(saved.dtype if saved else fit_options.dtype):
         with as_bad_input(file):

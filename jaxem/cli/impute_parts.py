@@ -1,5 +1,6 @@
 """Holes of files that do not fit into memory: looked at once, then filled some rows at a time."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from jaxem.cli import (
     outputs,
     report,
     sequence_order,
+    shares,
     streamed_sequences,
     streaming,
 )
@@ -26,7 +28,7 @@ from jaxem.cli.command import precision
 from jaxem.cli.errors import DONE, BadInput, as_bad_input
 from jaxem.cli.filled_columns import completed, filled_columns, filled_type
 from jaxem.cli.impute_task import Task, is_chain, of_model
-from jaxem.cli.options import ReadOptions, SequenceOptions
+from jaxem.cli.options import ReadOptions, SequenceOptions, Share
 from jaxem.cli.tables import Table
 from jaxem.core.contracts import Params
 from jaxem.fitting.identified import Open
@@ -37,15 +39,27 @@ class Given(NamedTuple):
 
     file: Path
     memory: int | None
+    share: Share | None
     read: ReadOptions
     unseen: str
     order: SequenceOptions
 
     def parts(self, saved: io.Saved) -> Iterator[tuple[Path, Table]]:
+        """All of them."""
         if not is_chain(saved):
             return streaming.parts(self.file, self.memory, self.read)
-        group_by = sequence_order.used(saved.notes, self.order).group_by
-        return streamed_sequences.parts(self.file, self.memory, self.read, group_by)
+        return streamed_sequences.parts(self.file, self.memory, self.read, self._group_by(saved))
+
+    def own_parts(self, saved: io.Saved) -> Iterator[tuple[Path, Table]]:
+        """Those that are to be filled."""
+        if self.share is None:
+            return self.parts(saved)
+        if not is_chain(saved):
+            return shares.rows(self.file, self.share)
+        return shares.sequences(self.file, self.share, self._group_by(saved))
+
+    def _group_by(self, saved: io.Saved) -> str | None:
+        return sequence_order.used(saved.notes, self.order).group_by
 
 
 class Seen(NamedTuple):
@@ -71,9 +85,10 @@ def fill(given: Given, saved: io.Saved | None, output: Path | None) -> int:
     with precision(saved.dtype):
         seen = _look(given, saved)
         _tell(out, given.file, seen)
-        left = Counter(dict(zip(seen.patterns.columns, seen.patterns.cells, strict=True)))
-        n = np.zeros(2, int)
-        outputs.write_parts(output, _filled(given, saved, seen, left, n))
+        left, n = Counter(), np.zeros(2, int)
+        parts = _filled(given, saved, seen, left, n)
+        first = next(parts, seen.schema.empty_table())  # of a share that has no rows
+        outputs.write_parts(output, itertools.chain([first], parts))
     report.remark(given.file, missing_cells.unfilled(left))
     impute_summary.written(out, given.file, output, n, saved.model, None)
     return DONE
@@ -83,9 +98,10 @@ def _filled(
     given: Given, saved: io.Saved, seen: Seen, left: Counter, n: np.ndarray
 ) -> Iterator[pa.Table]:
     """The parts; `left` and `n` count the holes that stay, and what is filled."""
-    for own, table in given.parts(saved):
+    for own, table in given.own_parts(saved):
         with as_bad_input(own):
             task = of_model(saved, table.columns, given.unseen, given.order)
+            left.update(dict(zip(task.patterns.columns, task.patterns.cells, strict=True)))
             columns = []
             if task.missing.any():
                 data, params = _read(saved, task)
@@ -111,13 +127,14 @@ def _look(given: Given, saved: io.Saved) -> Seen:
     each, others, schemas, counts = [], Counter(), [], []
     task: Any = None  # of the last part, and its data: a table has one
     data: Any = None
+    of_order = streamed_sequences.once()
     for own, table in given.parts(saved):
         with as_bad_input(own):
             task = of_model(saved, table.columns, given.unseen, given.order)
             each.append(task.patterns)
             others += missing_cells.of_others(table.columns, task.names)
             schemas.append(table.cells.schema)
-            report.remark(own, (*table.remarks, *task.remarks))
+            report.remark(own, (*table.remarks, *of_order(task.remarks)))
             data, params = _read(saved, task)
             counts += filling.counted(data, params)
     found = patterns.together(each)

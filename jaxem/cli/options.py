@@ -215,7 +215,7 @@ _DISTRIBUTED = (
 Distributed = Annotated[bool, typer.Option("--distributed", help=_DISTRIBUTED)]
 Memory = Annotated[int | None, typer.Option(parser=_memory, metavar="SIZE", help=_MEMORY)]
 _SHARE = (
-    "Label one of N shares of the rows of Parquet files, the first of which is 0/N: OUTPUT is a "
+    "Read one of N shares of the rows of Parquet files, the first of which is 0/N: OUTPUT is a "
     "folder, which the files of all shares, part-00000-of-0000N.parquet and so on, go to."
 )
 ShareOf = Annotated[

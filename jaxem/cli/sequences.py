@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jaxem.cli import (
     outputs,
     report,
     sequence_order,
+    shares,
     streamed_sequences,
     streaming,
     tables,
@@ -121,6 +123,7 @@ def decode(
     keep: options.KeepColumns = False,
     unseen: options.Unseen = "error",
     memory: options.Memory = None,
+    share: options.ShareOf = None,
     sequence_options: options.SequenceOptions,
     read_options: options.ReadOptions,
 ) -> int:
@@ -134,12 +137,16 @@ def decode(
     "" for none.
 
     Parquet files that do not fit into memory are read, and written, some whole sequences at a time:
-    the rows of each must follow each other.
+    the rows of each must follow each other. With --share several processes decode the sequences
+    of a share of them each.
     """
+    output = output if share is None else outputs.of_share(output, share)
     outputs.check([model, *streaming.files(file)], table=output)
     saved = read_model(model, chain=True)
     of: Any = emissions.with_holes(saved.model)
     like = emissions.like_x(of, saved.params)
+    in_parts = share is not None or streaming.is_wanted(file, memory)
+    of_order: Any = streamed_sequences.once() if in_parts else list
 
     def decoded(own: Path, table: tables.Table) -> pa.Table:
         with as_bad_input(own):
@@ -150,7 +157,7 @@ def decode(
             arguments = of, saved.params, steps.split(x)
             path = steps.joined(jaxem.viterbi(*arguments)[0])
             probabilities = steps.joined(jaxem.smooth(*arguments))
-        report.remark(own, (*table.remarks, *steps.remarks))
+        report.remark(own, (*table.remarks, *of_order(steps.remarks)))
         found = outputs.table(
             {
                 "state": path.astype(np.int32),
@@ -161,6 +168,11 @@ def decode(
 
     with precision(saved.dtype):
         group_by = sequence_order.used(saved.notes, sequence_options).group_by
-        parts = streamed_sequences.parts(file, memory, read_options, group_by)
-        outputs.write_parts(output, itertools.starmap(decoded, parts))
+        if share is None:
+            parts = streamed_sequences.parts(file, memory, read_options, group_by)
+            found = itertools.starmap(decoded, parts)
+        else:
+            begun = partial(shares.sequences, group_by=group_by)
+            found = shares.applied(file, share, begun, decoded)
+        outputs.write_parts(output, found)
     return DONE

@@ -4,7 +4,7 @@ The rows of a sequence must follow each other in the files; what else a table in
 as out of order or with gaps, each part of them may be too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,19 @@ def parts(
     return ((path, tables.cleaned(whole)) for path, whole in of_whole_groups(cells, group_by))
 
 
+def once() -> Callable[[Sequence[str]], list[str]]:
+    """A function of what is to be said of the order of the rows of each part -> what is said: that
+    of the first with any, as the others have the like."""
+    told: list[str] = []
+
+    def said(remarks: Sequence[str]) -> list[str]:
+        new = [] if told else [f"in some of the sequences {remark}" for remark in remarks]
+        told.extend(new)
+        return new
+
+    return said
+
+
 def _check_grouped(file: Path, group_by: str | None) -> None:
     if not group_by:
         raise BadInput(
@@ -57,9 +70,7 @@ def of_whole_groups(
     held: list[pa.Table] = []
     last, path, groups = None, Path(), []
     for path, table in parts:
-        with as_bad_input(path):
-            sequence_order.check_names(table, [group_by])
-            column = _plain(table[group_by])
+        column = grouping(path, table, group_by)
         begin = _last_begin(column, last, bool(held))
         last = column[-1].as_py()
         if begin is None:
@@ -74,7 +85,15 @@ def of_whole_groups(
         whole = _joined(held)
         groups.append(pc.unique(_plain(whole[group_by])))
         yield path, whole
-    _check_together(path, groups, group_by)
+    if groups:
+        _check_together(path, groups, group_by)
+
+
+def grouping(path: Path, table: pa.Table, group_by: str) -> pa.ChunkedArray:
+    """The column that tells sequences apart. path: of the table."""
+    with as_bad_input(path):
+        sequence_order.check_names(table, [group_by])
+    return _plain(table[group_by])
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -161,13 +180,12 @@ def source_of(
 
 
 def _remarks(found: Files, order: SequenceOptions) -> list[str]:
-    """What is to be said of the order of the rows, of the first part with any."""
-    said: tuple[str, ...] = ()
+    said = once()
+    remarks = []
     for path, table in _groups(found, [], order):
         with as_bad_input(path):
-            own = sequence_order.arrange(table, *order).remarks
-        said = said or own
-    return [f"in some of the sequences {remark}" for remark in said]
+            remarks += said(sequence_order.arrange(table, *order).remarks)
+    return remarks
 
 
 def _groups(

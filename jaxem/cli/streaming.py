@@ -19,7 +19,7 @@ from jaxem.cli.distributed import is_first
 from jaxem.cli.errors import BadInput, as_bad_input
 from jaxem.cli.fit_candidates import fit_arguments, mesh, one_fit, search
 from jaxem.cli.fit_input import FitInput, Wanted
-from jaxem.cli.options import ColumnOptions, FitOptions, ReadOptions, Share
+from jaxem.cli.options import ColumnOptions, FitOptions, ReadOptions
 from jaxem.cli.tables import Table
 from jaxem.core.contracts import Model
 from jaxem.core.source import Source, sequences
@@ -79,21 +79,6 @@ def _parts(file: Path, memory: int | None, options: ReadOptions) -> Iterator[tup
                 yield from ((own, part) for part in tables.parts(own))
             else:
                 yield own, tables.read(own, *options)
-
-
-def of_share(file: Path, share: Share) -> Iterator[tuple[Path, Table]]:
-    """The parts of a share of Parquet files: row groups that follow each other, of about as many
-    bytes as each of the others has; there may be none."""
-    with as_bad_input():  # which names the files
-        found = of_files(str(file))
-    size = np.concatenate([groups[:, 1] for groups in found.groups])
-    middle = np.cumsum(size) - size / 2
-    owner = (middle * share.n // max(size.sum(), 1)).astype(int)
-    ends = np.cumsum([len(groups) for groups in found.groups])
-    for path, of_path in zip(map(Path, found.paths), np.split(owner, ends[:-1]), strict=True):
-        own = np.flatnonzero(of_path == share.i).tolist()
-        with as_bad_input(path):
-            yield from ((path, part) for part in (tables.parts(path, own) if own else ()))
 
 
 def half_of_what_is_free() -> int:

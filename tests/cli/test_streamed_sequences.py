@@ -148,6 +148,52 @@ def test_holes_of_sequences_are_filled_in_parts(folder, capsys):
     assert found[0]["calls"].null_count == 0
     np.testing.assert_allclose(found[1]["calls"], found[0]["calls"], rtol=1e-9)
     assert found[1].drop_columns("calls").equals(found[0].drop_columns("calls"))
+    told = [line for line in capsys.readouterr().err.splitlines() if "without a row" in line]
+    assert len(told) == 2 and "in some of the sequences time has" in told[1]
+
+
+@pytest.mark.slow(but=("decode-9", "impute-3"))
+@pytest.mark.parametrize("n", [1, 3, 9])
+@pytest.mark.parametrize("name", ["decode", "impute"])
+def test_shares_have_the_sequences_that_begin_in_them(name, n, folder, capsys):
+    """A row group is shorter than the longest sequence, so that some shares are empty."""
+    saved, out = saved_chain(folder), folder / "shares"
+
+    def run(file, *to):
+        given = {"decode": [saved, file, "--keep"], "impute": [file, "--model", saved]}[name]
+        assert main([name, *map(str, given), *map(str, to)]) == 0
+
+    run(folder / "whole.parquet", "-o", folder / "expected.parquet")
+    for i in range(n):
+        run(folder / "part-*.parquet", "-o", out, "--share", f"{i}/{n}")
+    each = [pq.read_table(path) for path in sorted(out.iterdir())]
+    assert len(each) == n and (0 in map(len, each)) == (n == 9)
+    animals = [set(own["animal"].to_pylist()) for own in each]
+    assert sum(map(len, animals)) == len(NAMES)
+    found, expected = pa.concat_tables(each), pq.read_table(folder / "expected.parquet")
+    assert found.schema.equals(expected.schema)
+    for column in found.column_names:
+        if pa.types.is_floating(found[column].type):
+            np.testing.assert_allclose(found[column], expected[column], rtol=1e-9)
+        else:
+            assert found[column].equals(expected[column])
+
+
+def test_what_is_wrong_of_shares_is_one_line(folder, capsys):
+    again = rows().filter(pa.array(np.repeat(NAMES, LENGTHS) == "ant"))
+    pq.write_table(again.set_column(1, "time", pa.array([99])), folder / "part-2.parquet")
+    given = ["decode", str(saved_chain(folder)), str(folder / "part-*.parquet")]
+    to = ["-o", str(folder / "out"), "--share", "0/9"]
+    for more, message in (
+        (to, "animal 'ant' in several places"),
+        ([*to, "--group-by", ""], "tell them apart by --group-by"),
+        ([*to, "--group-by", "animals"], "has no column 'animals'"),
+        (to[2:], "give a folder by -o"),
+    ):
+        assert main([*given, *more]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1, error
+        assert not list(folder.glob("out/*"))
 
 
 WRONG = {
