@@ -117,6 +117,7 @@ def test_ours_goes_over_and_goes_on(name):
     np.testing.assert_allclose(estimator.bic(x, LENGTHS), step.bic, rtol=1e-8)
 
 
+@pytest.mark.slow(but=("poisson", "full", "categorical"))
 @pytest.mark.parametrize("name", CASES)
 def test_theirs_comes_over(name):
     model, _, x, estimator = CASES[name]

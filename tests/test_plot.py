@@ -564,6 +564,7 @@ def test_forest_has_an_interval_for_each_component():
         plot.forest(model, result.params, found, path="means")
 
 
+@pytest.mark.slow
 def test_bootstrap_clouds_have_a_point_for_each_refit_that_converged(ax):
     rng = np.random.default_rng(0)
     n_boot, status = 30, np.full(30, int(jaxem.Status.CONVERGED), np.int32)

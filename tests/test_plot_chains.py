@@ -402,6 +402,7 @@ class TestOverview:
         for i, box in enumerate(boxes):
             assert not any(box.shrunk(0.98, 0.98).overlaps(other) for other in boxes[:i])
 
+    @pytest.mark.slow
     def test_of_sequences_shows_the_column_that_separates(self, fitted, series):
         provenance = type(fitted.provenance)(BELLS, 90, 2, None, "float64")
         result = fitted._replace(params=BELL_PARAMS, provenance=provenance)

@@ -158,6 +158,7 @@ def test_a_variance_is_named_and_a_covariance_is_not():
     assert "[0, 1]" not in text and "means" not in text
 
 
+@pytest.mark.slow
 def test_degrees_of_freedom_are_positive_at_both_ends():
     """Those of their logarithm, whose standard error is se / nu by the delta method."""
     x = np.random.default_rng(2).standard_t(4, 40)[:, None]

@@ -35,6 +35,7 @@ BEST = {
 FREE = {"full": 6, "tied": 3, "diag": 5, "spherical": 4}  # parameters a further component brings
 
 
+@pytest.mark.slow
 def test_the_model_that_mclust_chooses_of_iris():
     """Mclust(iris[, 1:4]) by R's mclust 6.0.0: VEV with 2 groups, BIC 561.7285."""
     iris = datasets.load_iris().x

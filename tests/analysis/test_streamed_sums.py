@@ -83,6 +83,7 @@ def test_standard_errors_are_those_of_rows_in_memory(method, in_memory, params):
     close(jaxem.standard_errors(DIAG, params, cut(), **given), expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_outer_products_and_intervals(in_memory, params):
     """The prior, which weighs as much as the rows, counts once and not in each part."""
     of = {"errors": "outer", **PRIOR}

@@ -183,6 +183,7 @@ def test_weights_by_columns(samples, tmp_path, capsys):
     assert "says nothing of the columns that its weights" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_flexmix_has_the_same_log_odds(tmp_path, capsys):
     """R's flexmix 2.3-18, best of 20 runs to 1e-13: flexmix(count ~ 1, k = 2, model =
     FLXMRglm(family = "poisson"), concomitant = FLXPmultinom(~ decade))."""

@@ -426,6 +426,7 @@ def test_dropped_rows_are_counted(tmp_path, capsys):
     assert len(set(facts)) == 1  # rows with holes, left out by us or before
 
 
+@pytest.mark.slow
 def test_impute_fits_as_fit_does_and_fills_as_impute(fitted, tmp_path, capsys):
     x = holed()
     path, out, picture = write(tmp_path / "t.csv", x), tmp_path / "o.csv", tmp_path / "p.png"

@@ -152,7 +152,7 @@ def test_holes_of_sequences_are_filled_in_parts(folder, capsys):
     assert len(told) == 2 and "in some of the sequences time has" in told[1]
 
 
-@pytest.mark.slow(but=("decode-9", "impute-3"))
+@pytest.mark.slow(but=("decode-9",))
 @pytest.mark.parametrize("n", [1, 3, 9])
 @pytest.mark.parametrize("name", ["decode", "impute"])
 def test_shares_have_the_sequences_that_begin_in_them(name, n, folder, capsys):

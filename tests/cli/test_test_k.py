@@ -48,6 +48,7 @@ def test_holes_are_fitted_around_and_drawn_again(capsys):
     assert "--missing drop" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_fit_that_did_not_converge_is_told(faithful, capsys):
     assert main(["test-k", faithful, "--max-components", "1", "--max-iter", "3", *FEW]) == 1
     assert re.search(r"components?: MAX_ITER.*raise --max-iter", capsys.readouterr().err)

@@ -167,7 +167,8 @@ def overwrite(tree):
 SLOW = {
     "fit of chains", "lr_test", "impute", "standard_errors", "fit_online", "fit with all",
     "fit_many", "fit from params", "sample_paths", "bootstrap", "occupancy", "select",
-    "conditional", "diagnose", "trimmed_weights", "viterbi", "smooth",
+    "conditional", "diagnose", "trimmed_weights", "viterbi", "smooth", "parameter_covariance",
+    "fit_incremental", "lr_tests", "confidence_intervals", "filter_states", "compare_optima",
 }  # fmt: skip
 
 

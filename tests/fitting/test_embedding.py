@@ -60,6 +60,7 @@ def test_a_mixture_layer_behind_a_network_is_trained_end_to_end():
     assert right > 0.9
 
 
+@pytest.mark.slow
 def test_weights_may_be_the_output_of_a_network():
     x, _ = rings(60, np.random.default_rng(1))
     network = eqx.nn.MLP(2, "scalar", 4, 1, jnp.tanh, jax.nn.softplus, key=jax.random.key(0))

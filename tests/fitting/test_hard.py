@@ -41,6 +41,7 @@ def test_thin_but_well_supported_clusters_are_regular(covariance):
     np.testing.assert_allclose(result.params.weights, 0.5, atol=0.03)
 
 
+@pytest.mark.slow(but=("full",))
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
 def test_clusters_1e4_deviations_apart_in_float32(covariance):
     rng = np.random.default_rng(1)

@@ -170,6 +170,7 @@ def test_derivatives_equal_central_differences_of_refits(case):
         np.testing.assert_allclose(sum(jax.tree.leaves(both)), found @ cotangent, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_one_component_has_its_closed_form():
     """m = sum w x / W and C = sum w (x - m)(x - m)' / W."""
     rng = np.random.default_rng(0)
@@ -304,6 +305,7 @@ def test_without_convergence_there_is_no_gradient():
     assert jaxem.em(ONE_D, START, x, max_iter=3).status == Status.MAX_ITER
 
 
+@pytest.mark.slow
 def test_identical_components_have_no_gradient():
     """A saddle point, and, with weights alone to tell, a ridge on which EM stands still."""
     x = two_normals()

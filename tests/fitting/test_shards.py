@@ -37,6 +37,10 @@ WEIGHT = RNG.integers(0, 3, N).astype(float)
 LABELS = np.where(np.arange(N) % 9 == 0, GROUP, -1)
 FULL = jaxem.Mixture(families.Gaussian("full"), 3)
 OPTIONS = {"key": KEY, "n_init": 3}
+QUICK = (
+    "full", "full_with_holes", "VVE", "student_t", "factor_analyzer", "beta", "von_mises_fisher",
+    "censored_normal", "binned_normal", "poisson", "categorical", "linear_regression", "product",
+)  # fmt: skip
 COLLECTIVE = re.compile(
     r" (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\("
 )
@@ -55,6 +59,7 @@ def spread(x, mesh):
     return jax.device_put(x, NamedSharding(mesh, PartitionSpec("rows")))
 
 
+@pytest.mark.slow(but=QUICK)
 @pytest.mark.parametrize("name", FAMILY_CASES)
 def test_sums_of_every_family_are_those_of_one_device(name):
     case = FAMILY_CASES[name]()

@@ -286,6 +286,7 @@ def test_a_process_ends_whose_peer_was_killed(tmp_path):
     assert "process 1 was killed" in err
 
 
+@pytest.mark.slow
 def test_a_process_ends_whose_leader_was_killed(tmp_path):
     """By the watch, or by JAX's own: whichever sees it first, and both say why."""
     code, _, err = ended(tmp_path, signal.SIGKILL, 0)

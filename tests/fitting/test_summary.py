@@ -65,6 +65,7 @@ def test_it_is_a_frame_of_the_kind_of_the_data(kind):
     assert type(read) is type(table)
 
 
+@pytest.mark.slow(but=("tied", "EEE", "VVI"))
 @pytest.mark.parametrize("covariance", ["tied", "diag", "spherical", "VEV", "EEE", "VVI"])
 def test_deviations_of_every_structure(covariance):
     """Those of the normal distribution that the library draws from and conditions on."""

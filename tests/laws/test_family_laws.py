@@ -171,12 +171,12 @@ def test_m_steps_lead_to_the_weighted_estimate(case, r):
     close(found, case.mle(np.asarray(r), case.x), case.digits, case.digits / 10)
 
 
-@pytest.mark.parametrize("with_prior", [False, True])
-def test_the_slope_is_zero_where_m_steps_lead_to(case, r, with_prior):
-    """d/dt of sum r log p(x; theta(t)) + log p(theta(t))."""
-    if with_prior and case.prior is None:
+@pytest.mark.parametrize("flat", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_slope_is_zero_where_m_steps_lead_to(case, r, flat):
+    """d/dt of sum r log p(x; theta(t)) + log p(theta(t)); flat: without the family's prior."""
+    if flat and case.prior is None:
         pytest.skip("the family has no prior")
-    prior, free = _prior(case) if with_prior else None, _nothing_fixed(case)
+    prior, free = None if flat else _prior(case), _nothing_fixed(case)
     best = _estimate(case, lambda p: _statistics(case.family, p, case.x, r, prior), prior)
     at_best, elsewhere = (
         _slope(case.family, _coordinates(case.family, params), case.x, r, prior, free)
@@ -299,7 +299,7 @@ def test_a_model_file_brings_them_back(case, tmp_path):
 # ---- transformations
 
 
-@pytest.mark.slow(but=("full", "categorical", "poisson", "student_t", "product"))
+@pytest.mark.slow(but=("categorical", "poisson", "product"))
 def test_jit_and_vmap_change_nothing(case, r):
     def step(params: Any) -> Any:
         return _step(case.family, params, case.x, r)

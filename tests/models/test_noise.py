@@ -97,6 +97,7 @@ def _large(monkeypatch):
     return x, weight
 
 
+@pytest.mark.slow
 def test_box_of_a_large_table_is_that_of_all_its_rows(monkeypatch):
     """Outside of a box that some rows give, the noise would have the density that it has within."""
     x, weight = _large(monkeypatch)

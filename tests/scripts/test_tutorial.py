@@ -30,6 +30,7 @@ def test_every_figure_of_the_text_is_there_and_none_is_left_over(told):
     assert all((folder / name).stat().st_size > 5000 for name in shown)
 
 
+@pytest.mark.slow
 def test_the_likeliest_slope_is_the_least_squares_slope(told):
     line = told[2]["line"]
     rng = np.random.default_rng(0)

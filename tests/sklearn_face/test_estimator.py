@@ -52,6 +52,7 @@ def test_scikit_learns_checks_of_estimators(estimator, check):
 # ---- results
 
 
+@pytest.mark.slow(but=("full", "diag"))
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_same_optimum_as_scikit_learn_from_the_same_start(covariance_type):
     options = {"reg_covar": 0, "max_iter": 3000, **given(covariance_type)}

@@ -92,6 +92,7 @@ def test_a_frame_with_holes_and_text_in_a_pipeline(holed):
     assert list(told[:5]) == [f"emimputer__{n}" for n in [*names, "missingindicator_a"]]
 
 
+@pytest.mark.slow
 def test_drawn_cells_differ_and_keep_what_was_observed(holed):
     one, other = (
         EMImputer(sample_posterior=True, n_init=1, random_state=seed).fit_transform(holed)

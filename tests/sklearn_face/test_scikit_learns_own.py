@@ -34,6 +34,8 @@ NOT_APPLICABLE = {
 }
 # Each compiles for many shapes.
 SLOW = (
+    "test_gaussian_mixture_verbose", "test_gaussian_mixture_attributes",
+    "test_gaussian_mixture_n_iter", "test_gaussian_mixture_predict_predict_proba",
     "test_multiple_init", "test_gaussian_mixture_fit_best_params", "test_sample",
     "test_gaussian_mixture_fit", "test_gaussian_mixture_fit_convergence_warning",
     "test_gaussian_mixture_aic_bic", "test_check_precisions", "test_bic_1d_1component",

@@ -89,6 +89,7 @@ def test_states_are_written_beside_the_steps(file, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_text_that_is_filled_is_written_as_text(tmp_path):
     rng = np.random.default_rng(0)
     kind = np.where(X[:, 0] < 3, "short", "long").astype(object)
