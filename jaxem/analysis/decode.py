@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxem.analysis.in_pieces import in_pieces
 from jaxem.analysis.predict import smoothed
-from jaxem.core import checks, filled_rows, names, text_tables
+from jaxem.core import checks, filled_rows, names, placement, text_tables
 from jaxem.core.contracts import Model, Params, Prepared, Rows
 from jaxem.core.dataset import Dataset, as_dataset
 from jaxem.core.framed import framed
@@ -40,7 +40,8 @@ def viterbi(model: Model, params: Params, x: Any, lengths: Any = None) -> tuple[
     """
     data, params = _read(model, params, x, lengths)
     path, terms = _by_lanes(data, params, _best_path)
-    terms = jnp.where(data.rows.weight > 0, terms, 0)
+    weight, terms = map(placement.in_place, (data.rows.weight, terms))
+    terms = placement.numpy_of(terms).where(weight > 0, terms, 0)
     _check_possible(data, params, terms)
     return framed(data, data.arrange(path), model.part), data.layout.sums(terms)
 
@@ -158,8 +159,8 @@ def _filtered(data: Dataset, params: Params) -> Float[Array, "t k b"]:
     return jnp.moveaxis(alphas, 0, 1)
 
 
-def _check_possible(data: Dataset, params: Params, terms: Float[Array, "t b"]) -> None:
-    """terms: log probabilities of each step given those before."""
+def _check_possible(data: Dataset, params: Params, terms: Any) -> None:
+    """terms: (t, b), log probabilities of each step given those before."""
     if checks.is_concrete(terms) and not np.all(np.isfinite(terms)):
         impossible.check(data.model, params, data)
 

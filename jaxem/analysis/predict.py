@@ -66,7 +66,7 @@ def posterior(data: Dataset, params: Params) -> Array:
     """The same with the axes of the rows' weight, then that of components."""
     values = _posterior(data, params, "probabilities")
     chain = data.layout is not None and checks.is_concrete(values)
-    if chain and not np.all(np.sum(values, axis=-1) > 0.5):
+    if chain and not np.all(np.sum(placement.in_place(values), axis=-1) > 0.5):
         impossible.check(data.model, params, data)
     return values
 

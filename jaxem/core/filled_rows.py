@@ -30,7 +30,7 @@ def size(n: int, n_numbers: int, least: int = _LEAST) -> int:
 
 def filled(rows: Rows) -> Rows:
     """The rows with units of weight 0 after them: copies of the first."""
-    if not checks.is_concrete(rows) or not all(map(_on_one_cpu, jax.tree.leaves(rows))):
+    if not checks.is_concrete(rows) or not all(map(placement.on_one_cpu, jax.tree.leaves(rows))):
         return rows
     n_numbers = sum(leaf.size for leaf in jax.tree.leaves(rows.x))
     n = rows.weight.shape[0]
@@ -74,9 +74,3 @@ def longer(rows: Rows, axis: int, n: int) -> Rows:
         first=None if own.first is None else own.first | absent,
     )
     return jax.device_put(own)
-
-
-def _on_one_cpu(leaf: Any) -> bool:
-    return placement.lies_on_host(leaf) and (
-        not isinstance(leaf, jax.Array) or (len(leaf.devices()) == 1 and not leaf.committed)
-    )

@@ -26,6 +26,13 @@ def on_host(wanted: bool = True) -> AbstractContextManager[Any]:
         return nullcontext()
 
 
+def reshaped(array: Any, shape: tuple[int, ...]) -> jax.Array:
+    """On the device; nothing compiles where NumPy does it."""
+    if not on_one_cpu(array):
+        return array.reshape(shape)
+    return jax.device_put(in_place(array).reshape(shape))
+
+
 def numpy_of(array: Any) -> Any:
     """NumPy or jax.numpy: what computes where the array lies."""
     return jnp if isinstance(array, jax.Array) else np
@@ -37,6 +44,13 @@ def lies_on_host(array: Any) -> bool:
     if isinstance(array, jax.core.Tracer):
         return False
     return next(iter(array.devices())).platform == "cpu"
+
+
+def on_one_cpu(array: Any) -> bool:
+    """Whether what NumPy makes of it may take its place."""
+    return lies_on_host(array) and (
+        not isinstance(array, jax.Array) or (len(array.devices()) == 1 and not array.committed)
+    )
 
 
 def blocks(x: Any) -> Iterator[Any]:

@@ -143,10 +143,15 @@ def replace_absent(x: Any, weight: Float[Array, " n"]) -> Any:
     """x with every row of weight 0 replaced by one that is there: NaN * 0 would be NaN."""
     if checks.is_concrete(weight) and bool((placement.in_place(weight) > 0).all()):
         return x
-    present, live = weight > 0, jnp.argmax(weight)
+    on_host = all(map(placement.on_one_cpu, jax.tree.leaves((x, weight))))
+    numpy: Any = np if on_host else jnp  # of which nothing compiles
+    own = placement.in_place(weight) if on_host else weight
+    present, live = own > 0, numpy.argmax(own)
 
-    def replace(leaf: Array) -> Array:
-        mask = jnp.reshape(present, (-1,) + (1,) * (leaf.ndim - 1))
-        return jnp.where(mask, leaf, jnp.broadcast_to(leaf[live], leaf.shape))
+    def replace(leaf: Any) -> Any:
+        leaf = placement.in_place(leaf) if on_host else leaf
+        mask = numpy.reshape(present, (-1,) + (1,) * (leaf.ndim - 1))
+        found = numpy.where(mask, leaf, numpy.broadcast_to(leaf[live], leaf.shape))
+        return jax.device_put(found) if on_host else found
 
     return jax.tree.map(replace, x)

@@ -108,9 +108,13 @@ class Layout(NamedTuple):
             return jnp.sum(values[: self.steps, 0])
         if self.each_its_lane:
             return jnp.sum(self.arrange(values), axis=1)
-        owner = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        n = len(self.lengths)
+        owner = np.repeat(np.arange(n), self.lengths)
+        if checks.is_concrete(values):  # nothing compiles, for each table anew
+            flat = np.reshape(np.asarray(values), -1)[self.places]
+            return jax.device_put(np.bincount(owner, flat, n).astype(flat.dtype))
         flat = jnp.reshape(values, -1)[self.places]
-        return jax.ops.segment_sum(flat, owner, len(self.lengths), indices_are_sorted=True)
+        return jax.ops.segment_sum(flat, owner, n, indices_are_sorted=True)
 
 
 def layout(data: Any, lengths: Any) -> Layout:

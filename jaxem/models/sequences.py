@@ -45,11 +45,11 @@ def read(
     dtype = jax.tree.leaves(x)[0].dtype
     x = replace_absent(x, checks.cast(seen, dtype))
     rows = Rows(
-        jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), x),
+        jax.tree.map(lambda leaf: placement.reshaped(leaf, (*shape, *leaf.shape[1:])), x),
         checks.cast(step_weight, dtype),
         None if labels is None else _labels(labels, where, len(possible), possible),
-        observed=jnp.asarray(observed.reshape(shape)),
-        first=jnp.asarray(first),
+        observed=placement.reshaped(observed, shape),
+        first=jax.device_put(first),
     )
     return rows, where
 

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from compilations import compilations
 from scipy import stats
 
 import jaxem
@@ -106,3 +107,19 @@ def test_a_mixture_has_no_states_in_time():
         jaxem.forecast(mixture, None, PARTS[0])
     with pytest.raises(ValueError, match="n_steps"):
         jaxem.forecast(MODEL, PARAMS, PARTS[0], 0)
+
+
+def test_sequences_of_other_lengths_are_decoded_by_the_same_programs():
+    rng = np.random.default_rng(0)
+
+    def told(lengths):
+        each = [rng.poisson(3.0, n).astype(float) for n in lengths]
+        found = jaxem.viterbi(MODEL, PARAMS, each), jaxem.smooth(MODEL, PARAMS, each)
+        return jax.block_until_ready(found)
+
+    told([60, 41, 52, 33])
+    with compilations() as compiled:
+        (paths, log_p), shares = told([59, 43, 50, 31])
+    assert not compiled
+    assert [len(path) for path in paths] == [len(own) for own in shares] == [59, 43, 50, 31]
+    assert log_p.shape == (4,)
