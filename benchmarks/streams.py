@@ -3,9 +3,10 @@
     python -m benchmarks.streams N D K
 
 Time: EM from the same parameters, or from several starts, few and more steps in turn, over rows in
-memory and over a Parquet file of 8 row groups; both end at the same bits, or the case fails. Peak:
-of two iterations from two starts over rows that are made as they are read, in a fresh process, over
-what it holds after a small fit; compilation is in it. Linux alone: it is read from /proc.
+memory, over a Parquet file of 8 row groups and over an .npy file; all end at the same bits, or the
+case fails. Peak: of two iterations from two starts over rows that are made as they are read, in a
+fresh process, over what it holds after a small fit; compilation is in it. Linux alone: it is read
+from /proc.
 """
 
 import argparse
@@ -54,7 +55,11 @@ class Rate:
         start = as_params(data.start(x, self.k, "full"))
         init: Any = start if self.starts == 1 else "random_from_data"
         with tempfile.TemporaryDirectory() as folder:
-            where = {"memory": jax.device_put(x), "Parquet": parquet(x, Path(folder))}
+            where = {
+                "memory": jax.device_put(x),
+                "Parquet": parquet(x, Path(folder)),
+                ".npy": npy(x, Path(folder)),
+            }
             ends: dict[str, Any] = {}
             times: dict[str, list[float]] = {name: [] for name in where}
 
@@ -73,21 +78,24 @@ class Rate:
                 for name in where:
                     short, long = seconds(name, few), seconds(name, more)
                     times[name].append((long - short) / (more - few))
-        same = jax.tree.map(np.array_equal, ends["memory"].params, ends["Parquet"].params)
-        if not all(jax.tree.leaves(same)):
-            raise ArithmeticError("the source ended at other parameters than memory")
+        first = ends.pop("memory").params
+        for name, end in ends.items():
+            if not all(jax.tree.leaves(jax.tree.map(np.array_equal, first, end.params))):
+                raise ArithmeticError(f"{name} ended at other parameters than memory")
         sizes = {"n": self.n, "d": self.d, "k": self.k, "starts": self.starts}
         rows = [
             Row(self.name, "jaxem", "s an iteration", sizes, **spread(own), note=name)
             for name, own in times.items()
         ]
-        ratio = median_ratio(times["memory"], times["Parquet"])
-        what = (
-            f"full, n={self.n:,} d={self.d} k={self.k}, float32, starts: {self.starts}: Parquet, "
-            "of the rate in memory"
-        )
-        percent = None if ratio is None else 100 * ratio
-        return Findings(rows, [Figure(what, "%", percent, self.target)])
+        figures = []
+        for name, target in (("Parquet", self.target), (".npy", None)):
+            ratio = median_ratio(times["memory"], times[name])
+            what = (
+                f"full, n={self.n:,} d={self.d} k={self.k}, float32, starts: {self.starts}: {name},"
+                " of the rate in memory"
+            )
+            figures.append(Figure(what, "%", None if ratio is None else 100 * ratio, target))
+        return Findings(rows, figures)
 
 
 def parquet(x: np.ndarray, folder: Path) -> Source:
@@ -97,6 +105,11 @@ def parquet(x: np.ndarray, folder: Path) -> Source:
     table = pa.table({f"c{j}": x[:, j] for j in range(x.shape[1])})
     pq.write_table(table, folder / "x.parquet", row_group_size=-(-len(x) // 8))
     return sources.parquet(folder / "x.parquet")
+
+
+def npy(x: np.ndarray, folder: Path) -> Source:
+    np.save(folder / "x.npy", x)
+    return sources.npy(folder / "x.npy")
 
 
 @dataclass(frozen=True)
