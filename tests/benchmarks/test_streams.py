@@ -17,7 +17,8 @@ from benchmarks import streams
 from benchmarks.bench import Bench
 from benchmarks.timing import Clock
 found = streams.Rate(600_000, 30, 3, steps=(0, 1), rounds=1).run(Bench(Clock(), {}, {}))
-assert [row.note for row in found.rows] == ["memory", "Parquet"] and len(found.figures) == 1
+assert [row.note for row in found.rows] == ["memory", "Parquet", ".npy"]
+assert len(found.figures) == 2
 """
 
 
