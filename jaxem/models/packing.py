@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from jaxem.core import checks, tables
+from jaxem.core import checks, placement, tables
 from jaxem.core.contracts import Rows
 from jaxem.core.lanes import Lanes
 from jaxem.core.source import runs
@@ -110,7 +110,7 @@ class Layout(NamedTuple):
             return jnp.sum(self.arrange(values), axis=1)
         n = len(self.lengths)
         owner = np.repeat(np.arange(n), self.lengths)
-        if checks.is_concrete(values):  # nothing compiles, for each table anew
+        if placement.lies_on_host(values):  # nothing compiles, for each table anew
             flat = np.reshape(np.asarray(values), -1)[self.places]
             return jax.device_put(np.bincount(owner, flat, n).astype(flat.dtype))
         flat = jnp.reshape(values, -1)[self.places]

@@ -80,10 +80,9 @@ def opened(path: str) -> Any:
 def read(
     path: str, file: Any, groups: Sequence[int] | None, columns: Sequence[str] | None
 ) -> Iterator[Any]:
-    """Record batches; None for all row groups, or columns. One thread reads: two would take a
-    quarter more of what the fit computes with."""
+    """Record batches; None for all row groups, or columns."""
     try:
-        yield from file.iter_batches(_ROWS, groups, columns, use_threads=False)
+        yield from file.iter_batches(_ROWS, groups, columns)
     except (OSError, pyarrow().ArrowInvalid) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
 
