@@ -178,7 +178,6 @@ def test_all_axes_meet_once(d):
 # ---- coordinates
 
 
-@pytest.mark.slow
 @pytest.mark.slow(but=("EEV",))
 @pytest.mark.parametrize("name", LINKED)
 def test_all_coordinates_are_of_the_structure_and_none_is_spare(name):

@@ -158,7 +158,6 @@ ALIKE = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.slow(but=("full",))
 @pytest.mark.parametrize("name", ALIKE)
 def test_a_fit_is_that_of_the_rows_themselves(name, monkeypatch):

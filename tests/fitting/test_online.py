@@ -68,7 +68,6 @@ def test_starts_of_a_method_come_near_the_best_of_many(family, x):
     assert (best.log_likelihood - found.log_likelihood) / N < 2e-3
 
 
-@pytest.mark.slow
 @pytest.mark.slow(but=("30000.0",))
 @pytest.mark.parametrize("pull", [1e-6, 3e4])
 def test_one_component_is_that_of_all_rows(pull):

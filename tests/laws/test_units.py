@@ -124,7 +124,6 @@ def check_singly(case, family, x, units):
     check(case, family, np.asarray(x, np.float32), single, digits=2e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.slow(but=("exponential",))
 @pytest.mark.parametrize("name", ["gamma", "exponential", "log_normal"])
 def test_positive_columns(name):
