@@ -13,7 +13,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from jaxem.cli.errors import suggestion
-from jaxem.sources import categories
+from jaxem.sources import categories, parquet_files
 from jaxem.sources.categories import is_numeric as is_numeric
 
 STANDARD_INPUT = Path("-")
@@ -84,7 +84,7 @@ def parts(path: Path, groups: Sequence[int] | None = None) -> Iterator[Table]:
     groups: the row groups that are read; None for all.
     """
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with parquet_files.file_of(path) as file:
             for i, batch in enumerate(file.iter_batches(_ROWS, groups)):
                 own = cleaned(pa.Table.from_batches([batch], file.schema_arrow), ())
                 yield own._replace(remarks=()) if i else own

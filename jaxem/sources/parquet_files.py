@@ -10,7 +10,8 @@ import numpy as np
 from jaxem.core.files import describe_os_errors
 from jaxem.sources.schema import Schema, called, schema_of, together
 
-_ROWS = 50_000  # of a record batch: columns a power of two apart would share the same cache lines
+_BATCH = 12_000_000  # bytes of a record batch; columns a power of two apart share cache lines
+_NUMBER = 8  # bytes, at most
 _BUFFER = 1 << 20  # bytes of a column that are read at a time, not all of a row group
 
 
@@ -69,7 +70,7 @@ def opened(path: str) -> Any:
     arrow = pyarrow()
     with describe_os_errors(path, "cannot be read"):
         try:
-            return arrow.parquet.ParquetFile(path, buffer_size=_BUFFER)
+            return file_of(path)
         except arrow.ArrowInvalid:
             raise ValueError(
                 f"{path} is no Parquet file, or is cut short; write it again, such as by the "
@@ -77,12 +78,19 @@ def opened(path: str) -> Any:
             ) from None
 
 
+def file_of(path: Any) -> Any:
+    """An open file, of which no more is held than what is being read: by default a reader keeps
+    all row groups that it is asked for."""
+    return pyarrow().parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+
+
 def read(
     path: str, file: Any, groups: Sequence[int] | None, columns: Sequence[str] | None
 ) -> Iterator[Any]:
     """Record batches; None for all row groups, or columns."""
+    n_columns = max(1, len(file.schema_arrow if columns is None else columns))
     try:
-        yield from file.iter_batches(_ROWS, groups, columns)
+        yield from file.iter_batches(max(1, _BATCH // (_NUMBER * n_columns)), groups, columns)
     except (OSError, pyarrow().ArrowInvalid) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
 

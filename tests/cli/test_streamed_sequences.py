@@ -50,7 +50,7 @@ def folder(tmp_path, monkeypatch):
     """Two files, cut within the third animal, which are read 16 rows at a time."""
     monkeypatch.setattr(source, "WHOLE", 1)
     monkeypatch.setattr(tables, "_ROWS", 16)
-    monkeypatch.setattr(parquet_files, "_ROWS", 16)
+    monkeypatch.setattr(parquet_files, "_BATCH", 16 * 8)
     table = shuffled(rows())
     pq.write_table(table, tmp_path / "whole.parquet")
     pq.write_table(table[:50], tmp_path / "part-0.parquet", row_group_size=20)

@@ -11,7 +11,9 @@ import pytest
 
 import jaxem
 from jaxem import families, sources
+from jaxem.cli import tables
 from jaxem.core.source import Piece, Share, exact, joined
+from jaxem.sources import parquet_files
 
 N = 1000
 X = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
@@ -85,6 +87,23 @@ def test_columns_are_chosen_in_the_form_of_x(folder):
     np.testing.assert_array_equal(pair.x[1], X[:400, 2:])
     (parts,) = sources.parquet(path, columns={"a": ["c0"], "b": "w"}).pieces()
     assert parts.x["a"].shape == parts.x["b"].shape == (400, 1)
+
+
+@pytest.mark.parametrize("read", ["source", "command line"])
+def test_of_a_file_little_is_held_at_a_time(read, tmp_path, monkeypatch):
+    """Whatever its rows: each column has a buffer, and the batch that is read."""
+    monkeypatch.setattr(parquet_files, "_BATCH", 2_000_000)
+    monkeypatch.setattr(tables, "_ROWS", 100_000)
+    n, path = 3_000_000, tmp_path / "x.parquet"
+    values = np.random.default_rng(0).random((n, 2), np.float32)
+    pq.write_table(table(values), path, row_group_size=n // 10)
+    pieces = sources.parquet(path).pieces() if read == "source" else tables.parts(path)
+    before, held, n_rows = pa.total_allocated_bytes(), 0, 0
+    for piece in pieces:
+        n_rows += piece.n_rows if read == "source" else piece.cells.num_rows
+        held = max(held, pa.total_allocated_bytes() - before)
+    assert n_rows == n
+    assert 0 < held < path.stat().st_size / 2
 
 
 def test_numbers_are_widened_and_null_is_nan(tmp_path):
