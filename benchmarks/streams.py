@@ -1,12 +1,12 @@
 """A source against the same table in memory: the time of an iteration, and the peak of memory.
 
-    python -m benchmarks.streams N D K
+    python -m benchmarks.streams N D K [PATH]
 
 Time: EM from the same parameters, or from several starts, few and more steps in turn, over rows in
 memory, over a Parquet file of 8 row groups and over an .npy file; all end at the same bits, or the
-case fails. Peak: of two iterations from two starts over rows that are made as they are read, in a
-fresh process, over what it holds after a small fit; compilation is in it. Linux alone: it is read
-from /proc.
+case fails. Peak: of two iterations from two starts over rows that are made as they are read, or
+that lie in the Parquet file PATH, in a fresh process, over what it holds after a small fit;
+compilation is in it. Linux alone: it is read from /proc.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from jaxem.core.source import Source
 from jaxem.families import Gaussian
 
 _ROWS = 1 << 17  # a batch that is made
+_GROUP = 1 << 20  # a row group
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,7 @@ class Peak:
     d: int
     k: int
     target: float | None = None  # of the largest over the smallest
+    kept: bool = False  # in a Parquet file
     budget_s: float = 900.0
     name: str = "peak memory of a source"
 
@@ -233,46 +235,70 @@ class Peak:
         if not STATUS.exists():
             raise OSError("peak memory is read from /proc, which is not there")
         peaks = {n: self._peak(n) for n in self.ns}
+        source = "Parquet" if self.kept else "made as it is read"
         rows = [
             Row(self.name, "jaxem", "MB", {"n": n, "d": self.d, "k": self.k}, median=peak,
-                least=peak, most=peak, rounds=1)
+                least=peak, most=peak, rounds=1, note=source)
             for n, peak in peaks.items()
         ]  # fmt: skip
         least, most = min(self.ns), max(self.ns)
         what = f"full, d={self.d} k={self.k}, float32: peak memory at n={most:,} over n={least:,}"
         ratio = peaks[most] / peaks[least]
-        return Findings(rows, [Figure(what, "x", ratio, self.target, at_least=False)])
+        figure = Figure(f"{what}: {source}", "x", ratio, self.target, at_least=False)
+        return Findings(rows, [figure])
 
     def _peak(self, n: int) -> float:
-        command = [sys.executable, "-m", "benchmarks.streams", *map(str, (n, self.d, self.k))]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
-                              timeout=self.budget_s)  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "x.parquet"
+            if self.kept:
+                written(path, n, self.d, self.k)
+            command = [sys.executable, "-m", "benchmarks.streams", *map(str, (n, self.d, self.k))]
+            command += [str(path)] * self.kept
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
+                                  timeout=self.budget_s)  # fmt: skip
         if done.returncode:
             raise RuntimeError(done.stderr.strip()[-300:])
         return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(n: int, d: int, k: int) -> float:
-    block = data.clusters(_ROWS, d, k, "float32")
+def written(path: Path, n: int, d: int, k: int) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    def batches() -> Iterator[np.ndarray]:
-        for first in range(0, n, _ROWS):
-            yield block[: n - first] + np.float32(first / n)
+    def tables() -> Iterator[pa.Table]:
+        for block in made(n, d, k, _GROUP):
+            yield pa.table({f"c{j}": block[:, j] for j in range(d)})
 
+    each = tables()
+    first = next(each)
+    with pq.ParquetWriter(path, first.schema) as file:
+        for table in itertools.chain([first], each):
+            file.write_table(table)
+
+
+def made(n: int, d: int, k: int, rows: int = _ROWS) -> Iterator[np.ndarray]:
+    block = data.clusters(rows, d, k, "float32")
+    for first in range(0, n, rows):
+        yield block[: n - first] + np.float32(first / n)
+
+
+def measure(n: int, d: int, k: int, path: Path | None) -> float:
     model = jaxem.Mixture(Gaussian("full"), k)
 
     def fit(x: Any) -> None:
         result = jaxem.fit(model, x, key=jax.random.key(0), n_init=2, max_iter=2)
         jax.block_until_ready(result.log_likelihood)
 
-    fit(block[: 100 * k])
-    return peak_mb(lambda: fit(sources.batches(batches)))
+    fit(data.clusters(100 * k, d, k, "float32"))
+    source = sources.batches(lambda: made(n, d, k)) if path is None else sources.parquet(path)
+    return peak_mb(lambda: fit(source))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.streams", description=__doc__)
     for name in ("n", "d", "k"):
         parser.add_argument(name, type=int)
+    parser.add_argument("path", type=Path, nargs="?")
     print(json.dumps(measure(**vars(parser.parse_args()))))
 
 

@@ -244,6 +244,7 @@ STREAMS = Suite(
         streams.FewPasses(8000, 5, 8, apart=3.0),
         processes.WeakScaling(800_000, 30, 10, target=90),
         streams.Peak((10_000_000, 100_000_000), 8, 4, target=1.1),
+        streams.Peak((10_000_000, 100_000_000), 8, 4, target=1.1, kept=True),
     ),
 )
 

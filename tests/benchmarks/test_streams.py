@@ -63,3 +63,11 @@ def test_a_few_passes_end_under_the_optimum():
         "plain", "incremental", "accelerated"
     ]  # fmt: skip
     assert all(0 < row.median < 1 for row in found.rows)
+
+
+@pytest.mark.slow
+def test_the_peak_of_a_source_is_measured():
+    for kept, source in ((False, "made as it is read"), (True, "Parquet")):
+        found = streams.Peak((20_000, 2_000_000), 2, 2, kept=kept).run(bench())
+        assert [row.note for row in found.rows] == 2 * [source]
+        assert all(row.median > 0 for row in found.rows) and found.figures[0].measured > 0
