@@ -5,9 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from jaxem.core import shards
 from jaxem.core.contracts import Prepared, Rows
@@ -119,24 +117,28 @@ def _read(
 
 
 def added(execution: Execution, groups: list[Group], own: Part, total: list[Sums]) -> list[Sums]:
-    """With the E-steps of the blocks of a part. total: of those before; empty for the first."""
-    first = jnp.zeros((), jnp.int32)
+    """With the E-steps of the blocks of a part. total: of those before; empty for the first.
+
+    This part may still be on its way; more that wait would fill the memory.
+    """
+    first, before = np.int32(0), total
     if not total:
-        first, total = _begun(execution, groups, own.rows)
-    stop = jnp.asarray(own.n_blocks, jnp.int32)
-    total = [
+        first, before = _begun(execution, groups, own.rows)
+    stop = np.int32(own.n_blocks)
+    after = [
         programs.add(execution, each.stable, each.prepared, own.rows, first, stop, sums)
-        for each, sums in zip(groups, total, strict=True)
+        for each, sums in zip(groups, before, strict=True)
     ]
-    return jax.block_until_ready(total)  # parts that wait for each other would fill the memory
+    jax.block_until_ready(before)
+    return after
 
 
-def _begun(execution: Execution, groups: list[Group], rows: Rows) -> tuple[Array, list[Sums]]:
+def _begun(execution: Execution, groups: list[Group], rows: Rows) -> tuple[np.int32, list[Sums]]:
     """-> (the first block to be added, the sums until there)."""
     if rows.shards is None:
         own = [programs.begin(execution, of.stable, of.prepared, rows) for of in groups]
-        return jnp.ones((), jnp.int32), own
-    return jnp.zeros((), jnp.int32), [_no_sums(execution, of, rows) for of in groups]
+        return np.int32(1), own
+    return np.int32(0), [_no_sums(execution, of, rows) for of in groups]
 
 
 def _no_sums(execution: Execution, group: Group, rows: Rows) -> Sums:
