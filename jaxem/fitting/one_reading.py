@@ -119,7 +119,7 @@ def _read(
 def added(execution: Execution, groups: list[Group], own: Part, total: list[Sums]) -> list[Sums]:
     """With the E-steps of the blocks of a part. total: of those before; empty for the first.
 
-    This part may still be on its way; more that wait would fill the memory.
+    That part may still be on its way: more than one would fill the memory.
     """
     first, before = np.int32(0), total
     if not total:

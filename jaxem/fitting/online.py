@@ -107,9 +107,9 @@ def fit_online(
     for _ in range(n_passes):
         for part in job.stream.parts(job.execution):
             if part is not None:
-                n = jnp.asarray(part.n_blocks, jnp.int32)
-                state = _pass(job.execution, state, part.rows, n, job.prior, pace)
-                jax.block_until_ready(state)  # parts that wait would fill the memory
+                n = np.int32(part.n_blocks)
+                before, state = state, _pass(job.execution, state, part.rows, n, job.prior, pace)
+                jax.block_until_ready(before)  # more than one on its way would fill the memory
     found = _estimate(job.execution, state, job.prior, pace)
     return evaluated(job, found)
 

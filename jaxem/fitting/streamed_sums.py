@@ -140,8 +140,8 @@ def _summed(function: Callable[[Rows, Array], PyTree], rows: StreamedRows, once:
     first = function(begin, one if once else zero)
     total = add_exactly(no_sums(first), first)
     for more in parts:
-        own = function(more, zero)
-        total = jax.block_until_ready(add_exactly(total, own))  # parts that wait fill the memory
+        before, total = total, add_exactly(total, function(more, zero))
+        jax.block_until_ready(before)  # more than one on its way would fill the memory
     return sums(total)
 
 

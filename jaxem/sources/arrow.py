@@ -25,7 +25,9 @@ def arrow(
 
     make_reader: called once for every pass, such as
         lambda: dataset.scanner(batch_size=65536).to_reader()
-        and must give the same rows each time.
+        and must give the same rows each time. That scanner comes to hold all of a Parquet file,
+        unless it is given fragment_scan_options=ParquetFragmentScanOptions(pre_buffer=False);
+        `parquet` reads such files in little memory.
     columns, sample_weight, labels, categories, missing, sequence: as `parquet` takes them.
     fingerprint: what tells the rows from others, where a checkpoint is kept.
 
