@@ -117,9 +117,12 @@ def test_weights_holes_and_priors():
 
 @pytest.mark.slow
 def test_a_component_that_collapses_is_named():
-    """A third of the rows lie on a line."""
+    """A third of the rows lie on a line, and a component begins there."""
     model = jaxem.Mixture(families.LinearRegression(), 3)
-    found = jaxem.fit_online(model, rows((X[:, :1], X[:, 1] * (1 - GROUP))), key=KEY, n_init=2)
+    near = families.LinearRegressionParams([[0, 0], [0.1, -0.6], [-1, -1]], [1e-6, 1, 2])
+    start = jaxem.MixtureParams(np.full(3, 1 / 3), jax.tree.map(np.array, near))
+    line = rows((X[:, :1], X[:, 1] * (1 - GROUP)))
+    found = jaxem.fit_online(model, line, key=KEY, init=start)
     assert found.status == Status.DEGENERATE
 
 
