@@ -100,11 +100,9 @@ class Rate:
 
 
 def parquet(x: np.ndarray, folder: Path) -> Source:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table({f"c{j}": x[:, j] for j in range(x.shape[1])})
-    pq.write_table(table, folder / "x.parquet", row_group_size=-(-len(x) // 8))
+    pq.write_table(table(x), folder / "x.parquet", row_group_size=-(-len(x) // 8))
     return sources.parquet(folder / "x.parquet")
 
 
@@ -262,18 +260,17 @@ class Peak:
 
 
 def written(path: Path, n: int, d: int, k: int) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def tables() -> Iterator[pa.Table]:
+    with pq.ParquetWriter(path, table(np.empty((0, d), np.float32)).schema) as file:
         for block in made(n, d, k, _GROUP):
-            yield pa.table({f"c{j}": block[:, j] for j in range(d)})
+            file.write_table(table(block))
 
-    each = tables()
-    first = next(each)
-    with pq.ParquetWriter(path, first.schema) as file:
-        for table in itertools.chain([first], each):
-            file.write_table(table)
+
+def table(x: np.ndarray) -> Any:
+    import pyarrow as pa
+
+    return pa.table({f"c{j}": x[:, j] for j in range(x.shape[1])})
 
 
 def made(n: int, d: int, k: int, rows: int = _ROWS) -> Iterator[np.ndarray]:

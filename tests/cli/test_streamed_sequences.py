@@ -47,7 +47,7 @@ def shuffled(table):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Two files, cut within the third animal, which are read 16 rows at a time."""
+    """Two files, cut within the third animal, of which at most 16 rows are read at a time."""
     monkeypatch.setattr(source, "WHOLE", 1)
     monkeypatch.setattr(tables, "_ROWS", 16)
     monkeypatch.setattr(parquet_files, "_BATCH", 16 * 8)

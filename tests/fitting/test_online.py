@@ -117,12 +117,13 @@ def test_weights_holes_and_priors():
 
 @pytest.mark.slow
 def test_a_component_that_collapses_is_named():
-    """A third of the rows lie on a line, and a component begins there."""
+    """A third of the rows lie on a line, near which a component begins."""
     model = jaxem.Mixture(families.LinearRegression(), 3)
-    near = families.LinearRegressionParams([[0, 0], [0.1, -0.6], [-1, -1]], [1e-6, 1, 2])
-    start = jaxem.MixtureParams(np.full(3, 1 / 3), jax.tree.map(np.array, near))
+    coefficients, scales = np.array([[0, 0], [0.1, -0.6], [-1, -1]]), np.array([1e-4, 1, 2])
+    near = families.LinearRegressionParams(coefficients, scales)
+    start = jaxem.MixtureParams(np.full(3, 1 / 3), near)
     line = rows((X[:, :1], X[:, 1] * (1 - GROUP)))
-    found = jaxem.fit_online(model, line, key=KEY, init=start)
+    found = jaxem.fit_online(model, line, key=KEY, init=start, n_passes=3)
     assert found.status == Status.DEGENERATE
 
 
